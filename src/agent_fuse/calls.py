@@ -1,0 +1,119 @@
+"""Calls, usage and money: the values that travel between modules, and nothing else."""
+
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Decimal, InvalidOperation
+from enum import StrEnum
+
+NANOS_PER_USD = 1_000_000_000
+"""Nano-dollars in one US dollar; all money inside AgentFuse is integer nano-dollars."""
+
+MAX_NANOS = 10**15
+"""Largest amount taken at the edge: one million US dollars. Anything above is a mistake, not a budget."""
+
+MAX_TOKENS = 10**10
+"""Largest token figure believed; a span that claims more is broken."""
+
+Usd = float | int | str | Decimal
+"""What a person may write for an amount of US dollars."""
+
+
+def to_nanos(amount: Usd, what: str = "amount") -> int:
+    """US dollars to integer nano-dollars, rounded up, floats read as they are printed (0.1 is 0.1).
+
+    Raises:
+        ValueError: the figure is NaN, infinite, negative, not a number, or above 1,000,000 USD.
+    """
+    if isinstance(amount, bool):
+        raise ValueError(f"{what} is {amount!r}, which is not an amount of USD; write a number such as 5.00")
+    try:
+        value = amount if isinstance(amount, Decimal) else Decimal(str(amount).strip().removeprefix("$"))
+    except InvalidOperation:
+        raise ValueError(f"{what} is {amount!r}, which is not an amount of USD; write a number such as 5.00") from None
+    if not value.is_finite() or value < 0:
+        raise ValueError(f"{what} is {amount!r}; it must be a finite amount of USD, 0 or more")
+    nanos = int((value * NANOS_PER_USD).to_integral_value(ROUND_CEILING)) if value < MAX_NANOS else MAX_NANOS + 1
+    if nanos > MAX_NANOS:
+        raise ValueError(f"{what} is {amount!r}; the largest amount taken is 1,000,000 USD")
+    return nanos
+
+
+def to_usd(nanos: int) -> Decimal:
+    """Integer nano-dollars to an exact Decimal of US dollars."""
+    return Decimal(nanos).scaleb(-9).normalize() + Decimal(0)
+
+
+def show_usd(nanos: int) -> str:
+    """An amount for a person to read: cents, and more digits only where they matter."""
+    usd = to_usd(nanos)
+    cents = usd.quantize(Decimal("0.01"), ROUND_HALF_EVEN)
+    return f"${cents:,}" if cents == usd else f"${usd:,f}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Tokens one call used, in inclusive buckets; None is unknown, 0 is zero.
+
+    `input_tokens` includes cached, cache-written and audio input; `output_tokens` includes reasoning and audio output
+    (OpenTelemetry GenAI semantic conventions, `gen_ai.usage.*`).
+    """
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_read_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    input_audio_tokens: int | None = None
+    output_audio_tokens: int | None = None
+
+    @property
+    def known(self) -> bool:
+        """Whether there is any figure to bill by."""
+        return self.input_tokens is not None or self.output_tokens is not None
+
+    @property
+    def total_tokens(self) -> int:
+        """Input plus output tokens, unknown counted as zero."""
+        return (self.input_tokens or 0) + (self.output_tokens or 0)
+
+
+class Status(StrEnum):
+    """How one call stands in the journal."""
+
+    SETTLED = "settled"
+    """Booked by the usage that the provider reported."""
+    ESTIMATED = "estimated"
+    """Booked by quote or by counting, since no usage came; a real figure may still correct it."""
+    PRESUMED = "presumed"
+    """Its owner died or let it expire: booked at the quote, a real figure may still correct it."""
+    REFUSED = "refused"
+    """Stopped before it left; its figures are the quote that was refused."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One line of the journal: a call that was booked or refused. No prompt or completion text."""
+
+    id: str
+    at: float
+    """Start of the call, seconds, UTC epoch."""
+    status: Status
+    session: str = ""
+    agent: str = ""
+    provider: str = ""
+    model: str = ""
+    operation: str = ""
+    """`gen_ai.operation.name`: chat, text_completion, embeddings, generate_content, execute_tool, ..."""
+    tool: str = ""
+    """Tool name, for operation execute_tool."""
+    cost: int = 0
+    """Nano-dollars."""
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_read_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    reason: str = ""
+    """Why it was refused, or how it was estimated: one short word group."""
+    response_id: str = ""
+    trace_id: str = ""
+    span_id: str = ""

@@ -1,0 +1,163 @@
+"""Everything AgentFuse raises.
+
+    BaseException
+     └ SentinelError                 a trip: a call was refused, nothing was sent
+        ├ SentinelBudgetExceeded     a limit (USD, tokens, calls) does not admit the call
+        ├ SentinelLoopError          the same tool action again and again
+        └ SentinelSystemError        the ledger failed and fail_safe=True
+    Exception
+     └ ConfigurationError            a bad option, named with its value and what is allowed (a ValueError)
+        └ UnknownModelError          no price for a model, and unknown_model="block"
+
+A trip is a BaseException so that no `except Exception` in a framework, callback manager or retry loop swallows it. Each
+has a private *soft* twin that is also an Exception, for the few places that only know Exception (see `soften`).
+"""
+
+from collections.abc import Mapping
+from copy import copy
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Self
+
+
+class ConfigurationError(ValueError):
+    """A bad option. The message names it, its value, and what is allowed."""
+
+
+class UnknownModelError(ConfigurationError):
+    """A model without a price, where the user chose to block those."""
+
+
+class SentinelError(BaseException):
+    """A trip: AgentFuse refused a call before it left. Base of all trips; not an Exception, on purpose."""
+
+    reason = "trip"
+    """One word for `agent_fuse.refused.reason` on spans and in metrics."""
+
+    def __init__(self, message: str, **fields: object) -> None:
+        super().__init__(message)
+        self.__dict__.update(fields)
+
+    @property
+    def message(self) -> str:
+        """The one line a person can act on."""
+        return str(self.args[0])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.args, self.__dict__)
+
+    def __copy__(self) -> Self:
+        return _rebuild(type(self), self.args, self.__dict__)
+
+
+class SentinelBudgetExceeded(SentinelError):
+    """A limit does not admit the call. Figures are USD (Decimal) for a `usd` limit, else counts (Decimal, whole)."""
+
+    reason = "budget"
+    limit: str
+    """The limit in words: `$5.00 per session 'run-1'`."""
+    meter: str
+    """`usd`, `tokens`, `output_tokens`, `calls` or `tool_calls`."""
+    spent: Decimal
+    """Settled on the limit's account."""
+    held: Decimal
+    """Reserved by calls still open."""
+    requested: Decimal
+    """What the refused call asked for: its quote."""
+    budget_limit: Decimal
+    """The cap."""
+    model: str
+    """Model of the refused call, empty when unknown."""
+    session: str
+    resets_at: datetime | None
+    """When the limit's window ends (UTC); None for a limit without a window."""
+
+    @property
+    def current_spend(self) -> Decimal:
+        """What is spoken for: `spent` plus `held`."""
+        return self.spent + self.held
+
+    @property
+    def estimated_cost(self) -> Decimal:
+        """The quote of the refused call, same as `requested`."""
+        return self.requested
+
+    @property
+    def overage(self) -> Decimal:
+        """How far past the cap the call would have gone; never negative."""
+        return max(self.current_spend + self.requested - self.budget_limit, Decimal(0))
+
+
+class SentinelLoopError(SentinelError):
+    """A tool action is stuck in a loop."""
+
+    reason = "loop"
+    tool: str
+    call_count: int
+    """How often the action was asked for, this one included."""
+    pattern: str
+    """Readable signature: `tool_name|{"canonical": "arguments"}`."""
+    kind: str
+    """`repeat`, `cycle` or `error`."""
+    session: str
+
+    @property
+    def signature(self) -> str:
+        """The same as `pattern`."""
+        return self.pattern
+
+
+class SentinelSystemError(SentinelError):
+    """The ledger failed and `fail_safe=True`: the call was blocked since it could not be booked."""
+
+    reason = "system"
+    operation: str
+    """What was being done: reserve, settle, open, ..."""
+    original_error: BaseException
+    retry_count: int
+
+
+def soften(trip: SentinelError) -> SentinelError:
+    """The same trip as an ordinary Exception: caught by its public class and by `except Exception`."""
+    twin = _SOFT.get(type(trip))
+    if twin is None:
+        return trip
+    soft = _rebuild(twin, trip.args, trip.__dict__)
+    soft.__cause__, soft.__suppress_context__ = trip.__cause__, trip.__suppress_context__
+    return soft
+
+
+def is_soft(trip: BaseException) -> bool:
+    """Whether a trip is in its soft form."""
+    return isinstance(trip, SentinelError) and isinstance(trip, Exception)
+
+
+def _rebuild(kind: type[SentinelError], args: tuple[Any, ...], fields: Mapping[str, object]) -> Any:
+    trip = kind.__new__(kind, *args)
+    trip.args = args
+    trip.__dict__.update({name: copy(value) if isinstance(value, dict) else value for name, value in fields.items()})
+    return trip
+
+
+class SoftBudgetExceeded(SentinelBudgetExceeded, Exception):
+    """Soft twin of SentinelBudgetExceeded."""
+
+
+class SoftLoopError(SentinelLoopError, Exception):
+    """Soft twin of SentinelLoopError."""
+
+
+class SoftSystemError(SentinelSystemError, Exception):
+    """Soft twin of SentinelSystemError."""
+
+
+_SOFT: dict[type[SentinelError], type[SentinelError]] = {
+    SentinelBudgetExceeded: SoftBudgetExceeded,
+    SentinelLoopError: SoftLoopError,
+    SentinelSystemError: SoftSystemError,
+}
+
+
+def show_time(moment: datetime) -> str:
+    """A reset time for a person: ISO 8601, UTC, whole seconds."""
+    return moment.astimezone(UTC).replace(microsecond=0).isoformat()

@@ -135,7 +135,7 @@ def is_soft(trip: BaseException) -> bool:
 def _rebuild(kind: type[SentinelError], args: tuple[Any, ...], fields: Mapping[str, object]) -> Any:
     trip = kind.__new__(kind, *args)
     trip.args = args
-    trip.__dict__.update({name: copy(value) if isinstance(value, dict) else value for name, value in fields.items()})
+    trip.__dict__.update({name: copy(value) if isinstance(value, dict) else value for name, value in fields.items()})  # pyright: ignore[reportUnknownArgumentType]
     return trip
 
 

@@ -7,7 +7,6 @@ from typing import Protocol, TypeVar
 
 from agent_fuse.calls import Entry
 
-
 T = TypeVar("T")
 
 
@@ -74,7 +73,7 @@ class Reservation:
     """The hold was taken. `balances` are the accounts after it."""
 
     id: str
-    balances: Mapping[str, Balance] = field(default_factory=dict)
+    balances: Mapping[str, Balance] = field(default_factory=dict[str, Balance])
 
 
 @dataclass(frozen=True, slots=True)

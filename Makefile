@@ -1,0 +1,49 @@
+# Every target sets up its own environment in $(VENV); there is nothing to install by hand.
+
+VENV ?= .venv
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench soak clean
+
+help: ## say what there is
+	@grep -E '^[a-z]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed 's/:.*## /\t/' | expand -t 10
+
+demo: $(STAMP) ## show a runaway agent being stopped
+	@$(PY) -m agent_fuse.demo
+
+test: $(STAMP) ## run the tests
+	@$(PY) -m pytest
+
+check: $(STAMP) ## lint, format, types, import rules
+	@$(PY) -m ruff check
+	@$(PY) -m ruff format --check
+	@$(PY) -m mypy
+	@PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(PY) -m pyright --pythonpath $(PY)
+	@$(VENV)/bin/lint-imports --no-logo
+
+bench: $(STAMP) ## run every benchmark, one after another
+	@ls tests/benchmarks/[a-z]*.py >/dev/null
+	@set -e; for script in tests/benchmarks/[a-z]*.py; do printf '\n== %s\n' "$$script"; $(PY) "$$script"; done
+
+soak: $(STAMP) ## run the tests that take minutes
+	@$(PY) -m pytest -m soak
+
+clean: ## remove the environment and all caches
+	@rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+
+# The first interpreter of 3.11 or newer that can make a virtual environment.
+$(STAMP): pyproject.toml constraints.txt
+	@set -e; \
+	if ! $(PY) -c 'import pip' 2>/dev/null; then \
+	  for python in $(PYTHON) python3.13 python3.12 python3.11 python3; do \
+	    "$$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break; \
+	    python=; \
+	  done; \
+	  test -n "$$python" || { echo "make: no Python 3.11 or newer with venv found; install one, or name it: make PYTHON=/path/to/python3" >&2; exit 1; }; \
+	  echo "Setting up $(VENV) with $$($$python --version) ..."; \
+	  "$$python" -m venv --clear $(VENV); \
+	fi; \
+	$(PY) -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[dev]'; \
+	touch $@

@@ -1,0 +1,83 @@
+"""The house rules that tests rely on: a clean environment, and nothing of one machine in the repository."""
+
+import os
+import re
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCES = sorted((ROOT / "src").rglob("*.py"))
+MACHINE = re.compile(
+    r"(?<![\w.])/(?:root|home/\w+|Users/\w+|work)/"  # a folder of whoever wrote it
+    r"|[\w-]*\.?(?:pypi|npmjs|pythonhosted|rubygems|conda|anaconda)\.(?:org|com|io)/(?:simple|packages|pypi)\b"
+    r"|--(?:extra-)?index-url|--trusted-host|--find-links"
+)
+
+
+def committed() -> list[Path]:
+    """Files that git tracks; in an unpacked release, every file there is."""
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    return [ROOT / line for line in listed.stdout.splitlines() if (ROOT / line).is_file()]
+
+
+def test_no_machine_in_the_repository():
+    """Nothing committed names a folder of one machine or a registry's address: a fresh clone works anywhere."""
+    found = []
+    for path in committed():
+        if path == Path(__file__):
+            continue
+        text = path.read_bytes().decode(errors="replace")
+        found += [f"{path.relative_to(ROOT)}: {hit.group()}" for hit in MACHINE.finditer(text)]
+    assert not found
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["cd /root/thing", "open('/home/ann/x')", "https://pypi.org/simple/", "pip install --index-url=x"],
+)
+def test_machine_pattern_sees(line):
+    """The pattern above finds what it is for."""
+    assert MACHINE.search(line)
+
+
+def test_constraints_are_exact_pins():
+    """constraints.txt holds one exact release a line, nothing editable, no path, no URL."""
+    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+    assert len(lines) > 50
+    assert [line for line in lines if not re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.+!]+", line)] == []
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT / "src")))
+def test_source_file_is_one_concept(path):
+    """A source file has at most 250 lines, and its first line says what the concept is."""
+    lines = path.read_text().splitlines()
+    assert len(lines) <= 250, "ask what concept hides in it"
+    assert not lines or lines[0].startswith(('"""', "#!"))
+
+
+def test_environment_is_clean(home):
+    """No variable of the developer's shell reaches the libraries under test, and home is a folder of the test's own."""
+    assert [name for name in os.environ if name.startswith(("OTEL_", "AGENTFUSE_", "OPENAI_", "ANTHROPIC_"))] == []
+    assert Path.home() == home
+    assert list(home.iterdir()) == []
+
+
+def test_network_is_loopback_only():
+    """Reaching for another machine fails the test, even under `except Exception`."""
+
+    def careless(host):
+        try:
+            socket.create_connection((host, 80), timeout=1)
+        except Exception as swallowed:
+            return swallowed
+
+    for host in ("198.51.100.7", "example.invalid", "2001:db8::1"):
+        with pytest.raises(pytest.fail.Exception, match="loopback only"):
+            careless(host)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        socket.create_connection(server.getsockname(), timeout=5).close()

@@ -17,7 +17,9 @@ from collections.abc import Mapping
 from copy import copy
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Self
+from typing import Any, Self, TypeVar
+
+_Trip = TypeVar("_Trip", bound="SentinelError")
 
 
 class ConfigurationError(ValueError):
@@ -132,7 +134,7 @@ def is_soft(trip: BaseException) -> bool:
     return isinstance(trip, SentinelError) and isinstance(trip, Exception)
 
 
-def _rebuild(kind: type[SentinelError], args: tuple[Any, ...], fields: Mapping[str, object]) -> Any:
+def _rebuild(kind: type[_Trip], args: tuple[Any, ...], fields: Mapping[str, object]) -> _Trip:
     trip = kind.__new__(kind, *args)
     trip.args = args
     trip.__dict__.update({name: copy(value) if isinstance(value, dict) else value for name, value in fields.items()})  # pyright: ignore[reportUnknownArgumentType]

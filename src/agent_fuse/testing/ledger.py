@@ -1,0 +1,131 @@
+"""Reading a ledger in a test: what an account stands at, and whether the books balance."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from agent_fuse.calls import Entry, Status, to_usd
+from agent_fuse.ledgers.base import Amounts, Balance, Hold, Ledger, Meter, total
+
+EVERYTHING = ("all",)
+"""Accounts that see every call."""
+
+
+class LedgerReader:
+    """A ledger's figures, by account and meter; integers, nano-dollars for `usd`."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+
+    def balance(self, account: str) -> Balance:
+        """The account as it stands; zero where unknown."""
+        return self.ledger.balances([account]).get(account, Balance())
+
+    def spent(self, account: str, meter: Meter = Meter.USD) -> int:
+        """Settled on the account."""
+        return _figure(self.balance(account).settled, meter)
+
+    def held(self, account: str, meter: Meter = Meter.USD) -> int:
+        """Reserved on the account by open holds."""
+        return _figure(self.balance(account).held, meter)
+
+    def spent_usd(self, account: str) -> Decimal:
+        """Settled on the account, US dollars."""
+        return to_usd(self.spent(account))
+
+    def refused(self, account: str) -> int:
+        """Calls refused on the account."""
+        return self.balance(account).refused
+
+    def accounts(self) -> dict[str, Balance]:
+        """Every account."""
+        return dict(self.ledger.accounts())
+
+    def entries(self, *statuses: Status) -> list[Entry]:
+        """The journal, oldest first; only lines of `statuses`, if any are named."""
+        lines = [one for one in self.ledger.journal() if not statuses or one.status in statuses]
+        return lines[::-1]
+
+    def open_holds(self) -> list[Hold]:
+        """Holds neither settled nor released, oldest first."""
+        return self.ledger.holds()
+
+
+def assert_books_balance(ledger: Ledger, *, everything: Sequence[str] = EVERYTHING) -> None:
+    """Check that accounts, open holds and journal tell one story. Call it while nothing else writes.
+
+    Every account: what it holds is the sum of the open holds that name it; no figure is negative; nothing settled
+    on it exceeds the journal. Accounts in `everything` (those that see every call, where they exist): settled and
+    refused are exactly the journal's sums; tokens only while every line tells them, since a line may not. The journal:
+    no call twice, and no call both open and booked. A pruned journal does not balance, by design.
+
+    Raises:
+        AssertionError: names every account and meter that is off, and by how much.
+    """
+    reader = LedgerReader(ledger)
+    accounts, holds, lines = reader.accounts(), reader.open_holds(), reader.entries()
+    booked = [one for one in lines if one.status is not Status.REFUSED]
+    refused = len(lines) - len(booked)
+    faults = _journal_faults(booked, holds)
+    journal = total(_amounts(one) for one in booked)
+    meters = [meter for meter in Meter if meter not in _TOKENS or all(_tells_tokens(one) for one in booked)]
+    for name, balance in accounts.items():
+        held = total(one.amounts for one in holds if name in one.accounts)
+        for meter in Meter:
+            settled, reserved = _figure(balance.settled, meter), _figure(balance.held, meter)
+            if reserved != _figure(held, meter):
+                faults.append(f"{name}: held {meter} is {reserved}, open holds say {_figure(held, meter)}")
+            if settled < 0:
+                faults.append(f"{name}: settled {meter} is {settled}")
+            if meter not in meters:
+                continue
+            if name in everything and settled != _figure(journal, meter):
+                faults.append(f"{name}: settled {meter} is {settled}, the journal says {_figure(journal, meter)}")
+            elif settled > _figure(journal, meter):
+                faults.append(f"{name}: settled {meter} is {settled}, all the journal is {_figure(journal, meter)}")
+        if balance.refused > refused or (name in everything and balance.refused != refused):
+            faults.append(f"{name}: refused {balance.refused} calls, the journal says {refused}")
+    for hold in holds:
+        faults += [f"{one}: hold {hold.entry.id} names it, but there is no account" for one in _unknown(hold, accounts)]
+    if faults:
+        raise AssertionError("the books do not balance:\n  " + "\n  ".join(faults))
+
+
+_TOKENS = (Meter.TOKENS, Meter.OUTPUT_TOKENS)
+
+
+def _figure(amounts: Amounts, meter: Meter) -> int:
+    figure: int = getattr(amounts, meter.value)
+    return figure
+
+
+def _tells_tokens(entry: Entry) -> bool:
+    return _is_tool(entry) or (entry.input_tokens is not None and entry.output_tokens is not None)
+
+
+def _is_tool(entry: Entry) -> bool:
+    return entry.operation == "execute_tool"
+
+
+def _amounts(entry: Entry) -> Amounts:
+    tool = _is_tool(entry)
+    return Amounts(
+        usd=entry.cost,
+        tokens=(entry.input_tokens or 0) + (entry.output_tokens or 0),
+        output_tokens=entry.output_tokens or 0,
+        calls=0 if tool else 1,
+        tool_calls=1 if tool else 0,
+    )
+
+
+def _unknown(hold: Hold, accounts: dict[str, Balance]) -> list[str]:
+    return [one for one in hold.accounts if one not in accounts] if hold.amounts != Amounts() else []
+
+
+def _journal_faults(booked: Sequence[Entry], holds: Sequence[Hold]) -> list[str]:
+    seen: set[str] = set()
+    faults: list[str] = []
+    for entry in booked:
+        if entry.id in seen:
+            faults.append(f"journal: call {entry.id} is booked twice")
+        seen.add(entry.id)
+    return faults + [f"journal: call {one.entry.id} is booked and still open" for one in holds if one.entry.id in seen]

@@ -2,6 +2,7 @@
 
 import argparse
 import signal
+import sys
 import time
 
 from agent_fuse.calls import Usage
@@ -21,25 +22,29 @@ def main() -> None:
     )
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with provider:
-        print(
-            f"{provider.url}  (OPENAI_BASE_URL={provider.openai_base_url} ANTHROPIC_BASE_URL={provider.url})",
-            flush=True,
+        _say(
+            f"{provider.url} OPENAI_BASE_URL={provider.openai_base_url} ANTHROPIC_BASE_URL={provider.anthropic_base_url}"
         )
         try:
             signal.pause()
         except KeyboardInterrupt:
             billed = provider.billed
-            print(f"{provider.count} model requests, {billed.input_tokens} + {billed.output_tokens} tokens", flush=True)
+            _say(f"{provider.count} model requests, {billed.input_tokens} + {billed.output_tokens} tokens")
 
 
 def _show(request: Request, status: int) -> None:
     at = time.strftime("%H:%M:%S", time.localtime(request.received_at))
-    print(f"{at} {request.method} {request.path} {request.model or '-'} {status}", flush=True)
+    _say(f"{at} {request.method} {request.path} {request.model or '-'} {status}")
 
 
 def _usage(text: str) -> Usage:
     taken, given = text.split(",")
     return Usage(input_tokens=int(taken), output_tokens=int(given))
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -35,6 +35,7 @@ class Stop(Enum):
 class Ask:
     """What a request asks for, read from its protocol."""
 
+    body: JsonObject
     prompt: tuple[Any, ...] = ()
     """Every JSON value of the body that the model reads."""
     stream: bool = False
@@ -55,6 +56,7 @@ class Ask:
 class Answer:
     """One definite answer."""
 
+    ask: Ask
     id: str
     model: str
     text: str
@@ -83,6 +85,7 @@ def make_answer(ask: Ask, reply: Reply, usage: Usage | None, *, model: str, id: 
         output = tokens_in(text) + sum(tokens_in(one.name + one.arguments_text) for one in tools)
         usage = Usage(input_tokens=sum(tokens_in(one) for one in ask.prompt), output_tokens=output * ask.n)
     return Answer(
+        ask=ask,
         id=reply.id or id,
         model=reply.model or model,
         text=text,
@@ -159,3 +162,11 @@ def known_list(value: Any) -> list[JsonObject]:
 def known_object(value: Any) -> JsonObject:
     """An object of a request body; empty when it is none."""
     return cast(JsonObject, value) if isinstance(value, dict) else {}
+
+
+def separate_inputs(value: Any) -> list[Any]:
+    """The separate inputs of an `input` field: one text, one list of token ids, or a list of either."""
+    if isinstance(value, list):
+        items = cast(list[Any], value)
+        return [items] if items and isinstance(items[0], int) else items
+    return [value]

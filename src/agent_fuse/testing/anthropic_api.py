@@ -10,13 +10,13 @@ from agent_fuse.testing.answers import (
     Ask,
     JsonObject,
     Stop,
-    ToolCall,
     event,
     known_int,
     known_list,
     known_object,
     pieces,
 )
+from agent_fuse.testing.exchange import ToolCall
 
 
 def read(body: JsonObject) -> Ask:
@@ -30,6 +30,7 @@ def read(body: JsonObject) -> Ask:
     forced = next((one for one in tools if anything or (named and one.get("name") == choice.get("name"))), None)
     missing = next((name for name in ("max_tokens", "messages") if not body.get(name)), "")
     return Ask(
+        body=body,
         prompt=(body.get("messages"), body.get("system"), body.get("tools")),
         stream=body.get("stream") is True,
         max_output=known_int(body.get("max_tokens")),
@@ -39,7 +40,7 @@ def read(body: JsonObject) -> Ask:
     )
 
 
-def whole(body: JsonObject, ask: Ask, answer: Answer) -> JsonObject:
+def whole(answer: Answer) -> JsonObject:
     """A message."""
     blocks: list[JsonObject] = [{"type": "text", "text": answer.text}] if answer.text else []
     blocks += [_block(one, _arguments(one)) for one in answer.tool_calls]
@@ -47,7 +48,7 @@ def whole(body: JsonObject, ask: Ask, answer: Answer) -> JsonObject:
     return _message(answer) | {"content": blocks, "stop_reason": _stop(answer)} | usage
 
 
-def stream(body: JsonObject, ask: Ask, answer: Answer) -> tuple[list[bytes], int | None]:
+def stream(answer: Answer) -> tuple[list[bytes], int | None]:
     """The server-sent events of a message, and which of them tells the whole usage."""
     out: list[bytes] = []
 
@@ -83,7 +84,7 @@ _CUMULATIVE = (
 
 
 def wire_usage(usage: Usage) -> JsonObject:
-    """Inclusive buckets in Anthropic's words, whose `input_tokens` leaves out what was read from or written to the cache.
+    """Inclusive buckets in Anthropic's words; its `input_tokens` leaves out what was read from or written to the cache.
 
     Audio has no words there and counts as plain tokens.
     """

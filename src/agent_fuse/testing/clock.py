@@ -15,6 +15,7 @@ class FakeClock:
         self._lock = threading.Lock()
 
     def __call__(self) -> float:
+        """The same as `now`, so that it can stand where `time.time` does."""
         return self.now()
 
     def now(self) -> float:

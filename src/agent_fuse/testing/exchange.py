@@ -51,8 +51,8 @@ class Request:
     @property
     def model(self) -> str:
         """The model asked for: the body's, else the Azure deployment, else empty."""
-        body: dict[str, Any] = cast(dict[str, Any], self.body) if isinstance(self.body, dict) else {}
-        model = body.get("model")
+        body: Any = self.body
+        model: object = cast(dict[str, Any], body).get("model") if isinstance(body, dict) else None
         return model if isinstance(model, str) else self.deployment
 
     @property
@@ -68,7 +68,7 @@ class Counted(Enum):
 
 
 COUNTED = Counted.COUNTED
-"""Usage counted from what was really sent: UTF-8 bytes of the prompt's and of the answer's JSON text / 4, rounded up."""
+"""Usage counted from what was sent: UTF-8 bytes of the prompt's JSON and of the answer's text / 4, each rounded up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,12 +156,10 @@ def check_usage(usage: Usage) -> Usage:
     """
     cached = (usage.cache_read_tokens or 0) + (usage.cache_write_tokens or 0)
     if cached > (usage.input_tokens or 0):
-        raise ValueError(
-            f"{cached} cached tokens of {usage.input_tokens or 0} input tokens: input_tokens includes them"
-        )
+        raise ValueError(f"{cached} cached tokens in {usage.input_tokens or 0} input tokens: the latter include them")
     if (usage.reasoning_tokens or 0) > (usage.output_tokens or 0):
         raise ValueError(
-            f"{usage.reasoning_tokens} reasoning tokens of {usage.output_tokens or 0} output tokens: "
-            "output_tokens includes them"
+            f"{usage.reasoning_tokens} reasoning tokens in {usage.output_tokens or 0} output tokens: "
+            "the latter include them"
         )
     return usage

@@ -1,5 +1,6 @@
 """Reading a ledger in a test: what an account stands at, and whether the books balance."""
 
+from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
 
@@ -63,31 +64,40 @@ def assert_books_balance(ledger: Ledger, *, everything: Sequence[str] = EVERYTHI
     """
     reader = LedgerReader(ledger)
     accounts, holds, lines = reader.accounts(), reader.open_holds(), reader.entries()
-    booked = [one for one in lines if one.status is not Status.REFUSED]
-    refused = len(lines) - len(booked)
-    faults = _journal_faults(booked, holds)
-    journal = total(_amounts(one) for one in booked)
-    meters = [meter for meter in Meter if meter not in _TOKENS or all(_tells_tokens(one) for one in booked)]
+    faults = _journal_faults(lines, holds)
     for name, balance in accounts.items():
-        held = total(one.amounts for one in holds if name in one.accounts)
-        for meter in Meter:
-            settled, reserved = _figure(balance.settled, meter), _figure(balance.held, meter)
-            if reserved != _figure(held, meter):
-                faults.append(f"{name}: held {meter} is {reserved}, open holds say {_figure(held, meter)}")
-            if settled < 0:
-                faults.append(f"{name}: settled {meter} is {settled}")
-            if meter not in meters:
-                continue
-            if name in everything and settled != _figure(journal, meter):
-                faults.append(f"{name}: settled {meter} is {settled}, the journal says {_figure(journal, meter)}")
-            elif settled > _figure(journal, meter):
-                faults.append(f"{name}: settled {meter} is {settled}, all the journal is {_figure(journal, meter)}")
-        if balance.refused > refused or (name in everything and balance.refused != refused):
-            faults.append(f"{name}: refused {balance.refused} calls, the journal says {refused}")
-    for hold in holds:
-        faults += [f"{one}: hold {hold.entry.id} names it, but there is no account" for one in _unknown(hold, accounts)]
+        faults += [f"{name}: {one}" for one in _hold_faults(name, balance, holds)]
+        faults += [f"{name}: {one}" for one in _settled_faults(balance, lines, exact=name in everything)]
     if faults:
         raise AssertionError("the books do not balance:\n  " + "\n  ".join(faults))
+
+
+def _journal_faults(lines: Sequence[Entry], holds: Sequence[Hold]) -> list[str]:
+    times = Counter(one.id for one in lines if one.status is not Status.REFUSED)
+    twice = [f"journal: call {call} is booked {count} times" for call, count in times.items() if count > 1]
+    return twice + [f"journal: call {one.entry.id} is booked and still open" for one in holds if one.entry.id in times]
+
+
+def _hold_faults(name: str, balance: Balance, holds: Sequence[Hold]) -> list[str]:
+    held = total(one.amounts for one in holds if name in one.accounts)
+    pairs = [(meter, _figure(balance.held, meter), _figure(held, meter)) for meter in Meter]
+    return [f"held {meter} is {has}, its open holds say {says}" for meter, has, says in pairs if has != says]
+
+
+def _settled_faults(balance: Balance, lines: Sequence[Entry], *, exact: bool) -> list[str]:
+    booked = [one for one in lines if one.status is not Status.REFUSED]
+    journal, all_tell = total(_amounts(one) for one in booked), all(_tells_tokens(one) for one in booked)
+    figures = [
+        (f"settled {meter}", _figure(balance.settled, meter), _figure(journal, meter))
+        for meter in Meter
+        if all_tell or meter not in _TOKENS
+    ]
+    figures.append(("refused calls", balance.refused, len(lines) - len(booked)))
+    return [
+        f"{what}: {has}, the whole journal says {says}"
+        for what, has, says in figures
+        if has < 0 or has > says or (exact and has != says)
+    ]
 
 
 _TOKENS = (Meter.TOKENS, Meter.OUTPUT_TOKENS)
@@ -115,17 +125,3 @@ def _amounts(entry: Entry) -> Amounts:
         calls=0 if tool else 1,
         tool_calls=1 if tool else 0,
     )
-
-
-def _unknown(hold: Hold, accounts: dict[str, Balance]) -> list[str]:
-    return [one for one in hold.accounts if one not in accounts] if hold.amounts != Amounts() else []
-
-
-def _journal_faults(booked: Sequence[Entry], holds: Sequence[Hold]) -> list[str]:
-    seen: set[str] = set()
-    faults: list[str] = []
-    for entry in booked:
-        if entry.id in seen:
-            faults.append(f"journal: call {entry.id} is booked twice")
-        seen.add(entry.id)
-    return faults + [f"journal: call {one.entry.id} is booked and still open" for one in holds if one.entry.id in seen]

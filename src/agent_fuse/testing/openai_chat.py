@@ -8,13 +8,14 @@ from agent_fuse.testing.answers import (
     Ask,
     JsonObject,
     Stop,
-    ToolCall,
     event,
     known_int,
     known_list,
     known_object,
     pieces,
+    separate_inputs,
 )
+from agent_fuse.testing.exchange import ToolCall
 
 DONE = b"data: [DONE]\n\n"
 
@@ -27,6 +28,7 @@ def read_chat(body: JsonObject) -> Ask:
     wanted = known_object(known_object(choice).get("function")).get("name")
     forced = next((one for one in tools if choice == "required" or (wanted and one.get("name") == wanted)), None)
     return Ask(
+        body=body,
         prompt=(body.get("messages"), body.get("tools")),
         stream=body.get("stream") is True,
         stream_usage=known_object(body.get("stream_options")).get("include_usage") is True,
@@ -39,19 +41,20 @@ def read_chat(body: JsonObject) -> Ask:
     )
 
 
-def whole_chat(body: JsonObject, ask: Ask, answer: Answer) -> JsonObject:
+def whole_chat(answer: Answer) -> JsonObject:
     """A chat completion."""
     message: JsonObject = {"role": "assistant", "content": answer.text or None, "refusal": None, "annotations": []}
     if answer.tool_calls:
         message["tool_calls"] = [_tool(one) for one in answer.tool_calls]
     choices = [
-        {"index": at, "message": message, "logprobs": None, "finish_reason": _finish(answer)} for at in range(ask.n)
+        {"index": at, "message": message, "logprobs": None, "finish_reason": _finish(answer)}
+        for at in range(answer.ask.n)
     ]
     out = {"object": "chat.completion", **_common(answer), "choices": choices, "service_tier": "default"}
     return out | ({"usage": wire_usage(answer.usage)} if answer.says_usage else {})
 
 
-def stream_chat(body: JsonObject, ask: Ask, answer: Answer) -> tuple[list[bytes], int | None]:
+def stream_chat(answer: Answer) -> tuple[list[bytes], int | None]:
     """The server-sent events of a chat completion, and which of them tells the usage."""
     common: JsonObject = {"object": "chat.completion.chunk", **_common(answer), "service_tier": "default"}
     if answer.says_usage:
@@ -62,7 +65,7 @@ def stream_chat(body: JsonObject, ask: Ask, answer: Answer) -> tuple[list[bytes]
         return event(common | {"choices": [choice]})
 
     out: list[bytes] = []
-    for at in range(ask.n):
+    for at in range(answer.ask.n):
         out.append(chunk(at, {"role": "assistant", "content": "" if answer.text else None, "refusal": None}))
         out += [chunk(at, {"content": piece}) for piece in pieces(answer.text)]
         for index, tool in enumerate(answer.tool_calls):
@@ -79,30 +82,30 @@ def stream_chat(body: JsonObject, ask: Ask, answer: Answer) -> tuple[list[bytes]
 def read_completion(body: JsonObject) -> Ask:
     """What a legacy completion request asks for; n choices of each of its prompts."""
     prompt = body.get("prompt")
-    prompts = len(prompt) if isinstance(prompt, list) and prompt and not isinstance(prompt[0], int) else 1  # pyright: ignore[reportUnknownArgumentType]
     return Ask(
+        body=body,
         prompt=(prompt, body.get("suffix")),
         stream=body.get("stream") is True,
         stream_usage=known_object(body.get("stream_options")).get("include_usage") is True,
-        n=(known_int(body.get("n")) or 1) * prompts,
+        n=(known_int(body.get("n")) or 1) * len(separate_inputs(prompt)),
         max_output=known_int(body.get("max_tokens")),
     )
 
 
-def whole_completion(body: JsonObject, ask: Ask, answer: Answer) -> JsonObject:
+def whole_completion(answer: Answer) -> JsonObject:
     """A legacy completion."""
-    choices = [_text_choice(at, answer.text, _finish(answer)) for at in range(ask.n)]
+    choices = [_text_choice(at, answer.text, _finish(answer)) for at in range(answer.ask.n)]
     out = {"object": "text_completion", **_common(answer), "choices": choices}
     return out | ({"usage": wire_usage(answer.usage)} if answer.says_usage else {})
 
 
-def stream_completion(body: JsonObject, ask: Ask, answer: Answer) -> tuple[list[bytes], int | None]:
+def stream_completion(answer: Answer) -> tuple[list[bytes], int | None]:
     """The server-sent events of a legacy completion, and which of them tells the usage."""
     common: JsonObject = {"object": "text_completion", **_common(answer)}
     if answer.says_usage:
         common["usage"] = None
     out: list[bytes] = []
-    for at in range(ask.n):
+    for at in range(answer.ask.n):
         out += [event(common | {"choices": [_text_choice(at, piece, None)]}) for piece in pieces(answer.text)]
         out.append(event(common | {"choices": [_text_choice(at, "", _finish(answer))]}))
     if answer.says_usage:

@@ -3,14 +3,14 @@
 import base64
 import hashlib
 import struct
-from typing import Any, cast
+from typing import Any
 
-from agent_fuse.testing.answers import Answer, Ask, JsonObject, encode, known_int
+from agent_fuse.testing.answers import Answer, Ask, JsonObject, encode, known_int, separate_inputs
 
 DIMENSIONS = 16
 """Length of an embedding where the request names no `dimensions`."""
 
-MODELS = ("gpt-4o", "gpt-4o-mini", "text-embedding-3-small", "claude-sonnet-4-5")
+MODELS = ("gpt-4o", "gpt-4o-mini", "text-embedding-3-small", "claude-haiku-4-5")
 """What `GET /v1/models` lists; any other name works as well."""
 
 _CATEGORIES = (
@@ -22,18 +22,20 @@ _CATEGORIES = (
 def read_embeddings(body: JsonObject) -> Ask:
     """What an embeddings request asks for: no output."""
     return Ask(
+        body=body,
         prompt=(body.get("input"),),
         n=0,
         problem="" if body.get("input") else "Missing required parameter: 'input'.",
     )
 
 
-def whole_embeddings(body: JsonObject, ask: Ask, answer: Answer) -> JsonObject:
+def whole_embeddings(answer: Answer) -> JsonObject:
     """One vector for each input, of length 1, the same for the same input; floats or base64 as asked for."""
+    body = answer.ask.body
     size = known_int(body.get("dimensions")) or DIMENSIONS
     as_text = body.get("encoding_format") == "base64"
     data: list[JsonObject] = []
-    for at, one in enumerate(inputs(body.get("input"))):
+    for at, one in enumerate(separate_inputs(body.get("input"))):
         vector = _vector(one, size)
         packed = base64.b64encode(struct.pack(f"<{size}f", *vector)).decode() if as_text else vector
         data.append({"object": "embedding", "index": at, "embedding": packed})
@@ -50,7 +52,7 @@ def moderation(body: JsonObject, id: str, model: str) -> JsonObject:
         "category_scores": dict.fromkeys(_CATEGORIES, 0.0),
         "category_applied_input_types": {one: ["text"] for one in _CATEGORIES},
     }
-    return {"id": f"modr-{id}", "model": model, "results": [result for _ in inputs(body.get("input"))]}
+    return {"id": f"modr-{id}", "model": model, "results": [result for _ in separate_inputs(body.get("input"))]}
 
 
 def models(name: str, *, anthropic: bool) -> JsonObject:
@@ -63,18 +65,10 @@ def models(name: str, *, anthropic: bool) -> JsonObject:
 
     if name:
         return one(name)
-    listed = [one(id) for id in MODELS]
+    listed = [one(each) for each in MODELS]
     if anthropic:
         return {"data": listed, "has_more": False, "first_id": MODELS[0], "last_id": MODELS[-1]}
     return {"object": "list", "data": listed}
-
-
-def inputs(value: Any) -> list[Any]:
-    """The separate inputs of an `input` field: one text, one list of token ids, or a list of either."""
-    if isinstance(value, list):
-        items = cast(list[Any], value)
-        return [items] if items and isinstance(items[0], int) else items
-    return [value]
 
 
 def _vector(value: Any, size: int) -> list[float]:

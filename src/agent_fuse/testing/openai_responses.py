@@ -6,13 +6,13 @@ from agent_fuse.testing.answers import (
     Ask,
     JsonObject,
     Stop,
-    ToolCall,
     event,
     known_int,
     known_list,
     known_object,
     pieces,
 )
+from agent_fuse.testing.exchange import ToolCall
 
 
 def read(body: JsonObject) -> Ask:
@@ -23,6 +23,7 @@ def read(body: JsonObject) -> Ask:
     tools = [one for one in known_list(body.get("tools")) if one.get("type") == "function"]
     forced = next((one for one in tools if choice == "required" or (wanted and one.get("name") == wanted)), None)
     return Ask(
+        body=body,
         prompt=(body.get("input"), body.get("instructions"), body.get("tools")),
         stream=body.get("stream") is True,
         max_output=known_int(body.get("max_output_tokens")),
@@ -33,26 +34,26 @@ def read(body: JsonObject) -> Ask:
     )
 
 
-def whole(body: JsonObject, ask: Ask, answer: Answer) -> JsonObject:
+def whole(answer: Answer) -> JsonObject:
     """A finished response."""
     cut = answer.stop is Stop.LENGTH
-    return _response(body, answer, "incomplete" if cut else "completed") | {
+    return _response(answer, "incomplete" if cut else "completed") | {
         "incomplete_details": {"reason": answer.finish_reason or "max_output_tokens"} if cut else None,
         "output": _items(answer, "incomplete" if cut else "completed"),
         "usage": wire_usage(answer.usage) if answer.says_usage else None,
     }
 
 
-def stream(body: JsonObject, ask: Ask, answer: Answer) -> tuple[list[bytes], int | None]:
+def stream(answer: Answer) -> tuple[list[bytes], int | None]:
     """The server-sent events of a response, and which of them tells the usage."""
     out: list[bytes] = []
 
     def say(kind: str, **fields: object) -> None:
         out.append(event({"type": kind, "sequence_number": len(out), **fields}, kind))
 
-    say("response.created", response=_response(body, answer, "in_progress"))
-    say("response.in_progress", response=_response(body, answer, "in_progress"))
-    final = whole(body, ask, answer)
+    say("response.created", response=_response(answer, "in_progress"))
+    say("response.in_progress", response=_response(answer, "in_progress"))
+    final = whole(answer)
     for index, item in enumerate(final["output"]):
         at = {"output_index": index, "item_id": item["id"]}
         if item["type"] == "message":
@@ -89,7 +90,8 @@ def wire_usage(usage: Usage) -> JsonObject:
     }
 
 
-def _response(body: JsonObject, answer: Answer, status: str) -> JsonObject:
+def _response(answer: Answer, status: str) -> JsonObject:
+    body = answer.ask.body
     return {
         "id": answer.id,
         "object": "response",

@@ -106,7 +106,7 @@ class LoopbackProvider:
         return self.url
 
     def reply(self, *replies: Reply | str, times: int = 1) -> None:
-        """Queue replies for the next model requests, in turn; a plain string is the text of one. `times` repeats all."""
+        """Queue replies for the next model requests, in turn; a string is the text of one. `times` repeats them all."""
         made = [Reply(text=one) if isinstance(one, str) else one for one in replies]
         with self._changed:
             self._queue.extend(made * times)
@@ -174,7 +174,7 @@ class LoopbackProvider:
                 self._changed.notify_all()
         try:
             out = self._answer(request, serial)
-        except Exception as failure:  # a script's own bug: shown to the client, and raised when the provider is left
+        except Exception as failure:  # noqa: BLE001  a script's bug: shown to the client, raised when the block is left
             self._failure = failure
             out = say_error(request, Reply(status=500, error=f"loopback provider: {failure!r}"), serial)
         if self._watch is not None:

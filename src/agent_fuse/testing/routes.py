@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from http import HTTPStatus
 
 from agent_fuse.testing import anthropic_api, openai_chat, openai_other, openai_responses
 from agent_fuse.testing.answers import Answer, Ask, JsonObject
@@ -26,8 +27,8 @@ class Speech:
 
     id_prefix: str
     read: Callable[[JsonObject], Ask]
-    whole: Callable[[JsonObject, Ask, Answer], JsonObject]
-    stream: Callable[[JsonObject, Ask, Answer], tuple[list[bytes], int | None]] | None = None
+    whole: Callable[[Answer], JsonObject]
+    stream: Callable[[Answer], tuple[list[bytes], int | None]] | None = None
     """The events, and the index of the one that tells the usage, if one does."""
 
 
@@ -61,10 +62,11 @@ def route(method: str, path: str) -> tuple[Api, str]:
 
 def error_body(status: int, message: str, *, anthropic: bool, request_id: str) -> JsonObject:
     """An error in the words of either provider."""
+    ours = status >= HTTPStatus.INTERNAL_SERVER_ERROR
     if anthropic:
-        kind = _ANTHROPIC_ERRORS.get(status, "invalid_request_error" if status < 500 else "api_error")
+        kind = _ANTHROPIC_ERRORS.get(status, "api_error" if ours else "invalid_request_error")
         return {"type": "error", "error": {"type": kind, "message": message}, "request_id": request_id}
-    kind, code = _OPENAI_ERRORS.get(status, ("invalid_request_error" if status < 500 else "server_error", None))
+    kind, code = _OPENAI_ERRORS.get(status, ("server_error" if ours else "invalid_request_error", None))
     return {"error": {"message": message, "type": kind, "param": None, "code": code}}
 
 

@@ -1,7 +1,9 @@
 """A value that fits a JSON schema: the smallest plausible one, always the same."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
+
+Schema = Mapping[str, Any]
 
 _DEEPEST = 12
 _FORMATS = {
@@ -18,7 +20,7 @@ _FORMATS = {
 }
 
 
-def sample(schema: Mapping[str, Any]) -> Any:
+def sample(schema: Schema) -> Any:
     """A JSON value that fits `schema`.
 
     Knows what structured outputs allow: $ref, enum, const, anyOf, oneOf, allOf, required and optional properties,
@@ -30,53 +32,42 @@ def sample(schema: Mapping[str, Any]) -> Any:
     return _value(schema, schema, 0)
 
 
-def _value(schema: Mapping[str, Any], root: Mapping[str, Any], depth: int) -> Any:
+def _value(schema: Schema, root: Schema, depth: int) -> Any:
     if depth > _DEEPEST:
         raise ValueError("schema nests without end: give the recursive property a null or an empty-array way out")
-    if "$ref" in schema:
-        return _value(_resolve(str(schema["$ref"]), root), root, depth + 1)
-    if "const" in schema:
-        return schema["const"]
-    if "enum" in schema:
-        return schema["enum"][0]
-    for choice in ("anyOf", "oneOf"):
-        if choice in schema:
-            return _first_that_ends(schema[choice], root, depth)
-    if "allOf" in schema:
-        parts: list[Any] = [_value(part, root, depth + 1) for part in schema["allOf"]]
-        return {key: value for part in parts for key, value in part.items()} if len(parts) > 1 else parts[0]
-    kind = schema.get("type", "object" if "properties" in schema else "string")
+    for word, rule in _RULES:
+        if word in schema:
+            return rule(schema[word], root, depth)
+    kind: Any = schema.get("type", "object" if "properties" in schema else "string")
     if isinstance(kind, list):
         kind = next((one for one in cast(list[str], kind) if one != "null"), "null")
     match kind:
         case "object":
-            properties: dict[str, Any] = schema.get("properties", {})
             # Optional properties are left out, so that recursive ones end.
-            required = schema.get("required", ())
-            return {name: _value(one, root, depth + 1) for name, one in properties.items() if name in required}
+            named: Mapping[str, Schema] = schema.get("properties", {})
+            return {name: _value(named[name], root, depth + 1) for name in schema.get("required", ()) if name in named}
         case "array":
             return [_value(schema.get("items", {}), root, depth + 1) for _ in range(schema.get("minItems", 0))]
         case "string":
-            return _text(schema)
+            text = _FORMATS.get(schema.get("format", ""), "text")
+            return text.ljust(schema.get("minLength", 0), "x")[: schema.get("maxLength")]
         case "integer" | "number":
             return _number(schema, whole=kind == "integer")
-        case "boolean":
-            return True
         case _:
-            return None
+            return True if kind == "boolean" else None
 
 
-def _resolve(ref: str, root: Mapping[str, Any]) -> Mapping[str, Any]:
+def _resolve(ref: str, root: Schema, depth: int) -> Any:
     found: Any = root
     try:
         for part in ref.removeprefix("#").strip("/").split("/") if ref != "#" else ():
             found = found[part.replace("~1", "/").replace("~0", "~")]
     except (KeyError, TypeError):
         raise ValueError(f"schema has no {ref}") from None
-    return cast(Mapping[str, Any], found)
+    return _value(found, root, depth + 1)
 
 
-def _first_that_ends(choices: list[Mapping[str, Any]], root: Mapping[str, Any], depth: int) -> Any:
+def _first_that_ends(choices: Sequence[Schema], root: Schema, depth: int) -> Any:
     # Something rather than null near the top; null where the nesting must end.
     ordered = sorted(choices, key=lambda one: (one.get("type") == "null") == (depth < _DEEPEST // 2))
     for choice in ordered[:-1]:
@@ -87,12 +78,22 @@ def _first_that_ends(choices: list[Mapping[str, Any]], root: Mapping[str, Any], 
     return _value(ordered[-1], root, depth + 1)
 
 
-def _text(schema: Mapping[str, Any]) -> str:
-    text = _FORMATS.get(schema.get("format", ""), "text")
-    return text.ljust(schema.get("minLength", 0), "x")[: schema.get("maxLength", max(len(text), 1_000_000))]
+def _all_of(parts: Sequence[Schema], root: Schema, depth: int) -> Any:
+    values = [_value(part, root, depth + 1) for part in parts]
+    return {key: value for each in values for key, value in each.items()} if len(values) > 1 else values[0]
 
 
-def _number(schema: Mapping[str, Any], *, whole: bool) -> float:
+_RULES: tuple[tuple[str, Callable[[Any, Schema, int], Any]], ...] = (
+    ("$ref", _resolve),
+    ("const", lambda value, _root, _depth: value),
+    ("enum", lambda values, _root, _depth: values[0]),
+    ("anyOf", _first_that_ends),
+    ("oneOf", _first_that_ends),
+    ("allOf", _all_of),
+)
+
+
+def _number(schema: Schema, *, whole: bool) -> float:
     least, above = schema.get("minimum"), schema.get("exclusiveMinimum")
     most, below = schema.get("maximum"), schema.get("exclusiveMaximum")
     step = schema.get("multipleOf", 1 if whole else None)

@@ -9,10 +9,12 @@ import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import cast
 
 _MAX_HEAD = 64 * 1024
-_REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 408: "Timeout"}
-_REASONS |= {429: "Too Many Requests", 500: "Internal Server Error", 503: "Service Unavailable", 529: "Overloaded"}
+_REASONS = {one.value: one.phrase for one in HTTPStatus}
+_REQUEST_LINE_WORDS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ class Outgoing:
         """Status line and headers."""
         length = "transfer-encoding: chunked" if self.chunked else f"content-length: {sum(map(len, self.parts))}"
         fields = "".join(f"{name}: {value}\r\n" for name, value in self.headers.items())
-        return f"HTTP/1.1 {self.status} {_REASONS.get(self.status, 'Status')}\r\n{fields}{length}\r\n\r\n".encode()
+        return f"HTTP/1.1 {self.status} {_REASONS.get(self.status, 'Unnamed')}\r\n{fields}{length}\r\n\r\n".encode()
 
     def framed(self) -> list[bytes]:
         """The parts as they go over the wire."""
@@ -125,11 +127,10 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
         self._peers.add(self)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's signature
         self._peers.discard(self)
         if self._playing is not None:
             self._playing.cancel()
@@ -158,10 +159,10 @@ class _Connection(asyncio.Protocol):
             return
 
     def _take(self) -> Incoming | None:
-        if self._head is None and not self._read_head():
+        head = self._head = self._head or self._read_head()
+        if head is None:
             return None
-        assert self._head is not None
-        method, target, headers, length = self._head
+        method, target, headers, length = head
         if length < 0:
             body = self._take_chunked()
             if body is None:
@@ -174,25 +175,24 @@ class _Connection(asyncio.Protocol):
         self._head = None
         return Incoming(method, target, headers, body)
 
-    def _read_head(self) -> bool:
+    def _read_head(self) -> tuple[str, str, dict[str, str], int] | None:
         end = self._buffer.find(b"\r\n\r\n")
         if end < 0:
             if len(self._buffer) > _MAX_HEAD:
                 self._refuse()
-            return False
+            return None
         first, *lines = self._buffer[:end].decode("latin-1").split("\r\n")
         del self._buffer[: end + 4]
         words = first.split(" ")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
         length = headers.get("content-length", "0")
-        if len(words) != 3 or not length.isdecimal():
+        if len(words) != _REQUEST_LINE_WORDS or not length.isdecimal():
             self._refuse()
-            return False
+            return None
         if headers.get("expect", "").lower() == "100-continue":
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         chunked = headers.get("transfer-encoding", "").lower() == "chunked"
-        self._head = (words[0], words[1], headers, -1 if chunked else int(length))
-        return True
+        return words[0], words[1], headers, -1 if chunked else int(length)
 
     def _take_chunked(self) -> bytes | None:
         body, at = bytearray(), 0

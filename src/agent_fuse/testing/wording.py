@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import cast
+from http import HTTPStatus
 
 from agent_fuse.calls import Usage
 from agent_fuse.testing import openai_other
-from agent_fuse.testing.answers import Ask, JsonObject, encode, make_answer, tokens_in
+from agent_fuse.testing.answers import Ask, JsonObject, encode, known_object, make_answer, tokens_in
 from agent_fuse.testing.exchange import Api, Reply, Request, Served, check_usage
 from agent_fuse.testing.routes import SPEECHES, error_body
 from agent_fuse.testing.server import Outgoing
@@ -24,10 +24,10 @@ def problem(request: Request) -> str:
 
 def say(request: Request, reply: Reply, usage: Usage | None, serial: str, book: Book) -> Outgoing:
     """The reply to a model request; `usage` is billed where the reply names none."""
-    if reply.status != 200:
+    if reply.status != HTTPStatus.OK:
         return say_error(request, reply, serial)
-    speech, body = SPEECHES[request.api], _body(request)
-    ask = speech.read(body)
+    speech = SPEECHES[request.api]
+    ask = speech.read(_body(request))
     answer = make_answer(
         ask,
         reply,
@@ -45,10 +45,10 @@ def say(request: Request, reply: Reply, usage: Usage | None, serial: str, book: 
     )
     served = Served(api=request.api, model=answer.model, usage=answer.usage, response_id=answer.id, reported=False)
     if ask.stream and speech.stream is not None:
-        parts, tells = speech.stream(body, ask, answer)
+        parts, tells = speech.stream(answer)
         out = replace(out, parts=parts, chunked=True, headers={**out.headers, "content-type": "text/event-stream"})
     else:
-        whole = encode(speech.whole(body, ask, answer)).encode()
+        whole = encode(speech.whole(answer)).encode()
         parts = [whole] if out.plain else _quarters(whole)
         tells = len(parts) - 1 if answer.says_usage else None
         out = replace(out, parts=parts)
@@ -96,7 +96,7 @@ def state(request: Request, count: int, requests: int, billed: Usage, serial: st
 
 
 def _body(request: Request) -> JsonObject:
-    return cast(JsonObject, request.body) if isinstance(request.body, dict) else {}
+    return known_object(request.body)
 
 
 def _json(request: Request, body: JsonObject, serial: str, reply: Reply | None = None) -> Outgoing:

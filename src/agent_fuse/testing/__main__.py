@@ -22,9 +22,7 @@ def main() -> None:
     )
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with provider:
-        _say(
-            f"{provider.url} OPENAI_BASE_URL={provider.openai_base_url} ANTHROPIC_BASE_URL={provider.anthropic_base_url}"
-        )
+        _say(f"{provider.url} OPENAI_BASE_URL={provider.openai_base_url} ANTHROPIC_BASE_URL={provider.url}")
         try:
             signal.pause()
         except KeyboardInterrupt:

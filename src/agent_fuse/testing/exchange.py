@@ -120,7 +120,7 @@ class Reply:
     cut_after_chunks: int | None = None
     """Drop the connection after so many pieces; the last one never goes out. 0: after the headers."""
     stall_after_chunks: int | None = None
-    """Send so many pieces, then nothing, with the connection open."""
+    """Send so many pieces, then nothing, with the connection open; the last one never goes out."""
 
     def __post_init__(self) -> None:
         if not (self.delay_s >= 0 and self.chunk_delay_s >= 0):

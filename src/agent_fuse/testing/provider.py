@@ -13,8 +13,9 @@ from urllib.parse import unquote
 from agent_fuse.calls import Usage
 from agent_fuse.testing.clock import Clock
 from agent_fuse.testing.exchange import Api, Reply, Request, Served
+from agent_fuse.testing.http1 import Incoming, Outgoing
 from agent_fuse.testing.routes import SPEECHES, route
-from agent_fuse.testing.server import Incoming, Outgoing, Server
+from agent_fuse.testing.server import Server
 from agent_fuse.testing.wording import problem, say, say_error, say_free, state
 
 Script = Callable[[Request], Reply]
@@ -33,6 +34,9 @@ class LoopbackProvider:
 
     Model requests take the queued replies in turn (`reply`), then `default`. Usage a reply does not name is `usage`, or
     counted (see COUNTED). With `record=False` no request is kept, only counts: for load tests.
+
+    Clients may be in any process. The object itself belongs to the process that started it: others, forked ones too,
+    ask `GET /_loopback` for the counts.
     """
 
     def __init__(

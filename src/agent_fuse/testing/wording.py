@@ -8,8 +8,8 @@ from agent_fuse.calls import Usage
 from agent_fuse.testing import openai_other
 from agent_fuse.testing.answers import Ask, JsonObject, encode, known_object, make_answer, tokens_in
 from agent_fuse.testing.exchange import Api, Reply, Request, Served, check_usage
+from agent_fuse.testing.http1 import Outgoing
 from agent_fuse.testing.routes import SPEECHES, error_body
-from agent_fuse.testing.server import Outgoing
 
 Book = Callable[[Served], None]
 """Takes what is billed when the first byte goes out, and once more when the usage has gone out too."""

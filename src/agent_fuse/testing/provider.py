@@ -6,6 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import unquote
@@ -194,7 +195,7 @@ class LoopbackProvider:
         if fault := problem(request):
             return say_error(request, Reply(status=400, error=fault), serial)
         usage = self.usage.get(request.model) if isinstance(self.usage, Mapping) else self.usage
-        return say(request, self._next_reply(request), usage, serial, self._book)
+        return say(request, self._next_reply(request), usage, serial, partial(self._book, serial))
 
     def _next_reply(self, request: Request) -> Reply:
         with self._changed:
@@ -202,15 +203,15 @@ class LoopbackProvider:
                 return self._queue.popleft()
         return self.default if isinstance(self.default, Reply) else self.default(request)
 
-    def _book(self, served: Served) -> None:
+    def _book(self, serial: str, served: Served) -> None:
         with self._changed:
             if not served.reported:
                 self._billed = Usage(
                     input_tokens=(self._billed.input_tokens or 0) + (served.usage.input_tokens or 0),
                     output_tokens=(self._billed.output_tokens or 0) + (served.usage.output_tokens or 0),
                 )
-            if self._record and (not served.reported or served.response_id in self._served):
-                self._served[served.response_id] = served
+            if self._record and (not served.reported or serial in self._served):
+                self._served[serial] = served
 
 
 def _decoded(body: bytes) -> Any:

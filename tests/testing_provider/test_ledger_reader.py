@@ -1,0 +1,116 @@
+"""Reading a ledger, and checking that its books balance."""
+
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+
+import pytest
+
+from agent_fuse.calls import Entry, Status
+from agent_fuse.ledgers.base import Amounts, Balance, Hold, Meter
+from agent_fuse.testing import LedgerReader, assert_books_balance
+
+CHAT = Entry(id="c1", at=1.0, status=Status.SETTLED, operation="chat", cost=700, input_tokens=10, output_tokens=5)
+TOOL = Entry(id="t1", at=2.0, status=Status.SETTLED, operation="execute_tool", tool="search")
+GUESS = Entry(id="c2", at=3.0, status=Status.ESTIMATED, operation="chat", cost=300)
+NO = Entry(id="c3", at=4.0, status=Status.REFUSED, operation="chat", cost=900, input_tokens=1, output_tokens=1)
+OPEN = Hold(
+    entry=Entry(id="c4", at=5.0, status=Status.ESTIMATED, cost=50),
+    accounts=("all", "session:a"),
+    amounts=Amounts(usd=50, tokens=20, output_tokens=8, calls=1),
+    expires_at=99.0,
+)
+ALL = Balance(settled=Amounts(usd=700, tokens=15, output_tokens=5, calls=1, tool_calls=1), held=OPEN.amounts, refused=1)
+SESSION = Balance(settled=Amounts(usd=700, tokens=15, output_tokens=5, calls=1), held=OPEN.amounts, refused=1)
+
+
+@dataclass
+class Shelf:
+    """Books with any figures at all, also such as no ledger would write."""
+
+    books: dict = field(default_factory=lambda: {"all": ALL, "session:a": SESSION})
+    lines: list = field(default_factory=lambda: [CHAT, TOOL, NO])
+    open: list = field(default_factory=lambda: [OPEN])
+
+    def balances(self, accounts):
+        return {one: self.books[one] for one in accounts if one in self.books}
+
+    def accounts(self):
+        return iter(self.books.items())
+
+    def holds(self):
+        return list(self.open)
+
+    def journal(self, *, since=0, limit=None):
+        return iter(sorted(self.lines, key=lambda one: -one.at))
+
+    def but(self, account, **figures):
+        """The same, one account's balance changed."""
+        return Shelf(self.books | {account: replace(self.books[account], **figures)}, self.lines, self.open)
+
+
+def test_reader_gives_figures_by_account_and_meter():
+    """Spent, held, refused, journal and holds, in integers; unknown accounts are zero; USD as Decimal on request."""
+    reader = LedgerReader(Shelf())
+    assert (reader.spent("all"), reader.spent("all", Meter.TOKENS), reader.spent("nobody")) == (700, 15, 0)
+    assert (reader.held("session:a"), reader.held("session:a", Meter.CALLS)) == (50, 1)
+    assert reader.spent_usd("all") == Decimal("0.0000007")
+    assert (reader.refused("all"), reader.refused("nobody")) == (1, 0)
+    assert [one.id for one in reader.entries()] == ["c1", "t1", "c3"]
+    assert [one.id for one in reader.entries(Status.REFUSED)] == ["c3"]
+    assert reader.open_holds() == [OPEN]
+    assert set(reader.accounts()) == {"all", "session:a"}
+
+
+def test_balanced_books_pass():
+    """Books that tell one story are in order, and so are empty ones."""
+    assert_books_balance(Shelf())
+    assert_books_balance(Shelf({}, [], []))
+
+
+def test_lines_without_tokens_leave_tokens_unchecked():
+    """Where a line does not tell its tokens, tokens cannot be checked; money still is."""
+    settled = Amounts(usd=1000, tokens=777, output_tokens=5, calls=2, tool_calls=1)
+    told = Shelf(lines=[CHAT, TOOL, NO, GUESS]).but("all", settled=settled)
+    assert_books_balance(told)
+    with pytest.raises(AssertionError, match="all: settled usd: 999, the whole journal says 1000"):
+        assert_books_balance(told.but("all", settled=replace(settled, usd=999)))
+
+
+@pytest.mark.parametrize("meter", list(Meter))
+def test_every_meter_of_every_account_is_checked(meter):
+    """One unit off on any meter, settled or held, is named."""
+    more = {meter.value: getattr(ALL.settled, meter.value) + 1}
+    with pytest.raises(AssertionError, match=f"all: settled {meter}"):
+        assert_books_balance(Shelf().but("all", settled=replace(ALL.settled, **more)))
+    held = {meter.value: getattr(OPEN.amounts, meter.value) + 1}
+    with pytest.raises(AssertionError, match=f"session:a: held {meter}"):
+        assert_books_balance(Shelf().but("session:a", held=replace(OPEN.amounts, **held)))
+
+
+def test_leaks_and_losses_are_named():
+    """A leaked hold, a lost call, a double booking, a call both open and booked, an uncounted refusal: each is named."""
+    with pytest.raises(AssertionError, match="held usd is 50, its open holds say 0"):
+        assert_books_balance(Shelf(open=[]))
+    with pytest.raises(AssertionError, match="settled calls: 0, the whole journal says 1"):
+        assert_books_balance(Shelf().but("all", settled=replace(ALL.settled, calls=0)))
+    with pytest.raises(AssertionError, match="call c1 is booked 2 times"):
+        assert_books_balance(Shelf(lines=[CHAT, CHAT, TOOL, NO]))
+    with pytest.raises(AssertionError, match="call c1 is booked and still open"):
+        assert_books_balance(Shelf(open=[replace(OPEN, entry=CHAT)]))
+    with pytest.raises(AssertionError, match="all: refused calls: 0, the whole journal says 1"):
+        assert_books_balance(Shelf().but("all", refused=0))
+
+
+def test_other_accounts_may_see_less_but_never_more():
+    """An account that sees some calls may stand below the journal, not above it, nor below zero."""
+    assert_books_balance(Shelf().but("session:a", settled=Amounts(), refused=0))
+    with pytest.raises(AssertionError, match="session:a: settled usd: 701"):
+        assert_books_balance(Shelf().but("session:a", settled=replace(SESSION.settled, usd=701)))
+    with pytest.raises(AssertionError, match="session:a: settled usd: -1"):
+        assert_books_balance(Shelf().but("session:a", settled=Amounts(usd=-1)))
+
+
+def test_which_accounts_see_everything_can_be_said():
+    """`everything` names the accounts that must equal the journal."""
+    with pytest.raises(AssertionError, match="session:a: settled tool_calls: 0"):
+        assert_books_balance(Shelf(), everything=("all", "session:a"))

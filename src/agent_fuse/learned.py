@@ -1,0 +1,119 @@
+"""What earlier calls teach about the next: a session's last input and output, a model's true tokens per counted one."""
+
+import threading
+from dataclasses import dataclass
+from typing import TypeVar
+
+from agent_fuse.calls import MAX_TOKENS, Usage
+from agent_fuse.names import stem
+from agent_fuse.rates import Rates
+from agent_fuse.recent import Recent
+
+_K = TypeVar("_K")
+_DECAY = 0.75
+"""How much of what was known stays at each new call."""
+_KNOWN_RANGE, _RECKONED_RANGE = (0.8, 1.25), (0.25, 4.0)
+"""How far calls may correct a count by the model's own vocabulary, and one reckoned from bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Last:
+    """The last calls of one session to one model."""
+
+    input_tokens: int
+    output_tokens: int
+    high_output: float
+    """Output of one choice, on the high side: up at once to a new high, down by a quarter of the way at each call."""
+    rates: Rates | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Sums:
+    real: float
+    reckoned: float
+
+
+class Learned:
+    """Running knowledge, bounded and forgetful; nothing of any text is kept. Safe in threads."""
+
+    def __init__(self, *, sessions: int = 4_096, models: int = 1_024) -> None:
+        self._last: Recent[tuple[str, str], Last] = Recent(sessions)
+        self._bias: Recent[tuple[str, bool], _Sums] = Recent(models)
+        self._density: Recent[str, _Sums] = Recent(models)
+        self._stems: Recent[str, str] = Recent(models)
+        self._lock = threading.Lock()
+
+    def last(self, session: str, model: str | None) -> Last | None:
+        """The last call of a session to a model; to any model where it is not known yet."""
+        return self._last.get((session, self._stem(model)))
+
+    def corrected(self, model: str | None, tokens: int, *, exact: bool) -> int:
+        """A count times what the model's calls really used per counted token, over the last ones, by their size."""
+        sums = self._bias.get((self._stem(model), exact))
+        if sums is None:
+            return tokens
+        low, high = _KNOWN_RANGE if exact else _RECKONED_RANGE
+        return round(tokens * min(max(sums.real / sums.reckoned, low), high))
+
+    def from_bytes(self, model: str | None, body_bytes: int) -> int | None:
+        """Input tokens of a body of this size, by what the model's last ones really held per byte; None: not known."""
+        sums = self._density.get(self._stem(model))
+        return None if sums is None else min(round(body_bytes * sums.real / sums.reckoned), body_bytes)
+
+    def learn(
+        self,
+        session: str,
+        model: str | None,
+        usage: Usage,
+        *,
+        counted: int | None,
+        exact: bool,
+        choices: int,
+        body_bytes: int | None,
+        rates: Rates | None,
+    ) -> None:
+        """Take in the real usage of a call. `counted`: its text as counted, None where it teaches nothing."""
+        used, made = _figure(usage.input_tokens), _figure(usage.output_tokens)
+        name = self._stem(model)
+        with self._lock:
+            if used and counted:
+                self._add(self._bias, (name, exact), used, counted)
+            if used and body_bytes and body_bytes > 0:
+                self._add(self._density, name, used, body_bytes)
+            for key in {(session, name), (session, "")} if made else {(session, name)}:
+                before = self._last.get(key)
+                one = (made or 0) / max(choices, 1)
+                high = one if before is None else max(one, before.high_output * _DECAY + one * (1 - _DECAY))
+                if made is None:
+                    high = before.high_output if before else 0.0
+                kept = before or Last(0, 0, 0.0, None)
+                self._last.put(
+                    key,
+                    Last(
+                        kept.input_tokens if used is None else used,
+                        kept.output_tokens if made is None else made,
+                        high,
+                        rates or kept.rates,
+                    ),
+                )
+
+    @staticmethod
+    def _add(memory: Recent[_K, _Sums], key: _K, real: int, reckoned: int) -> None:
+        before = memory.get(key)
+        if before is None:
+            memory.put(key, _Sums(real, reckoned))
+        else:
+            memory.put(key, _Sums(before.real * _DECAY + real, before.reckoned * _DECAY + reckoned))
+
+    def _stem(self, model: str | None) -> str:
+        if not model:
+            return ""
+        found = self._stems.get(model)
+        if found is None:
+            found = stem(model)
+            self._stems.put(model, found)
+        return found
+
+
+def _figure(value: object) -> int | None:
+    return value if type(value) is int and 0 <= value <= MAX_TOKENS else None

@@ -1,0 +1,248 @@
+"""What a call will cost, before it is made: from its body, else from its span, else from the calls before it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from agent_fuse import asked
+from agent_fuse.bodies import Count
+from agent_fuse.calls import MAX_TOKENS, Usage
+from agent_fuse.learned import Learned
+from agent_fuse.prices import PriceBook
+from agent_fuse.quote import Quote, Source
+from agent_fuse.rates import Origin, Rates
+from agent_fuse.tokens import TokenCounter, upper_bound_tokens
+
+__all__ = ["DEFAULT_INPUT_TOKENS", "DEFAULT_OUTPUT_TOKENS", "Quote", "Quoter", "Source"]
+
+DEFAULT_INPUT_TOKENS = 4_000
+"""Input of a call of which nothing is known: a system prompt, some tools and a few turns."""
+DEFAULT_OUTPUT_TOKENS = 1_000
+"""Output of a call without max_tokens, in a session that has made none yet: a long answer or a short file."""
+IMAGE_OUTPUT_TOKENS = 6_240
+"""Output of one generated image: OpenAI's table for gpt-image-1, high quality, 1024 x 1536."""
+UNSEEN_TOKENS = 1_000_000
+"""Bound of an input kept at the provider (a conversation, a file), where no context window is known."""
+
+
+class Quoter:
+    """Quotes calls and learns from what they really used. Safe in threads; raises nothing but UnknownModelError.
+
+    `strict`: quotes are upper bounds wherever one is known. Input: UTF-8 bytes of the body, images at their makers'
+    largest figure, the context window where part of the input is kept at the provider. Output: max_tokens, else the
+    model's largest answer, times the choices. Every token at the dearest rate it can fall under.
+    """
+
+    def __init__(
+        self,
+        book: PriceBook,
+        *,
+        strict: bool = False,
+        default_input_tokens: int = DEFAULT_INPUT_TOKENS,
+        default_output_tokens: int = DEFAULT_OUTPUT_TOKENS,
+        counter: TokenCounter | None = None,
+    ) -> None:
+        self.book = book
+        self.strict = strict
+        self.counter = counter or TokenCounter()
+        self._default_input = _clamped(default_input_tokens)
+        self._default_output = _clamped(default_output_tokens)
+        self._learned = Learned()
+
+    def for_body(  # noqa: PLR0917 - the request gate has them all, in this order
+        self,
+        provider: str | None,
+        model: str | None,
+        operation: str,
+        body: Mapping[str, Any],
+        body_bytes: int | None = None,
+        session: str = "",
+    ) -> Quote:
+        """Quote a request by its body. About 10 microseconds for a small chat whose texts were counted before.
+
+        Input: counted (`tokens.TokenCounter.count`) and corrected by what the model's calls really used; for a body
+        that cannot be walked, its bytes times the model's tokens per byte. Where part of it is kept at the provider,
+        at least the session's last input and output. Output: max_tokens, max_completion_tokens or max_output_tokens
+        times the choices, else learned, else default; none for embeddings and reranking.
+
+        Raises:
+            UnknownModelError: the book blocks models without a price.
+        """
+        known = asked.opened(body)
+        plain = known if known is not None else {}
+        model = model or asked.model(plain)
+        rates = self.book.rates(model, provider, tier=asked.tier(plain))
+        count = self.counter.count(operation, plain, model) if known is not None else Count(readable=False)
+        choices = asked.choices(plain)
+        out, out_source, bounded = self._output(
+            operation, asked.cap(plain), choices, session, model, rates, Source.BODY
+        )
+        if self.strict:
+            into, into_source = self._bound_input(count, plain, body_bytes, model, rates), Source.BOUND
+            cost = rates.bound(into, out, media=bool(count.media_tokens) or not count.readable)
+        else:
+            into, into_source = self._body_input(count, body_bytes, model, session)
+            cost = rates.expected(into, out, cache_write=count.cache_write)
+            bounded = False
+        plain_text = count.readable and not (count.media_tokens or count.unseen or count.open_ended)
+        return Quote(
+            input_tokens=into,
+            output_tokens=out,
+            cost=cost,
+            rates=rates,
+            input_source=into_source,
+            output_source=out_source,
+            is_upper_bound=bounded and count.readable and not count.open_ended and rates.origin is not Origin.FALLBACK,
+            model=model or "",
+            choices=choices,
+            counted=count.tokens if plain_text else None,
+            exact=count.exact,
+        )
+
+    def for_span(
+        self,
+        provider: str | None,
+        model: str | None,
+        operation: str,
+        *,
+        max_tokens: int | None = None,
+        input_text: str | None = None,
+        input_tokens: int | None = None,
+        session: str = "",
+    ) -> Quote:
+        """Quote a call by what its span says at start.
+
+        Input: `input_tokens`, else the prompt's text counted, else learned (an agent's context grows: its last input
+        and last output), else default. Output as in `for_body`. A model not known is taken to be the session's last.
+        Never an upper bound: a span need not show everything that is sent.
+
+        Raises:
+            UnknownModelError: the book blocks models without a price.
+        """
+        rates = self._rates(model, provider, session)
+        if input_tokens is not None:
+            into, into_source = _clamped(input_tokens), Source.PROMPT
+        elif input_text:
+            counted = self.counter.count_text(input_text, model)
+            exact = self.counter.knows(model)
+            into, into_source = self._learned.corrected(model, counted, exact=exact), Source.PROMPT
+        else:
+            into, into_source = self._grown(session, model)
+        out, out_source, _ = self._output(operation, max_tokens, 1, session, model, rates, Source.PROMPT)
+        return self._plain(_clamped(into), out, rates, into_source, out_source, model)
+
+    def for_estimate(
+        self,
+        model: str | None,
+        input_tokens: int | None = None,
+        output_tokens: int | None = None,
+        *,
+        provider: str | None = None,
+        session: str = "",
+    ) -> Quote:
+        """Quote a call by the caller's own estimate; what it leaves out (None) is learned, else default.
+
+        Raises:
+            UnknownModelError: the book blocks models without a price.
+        """
+        rates = self._rates(model, provider, session)
+        into, into_source = self._grown(session, model) if input_tokens is None else (input_tokens, Source.GIVEN)
+        out, out_source, _ = self._output("chat", output_tokens, 1, session, model, rates, Source.GIVEN)
+        return self._plain(_clamped(into), out, rates, into_source, out_source, model)
+
+    def learn(
+        self, session: str, model: str | None, *, quoted: Quote | None, body_bytes: int | None, usage: Usage
+    ) -> None:
+        """Take in what a call really used. `model` may be the one that answered: dated snapshots are one model here.
+
+        Corrects the model's count (real over counted tokens, over the last calls by their size, each new call making
+        the older ones weigh a quarter less; at most x 0.8 to 1.25 where its vocabulary is known, x 0.25 to 4 where not)
+        and its tokens per body byte, and keeps the session's last figures. Never raises.
+        """
+        asked = quoted.model if quoted is not None and quoted.model else model
+        self._learned.learn(
+            session,
+            asked,
+            usage,
+            counted=quoted.counted if quoted is not None else None,
+            exact=quoted.exact if quoted is not None else False,
+            choices=quoted.choices if quoted is not None else 1,
+            body_bytes=body_bytes if quoted is None or quoted.counted is not None else None,
+            rates=quoted.rates if quoted is not None else None,
+        )
+
+    def _rates(self, model: str | None, provider: str | None, session: str) -> Rates:
+        if not model and (last := self._learned.last(session, None)) is not None and last.rates is not None:
+            return last.rates
+        return self.book.rates(model or None, provider)
+
+    def _plain(  # noqa: PLR0917
+        self, into: int, out: int, rates: Rates, into_source: Source, out_source: Source, model: str | None
+    ) -> Quote:
+        cost = rates.bound(into, out, media=True) if self.strict else rates.expected(into, out)
+        return Quote(
+            input_tokens=into,
+            output_tokens=out,
+            cost=cost,
+            rates=rates,
+            input_source=into_source,
+            output_source=out_source,
+            model=model or "",
+        )
+
+    def _body_input(self, count: Count, body_bytes: int | None, model: str | None, session: str) -> tuple[int, Source]:
+        if not count.readable:
+            if body_bytes is None:
+                return max(count.tokens, self._grown(session, model)[0]), Source.DEFAULT
+            learned = self._learned.from_bytes(model, body_bytes)
+            return (body_bytes // 3, Source.BODY) if learned is None else (learned, Source.LEARNED)
+        text = self._learned.corrected(model, count.tokens - count.media_tokens, exact=count.exact)
+        into = _clamped(text + count.media_tokens)
+        if count.unseen and (grown := self._grown(session, model))[1] is Source.LEARNED and grown[0] > into:
+            return grown
+        return into, Source.BODY
+
+    def _bound_input(
+        self, count: Count, body: asked.Body, body_bytes: int | None, model: str | None, rates: Rates
+    ) -> int:
+        size = asked.size(body) if body_bytes is None else body_bytes
+        if not count.readable:
+            return upper_bound_tokens(size if body else max(size, asked.UNREADABLE_BYTES))
+        bound = upper_bound_tokens(size, count, model)
+        return max(bound, rates.context_window or UNSEEN_TOKENS) if count.unseen else bound
+
+    def _grown(self, session: str, model: str | None) -> tuple[int, Source]:
+        last = self._learned.last(session, model)
+        if last is None:
+            return self._default_input, Source.DEFAULT
+        return _clamped(last.input_tokens + last.output_tokens), Source.LEARNED
+
+    def _output(  # noqa: PLR0917
+        self,
+        operation: str,
+        cap: int | None,
+        choices: int,
+        session: str,
+        model: str | None,
+        rates: Rates,
+        stated: Source,
+    ) -> tuple[int, Source, bool]:
+        """Output tokens, where they come from, and whether in strict quotes they are a bound."""
+        if operation.startswith(_WITHOUT_OUTPUT):
+            return 0, stated, True
+        if operation.startswith("image"):
+            return _clamped(IMAGE_OUTPUT_TOKENS * choices), Source.DEFAULT, False
+        if cap is not None:
+            return _clamped(_clamped(cap) * choices), stated, True
+        if self.strict:
+            return _clamped(rates.max_output_tokens * choices), Source.BOUND, True
+        last = self._learned.last(session, model)
+        if last is not None and last.output_tokens:
+            return _clamped(round(last.high_output * choices)), Source.LEARNED, False
+        return _clamped(min(self._default_output, rates.max_output_tokens) * choices), Source.DEFAULT, False
+
+
+_WITHOUT_OUTPUT = ("embed", "rerank", "moderation")
+
+
+def _clamped(tokens: int) -> int:
+    return 0 if tokens < 0 else min(tokens, MAX_TOKENS)

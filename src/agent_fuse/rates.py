@@ -1,0 +1,212 @@
+"""What a model charges, as integers: pico-dollars per token by bucket and tier, and the arithmetic of one call."""
+
+from collections.abc import Iterable
+from dataclasses import KW_ONLY, dataclass, fields
+from decimal import ROUND_CEILING, Decimal
+from enum import StrEnum
+from typing import Any, cast
+
+from agent_fuse.calls import MAX_TOKENS, Usage, Usd, to_nanos
+from agent_fuse.errors import ConfigurationError
+
+PICOS_PER_NANO = 1_000
+"""Rates are pico-dollars (1e-12 USD): $1 per million tokens is 1,000,000 of them per token, $0.0125 is 12,500."""
+
+
+class Origin(StrEnum):
+    """Where rates come from."""
+
+    OVERRIDE = "override"
+    DATA = "data"
+    FALLBACK = "fallback"
+    FREE = "free"
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """A user's own price of a model: USD per million tokens, `per_call` in USD. None: billed like the wider bucket.
+
+    Raises:
+        ConfigurationError: a figure is NaN, infinite, negative, not a number, or above 1,000,000 USD.
+    """
+
+    input: Usd
+    output: Usd
+    _: KW_ONLY
+    cache_read: Usd | None = None
+    cache_write: Usd | None = None
+    input_audio: Usd | None = None
+    output_audio: Usd | None = None
+    per_call: Usd = 0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value: Usd | None = getattr(self, field.name)
+            if value is None and field.name not in ("input", "output", "per_call"):
+                continue
+            try:
+                to_nanos(value, f"Price.{field.name}")  # type: ignore[arg-type]
+            except ValueError as error:
+                raise ConfigurationError(str(error)) from None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tier:
+    """Pico-dollars per token, for calls with more than `above` input tokens (all their tokens, not just the excess)."""
+
+    above: int = -1
+    input: int
+    output: int
+    cache_read: int
+    cache_write: int
+    input_audio: int
+    output_audio: int
+    text_bound: int
+    """Dearest of the buckets a text token of input can fall in, the one-hour cache write included."""
+    media_bound: int
+    """The same with audio and images."""
+    output_bound: int
+    """Dearest of the buckets a token of output can fall in."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rates:
+    """The rates of one model, resolved once; every figure an integer."""
+
+    tiers: tuple[Tier, ...]
+    """Ascending by `above`; the first holds from zero tokens on."""
+    max_output_tokens: int
+    """The most tokens one answer can have (`families.max_output` says where that is known from)."""
+    context_window: int | None = None
+    """Tokens; None where unknown."""
+    per_call: int = 0
+    """Pico-dollars for each call, besides its tokens."""
+    origin: Origin = Origin.DATA
+    provider: str = ""
+    """Provider and model as the price data names them, empty where it knows neither."""
+    model: str = ""
+
+    def cost(self, usage: Usage) -> int:
+        """Nano-dollars for one call, rounded up. Never raises, never negative.
+
+        Buckets are inclusive, so parts are taken out of the whole before it is priced. Parts that claim more than the
+        whole are cut to it, cached reads (the cheapest) first; figures that are no counts are zero.
+        """
+        whole = _count(usage.input_tokens)
+        read = _count(usage.cache_read_tokens)
+        written = _count(usage.cache_write_tokens)
+        heard = _count(usage.input_audio_tokens)
+        out = _count(usage.output_tokens)
+        spoken = _count(usage.output_audio_tokens)
+        if usage.input_tokens is None:
+            whole = min(read + written + heard, MAX_TOKENS)
+        if usage.output_tokens is None:
+            out = max(_count(usage.reasoning_tokens), spoken)
+        if read + written + heard > whole:
+            written = min(written, whole)
+            heard = min(heard, whole - written)
+            read = min(read, whole - written - heard)
+        spoken = min(spoken, out)
+        tier = self.tiers[0] if len(self.tiers) == 1 else self._tier(whole)
+        picos = (
+            self.per_call
+            + (whole - read - written - heard) * tier.input
+            + read * tier.cache_read
+            + written * tier.cache_write
+            + heard * tier.input_audio
+            + (out - spoken) * tier.output
+            + spoken * tier.output_audio
+        )
+        return -(-picos // PICOS_PER_NANO)
+
+    def expected(self, input_tokens: int, output_tokens: int, *, cache_write: bool = False) -> int:
+        """Nano-dollars for a call still to be made, nothing read from cache; with `cache_write`, all written to it."""
+        tier = self._tier(input_tokens)
+        rate = max(tier.input, tier.cache_write) if cache_write else tier.input
+        return -(-(self.per_call + input_tokens * rate + output_tokens * tier.output) // PICOS_PER_NANO)
+
+    def bound(self, input_tokens: int, output_tokens: int, *, media: bool = False) -> int:
+        """Nano-dollars no call of at most these tokens can pass, whatever buckets they fall in.
+
+        `media`: the input may hold audio or images.
+        """
+        reached = [tier for tier in self.tiers if tier.above < input_tokens]
+        into = max(tier.media_bound if media else tier.text_bound for tier in reached)
+        out = max(tier.output_bound for tier in reached)
+        return -(-(self.per_call + input_tokens * into + output_tokens * out) // PICOS_PER_NANO)
+
+    def _tier(self, input_tokens: int) -> Tier:
+        for tier in reversed(self.tiers):
+            if input_tokens > tier.above:
+                return tier
+        return self.tiers[0]
+
+
+def flat(price: Price, *, origin: Origin, max_output_tokens: int, context_window: int | None = None) -> Rates:
+    """Rates without tiers, from a price in USD."""
+    into, out = picos(price.input), picos(price.output)
+
+    def part(value: Usd | None, whole: int) -> int:
+        return whole if value is None else picos(value)
+
+    read, written = part(price.cache_read, into), part(price.cache_write, into)
+    heard, spoken = part(price.input_audio, into), part(price.output_audio, out)
+    tier = Tier(
+        input=into,
+        output=out,
+        cache_read=read,
+        cache_write=written,
+        input_audio=heard,
+        output_audio=spoken,
+        text_bound=max(into, read, written),
+        media_bound=max(into, read, written, heard),
+        output_bound=max(out, spoken),
+    )
+    return Rates(
+        tiers=(tier,),
+        per_call=picos(price.per_call, Decimal(10) ** 12),
+        origin=origin,
+        max_output_tokens=max_output_tokens,
+        context_window=context_window,
+    )
+
+
+def picos(amount: Usd, scale: Decimal = Decimal(10) ** 6) -> int:
+    """USD per million tokens to pico-dollars per token, rounded up (with `scale` 1e12: USD to pico-dollars)."""
+    value = amount if isinstance(amount, Decimal) else Decimal(str(amount).strip().removeprefix("$"))
+    return int((value * scale).to_integral_value(ROUND_CEILING))
+
+
+def scaled(rates: Rates, factor: int) -> Rates:
+    """The same rates, so many times as dear."""
+
+    def times(tier: Tier) -> Tier:
+        return Tier(
+            above=tier.above,
+            **{name: getattr(tier, name) * factor for name in Tier.__slots__ if name != "above"},
+        )
+
+    return _replace(rates, tiers=map(times, rates.tiers), per_call=rates.per_call * factor)
+
+
+def _replace(rates: Rates, *, tiers: Iterable[Tier], per_call: int) -> Rates:
+    return Rates(
+        tiers=tuple(tiers),
+        per_call=per_call,
+        max_output_tokens=rates.max_output_tokens,
+        context_window=rates.context_window,
+        origin=rates.origin,
+        provider=rates.provider,
+        model=rates.model,
+    )
+
+
+def _count(value: object) -> int:
+    if value is None:
+        return 0
+    if type(value) is int:
+        return 0 if value < 0 else min(value, MAX_TOKENS)
+    try:
+        return min(max(int(cast("Any", value)), 0), MAX_TOKENS)
+    except Exception:  # noqa: BLE001 - a figure of any type may come in, and a paid call must be booked
+        return 0

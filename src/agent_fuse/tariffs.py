@@ -1,0 +1,78 @@
+"""A price list's entry (USD per million tokens, some by tiers) turned into integer tiers."""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Protocol
+
+from agent_fuse.rates import Tier, picos
+
+
+class Step(Protocol):
+    """A price from so many input tokens on."""
+
+    start: int
+    price: Decimal
+
+
+class Stepped(Protocol):
+    """A price that depends on the size of the call's input: all its tokens cost what the highest step passed says."""
+
+    base: Decimal
+
+    @property
+    def tiers(self) -> Sequence[Step]:
+        """Steps, ascending."""
+        ...
+
+
+Prices = Mapping[str, Decimal | Stepped | None]
+"""By genai-prices' names: `input_mtok`, `cache_read_mtok`, ..."""
+
+
+def tiers(prices: Prices) -> tuple[Tier, ...]:
+    """The tiers of an entry: one for each step that any of its prices has, and the one below them all."""
+    starts = {-1}
+    for value in prices.values():
+        if value is not None and not isinstance(value, Decimal):
+            starts.update(step.start for step in value.tiers)
+    return tuple(_tier(prices, start) for start in sorted(starts))
+
+
+def per_call(prices: Prices) -> int:
+    """Pico-dollars for each call, which the list gives per thousand."""
+    return picos(_at(prices, -1, "requests_kcount"), Decimal(10) ** 9)
+
+
+def _at(prices: Prices, above: int, *names: str, otherwise: Decimal = Decimal(0)) -> Decimal:
+    """The dearest of the named prices in one tier, or `otherwise` where the entry has none of them."""
+    found: list[Decimal] = []
+    for name in names:
+        value = prices.get(name)
+        if isinstance(value, Decimal):
+            found.append(value)
+        elif value is not None:
+            found.append(next((step.price for step in reversed(value.tiers) if above >= step.start), value.base))
+    return max(found, default=otherwise)
+
+
+def _tier(prices: Prices, above: int) -> Tier:
+    """One tier. Images and video have no bucket in Usage: a model that makes them is taken to make no text."""
+    into = _at(prices, above, "input_mtok")
+    out = _at(prices, above, "output_mtok", "output_image_mtok", "output_video_mtok")
+    read = _at(prices, above, "cache_read_mtok", otherwise=into)
+    written = _at(prices, above, "cache_write_mtok", otherwise=into)
+    heard = _at(prices, above, "input_audio_mtok", otherwise=into)
+    spoken = _at(prices, above, "output_audio_mtok", otherwise=out)
+    text_bound = max(into, read, written, _at(prices, above, "cache_write_1h_mtok"))
+    return Tier(
+        above=above,
+        input=picos(into),
+        output=picos(out),
+        cache_read=picos(read),
+        cache_write=picos(written),
+        input_audio=picos(heard),
+        output_audio=picos(spoken),
+        text_bound=picos(text_bound),
+        media_bound=picos(max(text_bound, heard, _at(prices, above, "input_image_mtok", "input_video_mtok"))),
+        output_bound=picos(max(out, spoken, _at(prices, above, "output_reasoning_mtok", "output_citation_mtok"))),
+    )

@@ -1,0 +1,126 @@
+"""How many input tokens a request body holds, counted where the vocabulary is at hand, else reckoned from its bytes."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from agent_fuse.bodies import CLAUDE_TOOLS, Count, Walk
+from agent_fuse.calls import MAX_TOKENS
+from agent_fuse.families import Vocabulary, bytes_per_token, vocabulary
+from agent_fuse.names import bare
+from agent_fuse.recent import Recent
+from agent_fuse.vocabularies import Encoding, load
+
+__all__ = ["Count", "TokenCounter", "upper_bound_tokens"]
+
+UNREADABLE_TOKENS = 100_000
+"""What `count_messages` answers for a body that cannot be walked: raising, endless, or not of JSON's types."""
+_CHUNK = 50_000
+"""tiktoken's regex engine gives up (a panic) on one run of half a million spaces; a cut costs at most one token."""
+_HUGE = 8_000_000
+"""Characters beyond which no model takes a text; such a one is not worth the second it takes to count it."""
+
+
+class TokenCounter:
+    """Counts bodies, remembering each text by hash and length, not by content. Safe in threads.
+
+    `size` bounds the texts remembered per vocabulary (twice that at most, some 200 bytes each). `vocabularies=False`
+    reckons everything from bytes. A vocabulary is loaded at the first body of a model that uses it, or with `preload`.
+    """
+
+    def __init__(self, *, size: int = 8_192, vocabularies: bool = True) -> None:
+        self._size = size
+        self._exact = vocabularies
+        self._texts: dict[Vocabulary, Callable[[str], int]] = {}
+        self._models: Recent[str, tuple[Callable[[str], int], bool, str]] = Recent(1_024)
+
+    def preload(self, models: Iterable[str] = ("gpt-4o",)) -> None:
+        """Load the vocabularies of these models now, so that no gate waits for them."""
+        for model in models:
+            self.knows(model)
+
+    def knows(self, model: str | None) -> bool:
+        """Whether the model's text is counted by its own vocabulary."""
+        return self._for(model)[1]
+
+    def count_text(self, text: str, model: str | None = None) -> int:
+        """Tokens of one text. Never raises."""
+        try:
+            return self._for(model)[0](text)
+        except Exception:  # noqa: BLE001 - any text must be answered, a hostile str subclass too
+            return UNREADABLE_TOKENS
+
+    def count_messages(self, operation: str, body: Mapping[str, Any], model: str | None = None) -> int:
+        """Input tokens of a request body (see `count`); UNREADABLE_TOKENS where it cannot be walked. Never raises."""
+        found = self.count(operation, body, model)
+        return found.tokens if found.readable else max(found.tokens, UNREADABLE_TOKENS)
+
+    def count(self, operation: str, body: Mapping[str, Any], model: str | None = None) -> Count:
+        """What a body of OpenAI (chat, responses, completions, embeddings), Anthropic or Gemini holds. Never raises.
+
+        Only the parts that are prompt count. `model` defaults to the body's own; `operation` tells embeddings, whose
+        input has no messages. One-shot iterators are left alone and make the body unreadable.
+        """
+        count = Count()
+        try:
+            if model is None:
+                named = body.get("model")
+                model = named if isinstance(named, str) else None
+            text, count.exact, name = self._for(model)
+            walk = Walk(text, name, count)
+            count.tokens = walk.body(body, embeddings=operation.startswith("embed")) + count.media_tokens
+        except Exception:  # noqa: BLE001 - bodies belong to someone else; what raises here fails again when it is sent
+            count.readable = False
+        count.tokens = min(max(count.tokens, 0), MAX_TOKENS)
+        return count
+
+    def _for(self, model: str | None) -> tuple[Callable[[str], int], bool, str]:
+        found = self._models.get(model or "")
+        if found is None:
+            name = bare(model or "")
+            book = vocabulary(name) if self._exact else None
+            encoding = load(book) if book is not None else None
+            if book is None or encoding is None:
+                found = (_by_bytes(bytes_per_token(name)), False, name)
+            else:
+                found = (self._texts.setdefault(book, _by_vocabulary(encoding, Recent(self._size))), True, name)
+            self._models.put(model or "", found)
+        return found
+
+
+def upper_bound_tokens(body_bytes: int, count: Count | None = None, model: str | None = None) -> int:
+    """The most input tokens a body of so many UTF-8 bytes can be.
+
+    Every token stands for at least one byte, and the JSON around each message is longer than the few tokens that mark
+    it. Media are taken out at their bytes and added at their own bound (`families.image_tokens`), since an image named
+    by its URL has no bytes here; tools add Anthropic's tool prompt. What `count` calls unseen or open-ended is not in
+    it.
+    """
+    if count is None:
+        return min(max(body_bytes, 0), MAX_TOKENS)
+    tools = 2 * CLAUDE_TOOLS if count.tools and bare(model or "").startswith("claude") else 0
+    return min(max(body_bytes - count.media_bytes, 0) + count.media_tokens + tools, MAX_TOKENS)
+
+
+def _by_bytes(ratio: float) -> Callable[[str], int]:
+    def count(text: str) -> int:
+        size = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+        return int(size / ratio + 0.999)
+
+    return count
+
+
+def _by_vocabulary(encoding: Encoding, memory: Recent[tuple[int, int], int]) -> Callable[[str], int]:
+    encode = encoding.encode_ordinary
+    get, put = memory.get, memory.put
+
+    def count(text: str) -> int:
+        key = (hash(text), len(text))
+        found = get(key)
+        if found is None:
+            if len(text) > _HUGE:
+                return len(text)
+            found = sum(len(encode(text[at : at + _CHUNK])) for at in range(0, len(text), _CHUNK))
+            put(key, found)
+        return found
+
+    return count

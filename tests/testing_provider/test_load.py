@@ -102,7 +102,9 @@ def test_a_forked_child_does_not_keep_a_stopped_provider_alive():
                 kept.settimeout(10)
                 assert kept.recv(1) == b""
                 with pytest.raises(ConnectionRefusedError):
-                    socket.create_connection(("127.0.0.1", port))
+                    socket.create_connection(("127.0.0.1", port)).close()
+                provider.start()
+                socket.create_connection(("127.0.0.1", port)).close()
             finally:
                 os.close(hold)
                 os.waitpid(child, 0)

@@ -88,7 +88,7 @@ def test_openai_error_statuses(provider, client, status, error):
         (400, anthropic.BadRequestError, "invalid_request_error"),
         (429, anthropic.RateLimitError, "rate_limit_error"),
         (500, anthropic.InternalServerError, "api_error"),
-        (529, anthropic.InternalServerError, "overloaded_error"),
+        (529, anthropic.APIStatusError, "overloaded_error"),
     ],
 )
 def test_anthropic_error_statuses(provider, claude, status, error, kind):

@@ -3,6 +3,7 @@
 import argparse
 import signal
 import sys
+import threading
 import time
 
 from agent_fuse.calls import Usage
@@ -24,7 +25,7 @@ def main() -> None:
     with provider:
         _say(f"{provider.url} OPENAI_BASE_URL={provider.openai_base_url} ANTHROPIC_BASE_URL={provider.url}")
         try:
-            signal.pause()
+            threading.Event().wait()
         except KeyboardInterrupt:
             billed = provider.billed
             _say(f"{provider.count} model requests, {billed.input_tokens} + {billed.output_tokens} tokens")

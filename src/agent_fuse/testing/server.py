@@ -6,7 +6,6 @@ import math
 import os
 import socket
 import threading
-import weakref
 from collections.abc import Callable
 from typing import cast
 
@@ -30,7 +29,6 @@ class Server:
         self._ready = threading.Event()
         self._thread.start()
         self._ready.wait()
-        _running.add(self)
 
     def stop(self) -> None:
         """Drop every connection and refuse new ones. Idempotent; in a forked child it does nothing."""
@@ -46,6 +44,7 @@ class Server:
         try:
             loop.run_forever()
         finally:
+            _shut(self._socket)
             listener.close()
             for connection in tuple(self._connections):
                 connection.drop()
@@ -54,10 +53,6 @@ class Server:
 
     def _connect(self) -> "_Connection":
         return _Connection(self._handler, self._connections, self._loop)
-
-    def after_fork(self) -> None:
-        """In a forked child: let go of the listening socket, or the port would outlive the parent's server."""
-        self._socket.close()
 
 
 class _Connection(asyncio.Protocol):
@@ -79,9 +74,8 @@ class _Connection(asyncio.Protocol):
             self._playing.cancel()
 
     def drop(self) -> None:
-        """Close without a word; shut down first, so that it is felt even while a forked child holds the socket."""
-        with contextlib.suppress(OSError):  # the client may have gone first
-            self._transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+        """Close without a word."""
+        _shut(self._transport.get_extra_info("socket"))
         self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
@@ -133,6 +127,12 @@ class _Connection(asyncio.Protocol):
         self._serve()
 
 
+def _shut(end: socket.socket) -> None:
+    """End a socket for everyone; to close it would not be felt while a forked child holds a copy."""
+    with contextlib.suppress(OSError):  # the other side may have gone first
+        end.shutdown(socket.SHUT_RDWR)
+
+
 async def _pause(seconds: float) -> None:
     if seconds == math.inf:
         await asyncio.get_running_loop().create_future()
@@ -147,15 +147,3 @@ async def _settle() -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-
-
-_running: "weakref.WeakSet[Server]" = weakref.WeakSet()
-
-
-def _after_fork_in_child() -> None:
-    for server in tuple(_running):
-        server.after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)

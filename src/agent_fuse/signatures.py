@@ -1,0 +1,153 @@
+"""A tool action and what it brought back, as short keyed digests: enough to see a loop, nothing to read."""
+
+import json
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Any
+
+from agent_fuse.canonical import canonical
+
+MAX_READABLE = 500
+"""Characters of a readable signature."""
+
+TOOL_BYTES = 4
+"""Leading bytes of a signature's digest that depend on the tool alone."""
+
+DIGEST_BYTES = 12
+OUTCOME_BYTES = 6
+
+_MAX_JSON = 1_000_000
+_MAX_CLEAN = 32_768
+
+# What differs between two results that tell the same: the time of day, how long it took, random ids, addresses. Figures
+# that can be progress (rows, percent, bytes, seconds of a recording) must not be among them.
+_NOISE = re.compile(
+    r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?"
+    r"|(?<![=:.\w])\d\d?:\d\d:\d\d(?:[.,]\d+)?\b"
+    r"|(?:\b(?:in|after|took|elapsed|duration|time)\b[ :=]*|\(|\t)\d+(?:\.\d+)? ?(?:ns|[uµ]s|ms|s|secs?|seconds?)\b"
+    r"|\b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b"
+    r"|\b0x[0-9a-fA-F]+\b",
+    re.IGNORECASE,
+)
+_NOISY_KEYS = frozenset(
+    {
+        "at",
+        "now",
+        "ts",
+        "time",
+        "timestamp",
+        "elapsed",
+        "duration",
+        "duration_ms",
+        "latency_ms",
+        "request_id",
+        "trace_id",
+    }
+)
+# What differs between two errors that tell the same: all that, and whatever they quote. Small numbers stay, since
+# "3 tests failed" and "2 tests failed" are not the same error.
+_QUOTED = re.compile(
+    r"(?<!\w)'[^'\n]*'|\"[^\"\n]*\"|`[^`\n]*`"
+    r"|(?<!\S)\S*[/\\]\S*"  # a path
+    r"|(?<![\w-])[\w-]{1,64}\.[A-Za-z]\w*\b"  # a file or a dotted name
+    r"|\b\d{4,}\b"
+)
+_FAILED = re.compile(
+    r"\s*(?:Traceback \(most recent call last\)|(?P<kind>[Ee]rror|ERROR|\w*(?:Error|Exception))\s*[:(])"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """One tool action: a tool with its arguments."""
+
+    tool: str
+    digest: bytes
+    """Keyed hash, 12 bytes: what is stored. The first 4 depend on the tool alone."""
+    readable: str
+    """`tool|{"canonical": "arguments"}`, at most 500 characters: for the exception, never stored."""
+
+    @property
+    def tool_digest(self) -> bytes:
+        """Keyed hash of the tool's name."""
+        return self.digest[:TOOL_BYTES]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an action brought back."""
+
+    digest: bytes
+    """Keyed hash, 6 bytes, of the result less clock times and random ids, or of the error's class and message."""
+    failed: bool = False
+
+
+def signature(tool: str, args: object = None, *, ignore: Collection[str] = frozenset(), key: bytes = b"") -> Signature:
+    """The signature of a tool action; the same for equal arguments in every process of one installation.
+
+    Arguments may be of any type (see `canonical`). A JSON text, as spans carry, equals the value it stands for; None,
+    an empty text and an empty container are all "no arguments". Never raises an Exception for what the arguments are.
+
+    Args:
+        tool: the tool's name.
+        args: its arguments, best by name.
+        ignore: names of arguments that do not matter, at any depth.
+        key: the installation's secret, at most 64 bytes, so that stored digests cannot be looked up in a table.
+
+    Raises:
+        ValueError: the key is longer than 64 bytes.
+    """
+    text = f"{tool}|{canonical(_arguments(args), ignore=ignore)}"
+    digest = _tool_digest(tool, key) + _digest(text, key, DIGEST_BYTES - TOOL_BYTES)
+    return Signature(tool, digest, text if len(text) <= MAX_READABLE else f"{text[: MAX_READABLE - 1]}…")
+
+
+def result_outcome(result: object, *, key: bytes = b"") -> Outcome:
+    """The outcome of a call that returned. A text that says it is an error (`Error: …`, a traceback) is a failure."""
+    if isinstance(result, BaseException):
+        return error_outcome(type(result).__qualname__, str(result), key=key)
+    if isinstance(result, str) and (failed := _FAILED.match(result)):
+        return error_outcome(failed["kind"] or "Traceback", _last_words(result), key=key)
+    return Outcome(_digest(canonical(_arguments(result), ignore=_NOISY_KEYS, clean=_without_noise), key, OUTCOME_BYTES))
+
+
+def error_outcome(kind: str, message: str, *, key: bytes = b"") -> Outcome:
+    """The outcome of an action that failed: same class and same message, less what it quotes, is the same outcome."""
+    message = _QUOTED.sub("#", _NOISE.sub("#", message[:2_000]))
+    text = f"{kind}|{' '.join(message.lower().split())[:300]}"
+    return Outcome(_digest(text, key, OUTCOME_BYTES), failed=True)
+
+
+def _arguments(args: Any) -> Any:
+    if isinstance(args, str):
+        args = args.strip()
+        if args[:1] in {"{", "["} and len(args) <= _MAX_JSON:
+            try:
+                args = json.loads(args)
+            except (ValueError, RecursionError):
+                return args
+    if args is None or (type(args) in {str, dict, list, tuple} and not args):
+        return {}
+    return args
+
+
+def _last_words(text: str) -> str:
+    """A traceback says what went wrong at its end; any other error at its start."""
+    return text.rstrip().rpartition("\n")[2] if text.lstrip().startswith("Traceback") else text
+
+
+def _without_noise(text: str) -> str:
+    """Text less what differs between two results that tell the same; past 32,768 characters it is left as it is."""
+    return _NOISE.sub("#", text[:_MAX_CLEAN]) + text[_MAX_CLEAN:]
+
+
+def _digest(text: str, key: bytes, size: int) -> bytes:
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=size, key=key).digest()
+
+
+@lru_cache(maxsize=256)
+def _tool_digest(tool: str, key: bytes) -> bytes:
+    return _digest(tool, key, TOOL_BYTES)

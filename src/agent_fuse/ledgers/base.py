@@ -84,7 +84,9 @@ class Refusal:
     settled: int
     """On the cap's account and meter."""
     held: int
+    """By other calls: at a re-quote, without what this call holds already."""
     requested: int
+    """By this call, in all: settled + held + requested > cap."""
 
 
 class Settling(StrEnum):
@@ -110,6 +112,10 @@ class LedgerError(Exception):
         return f"ledger {self.where}: {self.operation} failed: {self.cause}"
 
 
+class Unwritable(LedgerError):
+    """The ledger is well, but what it was given can never be written: a figure or a text out of range."""
+
+
 class Ledger(Protocol):
     """The durable book. Every method is atomic, safe in threads, processes and after fork; each raises LedgerError.
 
@@ -120,7 +126,7 @@ class Ledger(Protocol):
         """Take the hold on all its accounts if every cap admits it (settled + held + asked <= cap), else nothing.
 
         A second reserve under the same id replaces the first hold (a re-quote): caps see the difference. On a
-        refused re-quote the first hold stands as it was.
+        refused re-quote the first hold stands as it was. A call that is booked already holds nothing more.
         """
         ...
 
@@ -129,7 +135,7 @@ class Ledger(Protocol):
 
         Caps are not asked: what was spent was spent. Without a hold the amounts are booked on `accounts`. If the
         journal already has the call: a real figure (status settled) corrects an estimated or presumed one, by the
-        difference; anything else leaves the books unchanged.
+        difference; a refused one is booked after all; anything else leaves the books unchanged.
         """
         ...
 
@@ -138,7 +144,7 @@ class Ledger(Protocol):
         ...
 
     def refuse(self, entry: Entry, accounts: Sequence[str], *, now: float) -> None:
-        """Write a refused call to the journal and count it on its accounts."""
+        """Write a refused call to the journal and count it on its accounts, unless the journal has the call already."""
         ...
 
     def balances(self, accounts: Sequence[str]) -> dict[str, Balance]:

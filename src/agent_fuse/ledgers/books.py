@@ -1,0 +1,198 @@
+"""The books in SQL: what one transaction reads and writes of accounts, holds and journal lines."""
+
+from operator import add, neg, sub
+
+from agent_fuse.calls import Entry, Status
+from agent_fuse.ledgers import rows
+from agent_fuse.ledgers.base import Balance, Hold, Refusal, Reservation, Settling
+from agent_fuse.ledgers.rows import ENTRY, METERS, NO_ACCOUNT, NOTHING, PLACE, REASON, STATUS, WIDTH, Figures, Row
+from agent_fuse.ledgers.sql import Connection
+
+PAGE = 200
+"""Rows read, presumed or pruned at a time: about a millisecond, so that nobody waits long."""
+
+LARGEST = 2**63 - 1
+"""Largest integer of the tables."""
+
+_CAREFUL = 2**61  # no sum of two figures below it leaves 64 bits
+
+_NO_BOOKING: Row = (None,) * (1 + WIDTH)
+
+
+def _marks(count: int) -> str:
+    return ", ".join("?" * count)
+
+
+_ACCOUNT_COLUMNS = [f"settled_{meter}" for meter in METERS] + [f"held_{meter}" for meter in METERS] + ["refused"]
+_NAMES = {
+    "account": ", ".join(_ACCOUNT_COLUMNS),
+    "add_to_account": ", ".join(f"{one} = {one} + ?" for one in _ACCOUNT_COLUMNS),
+    "account_marks": _marks(len(_ACCOUNT_COLUMNS)),
+    "call": ", ".join(ENTRY),
+    "hold": "accounts, " + ", ".join(f"hold_{meter}" for meter in METERS),
+    "booked": "accounts, " + ", ".join(f"booked_{meter}" for meter in METERS),
+    "hold_marks": _marks(len(ENTRY) + 1 + WIDTH + 4),
+    "line_marks": _marks(len(ENTRY) + 1 + WIDTH),
+    "page": str(PAGE),
+}
+
+
+def _fill(statement: str) -> str:
+    return statement.format_map(_NAMES)
+
+
+ACCOUNTS = _fill("SELECT name, {account} FROM accounts WHERE name > ? ORDER BY name LIMIT {page}")
+HOLDS = _fill("SELECT {call}, {hold}, expires_at FROM holds ORDER BY at, id")
+LINES = _fill("SELECT {call} FROM journal WHERE at >= ? AND (at, id) < (?, ?) ORDER BY at DESC, id DESC LIMIT ?")
+OWNERS = "SELECT DISTINCT host, pid, started FROM holds WHERE host = ?"
+EXPIRED = "SELECT 1 FROM holds WHERE expires_at <= ? LIMIT 1"
+OF_OWNER = _fill("SELECT {call}, {hold} FROM holds WHERE host = ? AND pid = ? AND started = ? LIMIT {page}")
+OF_THE_PAST = _fill("SELECT {call}, {hold} FROM holds WHERE expires_at <= ? LIMIT {page}")
+PRUNE = _fill(
+    "DELETE FROM journal WHERE (at, id) IN (SELECT at, id FROM journal WHERE at < ? ORDER BY at, id LIMIT {page})"
+)
+PRUNE_NOTES = _fill("DELETE FROM notes WHERE key IN (SELECT key FROM notes WHERE at < ? LIMIT {page})")
+_ACCOUNT = _fill("SELECT {account} FROM accounts WHERE name = ?")
+_CHARGE = _fill("UPDATE accounts SET {add_to_account} WHERE name = ?")
+_NEW_ACCOUNT = _fill("INSERT INTO accounts ({account}, name) VALUES ({account_marks}, ?)")
+_FIND_HOLD = _fill("SELECT {hold} FROM holds WHERE id = ?")
+_SET_HOLD = _fill("INSERT OR REPLACE INTO holds VALUES ({hold_marks})")
+_DROP_HOLD = "DELETE FROM holds WHERE id = ?"
+_ADD_LINE = _fill("INSERT INTO journal VALUES ({line_marks}) ON CONFLICT DO NOTHING")
+_FIND_STATUS = "SELECT status FROM journal WHERE id = ?"
+_FIND_LINE = _fill("SELECT status, {booked} FROM journal WHERE id = ?")
+_SET_LINE = _fill("UPDATE journal SET ({call}, {booked}) = ({line_marks}) WHERE id = ?")
+# A RETURNING clause or an IN list would save a statement each, and cost more: SQLite makes a table in memory for them.
+
+
+class TooLarge(ValueError):
+    """An account would pass the largest integer."""
+
+
+def reserve(db: Connection, hold: Hold, line: Row, asked: Figures, owner: Row) -> Reservation | Refusal:
+    """Take a hold, or take its place if the call has one, when all caps admit it. Raises TooLarge."""
+    names = rows.once(hold.accounts)
+    first = _hold(db, line[0])
+    if first is None and _is_booked(db, line[0]):
+        return Reservation(line[0], {name: rows.balance(account(db, name)) for name in names})
+    before, mine = first or ((), NOTHING)
+    standing = {name: account(db, name) for name in names}
+    for cap in hold.caps:
+        place, name = PLACE[cap.meter], cap.account
+        figures = standing.get(name) or account(db, name)
+        held = figures[WIDTH + place] - (mine[place] if name in before else 0)
+        requested = asked[place] if name in standing else 0
+        if figures[place] + held + requested > cap.amount:
+            return Refusal(cap, figures[place], held, requested)
+    balances: dict[str, Balance] = {}
+    for name, figures in standing.items():
+        change = tuple(map(sub, asked, mine)) if name in before else asked
+        balances[name] = rows.balance(_with_held(figures, change))
+        _charge(db, name, NOTHING, change)
+    for name in before:
+        if name not in standing:
+            _charge(db, name, NOTHING, tuple(map(neg, mine)))
+    db.execute(_SET_HOLD, (*line, rows.pack(names), *asked, hold.expires_at, *owner))
+    return Reservation(line[0], balances)
+
+
+def release(db: Connection, id: str) -> bool:
+    """Give a call's hold back, if it has one."""
+    found = _hold(db, id)
+    if found is None:
+        return False
+    db.execute(_DROP_HOLD, (id,))
+    for name in found[0]:
+        _charge(db, name, NOTHING, tuple(map(neg, found[1])))
+    return True
+
+
+def book(db: Connection, line: Row, names: tuple[str, ...], figures: Figures) -> Settling:
+    """Free the call's hold, if it has one, and book the call, on the hold's accounts rather than on `names`."""
+    held = _hold(db, line[0])
+    if held is not None:
+        names = held[0]
+    provisional = line[STATUS] != Status.SETTLED
+    db.execute(_ADD_LINE, line + ((rows.pack(names), *figures) if provisional else _NO_BOOKING))
+    if not db.changes():
+        if held is not None:
+            release(db, line[0])
+        return _book_again(db, line, names, figures)
+    if held is not None:
+        db.execute(_DROP_HOLD, (line[0],))
+    freed = NOTHING if held is None else tuple(map(neg, held[1]))
+    for name in names:
+        _charge(db, name, figures, freed)
+    return Settling.BOOKED
+
+
+def refuse(db: Connection, line: Row, names: tuple[str, ...]) -> None:
+    """Write a refused call down and count it, once."""
+    db.execute(_ADD_LINE, line + _NO_BOOKING)
+    if db.changes():
+        for name in names:
+            _charge(db, name, NOTHING, NOTHING, refused=1)
+
+
+def presume(db: Connection, which: str, values: Row, reason: str) -> tuple[int, list[Entry]]:
+    """Book the page of holds that the query `which` finds, at their quotes; free those whose call was booked already.
+
+    Returns how many holds there were, and the calls booked.
+    """
+    page = db.execute(which, values).fetchall()
+    booked: list[Entry] = []
+    for row in page:
+        cells = list(row[: len(ENTRY)])
+        cells[STATUS], cells[REASON] = Status.PRESUMED, reason
+        line = tuple(cells)
+        if book(db, line, (), row[len(ENTRY) + 1 :]) is Settling.BOOKED:
+            booked.append(rows.entry(line))
+    return len(page), booked
+
+
+def account(db: Connection, name: str) -> Figures:
+    """An account's figures, zeros where it is unknown."""
+    found: Figures | None = db.execute(_ACCOUNT, (name,)).fetchone()
+    return NO_ACCOUNT if found is None else found
+
+
+def _is_booked(db: Connection, id: str) -> bool:
+    found = db.execute(_FIND_STATUS, (id,)).fetchone()
+    return found is not None and found[0] != Status.REFUSED
+
+
+def _hold(db: Connection, id: str) -> tuple[tuple[str, ...], Figures] | None:
+    found: Row | None = db.execute(_FIND_HOLD, (id,)).fetchone()
+    return None if found is None else (rows.unpack(found[0]), found[1:])
+
+
+def _book_again(db: Connection, line: Row, names: tuple[str, ...], figures: Figures) -> Settling:
+    """The journal has the call: correct it if this is the real figure that it waits for, or if it was refused."""
+    status, accounts, *booked = db.execute(_FIND_LINE, (line[0],)).fetchone() or (Status.SETTLED, None)
+    real = line[STATUS] == Status.SETTLED
+    if status == Status.SETTLED or (status != Status.REFUSED and not real):
+        return Settling.UNCHANGED
+    if status == Status.REFUSED:
+        change = figures
+    else:
+        names = rows.unpack(accounts)
+        change = tuple(map(sub, figures, booked))
+    db.execute(_SET_LINE, (*line, *(_NO_BOOKING if real else (rows.pack(names), *figures)), line[0]))
+    for name in names:
+        _charge(db, name, change, NOTHING)
+    return Settling.BOOKED if status == Status.REFUSED else Settling.CORRECTED
+
+
+def _charge(db: Connection, name: str, settled: Figures, held: Figures, refused: int = 0) -> None:
+    change = (*settled, *held, refused, name)
+    db.execute(_CHARGE, change)
+    if not db.changes():
+        db.execute(_NEW_ACCOUNT, change)
+
+
+def _with_held(figures: Figures, held: Figures) -> Figures:
+    """The account with `held` more on hold, as long as all of it can still be settled."""
+    total = (*figures[:WIDTH], *map(add, figures[WIDTH : 2 * WIDTH], held), figures[2 * WIDTH])
+    if max(total) >= _CAREFUL and max(map(add, total[:WIDTH], total[WIDTH : 2 * WIDTH])) > LARGEST:
+        raise TooLarge
+    return total

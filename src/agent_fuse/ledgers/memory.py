@@ -1,0 +1,199 @@
+"""The ledger in memory: the same books for one process, gone with it."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from operator import add, neg, sub
+from typing import TypeVar
+
+from agent_fuse.calls import Entry, Status
+from agent_fuse.ledgers import forks, rows
+from agent_fuse.ledgers.base import ZERO, Amounts, Balance, Hold, Refusal, Reservation, Settling, Unwritable
+from agent_fuse.ledgers.rows import NO_ACCOUNT, NOTHING, PLACE, WIDTH, Figures
+
+T = TypeVar("T")
+_LARGEST = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A journal line, and what was booked for it: where a correction starts from."""
+
+    entry: Entry
+    accounts: tuple[str, ...] = ()
+    amounts: Amounts = ZERO
+
+
+class MemoryLedger:
+    """A ledger in this process's memory. Safe in threads; a fork makes two ledgers of it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._accounts: dict[str, Figures] = {}
+        self._holds: dict[str, Hold] = {}
+        self._lines: dict[str, Line] = {}
+        self._notes: dict[str, tuple[float, bytes]] = {}
+        forks.watch(self)
+
+    def reserve(self, hold: Hold, *, now: float) -> Reservation | Refusal:
+        """See Ledger."""
+        asked = _figures("reserve", hold.amounts)
+        with self._lock:
+            first = self._holds.get(hold.entry.id)
+            names = rows.once(hold.accounts)
+            if hold.entry.id in self._lines and self._lines[hold.entry.id].entry.status is not Status.REFUSED:
+                return Reservation(hold.entry.id, self.balances(names))
+            before = first.accounts if first else ()
+            mine: Figures = rows.figures_of(first.amounts) if first else NOTHING
+            for cap in hold.caps:
+                place, name = PLACE[cap.meter], cap.account
+                account = self._accounts.get(name, NO_ACCOUNT)
+                held = account[WIDTH + place] - (mine[place] if name in before else 0)
+                requested = asked[place] if name in names else 0
+                if account[place] + held + requested > cap.amount:
+                    return Refusal(cap, account[place], held, requested)
+            changes = {name: tuple(map(neg, mine)) for name in before}
+            changes |= {name: tuple(map(add, changes.get(name, NOTHING), asked)) for name in names}
+            for name in names:
+                account = self._accounts.get(name, NO_ACCOUNT)
+                held_now = map(add, account[WIDTH : 2 * WIDTH], changes[name])
+                if max(map(add, account[:WIDTH], held_now)) > _LARGEST:
+                    raise Unwritable("reserve", "in memory", f"an account would pass 2^63 - 1 with {hold.amounts}")
+            for name, change in changes.items():
+                self._charge(name, NOTHING, change)
+            self._holds[hold.entry.id] = replace(hold, accounts=names, caps=())
+            return Reservation(hold.entry.id, {name: rows.balance(self._accounts[name]) for name in names})
+
+    def settle(self, entry: Entry, accounts: Sequence[str], amounts: Amounts, *, now: float) -> Settling:
+        """See Ledger."""
+        if entry.status is Status.REFUSED:
+            raise Unwritable("settle", "in memory", f"call {entry.id!r} is refused; that is for refuse()")
+        figures = _figures("settle", amounts)
+        with self._lock:
+            hold, old = self._holds.get(entry.id), self._lines.get(entry.id)
+            names = hold.accounts if hold else rows.once(tuple(accounts))
+            change, answer = figures, Settling.BOOKED
+            if old is not None and old.entry.status is not Status.REFUSED:
+                if old.entry.status is Status.SETTLED or entry.status is not Status.SETTLED:
+                    self.release(entry.id, now=now)
+                    return Settling.UNCHANGED
+                names, answer = old.accounts, Settling.CORRECTED
+                change = tuple(map(sub, figures, rows.figures_of(old.amounts)))
+            for name in names:
+                settled = self._accounts.get(name, NO_ACCOUNT)[:WIDTH]
+                if max(map(add, settled, change)) > _LARGEST:
+                    raise Unwritable("settle", "in memory", f"an account would pass 2^63 - 1 with {amounts}")
+            self.release(entry.id, now=now)
+            for name in names:
+                self._charge(name, change, NOTHING)
+            self._lines[entry.id] = Line(entry, names, amounts)
+            return answer
+
+    def release(self, id: str, *, now: float) -> bool:
+        """See Ledger."""
+        with self._lock:
+            hold = self._holds.pop(id, None)
+            if hold is None:
+                return False
+            for name in hold.accounts:
+                self._charge(name, NOTHING, tuple(map(neg, rows.figures_of(hold.amounts))))
+            return True
+
+    def refuse(self, entry: Entry, accounts: Sequence[str], *, now: float) -> None:
+        """See Ledger."""
+        with self._lock:
+            names = rows.once(tuple(accounts))
+            if entry.id not in self._lines:
+                self._lines[entry.id] = Line(replace(entry, status=Status.REFUSED), names)
+                for name in names:
+                    self._charge(name, NOTHING, NOTHING, refused=1)
+
+    def balances(self, accounts: Sequence[str]) -> dict[str, Balance]:
+        """See Ledger."""
+        with self._lock:
+            return {name: rows.balance(self._accounts.get(name, NO_ACCOUNT)) for name in accounts}
+
+    def accounts(self) -> Iterator[tuple[str, Balance]]:
+        """See Ledger."""
+        with self._lock:
+            found = sorted(self._accounts.items())
+        return ((name, rows.balance(row)) for name, row in found)
+
+    def holds(self) -> list[Hold]:
+        """See Ledger."""
+        with self._lock:
+            return sorted(self._holds.values(), key=lambda hold: (hold.entry.at, hold.entry.id))
+
+    def journal(self, *, since: float = 0, limit: int | None = None) -> Iterator[Entry]:
+        """See Ledger."""
+        with self._lock:
+            found = [line.entry for line in self._lines.values() if line.entry.at >= since]
+        found.sort(key=lambda entry: (entry.at, entry.id), reverse=True)
+        return iter(found[:limit])
+
+    def sweep(self, *, now: float) -> list[Entry]:
+        """See Ledger. The only owner is this process, so holds can only expire."""
+        with self._lock:
+            found: list[Entry] = []
+            for hold in [hold for hold in self.holds() if hold.expires_at <= now]:
+                entry = replace(hold.entry, status=Status.PRESUMED, reason="expired")
+                if self.settle(entry, (), hold.amounts, now=now) is Settling.BOOKED:
+                    found.append(entry)
+            return found
+
+    def prune(self, *, before: float) -> int:
+        """See Ledger."""
+        with self._lock:
+            old = [key for key, line in self._lines.items() if line.entry.at < before]
+            for key in old:
+                del self._lines[key]
+            self._notes = {key: note for key, note in self._notes.items() if note[0] >= before}
+            return len(old)
+
+    def update_note(self, key: str, change: Callable[[bytes | None], tuple[bytes | None, T]], *, now: float) -> T:
+        """See Ledger."""
+        with self._lock:
+            value, answer = change(self._notes.get(key, (0, None))[1])
+            if value is None:
+                self._notes.pop(key, None)
+            else:
+                self._notes[key] = (now, value)
+            return answer
+
+    def close(self) -> None:
+        """See Ledger. There is nothing to close."""
+
+    def lines(self) -> list[Line]:
+        """The journal with what was booked, oldest first by time of booking."""
+        with self._lock:
+            return list(self._lines.values())
+
+    def forget(self, line: Line) -> bool:
+        """Drop a journal line if it is still as given; accounts keep its figures."""
+        with self._lock:
+            if self._lines.get(line.entry.id) is not line:
+                return False
+            del self._lines[line.entry.id]
+            return True
+
+    def before_fork(self) -> None:
+        """Wait until no other thread is in the middle of a change."""
+        self._lock.acquire()
+
+    def after_fork(self, *, child: bool) -> None:
+        """Go on."""
+        if child:
+            self._lock = threading.RLock()
+        else:
+            self._lock.release()
+
+    def _charge(self, name: str, settled: Figures, held: Figures, refused: int = 0) -> None:
+        account = self._accounts.get(name, NO_ACCOUNT)
+        self._accounts[name] = tuple(map(add, account, (*settled, *held, refused)))
+
+
+def _figures(operation: str, amounts: Amounts) -> Figures:
+    figures: Figures = rows.figures_of(amounts)
+    if min(figures) < 0 or max(figures) > _LARGEST:
+        raise Unwritable(operation, "in memory", f"amounts are whole numbers from 0 to 2^63 - 1; got {amounts}")
+    return figures

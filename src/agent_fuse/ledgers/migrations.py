@@ -1,0 +1,100 @@
+"""Migrations: how the tables came to be as they are, one numbered step after another."""
+
+from collections.abc import Callable
+
+from agent_fuse.ledgers.sql import Connection
+
+APPLICATION_ID = 0x41467573
+"""`AFus`, in the header of every database of ours."""
+
+
+class NotOurs(Exception):
+    """The file is a database, but not one that this version may write to; the message says why."""
+
+
+def m001_books(db: Connection) -> None:
+    """Accounts, holds, journal, notes.
+
+    No table has a rowid: each is one tree ordered by what it is asked for. The journal lies in order of time, so that
+    booking appends and a report reads pages in a row.
+    """
+    call = """
+        id TEXT NOT NULL, at REAL NOT NULL, status TEXT NOT NULL, session TEXT NOT NULL, agent TEXT NOT NULL,
+        provider TEXT NOT NULL, model TEXT NOT NULL, operation TEXT NOT NULL, tool TEXT NOT NULL,
+        cost INTEGER NOT NULL, input_tokens INTEGER, output_tokens INTEGER, cache_read_tokens INTEGER,
+        cache_write_tokens INTEGER, reasoning_tokens INTEGER, reason TEXT NOT NULL, response_id TEXT NOT NULL,
+        trace_id TEXT NOT NULL, span_id TEXT NOT NULL"""
+    db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    db.execute("""
+        CREATE TABLE accounts (
+            name TEXT NOT NULL PRIMARY KEY,
+            settled_usd INTEGER NOT NULL, settled_tokens INTEGER NOT NULL, settled_output_tokens INTEGER NOT NULL,
+            settled_calls INTEGER NOT NULL, settled_tool_calls INTEGER NOT NULL,
+            held_usd INTEGER NOT NULL, held_tokens INTEGER NOT NULL, held_output_tokens INTEGER NOT NULL,
+            held_calls INTEGER NOT NULL, held_tool_calls INTEGER NOT NULL,
+            refused INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID""")
+    db.execute(f"""
+        CREATE TABLE holds ({call},
+            accounts TEXT NOT NULL, -- JSON array of names
+            hold_usd INTEGER NOT NULL, hold_tokens INTEGER NOT NULL, hold_output_tokens INTEGER NOT NULL,
+            hold_calls INTEGER NOT NULL, hold_tool_calls INTEGER NOT NULL,
+            expires_at REAL NOT NULL, host TEXT NOT NULL, pid INTEGER NOT NULL, started INTEGER NOT NULL,
+            PRIMARY KEY (id)
+        ) STRICT, WITHOUT ROWID""")
+    db.execute(f"""
+        CREATE TABLE journal ({call},
+            accounts TEXT, -- these six only while a real figure may still come: what a correction starts from
+            booked_usd INTEGER, booked_tokens INTEGER, booked_output_tokens INTEGER, booked_calls INTEGER,
+            booked_tool_calls INTEGER,
+            PRIMARY KEY (at, id)
+        ) STRICT, WITHOUT ROWID""")
+    db.execute("CREATE UNIQUE INDEX journal_id ON journal (id)")
+    db.execute("""
+        CREATE TABLE notes (key TEXT NOT NULL PRIMARY KEY, at REAL NOT NULL, value BLOB NOT NULL)
+        STRICT, WITHOUT ROWID""")
+
+
+MIGRATIONS: list[Callable[[Connection], None]] = [m001_books]
+"""In order, and never changed once released: `user_version` counts those that a database has been through."""
+
+
+def pending(db: Connection) -> bool:
+    """Whether the database has steps before it. Only reads.
+
+    Raises:
+        NotOurs: it was made by a newer AgentFuse, or by another program.
+    """
+    version = int(db.pragma("user_version"))
+    if version > len(MIGRATIONS):
+        raise NotOurs(
+            f"it is of version {version}, made by a newer AgentFuse than this one, which knows {len(MIGRATIONS)}; "
+            "upgrade agent-fuse"
+        )
+    mark = int(db.pragma("application_id"))
+    empty = version == mark == 0 and not db.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
+    if mark != APPLICATION_ID and not empty:
+        raise NotOurs("it is a database of another program; name another file for the ledger")
+    return version < len(MIGRATIONS)
+
+
+def migrate(db: Connection) -> None:
+    """Take the database through the steps before it, each in one transaction with its number.
+
+    The caller keeps other processes out.
+
+    Raises:
+        NotOurs: its file system cannot do what WAL needs.
+    """
+    if db.pragma("journal_mode", "wal") != "wal":
+        raise NotOurs("its file system cannot share memory between processes (WAL); name a file on a local disk")
+    for number in range(int(db.pragma("user_version")) + 1, len(MIGRATIONS) + 1):
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            MIGRATIONS[number - 1](db)
+            db.execute(f"PRAGMA user_version = {number}")
+            db.execute("COMMIT")
+        except BaseException:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise

@@ -1,0 +1,76 @@
+"""Rows: calls, accounts and holds as tuples of columns, and back."""
+
+import json
+from dataclasses import fields
+from functools import lru_cache
+from operator import attrgetter
+from typing import Any, cast
+
+from agent_fuse.calls import Entry, Status
+from agent_fuse.ledgers.base import Amounts, Balance, Hold, Meter
+
+ENTRY = tuple(one.name for one in fields(Entry))
+"""Columns of a call, in order."""
+
+METERS = tuple(meter.value for meter in Meter)
+"""Columns of an amount, in order; an account's row is settled amounts, held amounts, refused calls."""
+
+PLACE = {meter: place for place, meter in enumerate(Meter)}
+WIDTH = len(METERS)
+STATUS = ENTRY.index("status")
+REASON = ENTRY.index("reason")
+
+Figures = tuple[int, ...]
+Row = tuple[Any, ...]
+
+NOTHING: Figures = (0,) * WIDTH
+NO_ACCOUNT: Figures = (0,) * (2 * WIDTH + 1)
+
+entry_row = cast("Any", attrgetter(*ENTRY))
+figures_of = cast("Any", attrgetter(*METERS))
+
+
+def entry(row: Row) -> Entry:
+    """A call from its columns."""
+    values = dict(zip(ENTRY, row, strict=True))
+    values["status"] = Status(values["status"])
+    return Entry(**values)
+
+
+def balance(row: Figures) -> Balance:
+    """An account from its columns."""
+    return Balance(amounts(row[:WIDTH]), amounts(row[WIDTH : 2 * WIDTH]), row[2 * WIDTH])
+
+
+def amounts(row: Figures) -> Amounts:
+    """Amounts from their columns."""
+    usd, tokens, output_tokens, calls, tool_calls = row
+    return Amounts(usd=usd, tokens=tokens, output_tokens=output_tokens, calls=calls, tool_calls=tool_calls)
+
+
+def hold(row: Row) -> Hold:
+    """A hold from its columns: the call, its accounts, its amounts, its expiry."""
+    rest = len(ENTRY)
+    return Hold(
+        entry=entry(row[:rest]),
+        accounts=unpack(row[rest]),
+        amounts=amounts(row[rest + 1 : rest + 1 + WIDTH]),
+        expires_at=row[rest + 1 + WIDTH],
+    )
+
+
+@lru_cache(maxsize=1024)
+def pack(names: tuple[str, ...]) -> str:
+    """Account names as one text, a JSON array. The calls of one session ask for the same ones again and again."""
+    return json.dumps(names)
+
+
+@lru_cache(maxsize=1024)
+def unpack(text: str) -> tuple[str, ...]:
+    """Account names from their text."""
+    return tuple(json.loads(text))
+
+
+def once(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The names without repeats, in order."""
+    return names if len(set(names)) == len(names) else tuple(dict.fromkeys(names))

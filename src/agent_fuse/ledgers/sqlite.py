@@ -1,0 +1,173 @@
+"""The ledger in one SQLite file: the books shared by all processes of a machine, exact, and kept when they die."""
+
+import math
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar, cast
+
+from agent_fuse.calls import Entry, Status
+from agent_fuse.ledgers import books, rows
+from agent_fuse.ledgers.base import Amounts, Balance, Hold, Refusal, Reservation, Settling, Unwritable
+from agent_fuse.ledgers.database import Database, Synchronous
+from agent_fuse.ledgers.owners import Owner, is_dead, this_process
+from agent_fuse.ledgers.sql import Connection
+
+T = TypeVar("T")
+
+
+class SqliteLedger:
+    """A ledger in the file at `path`, made with mode 0600 in folders made 0700.
+
+    Args:
+        path: of the database. Beside it lie `-wal`, `-shm` (SQLite's) and `.lock` (ours).
+        synchronous: `"normal"` survives the death of any process; `"full"` survives a loss of power as well, for a
+            write to the disk at every call.
+        lock_timeout: seconds to wait for others who write, before a LedgerError.
+
+    Raises:
+        LedgerError: the file cannot be opened, is damaged, newer than this version, or not a ledger.
+    """
+
+    def __init__(self, path: Path, *, synchronous: Synchronous = "normal", lock_timeout: float = 5.0) -> None:
+        self._database = Database(path, synchronous=synchronous, lock_timeout=lock_timeout)
+        self._owner = this_process()
+        self._database.open()
+
+    def reserve(self, hold: Hold, *, now: float) -> Reservation | Refusal:
+        """See Ledger."""
+        asked = self._figures("reserve", hold.amounts)
+        line = rows.entry_row(hold.entry)
+        here = self._here()
+        owner = (here.host, here.pid, here.started)
+        try:
+            return self._database.write("reserve", lambda db: books.reserve(db, hold, line, asked, owner))
+        except books.TooLarge:
+            raise self._unwritable("reserve", f"an account would pass 2^63 - 1 with {hold.amounts}") from None
+
+    def settle(self, entry: Entry, accounts: Sequence[str], amounts: Amounts, *, now: float) -> Settling:
+        """See Ledger."""
+        if entry.status is Status.REFUSED:
+            raise self._unwritable("settle", f"call {entry.id!r} is refused; that is for refuse()")
+        figures = self._figures("settle", amounts)
+        line = rows.entry_row(entry)
+        names = rows.once(tuple(accounts))
+        return self._database.write("settle", lambda db: books.book(db, line, names, figures))
+
+    def release(self, id: str, *, now: float) -> bool:
+        """See Ledger."""
+        return self._database.write("release", lambda db: books.release(db, id))
+
+    def refuse(self, entry: Entry, accounts: Sequence[str], *, now: float) -> None:
+        """See Ledger."""
+        line = rows.entry_row(entry)
+        line = (*line[: rows.STATUS], Status.REFUSED, *line[rows.STATUS + 1 :])
+        names = rows.once(tuple(accounts))
+        self._database.write("refuse", lambda db: books.refuse(db, line, names))
+
+    def balances(self, accounts: Sequence[str]) -> dict[str, Balance]:
+        """See Ledger."""
+        return self._database.read(
+            "balances", lambda db: {name: rows.balance(books.account(db, name)) for name in accounts}
+        )
+
+    def accounts(self) -> Iterator[tuple[str, Balance]]:
+        """See Ledger. Read a page at a time, each as it stands then."""
+        last = ""
+        while page := self._rows("accounts", books.ACCOUNTS, (last,)):
+            for name, *figures in page:
+                yield name, rows.balance(tuple(figures))
+            last = page[-1][0]
+
+    def holds(self) -> list[Hold]:
+        """See Ledger."""
+        return [rows.hold(row) for row in self._rows("holds", books.HOLDS, ())]
+
+    def journal(self, *, since: float = 0, limit: int | None = None) -> Iterator[Entry]:
+        """See Ledger. Read a page at a time, so that a long report holds up nobody."""
+        left = books.LARGEST if limit is None else limit
+        at, last = math.inf, ""
+        while left > 0 and (page := self._rows("journal", books.LINES, (since, at, last, min(left, books.PAGE)))):
+            for row in page:
+                yield rows.entry(row)
+            last, at = page[-1][:2]
+            left -= len(page)
+
+    def sweep(self, *, now: float) -> list[Entry]:
+        """See Ledger."""
+        here = self._here()
+        owners = self._rows("sweep", books.OWNERS, (here.host,))
+        dead = [row for row in owners if is_dead(Owner(host=row[0], pid=row[1], started=row[2]), here=here)]
+        found: list[Entry] = []
+        for row in dead:
+            found += self._presume(books.OF_OWNER, row, "owner died")
+        if self._rows("sweep", books.EXPIRED, (now,)):
+            found += self._presume(books.OF_THE_PAST, (now,), "expired")
+        return found
+
+    def prune(self, *, before: float) -> int:
+        """See Ledger. Dropped a page at a time, and others write in between."""
+        dropped = self._drop(books.PRUNE, before)
+        self._drop(books.PRUNE_NOTES, before)
+        return dropped
+
+    def update_note(self, key: str, change: Callable[[bytes | None], tuple[bytes | None, T]], *, now: float) -> T:
+        """See Ledger."""
+        raised: list[Exception] = []
+
+        def work(db: Connection) -> T | None:
+            found = db.execute("SELECT value FROM notes WHERE key = ?", (key,)).fetchone()
+            try:
+                value, answer = change(found[0] if found else None)
+            except Exception as error:  # noqa: BLE001 - to be told from the database's own errors, and raised below
+                raised.append(error)
+                return None
+            if value is None:
+                db.execute("DELETE FROM notes WHERE key = ?", (key,))
+            else:
+                db.execute("INSERT OR REPLACE INTO notes VALUES (?, ?, ?)", (key, now, value))
+            return answer
+
+        answer = self._database.write("update_note", work)
+        if raised:
+            raise raised[0]
+        return cast("T", answer)
+
+    def close(self) -> None:
+        """See Ledger. A later call opens the file again."""
+        self._database.close()
+
+    def _here(self) -> Owner:
+        if self._owner.pid != os.getpid():
+            self._owner = this_process()
+        return self._owner
+
+    def _figures(self, operation: str, amounts: Amounts) -> rows.Figures:
+        figures: rows.Figures = rows.figures_of(amounts)
+        if min(figures) < 0 or max(figures) > books.LARGEST:
+            raise self._unwritable(operation, f"amounts are whole numbers from 0 to 2^63 - 1; got {amounts}")
+        return figures
+
+    def _unwritable(self, operation: str, cause: str) -> Unwritable:
+        return Unwritable(operation, str(self._database.path), cause)
+
+    def _rows(self, operation: str, query: str, values: rows.Row) -> list[rows.Row]:
+        return self._database.read(operation, lambda db: db.execute(query, values).fetchall())
+
+    def _presume(self, which: str, values: rows.Row, reason: str) -> list[Entry]:
+        found: list[Entry] = []
+        count = books.PAGE
+        while count == books.PAGE:
+            count, booked = self._database.write("sweep", lambda db: books.presume(db, which, values, reason))
+            found += booked
+        return found
+
+    def _drop(self, query: str, before: float) -> int:
+        def work(db: Connection) -> int:
+            db.execute(query, (before,))
+            return db.changes()
+
+        dropped = 0
+        while count := self._database.write("prune", work):
+            dropped += count
+        return dropped

@@ -1,0 +1,288 @@
+"""The books of one fuse: quotes become holds, usage becomes cost, and every call becomes a line of the journal."""
+
+import itertools
+import logging
+import os
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from agent_fuse.calls import Entry, Status, Usage
+from agent_fuse.errors import SentinelBudgetExceeded, SentinelError, SentinelSystemError, UnknownModelError
+from agent_fuse.ledgers.base import Amounts, Cap, Hold, Ledger, LedgerError, Meter, Refusal
+from agent_fuse.limits import Demand, Limit, Who, explain
+from agent_fuse.prices import PriceBook
+from agent_fuse.quotes import Quote, Quoter
+from agent_fuse.rates import Rates
+from agent_fuse.settings import Settings
+from agent_fuse.sightings import Layer
+from agent_fuse.wire import semantic_operation
+
+log = logging.getLogger("agent_fuse")
+
+T = TypeVar("T")
+Clock = Callable[[], float]
+
+TRY_AGAIN_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """What one layer asks of the fuse when it starts to see a call."""
+
+    layer: Layer
+    source: str
+    who: Who
+    operation: str = "chat"
+    provider: str = ""
+    model: str = ""
+    max_tokens: int | None = None
+    prompt: str | None = None
+    body: Mapping[str, Any] | None = None
+    body_bytes: int | None = None
+    estimate: tuple[int | None, int | None] | None = None
+    """Input and output tokens, where a caller by hand says so."""
+    trace_id: str = ""
+    span_id: str = ""
+    late: bool = False
+    """The work is done: account, never refuse."""
+    gate_follows: bool = False
+    """A more exact gate is sure to follow: only look whether anything is left, and leave the hold to it."""
+
+
+@dataclass(slots=True, eq=False)
+class Money:
+    """What the fuse knows of one call's money."""
+
+    id: str
+    ask: Ask
+    started_at: float
+    """Seconds, UTC epoch, by the fuse's clock."""
+    due: Demand
+    quote: Quote | None = None
+    held: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What listeners are told: a call was booked or refused, or a tool is about to be stuck."""
+
+    entry: Entry
+    due: Demand
+    trip: SentinelError | None = None
+    nudge: str = ""
+    """A loop is near: a message fit to hand to the model."""
+
+
+class Accounting:
+    """Holds, settles, releases and refuses in the ledger. Not re-entrant: the fuse sees to that."""
+
+    def __init__(self, settings: Settings, ledger: Ledger, clock: Clock) -> None:
+        self._settings = settings
+        self.ledger = ledger
+        self.clock = clock
+        self.book = PriceBook(settings.prices, settings.unknown_model)
+        self.quoter = Quoter(self.book, strict=settings.strict)
+        self.listeners: tuple[Callable[[Event], None], ...] = ()
+        self.renew()
+
+    def renew(self) -> None:
+        """A fresh id prefix: a forked child must not share its parent's."""
+        self._prefix = os.urandom(8).hex()
+        self._numbers = itertools.count()
+
+    def new_id(self) -> str:
+        """An id for a call, unique across processes and machines."""
+        return f"{self._prefix}{next(self._numbers):x}"
+
+    # Before the call -------------------------------------------------------------------------------------------------
+
+    def look(self, money: Money) -> None:
+        """Refuse when nothing is left, without a hold."""
+        caps = money.due.caps
+        found = self.ask("balances", lambda: self.ledger.balances([cap.account for cap in caps]))
+        for cap in caps:
+            balance = found[cap.account]
+            settled, held = getattr(balance.settled, cap.meter), getattr(balance.held, cap.meter)
+            if settled + held >= cap.amount and not (cap.meter is Meter.USD and self._is_free(money.ask)):
+                raise self._exceeded(money, Refusal(cap, settled, held, 0))
+
+    def hold(self, money: Money) -> None:
+        """Quote the call and take its hold, or replace the one it has.
+
+        Raises:
+            SentinelBudgetExceeded: a limit does not admit it. SentinelSystemError: the ledger failed.
+        """
+        try:
+            quote = self.quote(money.ask)
+        except UnknownModelError as unknown:
+            raise self._unpriced(money, unknown) from None
+        money.quote = quote
+        now = self.clock()
+        tokens = quote.input_tokens + quote.output_tokens
+        hold = Hold(
+            entry=self._entry(money, Status.PRESUMED, quote.cost, usage_of(quote)),
+            accounts=money.due.accounts,
+            amounts=Amounts(usd=quote.cost, tokens=tokens, output_tokens=quote.output_tokens, calls=1),
+            caps=money.due.caps,
+            expires_at=now + self._settings.hold_seconds,
+        )
+        answer = self.ask("reserve", lambda: self.ledger.reserve(hold, now=now))
+        if isinstance(answer, Refusal):
+            raise self._exceeded(money, answer)
+        money.held = True
+
+    def quote(self, ask: Ask) -> Quote:
+        """What the call may cost."""
+        session = ask.who.session.id
+        if ask.estimate is not None:
+            given, made = ask.estimate
+            return self.quoter.for_estimate(ask.model, given, made, provider=ask.provider, session=session)
+        if ask.body is not None:
+            return self.quoter.for_body(
+                ask.provider, ask.model, ask.operation, ask.body, body_bytes=ask.body_bytes, session=session
+            )
+        return self.quoter.for_span(
+            ask.provider, ask.model, ask.operation, max_tokens=ask.max_tokens, input_text=ask.prompt, session=session
+        )
+
+    def refused(self, money: Money, trip: SentinelError) -> None:
+        """Write a refused call down and free the hold it may have had."""
+        if money.held:
+            self.release(money)
+        quote = money.quote
+        usage = usage_of(quote) if quote is not None else Usage()
+        entry = self._entry(money, Status.REFUSED, quote.cost if quote is not None else 0, usage)
+        entry = replace(entry, reason=trip.reason)
+        if not isinstance(trip, SentinelSystemError):
+            self.keep("refuse", lambda: self.ledger.refuse(entry, money.due.accounts, now=self.clock()))
+        self.tell(Event(entry, money.due, trip))
+
+    # After it --------------------------------------------------------------------------------------------------------
+
+    def release(self, money: Money) -> None:
+        """The call cost nothing: give its hold back."""
+        if money.held:
+            money.held = False
+            self.keep("release", lambda: self.ledger.release(money.id, now=self.clock()))
+
+    def settle(self, money: Money, usage: Usage | None, *, exact: bool, response_id: str) -> None:
+        """Book the call: by usage that was reported (exact) or counted, where unknown by its quote."""
+        ask = money.ask
+        told = usage or Usage()
+        if money.quote is None and (told.input_tokens is None or told.output_tokens is None):
+            money.quote = self._safe_quote(ask)
+        quoted = usage_of(money.quote) if money.quote is not None else Usage(input_tokens=0, output_tokens=0)
+        exact = exact and told.input_tokens is not None and (told.output_tokens is not None or ask.operation == "embeddings")
+        full = replace(
+            told,
+            input_tokens=quoted.input_tokens if told.input_tokens is None else told.input_tokens,
+            output_tokens=quoted.output_tokens if told.output_tokens is None else told.output_tokens,
+        )
+        by_quote = usage is None and money.quote is not None
+        cost = money.quote.cost if by_quote and money.quote is not None else self.rates(ask).cost(full)
+        entry = self._entry(money, Status.SETTLED if exact else Status.ESTIMATED, cost, full)
+        entry = replace(entry, response_id=response_id, reason="" if exact else "quote" if by_quote else "counted")
+        amounts = Amounts(usd=cost, tokens=full.total_tokens, output_tokens=full.output_tokens or 0, calls=1)
+        money.held = False
+        self.keep("settle", lambda: self.ledger.settle(entry, money.due.accounts, amounts, now=self.clock()))
+        if exact:
+            self.quoter.learn(
+                ask.who.session.id, ask.model, quoted=money.quote, body_bytes=ask.body_bytes, usage=full
+            )
+        self.tell(Event(entry, money.due))
+
+    def rates(self, ask: Ask) -> Rates:
+        """The prices of a call that was made, even where unknown models are blocked."""
+        try:
+            return self.book.rates(ask.model or None, ask.provider or None)
+        except UnknownModelError:
+            return self.book.rates(None, None)
+
+    # Inside ----------------------------------------------------------------------------------------------------------
+
+    def ask(self, operation: str, work: Callable[[], T]) -> T:
+        """The ledger's answer, tried again while it is busy.
+
+        Raises:
+            SentinelSystemError: it cannot answer.
+        """
+        for attempt in itertools.count():
+            try:
+                return work()
+            except LedgerError as failed:
+                if not failed.busy or attempt >= self._settings.max_retries:
+                    raise system_error(operation, failed, attempt) from failed
+        raise AssertionError("count() does not end")
+
+    def keep(self, operation: str, work: Callable[[], object]) -> None:
+        """Accounting that the ledger cannot take now is tried again until it can: nothing is lost while we live."""
+        try:
+            work()
+        except LedgerError as failed:
+            log.error("%s; AgentFuse tries again until it is booked", failed)
+            timer = threading.Timer(TRY_AGAIN_SECONDS, lambda: self.keep(operation, work))
+            timer.daemon = True
+            timer.start()
+
+    def _exceeded(self, money: Money, refusal: Refusal) -> SentinelBudgetExceeded:
+        limit = money.due.limits[money.due.caps.index(refusal.cap)]
+        message, facts = explain(refusal, limit, f"call to {money.ask.model or 'a model'}")
+        return SentinelBudgetExceeded(message, model=money.ask.model, session=money.ask.who.session.id, **facts)
+
+    def _unpriced(self, money: Money, unknown: UnknownModelError) -> SentinelBudgetExceeded:
+        limit = money.due.limits[0] if money.due.limits else Limit(usd=0)
+        cap = money.due.caps[0] if money.due.caps else Cap("all", Meter.USD, 0)
+        _, facts = explain(Refusal(cap, 0, 0, 0), limit, "call")
+        facts["reason"] = "unpriced"
+        return SentinelBudgetExceeded(str(unknown), model=money.ask.model, session=money.ask.who.session.id, **facts)
+
+    def _safe_quote(self, ask: Ask) -> Quote | None:
+        try:
+            return self.quote(ask)
+        except UnknownModelError:
+            return None
+
+    def _is_free(self, ask: Ask) -> bool:
+        return bool(ask.model) and self.rates(ask).cost(Usage(input_tokens=1_000, output_tokens=1_000)) == 0
+
+    def _entry(self, money: Money, status: Status, cost: int, usage: Usage) -> Entry:
+        ask = money.ask
+        return Entry(
+            id=money.id,
+            at=money.started_at,
+            status=status,
+            session=ask.who.session.id,
+            agent=ask.who.agent,
+            provider=ask.provider,
+            model=ask.model,
+            operation=semantic_operation(ask.operation),
+            cost=cost,
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
+            cache_read_tokens=usage.cache_read_tokens,
+            cache_write_tokens=usage.cache_write_tokens,
+            reasoning_tokens=usage.reasoning_tokens,
+            trace_id=ask.trace_id,
+            span_id=ask.span_id,
+        )
+
+    def tell(self, event: Event) -> None:
+        """Tell the listeners."""
+        for listener in self.listeners:
+            try:
+                listener(event)
+            except Exception:
+                log.exception("a listener failed")
+
+
+def usage_of(quote: Quote) -> Usage:
+    """A quote's tokens as usage."""
+    return Usage(input_tokens=quote.input_tokens, output_tokens=quote.output_tokens)
+
+
+def system_error(operation: str, failed: LedgerError, retries: int) -> SentinelSystemError:
+    """The trip for a ledger that cannot answer."""
+    message = f"call blocked since it could not be booked: {failed}; mend the ledger or set fail_safe=False"
+    return SentinelSystemError(message, operation=operation, original_error=failed, retry_count=retries)

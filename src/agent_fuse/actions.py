@@ -1,0 +1,208 @@
+"""Tool actions: counted against limits, and stopped when they go round in a loop."""
+
+import os
+from dataclasses import dataclass, replace
+
+from agent_fuse.accounting import Accounting, Event
+from agent_fuse.blown import Blown
+from agent_fuse.calls import Entry, Status
+from agent_fuse.errors import SentinelBudgetExceeded, SentinelError, SentinelLoopError
+from agent_fuse.ledgers.base import Amounts, Hold, Meter, Refusal
+from agent_fuse.limits import Demand, Limit, Who, demand, explain
+from agent_fuse.loops import (
+    Level,
+    LoopPolicy,
+    LoopState,
+    Outcome,
+    Signature,
+    Verdict,
+    error_outcome,
+    observe_call,
+    observe_result,
+    result_outcome,
+    signature,
+)
+from agent_fuse.settings import Settings
+from agent_fuse.turnstile import Turnstile
+
+UNTOLD = object()
+"""Stands for arguments or a result that nobody told."""
+
+_KEY_NOTE = "loops/key"
+
+
+@dataclass(slots=True, eq=False)
+class Action:
+    """One tool action under way."""
+
+    entry: Entry
+    who: Who
+    due: Demand
+    signature: Signature | None = None
+    """None until its arguments are known."""
+
+
+class Actions:
+    """The tool gate. `open` and `told` raise trips; `close` raises nothing."""
+
+    def __init__(
+        self, settings: Settings, limits: tuple[Limit, ...], accounting: Accounting, blown: Blown, turnstile: Turnstile
+    ) -> None:
+        self._accounting = accounting
+        self._limits = limits
+        self._blown = blown
+        self.turnstile = turnstile
+        self._key: bytes | None = None
+        self._policy = LoopPolicy(
+            enabled=settings.loop_detection_enabled,
+            threshold=settings.loop_threshold,
+            per_tool=settings.loop_tool_thresholds,
+            ignore_args=LoopPolicy().ignore_args | frozenset(settings.loop_ignore_args),
+            allow=frozenset(settings.loop_allow),
+        )
+
+    def open(
+        self, who: Who, tool: str, arguments: object = UNTOLD, *, trace_id: str = "", span_id: str = ""
+    ) -> Action:
+        """A tool is about to run.
+
+        Raises:
+            SentinelLoopError: it goes round in a loop. SentinelBudgetExceeded: a limit on tool calls does not admit it.
+            SentinelSystemError: the ledger failed and fail_safe=True. SentinelError: any trip, when the fuse is blown.
+        """
+        accounting = self._accounting
+        entry = Entry(
+            id=accounting.new_id(),
+            at=accounting.clock(),
+            status=Status.SETTLED,
+            session=who.session.id,
+            agent=who.agent,
+            operation="execute_tool",
+            tool=tool,
+            trace_id=trace_id,
+            span_id=span_id,
+        )
+        action = Action(entry, who, demand(self._limits, who))
+        self.turnstile.enter()
+        try:
+            blown = self._blown.take(who.session.id)
+            if blown is not None:
+                raise blown
+            if arguments is not UNTOLD:
+                self._judge(action, arguments)
+            self._count(action)
+        except SentinelError as trip:
+            self._refused(action, trip)
+            raise
+        finally:
+            self.turnstile.leave()
+        return action
+
+    def told(self, action: Action, arguments: object, *, ran: bool = False) -> None:
+        """The arguments of an open action are known now. `ran`: the tool has run; the next gate raises instead.
+
+        Raises:
+            SentinelLoopError: it goes round in a loop (unless it ran).
+        """
+        if action.signature is not None or self.turnstile.busy:
+            return
+        self.turnstile.enter()
+        try:
+            self._judge(action, arguments)
+        except SentinelError as trip:
+            if ran:
+                self._blown.blow(action.who.session.id, trip)
+                return
+            self._refused(action, trip)
+            raise
+        finally:
+            self.turnstile.leave()
+
+    def close(self, action: Action, result: object = UNTOLD, *, error: str = "", message: str = "") -> None:
+        """The tool ran. Its result, or its error, tells progress from a loop. Never raises."""
+        if action.signature is None or not self._policy.enabled:
+            return
+        doing, key = action.signature, self._key or b""
+        outcome: Outcome | None = None
+        if error:
+            outcome = error_outcome(error, message, key=key)
+        elif result is not UNTOLD:
+            outcome = result_outcome(result, key=key)
+        if outcome is None:
+            return
+
+        def change(note: bytes | None) -> tuple[bytes | None, None]:
+            return observe_result(LoopState.from_bytes(note), doing, outcome).to_bytes(), None
+
+        self.turnstile.account(lambda: self._write(action, change))
+
+    def _write(self, action: Action, change: object) -> None:
+        ledger = self._accounting.ledger
+        self._accounting.keep(
+            "note", lambda: ledger.update_note(_note(action.who), change, now=self._accounting.clock())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        )
+
+    def _judge(self, action: Action, arguments: object) -> None:
+        if not self._policy.enabled or action.entry.tool in self._policy.allow:
+            return
+        doing = signature(action.entry.tool, arguments, ignore=self._policy.ignore_args, key=self._read_key())
+        action.signature = doing
+
+        def change(note: bytes | None) -> tuple[bytes | None, Verdict]:
+            state, verdict = observe_call(LoopState.from_bytes(note), doing, self._policy)
+            return state.to_bytes(), verdict
+
+        ledger, now = self._accounting.ledger, self._accounting.clock()
+        verdict = self._accounting.ask(
+            "loop check", lambda: ledger.update_note(_note(action.who), change, now=now)
+        )
+        if verdict.level is Level.TRIP:
+            raise SentinelLoopError(
+                verdict.message,
+                tool=action.entry.tool,
+                call_count=verdict.count,
+                pattern=verdict.pattern,
+                kind=str(verdict.kind),
+                session=action.who.session.id,
+            )
+        if verdict.level is Level.NUDGE:
+            self._accounting.tell(Event(action.entry, action.due, nudge=verdict.message))
+
+    def _count(self, action: Action) -> None:
+        accounting, now = self._accounting, self._accounting.clock()
+        one = Amounts(tool_calls=1)
+        capped = tuple(cap for cap in action.due.caps if cap.meter is Meter.TOOL_CALLS)
+        if capped:
+            hold = Hold(
+                entry=action.entry, accounts=action.due.accounts, amounts=one, caps=capped, expires_at=now + 60.0
+            )
+            answer = accounting.ask("reserve", lambda: accounting.ledger.reserve(hold, now=now))
+            if isinstance(answer, Refusal):
+                raise self._exceeded(action, answer)
+        accounting.ask("settle", lambda: accounting.ledger.settle(action.entry, action.due.accounts, one, now=now))
+        accounting.tell(Event(action.entry, action.due))
+
+    def _exceeded(self, action: Action, refusal: Refusal) -> SentinelBudgetExceeded:
+        limit = action.due.limits[action.due.caps.index(refusal.cap)]
+        message, facts = explain(refusal, limit, f"tool {action.entry.tool!r}")
+        return SentinelBudgetExceeded(message, model="", session=action.who.session.id, **facts)
+
+    def _refused(self, action: Action, trip: SentinelError) -> None:
+        accounting = self._accounting
+        entry = replace(action.entry, id=accounting.new_id(), status=Status.REFUSED, reason=trip.reason)
+        accounting.keep("refuse", lambda: accounting.ledger.refuse(entry, action.due.accounts, now=accounting.clock()))
+        accounting.tell(Event(entry, action.due, trip))
+
+    def _read_key(self) -> bytes:
+        """The key of this ledger's hashes: arguments are stored as keyed hashes only."""
+        if self._key is None:
+            fresh = os.urandom(16)
+            ledger, now = self._accounting.ledger, self._accounting.clock()
+            self._key = self._accounting.ask(
+                "read", lambda: ledger.update_note(_KEY_NOTE, lambda note: (note or fresh, note or fresh), now=now)
+            )
+        return self._key
+
+
+def _note(who: Who) -> str:
+    return f"loops/{who.session.id}"

@@ -1,0 +1,185 @@
+"""The process-wide fuse: `init`, `session`, `monitor`, `boundary`."""
+
+import functools
+import inspect
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ContextDecorator, contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from types import TracebackType
+from typing import Any, TypeVar, cast
+
+from opentelemetry import context, trace
+from opentelemetry.sdk.trace import TracerProvider
+
+from agent_fuse.calls import Usd, to_usd
+from agent_fuse.errors import SentinelError, SentinelSystemError, soften
+from agent_fuse.fuse import Fuse
+from agent_fuse.ledgers.base import Balance, LedgerError, Meter
+from agent_fuse.limits import ALL, Limit, Session, account
+from agent_fuse.otel import active
+from agent_fuse.otel.context import session_in, with_session
+from agent_fuse.otel.installing import instrument_installed, wrap_sampler
+from agent_fuse.otel.opening import open_fuse
+from agent_fuse.otel.span_processor import AgentFuseSpanProcessor
+from agent_fuse.prices import Price
+from agent_fuse.settings import settings
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_lock = threading.Lock()
+_private: TracerProvider | None = None
+
+
+def init(
+    budget: Usd | None = None,
+    fail_safe: bool | None = None,
+    session_id: str | None = None,
+    db_path: str | None = None,
+    loop_threshold: int | None = None,
+    loop_detection_enabled: bool | None = None,
+    *,
+    limits: tuple[Limit, ...] | Limit = (),
+    strict: bool | None = None,
+    prices: Mapping[str, Price] | None = None,
+    **options: object,
+) -> AgentFuseSpanProcessor:
+    """Guard this process: spans of the global tracer provider, and the openai and anthropic SDKs.
+
+    Adds a processor and a sampler to the global SDK provider, or to a private one where there is none, and turns the
+    installed openai and langchain instrumentations on unless they are. A second `init` replaces the settings.
+
+    Args:
+        budget: most a session may spend, USD; AGENTFUSE_BUDGET or 1.00 when neither it nor `limits` is given.
+
+    Raises:
+        ConfigurationError: a bad option. SentinelSystemError: the ledger cannot be opened and fail_safe=True.
+    """
+    global _private
+    found = settings(
+        budget=budget,
+        fail_safe=fail_safe,
+        session_id=session_id,
+        db_path=db_path,
+        loop_threshold=loop_threshold,
+        loop_detection_enabled=loop_detection_enabled,
+        limits=limits or None,
+        strict=strict,
+        prices=prices,
+        **options,
+    )
+    fuse = open_fuse(found)
+    with _lock:
+        existing = active.processors()
+        if existing:
+            existing[0].use(fuse)
+            return existing[0]
+        provider = trace.get_tracer_provider()
+        if not isinstance(provider, TracerProvider):
+            provider = _private = _private or TracerProvider()
+        processor = AgentFuseSpanProcessor(fuse=fuse)
+        provider.add_span_processor(processor)
+        wrap_sampler(provider)
+        instrument_installed(provider)
+    return processor
+
+
+def current() -> Fuse:
+    """The fuse of this process; `init()` with the defaults when there is none yet."""
+    known = active.processors()
+    return known[0].fuse if known else init().fuse
+
+
+@contextmanager
+def session(id: str, budget: Usd | None = None, *, limits: tuple[Limit, ...] = (), **attributes: str) -> Iterator[Session]:
+    """Calls inside belong to this session, with its own budget and limits; the sessions around it bind too.
+
+    Args:
+        id: name of the session; the same name later, or in another process, goes on with the same account.
+        budget: USD; where left out, the fuse's own budget per session holds.
+        attributes: further keys for limits, `user_id` standing for `user.id`.
+    """
+    own = (*((Limit(usd=budget),) if budget is not None else ()), *limits)
+    keys = {name.replace("_", "."): str(value) for name, value in attributes.items()}
+    inner = Session(id=id, limits=own, parent=session_in(), attributes=keys)
+    token = context.attach(with_session(inner))
+    try:
+        yield inner
+    finally:
+        context.detach(token)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageStats:
+    """What was spent: `total_*` in the whole ledger, `session_*` in the session of the caller."""
+
+    total_spend_usd: Decimal
+    total_input_tokens: int
+    total_output_tokens: int
+    total_calls: int
+    session_spend_usd: Decimal
+    session_calls: int
+    budget_remaining_usd: Decimal | None
+    """Of the session's budget, after what open calls hold; None without a budget. Never negative."""
+    budget_limit_usd: Decimal | None
+
+
+def monitor() -> UsageStats:
+    """What was spent so far.
+
+    Raises:
+        SentinelSystemError: the ledger cannot be read and fail_safe=True.
+    """
+    known = active.processors()
+    processor = known[0] if known else init()
+    fuse = processor.fuse
+    of = processor.who(None, None).session
+    name = account("session", of.id)
+    try:
+        found = fuse.ledger.balances([ALL, name])
+    except LedgerError as failed:
+        raise SentinelSystemError(
+            f"spend cannot be read: {failed}", operation="balances", original_error=failed, retry_count=0
+        ) from failed
+    everything, own = found.get(ALL, Balance()), found.get(name, Balance())
+    caps = [limit.cap for limit in (*of.limits, *fuse.limits) if limit.meter is Meter.USD and limit.per == "session"]
+    cap = caps[0] if caps else None
+    return UsageStats(
+        total_spend_usd=to_usd(everything.settled.usd),
+        total_input_tokens=everything.settled.tokens - everything.settled.output_tokens,
+        total_output_tokens=everything.settled.output_tokens,
+        total_calls=everything.settled.calls,
+        session_spend_usd=to_usd(own.settled.usd),
+        session_calls=own.settled.calls,
+        budget_remaining_usd=None if cap is None else to_usd(max(cap - own.settled.usd - own.held.usd, 0)),
+        budget_limit_usd=None if cap is None else to_usd(cap),
+    )
+
+
+class boundary(ContextDecorator):  # noqa: N801 - used like a function: `with boundary():`, `@boundary()`
+    """Turns a hard trip into its soft form, an ordinary Exception caught by the same class, where it leaves the block.
+
+    For places that a BaseException would hurt: a web handler, a `multiprocessing.Pool` task, a Celery task. As a
+    decorator it serves plain and async functions.
+    """
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        del kind, at
+        if isinstance(error, SentinelError) and not isinstance(error, Exception):
+            raise soften(error) from error
+
+    def __call__(self, func: F) -> F:
+        """Decorate a function or coroutine function."""
+        if inspect.iscoroutinefunction(func):
+
+            @functools.wraps(func)
+            async def call(*args: Any, **kwargs: Any) -> Any:
+                with boundary():
+                    return await func(*args, **kwargs)
+
+            return cast("F", call)
+        return super().__call__(func)

@@ -1,0 +1,49 @@
+"""When a fuse is blown: refusals that a retry loop swallowed, or a loop found too late, stop the session's next call."""
+
+from copy import copy
+
+from agent_fuse.errors import SentinelError
+
+SOFT_IN_A_ROW = 3
+"""Soft refusals in a row in one session after which the fuse is blown."""
+
+_MAX_SESSIONS = 10_000
+
+
+class Blown:
+    """Sessions whose next gate raises hard, and how near the others are. Dict operations are atomic; no lock."""
+
+    def __init__(self) -> None:
+        self._soft: dict[str, int] = {}
+        self._blown: dict[str, SentinelError] = {}
+
+    def softened(self, session: str, trip: SentinelError) -> None:
+        """A trip went out in its soft form, which a retry loop may swallow."""
+        if len(self._soft) >= _MAX_SESSIONS:
+            self._soft.clear()
+        self._soft[session] = self._soft.get(session, 0) + 1
+        if self._soft[session] >= SOFT_IN_A_ROW:
+            self.blow(session, trip)
+
+    def blow(self, session: str, trip: SentinelError) -> None:
+        """The next gate of this session raises `trip`."""
+        if len(self._blown) < _MAX_SESSIONS or session in self._blown:
+            self._blown[session] = trip
+
+    def is_blown(self, session: str) -> bool:
+        """Whether the next gate of this session raises."""
+        return session in self._blown
+
+    def take(self, session: str) -> SentinelError | None:
+        """The trip to raise now, once."""
+        if not self._blown:
+            return None
+        trip = self._blown.pop(session, None)
+        if trip is not None:
+            self._soft.pop(session, None)
+        return copy(trip)
+
+    def admitted(self, session: str) -> None:
+        """A call was let go: the row of refusals is over."""
+        if self._soft:
+            self._soft.pop(session, None)

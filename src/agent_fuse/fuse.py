@@ -1,0 +1,156 @@
+"""The fuse: the one path every model call takes, from its gate to the books."""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from agent_fuse.accounting import Accounting, Ask, Clock, Event, Money, system_error
+from agent_fuse.actions import Actions
+from agent_fuse.blown import Blown
+from agent_fuse.calls import Usage
+from agent_fuse.errors import SentinelError
+from agent_fuse.ledgers.base import Ledger, LedgerError
+from agent_fuse.limits import demand
+from agent_fuse.settings import Settings
+from agent_fuse.sightings import Outcome, Release, Sighting, Sightings
+from agent_fuse.turnstile import Turnstile
+
+Seen = Sighting[Money]
+
+
+class Fuse:
+    """Refuses calls that a limit does not admit, and books what calls cost. Safe in threads and after fork.
+
+    Gates (`open_call`, `requote`) raise trips and nothing else; accounting (`close_call`) raises nothing.
+    """
+
+    def __init__(self, settings: Settings, ledger: Ledger, *, clock: Clock = time.time) -> None:
+        self.settings = settings
+        self.limits = settings.all_limits()
+        self.ledger = ledger
+        self.clock = clock
+        self.blown = Blown()
+        self.accounting = Accounting(settings, ledger, clock)
+        self._sightings: Sightings[Money] = Sightings()
+        self.turnstile = Turnstile()
+        self.actions = Actions(settings, self.limits, self.accounting, self.blown, self.turnstile)
+        self._lock = threading.Lock()
+        os.register_at_fork(after_in_child=self._after_fork)
+
+    def _after_fork(self) -> None:
+        self._lock = threading.Lock()
+        self.turnstile.renew()
+        self.accounting.renew()
+
+    def listen(self, listener: Callable[[Event], None]) -> None:
+        """Tell `listener` of every call booked or refused. What it raises is logged, not passed on."""
+        self.accounting.listeners = (*self.accounting.listeners, listener)
+
+    def open_call(self, ask: Ask, around: Iterable[Seen] = ()) -> Seen:
+        """A layer starts to see a call; `around` are the sightings it happens in, nearest first.
+
+        Raises:
+            SentinelBudgetExceeded: a limit does not admit it.
+            SentinelSystemError: the ledger failed and fail_safe=True.
+            SentinelError: any trip, when the fuse is blown.
+        """
+        if self.turnstile.busy and self.settings.fail_safe:
+            # A signal handler or finaliser calls a model from the middle of our own transaction: it cannot be judged.
+            raise system_error("reserve", LedgerError("reserve", "of this thread", "the fuse is at work here already"), 0)
+        self.turnstile.enter()
+        try:
+            return self._open(ask, around)
+        finally:
+            self.turnstile.leave()
+
+    def requote(self, seen: Seen, ask: Ask) -> None:
+        """More is known of a call before it was sent: ask again with the better figure.
+
+        Raises:
+            SentinelBudgetExceeded, SentinelSystemError: as open_call does.
+        """
+        if seen.ended_at is not None or self.turnstile.busy:
+            return
+        self.turnstile.enter()
+        try:
+            self._judge(seen, ask)
+        finally:
+            self.turnstile.leave()
+
+    def close_call(
+        self,
+        seen: Seen,
+        *,
+        outcome: Outcome = Outcome.DONE,
+        usage: Usage | None = None,
+        estimate: Usage | None = None,
+        model: str = "",
+        provider: str = "",
+        response_id: str = "",
+        ended_at: float | None = None,
+    ) -> None:
+        """A layer saw the call end; it is booked when it is time to. Never raises.
+
+        Args:
+            usage: as reported; None when it was not.
+            estimate: as counted, fields unknown left None; the quote fills them.
+            ended_at: seconds, UTC epoch, real time; now when left out.
+        """
+
+        def close() -> None:
+            with self._lock:
+                decisions = self._sightings.close(
+                    seen,
+                    now=ended_at if ended_at is not None else time.time(),
+                    outcome=outcome,
+                    usage=usage,
+                    estimate=estimate,
+                    model=model,
+                    response_id=response_id,
+                )
+            for decision in decisions:
+                money = decision.call.payload
+                if isinstance(decision, Release):
+                    self.accounting.release(money)
+                    continue
+                ask = money.ask
+                if (model and not ask.model) or (provider and not ask.provider):
+                    money.ask = replace(ask, model=ask.model or model, provider=ask.provider or provider)
+                ids = (one.response_id for one in decision.call.sightings if one.response_id)
+                self.accounting.settle(money, decision.usage, exact=decision.exact, response_id=next(ids, ""))
+
+        self.turnstile.account(close)
+
+    def _open(self, ask: Ask, around: Iterable[Seen]) -> Seen:
+        session = ask.who.session.id
+        money = Money(self.accounting.new_id(), ask, self.clock(), demand(self.limits, ask.who))
+        blown = None if ask.late else self.blown.take(session)
+        if blown is not None:
+            self.accounting.refused(money, blown)
+            raise blown
+        with self._lock:
+            seen = self._sightings.open(
+                money, layer=ask.layer, source=ask.source, now=time.time(), model=ask.model, around=around
+            )
+        if not ask.late:
+            self._judge(seen, ask)
+            self.blown.admitted(session)
+        return seen
+
+    def _judge(self, seen: Seen, ask: Ask) -> None:
+        money = seen.call.payload
+        money.ask = ask
+        if not money.held:
+            money.due = demand(self.limits, ask.who)
+        try:
+            if ask.gate_follows:
+                self.accounting.look(money)
+            else:
+                self.accounting.hold(money)
+        except SentinelError as trip:
+            with self._lock:
+                self._sightings.drop(seen, now=time.time())
+            self.accounting.refused(money, trip)
+            raise

@@ -1,0 +1,208 @@
+"""Limits: caps on what a session, an agent, a user may spend, and which accounts and caps a call meets."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from hashlib import blake2b
+
+from agent_fuse.calls import Usd, show_usd, to_nanos, to_usd
+from agent_fuse.errors import ConfigurationError
+from agent_fuse.ledgers.base import Cap, Meter, Refusal
+
+ALL = "all"
+"""The account that every call is booked on."""
+
+NOBODY = "(none)"
+"""The value under which calls that lack a limit's key are counted, together."""
+
+_SHARED = frozenset({"session", "trace", "agent", "process", ALL})
+_MAX_VALUE = 160
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """A cap on one meter, per a key, for as long as the key lives. Exactly one meter is given.
+
+    Args:
+        usd: US dollars.
+        tokens: input plus output tokens.
+        output_tokens: output tokens.
+        calls: model calls.
+        tool_calls: tool actions.
+        per: `"session"` (default), `"trace"`, `"agent"`, `"process"`, `"all"`, or the name of any span attribute or
+            baggage key (`"user.id"`). Calls without that key share one account, named `(none)`.
+
+    Raises:
+        ConfigurationError: no meter, more than one, or a figure that cannot be a cap.
+    """
+
+    usd: Usd | None = None
+    tokens: int | None = None
+    output_tokens: int | None = None
+    calls: int | None = None
+    tool_calls: int | None = None
+    per: str = "session"
+    meter: Meter = field(init=False)
+    cap: int = field(init=False)
+    """Nano-dollars for usd, else a count."""
+
+    def __post_init__(self) -> None:
+        given = [meter for meter in Meter if getattr(self, meter.value) is not None]
+        if len(given) != 1:
+            names = ", ".join(given) or "none"
+            raise ConfigurationError(f"Limit takes exactly one of usd, tokens, output_tokens, calls, tool_calls; got {names}")
+        if not isinstance(self.per, str) or not self.per.strip():  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError(f"Limit per={self.per!r}; it must be 'session', 'agent', ... or an attribute name")
+        object.__setattr__(self, "meter", given[0])
+        object.__setattr__(self, "cap", _cap(given[0], getattr(self, given[0].value)))
+
+    def __str__(self) -> str:
+        amount = show_usd(self.cap) if self.meter is Meter.USD else f"{self.cap:,} {self.meter.replace('_', ' ')}"
+        return f"{amount} in all" if self.per == ALL else f"{amount} per {self.per}"
+
+
+def _cap(meter: Meter, value: object) -> int:
+    if meter is Meter.USD:
+        try:
+            return to_nanos(value, "Limit usd")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        except ValueError as bad:
+            raise ConfigurationError(str(bad)) from None
+    if isinstance(value, bool) or not isinstance(value, int):
+        if not (isinstance(value, float) and math.isfinite(value) and value == int(value)):
+            raise ConfigurationError(f"Limit {meter}={value!r}; it must be a whole number, 0 or more")
+        value = int(value)
+    if not 0 <= value < 2**53:
+        raise ConfigurationError(f"Limit {meter}={value!r}; it must be a whole number from 0 to 2**53")
+    return value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One run of one or more agents, with limits of its own; its parents' limits bind too."""
+
+    id: str
+    limits: tuple[Limit, ...] = ()
+    """Limits of this very session; where one has the same meter as a per-session limit of the fuse, it replaces it."""
+    parent: "Session | None" = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    """Further keys, such as `user.id`, for limits per such a key."""
+
+    def chain(self) -> Iterator["Session"]:
+        """This session and those around it, innermost first."""
+        one: Session | None = self
+        while one is not None:
+            yield one
+            one = one.parent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Who:
+    """On whose account a call goes."""
+
+    session: Session
+    agent: str = ""
+    trace: str = ""
+    """Trace id, 32 hex digits."""
+    process: str = ""
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """Span attributes and baggage under the names that limits ask for."""
+
+    def value(self, per: str) -> str:
+        """The value of a limit's key for this call."""
+        match per:
+            case "agent":
+                found = self.agent
+            case "trace":
+                found = self.trace
+            case "process":
+                found = self.process
+            case _:
+                found = self.keys.get(per, "")
+                for session in self.session.chain():
+                    found = found or session.attributes.get(per, "")
+        return found or NOBODY
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """Which accounts a call is booked on, and the caps that must admit it."""
+
+    accounts: tuple[str, ...]
+    caps: tuple[Cap, ...]
+    limits: tuple[Limit, ...]
+    """The limit behind each cap, in the caps' order."""
+
+
+def account(per: str, value: str) -> str:
+    """The name of an account; very long values are cut and hashed."""
+    if per == ALL:
+        return ALL
+    if len(value) > _MAX_VALUE:
+        value = f"{value[:_MAX_VALUE]}#{blake2b(value.encode('utf-8', 'replace'), digest_size=8).hexdigest()}"
+    return f"{per}={value}"
+
+
+def demand(limits: Sequence[Limit], who: Who) -> Demand:
+    """Accounts and caps of one call: every session of the chain and `all` are always booked."""
+    accounts = [ALL]
+    caps: list[Cap] = []
+    sources: list[Limit] = []
+    for session in who.session.chain():
+        name = account("session", session.id)
+        accounts.append(name)
+        own = {limit.meter for limit in session.limits if limit.per == "session"}
+        for limit in session.limits:
+            if limit.per == "session":
+                caps.append(Cap(name, limit.meter, limit.cap))
+                sources.append(limit)
+        for limit in limits:
+            if limit.per == "session" and limit.meter not in own:
+                caps.append(Cap(name, limit.meter, limit.cap))
+                sources.append(limit)
+    keyed = [limit for limit in limits if limit.per != "session"]
+    keyed += [limit for session in who.session.chain() for limit in session.limits if limit.per != "session"]
+    for limit in keyed:
+        name = account(limit.per, who.value(limit.per))
+        if name not in accounts:
+            accounts.append(name)
+        caps.append(Cap(name, limit.meter, limit.cap))
+        sources.append(limit)
+    return Demand(tuple(accounts), tuple(caps), tuple(sources))
+
+
+def keys_of(limits: Sequence[Limit]) -> frozenset[str]:
+    """The attribute or baggage names that these limits need to know."""
+    return frozenset(limit.per for limit in limits) - _SHARED
+
+
+def explain(refusal: Refusal, limit: Limit, what: str) -> tuple[str, dict[str, object]]:
+    """The message and the fields of the trip for a refusal. `what` names the refused call."""
+    money = refusal.cap.meter is Meter.USD
+
+    def edge(amount: int) -> Decimal:
+        return to_usd(amount) if money else Decimal(amount)
+
+    def show(amount: int) -> str:
+        return show_usd(amount) if money else f"{amount:,}"
+
+    _, _, value = refusal.cap.account.partition("=")
+    words = f"{limit} {value!r}" if value else str(limit)
+    held = f" and {show(refusal.held)} held by open calls" if refusal.held else ""
+    message = (
+        f"{what} refused before it was sent: it may cost {show(refusal.requested)}, "
+        f"with {show(refusal.settled)} spent{held} of the limit of {words}; "
+        f"raise the limit or start a new session"
+        if money
+        else f"{what} refused before it was sent: {show(refusal.requested)} {refusal.cap.meter.replace('_', ' ')} asked, "
+        f"{show(refusal.settled)} used{held} of the limit of {words}; raise the limit or start a new session"
+    )
+    return message, {
+        "limit": words,
+        "meter": str(refusal.cap.meter),
+        "spent": edge(refusal.settled),
+        "held": edge(refusal.held),
+        "requested": edge(refusal.requested),
+        "budget_limit": edge(refusal.cap.amount),
+        "resets_at": None,
+    }

@@ -1,0 +1,82 @@
+"""What this process cannot see or stop through spans, and what to do about it."""
+
+import logging
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from opentelemetry.sdk.trace import ConcurrentMultiSpanProcessor
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased, Sampler
+
+from agent_fuse.otel.sampler import AgentFuseSampler
+
+log = logging.getLogger("agent_fuse")
+
+_warned: set[str] = set()
+
+
+@dataclass(frozen=True, slots=True)
+class Blind:
+    """One blind spot: what cannot be seen, and the fix."""
+
+    what: str
+    fix: str
+
+
+def blind_at_start() -> list[Blind]:
+    """Blind spots that the environment alone tells."""
+    if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        return [
+            Blind(
+                "OTEL_SDK_DISABLED=true: no span is made, so only the openai and anthropic SDKs are guarded",
+                "unset OTEL_SDK_DISABLED",
+            )
+        ]
+    return []
+
+
+def blind_by_span(span: Any) -> list[Blind]:
+    """Blind spots that a live span tells of the provider that made it."""
+    found: list[Blind] = []
+    if isinstance(getattr(span, "_span_processor", None), ConcurrentMultiSpanProcessor):
+        found.append(
+            Blind(
+                "the provider runs processors in pool threads (ConcurrentMultiSpanProcessor): sessions set in the "
+                "calling context are not seen at spans",
+                "use the default SynchronousMultiSpanProcessor",
+            )
+        )
+    sampler = getattr(span, "_sampler", None)
+    if isinstance(sampler, Sampler):
+        found += blind_by_sampler(sampler)
+    return found
+
+
+def blind_by_sampler(sampler: Sampler) -> list[Blind]:
+    """The blind spot of a sampler that may drop spans."""
+    always = sampler is ALWAYS_ON or isinstance(sampler, AgentFuseSampler)
+    if isinstance(sampler, ParentBased):
+        # Children of an unsampled remote parent are dropped, whatever the root sampler says.
+        always = False
+    if always or _default(sampler):
+        return []
+    return [
+        Blind(
+            f"the sampler {sampler.get_description()} drops spans: calls in them pass the span gates",
+            "wrap it: TracerProvider(sampler=AgentFuseSampler(sampler)), or use agent_fuse.init()",
+        )
+    ]
+
+
+def _default(sampler: Sampler) -> bool:
+    """The SDK's default drops only under an unsampled parent, which is rare enough not to warn everybody."""
+    return isinstance(sampler, ParentBased) and getattr(sampler, "_root", None) is ALWAYS_ON
+
+
+def warn_of(found: Iterable[Blind]) -> None:
+    """Say each blind spot loudly, once in this process."""
+    for one in found:
+        if one.what not in _warned:
+            _warned.add(one.what)
+            log.warning("AgentFuse is partly blind: %s; %s", one.what, one.fix)

@@ -1,0 +1,211 @@
+"""Installs the request gate into the openai and anthropic SDKs, as an OpenTelemetry instrumentor.
+
+The seams are private API of both SDKs, there since openai 1.0 and anthropic 0.2: `BaseClient._build_request`,
+`SyncAPIClient.request` and `_process_response`, and their async twins. When one is missing, a warning says so and the
+other gates stand.
+"""
+
+import functools
+import importlib
+import logging
+import sys
+import threading
+from collections.abc import Callable, Collection
+from typing import Any
+
+from opentelemetry.instrumentation.instrumentor import (  # pyright: ignore[reportMissingTypeStubs]
+    BaseInstrumentor,
+)
+from wrapt.importer import register_post_import_hook
+
+from agent_fuse.otel import active
+from agent_fuse.otel.request_gate import FLIGHT, Flight
+
+log = logging.getLogger("agent_fuse")
+
+SDKS = ("openai", "anthropic")
+
+_MARK = "_agent_fuse_original"
+_lock = threading.Lock()
+_wanted = False
+_hooked = False
+problems: dict[str, str] = {}
+"""What is wrong with the gate of an SDK, by SDK; empty when all is well."""
+
+
+class AgentFuseInstrumentor(BaseInstrumentor):
+    """Turns the request gate on and off. `AgentFuseSpanProcessor` and `init()` turn it on by themselves."""
+
+    def instrumentation_dependencies(self) -> Collection[str]:
+        """None: the gate waits for whichever SDK is imported."""
+        return ()
+
+    def _instrument(self, **kwargs: Any) -> None:
+        del kwargs
+        install()
+
+    def _uninstrument(self, **kwargs: Any) -> None:
+        del kwargs
+        uninstall()
+
+
+def instrument() -> None:
+    """Turn the request gate on, unless it is."""
+    gate = AgentFuseInstrumentor()
+    if not gate.is_instrumented_by_opentelemetry:
+        gate.instrument(skip_dep_check=True)
+
+
+def install() -> None:
+    """Gate both SDKs, now where they are imported already, else as soon as they are. Idempotent."""
+    global _wanted, _hooked
+    with _lock:
+        _wanted = True
+        active.set_request_gate(True)
+        first, _hooked = not _hooked, True
+    for sdk in SDKS:
+        if f"{sdk}._base_client" in sys.modules:
+            _gate(sdk)
+        elif first:
+            register_post_import_hook(lambda _module, sdk=sdk: _gate(sdk) if _wanted else None, f"{sdk}._base_client")
+
+
+def uninstall() -> None:
+    """Take the gate out of both SDKs."""
+    global _wanted
+    with _lock:
+        _wanted = False
+        active.set_request_gate(False)
+        for sdk in SDKS:
+            base = sys.modules.get(f"{sdk}._base_client")
+            for owner, name, _ in _SEAMS if base is not None else ():
+                kind = getattr(base, owner, None)
+                original = getattr(kind.__dict__.get(name), _MARK, None) if kind is not None else None
+                if kind is not None and original is not None:
+                    setattr(kind, name, original)
+
+
+def _gate(sdk: str) -> None:
+    base = importlib.import_module(f"{sdk}._base_client")
+    with _lock:
+        for owner, name, wrap in _SEAMS:
+            kind = getattr(base, owner, None)
+            original = kind.__dict__.get(name) if kind is not None else None
+            if kind is None or original is None:
+                if name != "_sleep_for_retry":
+                    problems[sdk] = f"{sdk}._base_client has no {owner}.{name}: this version's requests are not gated"
+                    active.set_request_gate(False)
+                    log.warning("%s; spans still are", problems[sdk])
+                continue
+            if not hasattr(original, _MARK):
+                wrapper = functools.wraps(original)(wrap(original, sdk))
+                setattr(wrapper, _MARK, original)
+                setattr(kind, name, wrapper)
+
+
+def _request(original: Callable[..., Any], sdk: str) -> Callable[..., Any]:
+    def request(self: Any, *args: Any, **kwargs: Any) -> Any:
+        flight = Flight(sdk)
+        token = FLIGHT.set(flight)
+        try:
+            return original(self, *args, **kwargs)
+        except BaseException as error:
+            flight.failed(error)
+            raise
+        finally:
+            FLIGHT.reset(token)
+
+    return request
+
+
+def _arequest(original: Callable[..., Any], sdk: str) -> Callable[..., Any]:
+    async def request(self: Any, *args: Any, **kwargs: Any) -> Any:
+        flight = Flight(sdk)
+        token = FLIGHT.set(flight)
+        try:
+            return await original(self, *args, **kwargs)
+        except BaseException as error:
+            flight.failed(error)
+            raise
+        finally:
+            FLIGHT.reset(token)
+
+    return request
+
+
+def _build_request(original: Callable[..., Any], sdk: str) -> Callable[..., Any]:
+    def build(self: Any, options: Any, *args: Any, **kwargs: Any) -> Any:
+        request = original(self, options, *args, **kwargs)
+        flight = FLIGHT.get() or Flight(sdk)
+        size = request.headers.get("content-length")
+        flight.judge(request.method, str(request.url), _body(options), int(size) if size else None)
+        return request
+
+    return build
+
+
+def _body(options: Any) -> object:
+    body, extra = options.json_data, getattr(options, "extra_json", None)
+    return {**body, **extra} if isinstance(body, dict) and isinstance(extra, dict) else body or extra
+
+
+def _process(original: Callable[..., Any], sdk: str) -> Callable[..., Any]:
+    del sdk
+
+    def process(self: Any, *, response: Any, **kwargs: Any) -> Any:
+        flight = FLIGHT.get()
+        if flight is None:
+            return original(self, response=response, **kwargs)
+        flight.answered(response)
+        try:
+            parsed = original(self, response=response, **kwargs)
+        except BaseException:
+            flight.unreadable(response)
+            raise
+        flight.result(response, parsed)
+        return parsed
+
+    return process
+
+
+def _aprocess(original: Callable[..., Any], sdk: str) -> Callable[..., Any]:
+    del sdk
+
+    async def process(self: Any, *, response: Any, **kwargs: Any) -> Any:
+        flight = FLIGHT.get()
+        if flight is None:
+            return await original(self, response=response, **kwargs)
+        flight.answered(response)
+        try:
+            parsed = await original(self, response=response, **kwargs)
+        except BaseException:
+            flight.unreadable(response)
+            raise
+        flight.result(response, parsed)
+        return parsed
+
+    return process
+
+
+def _sleep(original: Callable[..., Any], sdk: str) -> Callable[..., Any]:
+    del sdk
+
+    def sleep(self: Any, *args: Any, **kwargs: Any) -> Any:
+        # Without a response, it is called inside the handler of the error that made the SDK try again.
+        flight = FLIGHT.get()
+        if flight is not None and kwargs.get("response") is None:
+            flight.attempt_failed(sys.exc_info()[1])
+        return original(self, *args, **kwargs)
+
+    return sleep
+
+
+_SEAMS: tuple[tuple[str, str, Callable[[Callable[..., Any], str], Callable[..., Any]]], ...] = (
+    ("BaseClient", "_build_request", _build_request),
+    ("SyncAPIClient", "request", _request),
+    ("AsyncAPIClient", "request", _arequest),
+    ("SyncAPIClient", "_process_response", _process),
+    ("AsyncAPIClient", "_process_response", _aprocess),
+    ("SyncAPIClient", "_sleep_for_retry", _sleep),
+    ("AsyncAPIClient", "_sleep_for_retry", _sleep),
+)

@@ -1,0 +1,35 @@
+"""Opens the ledger that the settings name, and a fuse on it."""
+
+import time
+
+from agent_fuse.errors import SentinelSystemError
+from agent_fuse.accounting import Clock
+from agent_fuse.fuse import Fuse
+from agent_fuse.ledgers import open_ledger
+from agent_fuse.ledgers.arrears import ArrearsLedger
+from agent_fuse.ledgers.base import Ledger, LedgerError
+from agent_fuse.settings import Settings
+
+
+def open_fuse(settings: Settings, *, clock: Clock = time.time) -> Fuse:
+    """A fuse on the settings' ledger, holds of dead owners turned into presumed spend.
+
+    Raises:
+        SentinelSystemError: the ledger cannot be opened, and fail_safe=True. With fail_safe=False calls are let go,
+            counted in memory, and booked when the ledger is back.
+    """
+    ledger: Ledger
+    if not settings.fail_safe:
+        ledger = ArrearsLedger(lambda: open_ledger(settings.db_path))
+    else:
+        try:
+            ledger = open_ledger(settings.db_path)
+            ledger.sweep(now=clock())
+        except LedgerError as failed:
+            raise SentinelSystemError(
+                f"AgentFuse cannot start: {failed}; mend the ledger, choose another db_path, or set fail_safe=False",
+                operation="open",
+                original_error=failed,
+                retry_count=0,
+            ) from failed
+    return Fuse(settings, ledger, clock=clock)

@@ -1,0 +1,193 @@
+"""The request gate: judges the exact body that an SDK is about to send, and reads what its response cost.
+
+A `Flight` is one call of an SDK client's `request()`: one call to the user, however many attempts it takes.
+"""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import replace
+from typing import Any, cast
+
+from opentelemetry import trace
+
+from agent_fuse.calls import Usage
+from agent_fuse.errors import SentinelError, soften
+from agent_fuse.accounting import Ask
+from agent_fuse.fuse import Fuse, Seen
+from agent_fuse.otel import active
+from agent_fuse.otel.nodes import FRAMEWORK, Node, around
+from agent_fuse.otel.response import observe
+from agent_fuse.otel.trips import finish_refused, under_langchain
+from agent_fuse.sightings import Layer, Outcome
+from agent_fuse.wire import Reading, StreamReader, operation_of, read_body, usage_of
+
+SOURCE = "request"
+
+NOT_SENT = frozenset(
+    {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol", "LocalProtocolError",
+     "InvalidURL", "TooManyRedirects"}
+)  # fmt: skip
+"""Transport errors (httpx, httpx2) after which the provider cannot have seen the whole request."""
+
+FLIGHT: "ContextVar[Flight | None]" = ContextVar("agent_fuse_flight", default=None)
+
+
+class Flight:
+    """One request of an SDK client under way, through all its attempts."""
+
+    def __init__(self, provider: str) -> None:
+        self.provider = provider
+        self.seen: Seen | None = None
+        self._fuse: Fuse | None = None
+        self._answered = False
+        self._reader: StreamReader | None = None
+        self._reading = Reading()
+        self._wants_text = False
+
+    def judge(self, method: str, url: str, body: object, body_bytes: int | None) -> None:
+        """The request is built: refuse it or let it go. A retry of a call that is held is the same call.
+
+        Raises:
+            SentinelError: soft where LangChain's model layer is above, else hard.
+        """
+        operation = operation_of(method, url)
+        if operation is None or self.seen is not None:
+            return
+        here = trace.get_current_span().get_span_context().span_id
+        processor = active.of_span(here)
+        if processor is None:
+            return
+        node = processor.node(here)
+        frame = FRAMEWORK.get()
+        of = node or (frame if frame is not None and frame.seen is not None and frame.seen.ended_at is None else None)
+        fields = cast("Mapping[str, Any]", body) if isinstance(body, Mapping) else {}
+        model = fields.get("model")
+        who = processor.who(None, of)
+        ask = Ask(
+            layer=Layer.REQUEST,
+            source=SOURCE,
+            who=who,
+            operation=operation,
+            provider=self.provider,
+            model=model if isinstance(model, str) else _deployment(url),
+            body=fields,
+            body_bytes=body_bytes,
+            trace_id=who.trace,
+            span_id=trace.format_span_id(here) if here else "",
+        )
+        self._fuse = fuse = processor.fuse
+        blown = fuse.blown.is_blown(who.session.id)
+        self._wants_text = operation in ("chat", "text_completion") and not _asks_for_usage(fields)
+        try:
+            self.seen = fuse.open_call(ask, around(node))
+        except SentinelError as trip:
+            # A blown fuse ends a retry loop, which only a hard trip can; LangChain's async path cannot carry one.
+            soft = under_langchain() and not (blown and not _in_event_loop())
+            if soft:
+                fuse.blown.softened(who.session.id, trip)
+            raise _leave(trip, of, soft=soft) from trip.__cause__
+
+    def answered(self, response: Any) -> None:
+        """A response with a good status is here; its body may still be on its way."""
+        if self.seen is None:
+            return
+        self._answered = True
+        if not response.is_closed:
+            self._reader = StreamReader(self._reading, count_text=self._wants_text)
+            observe(response, self._reader, self._stream_ended)
+
+    def result(self, response: Any, parsed: object) -> None:
+        """The response was made into what the caller gets; a whole body is booked now."""
+        if self.seen is None or self._reader is not None:
+            return
+        if usage_of(parsed) is not None:
+            read_body(parsed, self._reading)
+        else:
+            self._read_content(response)
+        self._finish(broken=False)
+
+    def unreadable(self, response: Any) -> None:
+        """The SDK could not make sense of a paid response."""
+        if self.seen is not None and self._reader is None:
+            self._read_content(response)
+            self._finish(broken=True)
+
+    def failed(self, error: BaseException) -> None:
+        """`request()` raised: give the hold back where nothing can have been charged."""
+        if self.seen is None or self._answered:
+            return
+        free = isinstance(error, SentinelError) or cost_nothing(error)
+        self._close(Outcome.FAILED if free else Outcome.BROKEN)
+
+    def attempt_failed(self, error: BaseException | None) -> None:
+        """One attempt failed and the SDK will try again; an attempt that may have been charged is booked by itself."""
+        if self.seen is not None and error is not None and not cost_nothing(error):
+            self._close(Outcome.BROKEN)
+            self.seen = None
+
+    def _read_content(self, response: Any) -> None:
+        try:
+            read_body(json.loads(response.content), self._reading)
+        except (ValueError, RuntimeError, AttributeError):
+            self._reading.complete = False
+
+    def _stream_ended(self, broken: bool) -> None:
+        self._finish(broken=broken)
+
+    def _finish(self, *, broken: bool) -> None:
+        reading = self._reading
+        if reading.usage is not None and (reading.final or not broken):
+            self._close(Outcome.DONE, usage=reading.usage)
+        elif reading.complete and self._wants_text:
+            self._close(Outcome.DONE, estimate=Usage(output_tokens=reading.written_tokens))
+        else:
+            known = reading.usage and replace(reading.usage, output_tokens=None)
+            self._close(Outcome.BROKEN if broken or not reading.complete else Outcome.DONE, estimate=known)
+
+    def _close(self, outcome: Outcome, *, usage: Usage | None = None, estimate: Usage | None = None) -> None:
+        if self.seen is not None and self._fuse is not None:
+            self._fuse.close_call(
+                self.seen, outcome=outcome, usage=usage, estimate=estimate, response_id=self._reading.response_id
+            )
+
+
+def _leave(trip: SentinelError, node: Node | None, *, soft: bool) -> SentinelError:
+    """Finish the spans of the refused call, and give the trip the form that its caller can carry."""
+    for one in node.chain() if node is not None else ():
+        if one.seen is not None:
+            finish_refused(one.span(), trip, end=not soft)
+    return soften(trip) if soft else trip
+
+
+def _in_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def cost_nothing(error: BaseException) -> bool:
+    """Whether an SDK's error means that the provider cannot have charged: an error status, or nothing was sent."""
+    status = getattr(error, "status_code", None)
+    if isinstance(status, int) and status >= 400:
+        return True
+    one: BaseException | None = error
+    while one is not None:
+        if type(one).__name__ in NOT_SENT:
+            return True
+        one = one.__cause__
+    return False
+
+
+def _asks_for_usage(body: Mapping[str, Any]) -> bool:
+    options = body.get("stream_options")
+    return isinstance(options, Mapping) and bool(cast("Mapping[str, Any]", options).get("include_usage"))
+
+
+def _deployment(url: str) -> str:
+    """Azure names the model by its deployment in the URL."""
+    _, found, rest = url.partition("/deployments/")
+    return rest.partition("/")[0] if found else ""

@@ -1,0 +1,279 @@
+"""Which sightings are one call: framework span, client span, request and late span are joined and settled once (pure).
+
+Layers from outside in: framework > client > request > wire. Linking, in this order: an open sighting around it; the
+same response id; one-to-one matching by model, usage and time. One-to-one is what keeps the total right even when two
+equal calls are matched crosswise.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import Enum, IntEnum, auto
+from typing import Generic, TypeVar
+
+from agent_fuse.calls import Usage
+
+P = TypeVar("P")
+
+
+class Layer(IntEnum):
+    """Where a call was seen; the outer layer is the greater one."""
+
+    WIRE = 0
+    REQUEST = 1
+    CLIENT = 2
+    FRAMEWORK = 3
+
+
+_TRUST = {Layer.REQUEST: 3, Layer.CLIENT: 2, Layer.FRAMEWORK: 1, Layer.WIRE: 0}
+
+
+class Outcome(Enum):
+    """How one layer saw the call end."""
+
+    DONE = auto()
+    FAILED = auto()
+    """It cannot have cost anything: refused connection, 4xx, 429, 5xx, a trip."""
+    BROKEN = auto()
+    """It may have cost something: a stream broken off, a cancelled task, no answer in time."""
+
+
+class State(Enum):
+    """How the money of a call stands."""
+
+    OPEN = auto()
+    ESTIMATED = auto()
+    EXACT = auto()
+    RELEASED = auto()
+
+
+@dataclass(slots=True, eq=False)
+class Sighting(Generic[P]):
+    """One layer's view of a call."""
+
+    call: "Call[P]"
+    layer: Layer
+    source: str
+    """The instrumentation scope, or `request`."""
+    started_at: float
+    """Seconds, UTC epoch, real time."""
+    model: str = ""
+    ended_at: float | None = None
+    outcome: Outcome = Outcome.DONE
+    usage: Usage | None = None
+    estimate: Usage | None = None
+    response_id: str = ""
+
+
+@dataclass(slots=True, eq=False)
+class Call(Generic[P]):
+    """One call, with everything that saw it."""
+
+    payload: P
+    """What the fuse knows of its money."""
+    sightings: list[Sighting[P]] = field(default_factory=list["Sighting[P]"])
+    state: State = State.OPEN
+
+    def has(self, source: str) -> bool:
+        """Whether this source saw the call already."""
+        return any(one.source == source for one in self.sightings)
+
+
+@dataclass(frozen=True, slots=True)
+class Book(Generic[P]):
+    """Settle the call by `usage`: a figure that was reported (exact), one that was counted, or None for the quote."""
+
+    call: Call[P]
+    usage: Usage | None
+    exact: bool
+    seen: Sighting[P]
+
+
+@dataclass(frozen=True, slots=True)
+class Release(Generic[P]):
+    """Give the call's hold back: it cost nothing, or it turned out to be a sighting of another call."""
+
+    call: Call[P]
+
+
+_SLACK = 0.005
+"""Seconds by which the clocks of two layers may disagree."""
+
+
+class Sightings(Generic[P]):
+    """The open calls of this process, and those that ended lately. Takes no lock: the fuse does."""
+
+    def __init__(self, *, remember: int = 512, seconds: float = 600.0) -> None:
+        self._calls: OrderedDict[int, Call[P]] = OrderedDict()
+        self._remember = remember
+        self._seconds = seconds
+
+    def __len__(self) -> int:
+        """Calls remembered, open and ended."""
+        return len(self._calls)
+
+    def open(
+        self, payload: P, *, layer: Layer, source: str, now: float, model: str = "", around: Iterable[Sighting[P]] = ()
+    ) -> Sighting[P]:
+        """A layer starts to see a call. It joins the call of the nearest open sighting around it that may be the same.
+
+        `payload` is used when this is a call of its own.
+        """
+        call = self._join(payload, layer, source, around)
+        if call is None:
+            call = Call(payload)
+            self._calls[id(call)] = call
+        sighting = Sighting(call, layer, source, now, model)
+        call.sightings.append(sighting)
+        self._forget(now)
+        return sighting
+
+    def close(
+        self,
+        sighting: Sighting[P],
+        *,
+        now: float,
+        outcome: Outcome = Outcome.DONE,
+        usage: Usage | None = None,
+        estimate: Usage | None = None,
+        model: str = "",
+        response_id: str = "",
+    ) -> list[Book[P] | Release[P]]:
+        """A layer saw the call end, once; a second close says nothing. The answer is what is to be done in the books."""
+        if sighting.ended_at is not None:
+            return []
+        sighting.ended_at, sighting.outcome = now, outcome
+        sighting.usage = usage if usage is not None and usage.known else None
+        sighting.estimate, sighting.response_id = estimate, response_id
+        sighting.model = model or sighting.model
+        decisions: list[Book[P] | Release[P]] = []
+        call = sighting.call
+        if len(call.sightings) == 1 and outcome is not Outcome.FAILED and sighting.layer is not Layer.REQUEST:
+            twin = self._match(sighting)
+            if twin is not None:
+                decisions += self._absorb(twin, call)
+                call = twin
+        return decisions + self._decide(call)
+
+    def drop(self, sighting: Sighting[P], *, now: float) -> None:
+        """The call was refused: nothing will come of it. Its sightings are closed."""
+        for one in sighting.call.sightings:
+            if one.ended_at is None:
+                one.ended_at, one.outcome = now, Outcome.FAILED
+        sighting.call.state = State.RELEASED
+
+    def open_calls(self) -> Iterator[Call[P]]:
+        """Calls that some layer still sees as open."""
+        return (call for call in self._calls.values() if any(one.ended_at is None for one in call.sightings))
+
+    def _join(self, payload: P, layer: Layer, source: str, around: Iterable[Sighting[P]]) -> Call[P] | None:
+        for outer in around:
+            if outer.ended_at is not None or outer.layer < layer or outer.source == source:
+                continue
+            call = outer.call
+            if call.state is State.RELEASED or (layer is Layer.REQUEST and _timed_out(call)):
+                return self._renew(payload, call)
+            if call.has(source) or call.state is not State.OPEN:
+                return None
+            return call
+        return None
+
+    def _renew(self, payload: P, old: Call[P]) -> Call[P]:
+        """A request failed for nothing and the layer around it tries again: its open sightings go on with a new call."""
+        call = Call(payload, [one for one in old.sightings if one.ended_at is None])
+        old.sightings = [one for one in old.sightings if one.ended_at is not None]
+        for one in call.sightings:
+            one.call = call
+        self._calls[id(call)] = call
+        return call
+
+    def _match(self, seen: Sighting[P]) -> Call[P] | None:
+        """The one call, open or ended lately, that this lone sighting is most likely another view of."""
+        best: Call[P] | None = None
+        best_rank: tuple[int, float] = (0, 0.0)
+        for call in reversed(self._calls.values()):
+            if call is seen.call or call.state is State.RELEASED or call.has(seen.source):
+                continue
+            rank = max((_rank(seen, other) for other in call.sightings), default=(0, 0.0))
+            if rank > best_rank:
+                best, best_rank = call, rank
+        return best
+
+    def _absorb(self, twin: Call[P], call: Call[P]) -> list[Book[P] | Release[P]]:
+        for one in call.sightings:
+            one.call = twin
+        twin.sightings += call.sightings
+        call.sightings = []
+        self._calls.pop(id(call), None)
+        if call.state is not State.OPEN:
+            return []
+        call.state = State.RELEASED
+        return [Release(call)]
+
+    def _decide(self, call: Call[P]) -> list[Book[P] | Release[P]]:
+        ended = [one for one in call.sightings if one.ended_at is not None]
+        waiting = max((_TRUST[one.layer] for one in call.sightings if one.ended_at is None), default=-1)
+        told = max((one for one in ended if one.usage is not None), key=lambda one: _TRUST[one.layer], default=None)
+        if told is not None:
+            if waiting > _TRUST[told.layer] or call.state is State.EXACT:
+                return []
+            call.state = State.EXACT
+            return [Book(call, told.usage, exact=True, seen=told)]
+        best = max(ended, key=lambda one: _TRUST[one.layer])
+        if waiting > _TRUST[best.layer] or call.state is not State.OPEN:
+            return []
+        if best.outcome is Outcome.FAILED:
+            call.state = State.RELEASED
+            return [Release(call)]
+        call.state = State.ESTIMATED
+        return [Book(call, best.estimate, exact=False, seen=best)]
+
+    def _forget(self, now: float) -> None:
+        """Drop the oldest calls that every layer has ended, beyond what is to be remembered; open ones stay."""
+        for _ in range(2):
+            if len(self._calls) <= 1:
+                return
+            key, call = next(iter(self._calls.items()))
+            if any(one.ended_at is None for one in call.sightings):
+                self._calls.move_to_end(key)
+            elif len(self._calls) > self._remember or now - _last_end(call) > self._seconds:
+                del self._calls[key]
+            else:
+                return
+
+
+def _timed_out(call: Call[P]) -> bool:
+    """Its request may have been charged but never answered, so the layers around it may try again."""
+    requests = [one for one in call.sightings if one.layer is Layer.REQUEST]
+    return bool(requests) and requests[-1].outcome is Outcome.BROKEN and requests[-1].ended_at is not None
+
+
+def _last_end(call: Call[P]) -> float:
+    return max((one.ended_at or 0.0 for one in call.sightings), default=0.0)
+
+
+def _rank(seen: Sighting[P], other: Sighting[P]) -> tuple[int, float]:
+    """How well two sightings fit one call: (0, _) not at all; then equal usage, then equal ids; nearer starts first."""
+    nearness = -abs(seen.started_at - other.started_at)
+    if seen.response_id and other.response_id:
+        return (3, nearness) if seen.response_id == other.response_id else (0, 0.0)
+    if not _same_model(seen.model, other.model) or not _same_time(seen, other):
+        return (0, 0.0)
+    if seen.usage is None or other.usage is None:
+        return (1, nearness)
+    same = (seen.usage.input_tokens, seen.usage.output_tokens) == (other.usage.input_tokens, other.usage.output_tokens)
+    return (2, nearness) if same else (0, 0.0)
+
+
+def _same_model(one: str, other: str) -> bool:
+    return not one or not other or one.startswith(other) or other.startswith(one)
+
+
+def _same_time(seen: Sighting[P], other: Sighting[P]) -> bool:
+    """The outer layer's time must contain the inner one's; sightings of one layer must overlap."""
+    outer, inner = (seen, other) if seen.layer >= other.layer else (other, seen)
+    last = seen.ended_at or seen.started_at
+    outer_end, inner_end = outer.ended_at or last, inner.ended_at or last
+    if outer.layer == inner.layer:
+        return inner.started_at <= outer_end + _SLACK and outer.started_at <= inner_end + _SLACK
+    return outer.started_at - _SLACK <= inner.started_at and inner_end <= outer_end + _SLACK

@@ -1,0 +1,56 @@
+"""One thread, one piece of fuse work at a time: what comes in between (GC, signals) is done right after."""
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+
+log = logging.getLogger("agent_fuse")
+
+
+class Turnstile:
+    """Keeps a finaliser or signal handler out of a transaction that its own thread is in the middle of.
+
+    A span's end can be run by the garbage collector anywhere, so also inside the ledger, holding its locks. Such
+    accounting waits in a queue until the work it interrupted is over.
+    """
+
+    def __init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        """Begin anew, in a forked child: what waited belongs to the parent."""
+        self._local = threading.local()
+        self._later: deque[Callable[[], None]] = deque()
+
+    @property
+    def busy(self) -> bool:
+        """Whether this thread is inside."""
+        return getattr(self._local, "busy", False)
+
+    def enter(self) -> None:
+        """This thread starts its work; it must `leave`."""
+        self._local.busy = True
+
+    def leave(self) -> None:
+        """This thread is done; what had to wait is done now."""
+        self._local.busy = False
+        while self._later:
+            try:
+                work = self._later.popleft()
+            except IndexError:
+                return
+            self.account(work)
+
+    def account(self, work: Callable[[], None]) -> None:
+        """Do `work` now, or right after what this thread is at. Never raises."""
+        if self.busy:
+            self._later.append(work)
+            return
+        self.enter()
+        try:
+            work()
+        except Exception:
+            log.exception("accounting failed; the call stays held at its quote")
+        finally:
+            self.leave()

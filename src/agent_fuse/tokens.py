@@ -30,7 +30,7 @@ class TokenCounter:
     def __init__(self, *, size: int = 8_192, vocabularies: bool = True) -> None:
         self._size = size
         self._exact = vocabularies
-        self._texts: dict[Vocabulary, Callable[[str], int]] = {}
+        self._counts: dict[Vocabulary, Recent[tuple[int, int], int]] = {}
         self._models: Recent[str, tuple[Callable[[str], int], bool, str]] = Recent(1_024)
 
     def preload(self, models: Iterable[str] = ("gpt-4o",)) -> None:
@@ -82,7 +82,8 @@ class TokenCounter:
             if book is None or encoding is None:
                 found = (_by_bytes(bytes_per_token(name)), False, name)
             else:
-                found = (self._texts.setdefault(book, _by_vocabulary(encoding, Recent(self._size))), True, name)
+                counts = self._counts.setdefault(book, Recent(self._size))
+                found = (_by_vocabulary(encoding, counts), True, name)
             self._models.put(model or "", found)
         return found
 

@@ -5,6 +5,7 @@ import datetime as dt
 import decimal
 import enum
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -214,7 +215,7 @@ print(canonical({"s": {"x", "y", "z", ("t", 1)}, "f": {frozenset("abc"), frozens
     texts = {
         subprocess.run(
             [sys.executable, "-c", script],
-            env={"PYTHONHASHSEED": seed, "PYTHONIOENCODING": "utf-8"},
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONIOENCODING": "utf-8"},
             capture_output=True,
             text=True,
             check=True,

@@ -49,6 +49,8 @@ class Ask:
     """The work is done: account, never refuse."""
     gate_follows: bool = False
     """A more exact gate is sure to follow: only look whether anything is left, and leave the hold to it."""
+    looks: bool = True
+    """Whether a trip can be raised here at all."""
 
 
 @dataclass(slots=True, eq=False)
@@ -174,7 +176,11 @@ class Accounting:
         if money.quote is None and (told.input_tokens is None or told.output_tokens is None):
             money.quote = self._safe_quote(ask)
         quoted = usage_of(money.quote) if money.quote is not None else Usage(input_tokens=0, output_tokens=0)
-        exact = exact and told.input_tokens is not None and (told.output_tokens is not None or ask.operation == "embeddings")
+        exact = (
+            exact
+            and told.input_tokens is not None
+            and (told.output_tokens is not None or ask.operation == "embeddings")
+        )
         full = replace(
             told,
             input_tokens=quoted.input_tokens if told.input_tokens is None else told.input_tokens,
@@ -188,9 +194,7 @@ class Accounting:
         money.held = False
         self.keep("settle", lambda: self.ledger.settle(entry, money.due.accounts, amounts, now=self.clock()))
         if exact:
-            self.quoter.learn(
-                ask.who.session.id, ask.model, quoted=money.quote, body_bytes=ask.body_bytes, usage=full
-            )
+            self.quoter.learn(ask.who.session.id, ask.model, quoted=money.quote, body_bytes=ask.body_bytes, usage=full)
         self.tell(Event(entry, money.due))
 
     def rates(self, ask: Ask) -> Rates:

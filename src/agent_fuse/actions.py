@@ -61,9 +61,7 @@ class Actions:
             allow=frozenset(settings.loop_allow),
         )
 
-    def open(
-        self, who: Who, tool: str, arguments: object = UNTOLD, *, trace_id: str = "", span_id: str = ""
-    ) -> Action:
+    def open(self, who: Who, tool: str, arguments: object = UNTOLD, *, trace_id: str = "", span_id: str = "") -> Action:
         """A tool is about to run.
 
         Raises:
@@ -139,7 +137,8 @@ class Actions:
     def _write(self, action: Action, change: object) -> None:
         ledger = self._accounting.ledger
         self._accounting.keep(
-            "note", lambda: ledger.update_note(_note(action.who), change, now=self._accounting.clock())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+            "note",
+            lambda: ledger.update_note(_note(action.who), change, now=self._accounting.clock()),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
         )
 
     def _judge(self, action: Action, arguments: object) -> None:
@@ -153,9 +152,7 @@ class Actions:
             return state.to_bytes(), verdict
 
         ledger, now = self._accounting.ledger, self._accounting.clock()
-        verdict = self._accounting.ask(
-            "loop check", lambda: ledger.update_note(_note(action.who), change, now=now)
-        )
+        verdict = self._accounting.ask("loop check", lambda: ledger.update_note(_note(action.who), change, now=now))
         if verdict.level is Level.TRIP:
             raise SentinelLoopError(
                 verdict.message,

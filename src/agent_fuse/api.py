@@ -71,10 +71,10 @@ def init(
     )
     fuse = open_fuse(found)
     with _lock:
-        existing = active.processors()
-        if existing:
-            existing[0].use(fuse)
-            return existing[0]
+        existing = _processor()
+        if existing is not None:
+            existing.use(fuse)
+            return existing
         provider = trace.get_tracer_provider()
         if not isinstance(provider, TracerProvider):
             provider = _private = _private or TracerProvider()
@@ -87,12 +87,17 @@ def init(
 
 def current() -> Fuse:
     """The fuse of this process; `init()` with the defaults when there is none yet."""
-    known = active.processors()
-    return known[0].fuse if known else init().fuse
+    return (_processor() or init()).fuse
+
+
+def _processor() -> AgentFuseSpanProcessor | None:
+    return next((one for one in active.guards() if isinstance(one, AgentFuseSpanProcessor)), None)
 
 
 @contextmanager
-def session(id: str, budget: Usd | None = None, *, limits: tuple[Limit, ...] = (), **attributes: str) -> Iterator[Session]:
+def session(
+    id: str, budget: Usd | None = None, *, limits: tuple[Limit, ...] = (), **attributes: str
+) -> Iterator[Session]:
     """Calls inside belong to this session, with its own budget and limits; the sessions around it bind too.
 
     Args:
@@ -131,8 +136,7 @@ def monitor() -> UsageStats:
     Raises:
         SentinelSystemError: the ledger cannot be read and fail_safe=True.
     """
-    known = active.processors()
-    processor = known[0] if known else init()
+    processor = _processor() or init()
     fuse = processor.fuse
     of = processor.who(None, None).session
     name = account("session", of.id)

@@ -15,7 +15,7 @@ has a private *soft* twin that is also an Exception, for the few places that onl
 
 from collections.abc import Mapping
 from copy import copy
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Self, TypeVar
 
@@ -46,7 +46,7 @@ class SentinelError(BaseException):
         return str(self.args[0])
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.args, self.__dict__)
+        return _restore, (public_class(self), is_soft(self), self.args, self.__dict__)
 
     def __copy__(self) -> Self:
         return _rebuild(type(self), self.args, self.__dict__)
@@ -121,10 +121,9 @@ class SentinelSystemError(SentinelError):
 
 def soften(trip: SentinelError) -> SentinelError:
     """The same trip as an ordinary Exception: caught by its public class and by `except Exception`."""
-    twin = _SOFT.get(type(trip))
-    if twin is None:
+    if is_soft(trip):
         return trip
-    soft = _rebuild(twin, trip.args, trip.__dict__)
+    soft: SentinelError = _rebuild(_SOFT[type(trip)], trip.args, trip.__dict__)
     soft.__cause__, soft.__suppress_context__ = trip.__cause__, trip.__suppress_context__
     return soft
 
@@ -141,25 +140,20 @@ def _rebuild(kind: type[_Trip], args: tuple[Any, ...], fields: Mapping[str, obje
     return trip
 
 
-class SoftBudgetExceeded(SentinelBudgetExceeded, Exception):
-    """Soft twin of SentinelBudgetExceeded."""
+def _restore(kind: type[SentinelError], soft: bool, args: tuple[Any, ...], fields: Mapping[str, object]) -> Any:
+    return _rebuild(_SOFT[kind] if soft else kind, args, fields)
 
 
-class SoftLoopError(SentinelLoopError, Exception):
-    """Soft twin of SentinelLoopError."""
+def public_class(trip: SentinelError) -> type[SentinelError]:
+    """The public class of a trip, hard or soft."""
+    return next(kind for kind in type(trip).__mro__ if kind in _SOFT)
 
 
-class SoftSystemError(SentinelSystemError, Exception):
-    """Soft twin of SentinelSystemError."""
+def _twin(kind: type[SentinelError]) -> type[SentinelError]:
+    """The soft twin carries the public name, so that logs and spans name what a user can catch."""
+    return type(kind.__name__, (kind, Exception), {"__doc__": f"Soft twin of {kind.__name__}.", "__module__": __name__})
 
 
 _SOFT: dict[type[SentinelError], type[SentinelError]] = {
-    SentinelBudgetExceeded: SoftBudgetExceeded,
-    SentinelLoopError: SoftLoopError,
-    SentinelSystemError: SoftSystemError,
+    kind: _twin(kind) for kind in (SentinelBudgetExceeded, SentinelLoopError, SentinelSystemError)
 }
-
-
-def show_time(moment: datetime) -> str:
-    """A reset time for a person: ISO 8601, UTC, whole seconds."""
-    return moment.astimezone(UTC).replace(microsecond=0).isoformat()

@@ -58,7 +58,9 @@ class Fuse:
         """
         if self.turnstile.busy and self.settings.fail_safe:
             # A signal handler or finaliser calls a model from the middle of our own transaction: it cannot be judged.
-            raise system_error("reserve", LedgerError("reserve", "of this thread", "the fuse is at work here already"), 0)
+            raise system_error(
+                "reserve", LedgerError("reserve", "of this thread", "the fuse is at work here already"), 0
+            )
         self.turnstile.enter()
         try:
             return self._open(ask, around)
@@ -146,7 +148,8 @@ class Fuse:
             money.due = demand(self.limits, ask.who)
         try:
             if ask.gate_follows:
-                self.accounting.look(money)
+                if ask.looks:
+                    self.accounting.look(money)
             else:
                 self.accounting.hold(money)
         except SentinelError as trip:

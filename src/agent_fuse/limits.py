@@ -51,7 +51,9 @@ class Limit:
         given = [meter for meter in Meter if getattr(self, meter.value) is not None]
         if len(given) != 1:
             names = ", ".join(given) or "none"
-            raise ConfigurationError(f"Limit takes exactly one of usd, tokens, output_tokens, calls, tool_calls; got {names}")
+            raise ConfigurationError(
+                f"Limit takes exactly one of usd, tokens, output_tokens, calls, tool_calls; got {names}"
+            )
         if not isinstance(self.per, str) or not self.per.strip():  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError(f"Limit per={self.per!r}; it must be 'session', 'agent', ... or an attribute name")
         object.__setattr__(self, "meter", given[0])
@@ -189,13 +191,11 @@ def explain(refusal: Refusal, limit: Limit, what: str) -> tuple[str, dict[str, o
     _, _, value = refusal.cap.account.partition("=")
     words = f"{limit} {value!r}" if value else str(limit)
     held = f" and {show(refusal.held)} held by open calls" if refusal.held else ""
+    unit = "" if money else f" {refusal.cap.meter.replace('_', ' ')}"
+    asked = f"it may cost {show(refusal.requested)}{unit}, with " if refusal.requested else ""
     message = (
-        f"{what} refused before it was sent: it may cost {show(refusal.requested)}, "
-        f"with {show(refusal.settled)} spent{held} of the limit of {words}; "
-        f"raise the limit or start a new session"
-        if money
-        else f"{what} refused before it was sent: {show(refusal.requested)} {refusal.cap.meter.replace('_', ' ')} asked, "
-        f"{show(refusal.settled)} used{held} of the limit of {words}; raise the limit or start a new session"
+        f"{what} refused before it was sent: {asked}{show(refusal.settled)}{unit} spent{held} "
+        f"of the limit of {words}; raise the limit or start a new session"
     )
     return message, {
         "limit": words,

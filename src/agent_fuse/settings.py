@@ -132,14 +132,21 @@ class Settings:
 
     budget: Decimal | None = _option(_money, "Most a session may spend, USD.", default=Decimal(1), env="BUDGET")
     limits: tuple[Limit, ...] = _option(_limits, "Further limits.", default=())
-    session_id: str = _option(_words, "Session of calls that name none; one per process by default.", default="", env="SESSION_ID")
+    session_id: str = _option(
+        _words, "Session of calls that name none; one per process by default.", default="", env="SESSION_ID"
+    )
     db_path: str = _option(
         _words, "Ledger: a path, `sqlite:///…`, `memory://`.", default=DEFAULT_DB_PATH, env="DB_PATH"
     )
     fail_safe: bool = _option(
-        _truth, "When the ledger fails: block calls (true), or let them go and book later (false).", default=True, env="FAIL_SAFE"
+        _truth,
+        "When the ledger fails: block calls (true), or let them go and book later (false).",
+        default=True,
+        env="FAIL_SAFE",
     )
-    strict: bool = _option(_truth, "Quote upper bounds, so that no text call can pass a limit.", default=False, env="STRICT")
+    strict: bool = _option(
+        _truth, "Quote upper bounds, so that no text call can pass a limit.", default=False, env="STRICT"
+    )
     prices: Mapping[str, Price] = _option(_prices, "Prices of your own, by model.", default=MappingProxyType({}))
     unknown_model: Literal["fallback", "block", "free"] = _option(
         _choice("fallback", "block", "free"),
@@ -147,7 +154,9 @@ class Settings:
         default="fallback",
         env="UNKNOWN_MODEL",
     )
-    max_retries: int = _option(_whole(0, 100), "Tries after the first when the ledger is busy.", default=3, env="MAX_RETRIES")
+    max_retries: int = _option(
+        _whole(0, 100), "Tries after the first when the ledger is busy.", default=3, env="MAX_RETRIES"
+    )
     loop_threshold: int = _option(
         _whole(1, 1_000_000), "Identical tool calls that pass; the next one trips.", default=5, env="LOOP_THRESHOLD"
     )

@@ -72,23 +72,25 @@ def usage_of(body: object) -> Usage | None:
                 output_audio_tokens=count(_field(made, "audio_tokens")),
             )
         )
-    fresh, output = count(_field(usage, "input_tokens")), count(_field(usage, "output_tokens"))
-    if _field(usage, "input_tokens_details") is not None or _field(usage, "output_tokens_details") is not None:
-        details, made = _field(usage, "input_tokens_details"), _field(usage, "output_tokens_details")
-        return _known(
-            Usage(
-                input_tokens=fresh,
-                output_tokens=output,
-                cache_read_tokens=count(_field(details, "cached_tokens")),
-                cache_write_tokens=count(_field(details, "cache_write_tokens")),
-                reasoning_tokens=count(_field(made, "reasoning_tokens")),
-            )
+    given, output = count(_field(usage, "input_tokens")), count(_field(usage, "output_tokens"))
+    details, made = _field(usage, "input_tokens_details"), _field(usage, "output_tokens_details")
+    if details is not None:
+        read, written = count(_field(details, "cached_tokens")), count(_field(details, "cache_write_tokens"))
+    else:
+        read = count(_field(usage, "cache_read_input_tokens"))
+        written = count(_field(usage, "cache_creation_input_tokens"))
+        if given is not None:
+            given += (read or 0) + (written or 0)
+    thought = _field(made, "reasoning_tokens")
+    return _known(
+        Usage(
+            input_tokens=given,
+            output_tokens=output,
+            cache_read_tokens=read,
+            cache_write_tokens=written,
+            reasoning_tokens=count(_field(made, "thinking_tokens") if thought is None else thought),
         )
-    read = count(_field(usage, "cache_read_input_tokens"))
-    written = count(_field(usage, "cache_creation_input_tokens"))
-    if fresh is not None and (read or written):
-        fresh += (read or 0) + (written or 0)
-    return _known(Usage(input_tokens=fresh, output_tokens=output, cache_read_tokens=read, cache_write_tokens=written))
+    )
 
 
 def _known(usage: Usage) -> Usage | None:
@@ -180,9 +182,7 @@ class StreamReader:
         if line == b"[DONE]":
             self.reading.complete = True
             return
-        if not (
-            self._count_text or not self.reading.response_id or b'"usage"' in line or b"message_stop" in line
-        ):
+        if not (self._count_text or not self.reading.response_id or b'"usage"' in line or b"message_stop" in line):
             return
         event = _parse(line)
         if event is not None:
@@ -209,7 +209,10 @@ class StreamReader:
     def _count(self, event: dict[str, Any]) -> None:
         for choice in _items(event.get("choices")):
             delta = _field(choice, "delta")
-            texts = [_field(choice, "text"), *(_field(delta, name) for name in ("content", "refusal", "reasoning_content"))]
+            texts = [
+                _field(choice, "text"),
+                *(_field(delta, name) for name in ("content", "refusal", "reasoning_content")),
+            ]
             for call in _items(_field(delta, "tool_calls")):
                 texts += [_field(_field(call, "function"), name) for name in ("name", "arguments")]
             written = sum(len(text.encode("utf-8", "replace")) for text in texts if isinstance(text, str))

@@ -13,10 +13,14 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from agent_fuse.otel.nodes import Nodes
 from agent_fuse.otel.opening import open_fuse
 from agent_fuse.otel.span_processor import AgentFuseSpanProcessor
 from agent_fuse.settings import settings
 from agent_fuse.testing import LedgerReader, LoopbackProvider, Reply
+
+from . import kinds  # noqa: F401  every library is loaded before it is instrumented
+from .unpatch import restored
 
 INSTRUMENTATIONS: dict[str, list[Callable[[], Any]]] = {
     "openai": [OpenAIInstrumentor, AnthropicInstrumentor],
@@ -66,11 +70,12 @@ def wired(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     tracing.add_span_processor(processor)
     tracing.add_span_processor(SimpleSpanProcessor(exporter))
     instrumentors = [make() for make in INSTRUMENTATIONS[request.param]]
-    for one in instrumentors:
-        one.instrument(tracer_provider=tracing)
-    yield processor, exporter, request.param
-    for one in instrumentors:
-        one.uninstrument()
+    with restored():
+        for one in instrumentors:
+            one.instrument(tracer_provider=tracing)
+        yield processor, exporter, request.param
+        for one in instrumentors:
+            one.uninstrument()
     tracing.shutdown()
 
 
@@ -78,6 +83,7 @@ def wired(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 def rig(wired: Any, loopback: LoopbackProvider, tmp_path: Path) -> Iterator[Rig]:
     processor, exporter, instrumentation = wired
     exporter.clear()
+    processor._nodes = Nodes()
     loopback.reset()
     loopback.default = Reply()
     yield Rig(processor, exporter, loopback, tmp_path, instrumentation)

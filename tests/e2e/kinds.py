@@ -1,6 +1,7 @@
 """Every way to call a model that AgentFuse promises to guard, as one small function each."""
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -48,6 +49,9 @@ class Kind:
 
 KINDS: list[Kind] = []
 
+LOOP = asyncio.new_event_loop()
+"""One loop for all async kinds: LangChain keeps its async clients, which are bound to a loop."""
+
 
 def kind(**facts: Any) -> Callable[[Callable[[LoopbackProvider], Any]], Callable[[LoopbackProvider], Any]]:
     def add(call: Callable[[LoopbackProvider], Any]) -> Callable[[LoopbackProvider], Any]:
@@ -56,7 +60,7 @@ def kind(**facts: Any) -> Callable[[Callable[[LoopbackProvider], Any]], Callable
             awaitable: Callable[[LoopbackProvider], Awaitable[Any]] = call
 
             def function(provider: LoopbackProvider) -> Any:
-                return asyncio.run(awaitable(provider))  # type: ignore[arg-type]
+                return LOOP.run_until_complete(awaitable(provider))
 
         KINDS.append(Kind(name=call.__name__, call=function, **facts))
         return call
@@ -64,14 +68,23 @@ def kind(**facts: Any) -> Callable[[Callable[[LoopbackProvider], Any]], Callable
     return add
 
 
-def client(provider: LoopbackProvider, **options: Any) -> openai.OpenAI:
-    return openai.OpenAI(base_url=provider.openai_base_url, api_key="test", max_retries=0, **options)
+@functools.cache
+def client(provider: LoopbackProvider) -> openai.OpenAI:
+    return openai.OpenAI(base_url=provider.openai_base_url, api_key="test", max_retries=0)
 
 
-def aclient(provider: LoopbackProvider, **options: Any) -> openai.AsyncOpenAI:
-    return openai.AsyncOpenAI(base_url=provider.openai_base_url, api_key="test", max_retries=0, **options)
+@functools.cache
+def azure(provider: LoopbackProvider) -> openai.AzureOpenAI:
+    return openai.AzureOpenAI(
+        azure_endpoint=provider.azure_endpoint, api_key="test", api_version="2024-10-21", max_retries=0
+    )
 
 
+def aclient(provider: LoopbackProvider) -> openai.AsyncOpenAI:
+    return openai.AsyncOpenAI(base_url=provider.openai_base_url, api_key="test", max_retries=0)
+
+
+@functools.cache
 def claude(provider: LoopbackProvider) -> anthropic.Anthropic:
     return anthropic.Anthropic(base_url=provider.anthropic_base_url, api_key="test", max_retries=0)
 
@@ -151,9 +164,7 @@ def chat_stream(provider: LoopbackProvider) -> Any:
 async def chat_stream_async(provider: LoopbackProvider) -> Any:
     options: Any = {"include_usage": True}
     async with aclient(provider) as one:
-        stream = await one.chat.completions.create(
-            model=MODEL, messages=MESSAGES, stream=True, stream_options=options
-        )
+        stream = await one.chat.completions.create(model=MODEL, messages=MESSAGES, stream=True, stream_options=options)
         return [chunk async for chunk in stream]
 
 
@@ -176,10 +187,7 @@ def chat_with_options(provider: LoopbackProvider) -> Any:
 
 @kind()
 def chat_azure(provider: LoopbackProvider) -> Any:
-    one = openai.AzureOpenAI(
-        azure_endpoint=provider.azure_endpoint, api_key="test", api_version="2024-10-21", max_retries=0
-    )
-    return one.chat.completions.create(model=MODEL, messages=MESSAGES)
+    return azure(provider).chat.completions.create(model=MODEL, messages=MESSAGES)
 
 
 @kind()
@@ -339,7 +347,11 @@ async def langchain_responses_api_async(provider: LoopbackProvider) -> Any:
 @kind(langchain=True)
 def langchain_azure(provider: LoopbackProvider) -> Any:
     one = AzureChatOpenAI(
-        model=MODEL, azure_endpoint=provider.azure_endpoint, api_key="test", api_version="2024-10-21", max_retries=0  # type: ignore[arg-type]
+        model=MODEL,
+        azure_endpoint=provider.azure_endpoint,
+        api_key="test",
+        api_version="2024-10-21",
+        max_retries=0,  # type: ignore[arg-type]
     )
     return one.invoke("Say hello.")
 

@@ -31,7 +31,7 @@ def price(model: str, usage: Usage) -> int:
         cache_read_tokens=usage.cache_read_tokens,
         cache_write_tokens=usage.cache_write_tokens,
     )
-    nanos = calc_price(told, model).total_price * 10**9
+    nanos = calc_price(told, model, provider_id="anthropic" if "claude" in model else "openai").total_price * 10**9
     return int(nanos.to_integral_value("ROUND_CEILING"))
 
 

@@ -47,5 +47,5 @@ def test_refused_when_the_budget_is_used_up(rig: Rig, kind: Kind) -> None:
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_refused_when_the_call_is_too_big(rig: Rig, kind: Kind) -> None:
     """With something left, but less than this very call is quoted at, no request leaves."""
-    rig.use(budget="0.0000001")
+    rig.use(budget="0.00000001")
     assert_refused(rig, kind)

@@ -58,7 +58,6 @@ FREE_ERRORS = frozenset(
         "PermissionDeniedError", "RateLimitError", "RequestTooLargeError", "ServiceUnavailableError",
         "UnprocessableEntityError", "DeadlineExceededError",
         "SentinelBudgetExceeded", "SentinelLoopError", "SentinelSystemError",
-        "SoftBudgetExceeded", "SoftLoopError", "SoftSystemError",
     }
 )  # fmt: skip
 """Class names of errors after which nothing was charged: the request did not arrive, or was answered with an error."""
@@ -132,6 +131,10 @@ class Dialect:
     """Facts that arrive after the span's start but before the work: they are watched for."""
     gate_follows: Callable[[str], bool] | None = None
     """Whether a span of this name goes through the openai or anthropic SDK."""
+    detached: bool = False
+    """Its span is not the current one while the work is done."""
+    swallows: bool = False
+    """It swallows an Exception raised when its span starts (a BaseException passes)."""
     cached_inside: bool = True
     """Input tokens include the cached ones."""
     reasoning_inside: bool = True
@@ -227,6 +230,10 @@ class Dialect:
                 found = attributes[key]
                 return self.arguments_of(found) if self.arguments_of is not None else found
         return None
+
+    def keys_of(self, fact: Fact) -> frozenset[str]:
+        """Attribute names of one fact."""
+        return frozenset(self.keys.get(fact, ()))
 
     def watched(self) -> frozenset[str]:
         """Attribute names of the facts that come late."""

@@ -50,7 +50,11 @@ def _inputs(found: object) -> object:
 
 OPENAI = Dialect(
     name="traceloop-openai",
-    scopes=("opentelemetry.instrumentation.openai.v0", "opentelemetry.instrumentation.openai.v1", "opentelemetry.instrumentation.openai"),
+    scopes=(
+        "opentelemetry.instrumentation.openai.v0",
+        "opentelemetry.instrumentation.openai.v1",
+        "opentelemetry.instrumentation.openai",
+    ),
     keys=_KEYS,
     kinds=KINDS,
     kind_of_name=lambda name: (Kind.MODEL, "chat") if name == "openai.response" else None,
@@ -67,6 +71,7 @@ LANGCHAIN = Dialect(
     kinds=KINDS,
     kind_of_name=_langchain_kind,
     late_facts=_LATE | {Fact.ARGUMENTS},
+    detached=True,
     gate_follows=lambda name: name.partition(".")[0] in _SDK_CLASSES,
     arguments_of=_inputs,
 )
@@ -77,6 +82,7 @@ ANTHROPIC = Dialect(
     keys=_KEYS,
     kinds=KINDS,
     late_facts=_LATE,
+    detached=True,
     gate_follows=lambda _: True,
 )
 

@@ -73,7 +73,7 @@ class ArrearsLedger:
             return answer
 
         def count() -> Reservation | Refusal:
-            self._owed.keep(hold.entry.id)
+            self._owed.give_back(hold.entry.id)  # the twin's takes its place, and moves over when the ledger is back
             return self._owed.twin.reserve(replace(hold, caps=()), now=now)
 
         return self._do(take, count, now)

@@ -41,7 +41,8 @@ def _fill(statement: str) -> str:
     return statement.format_map(_NAMES)
 
 
-ACCOUNTS = _fill("SELECT name, {account} FROM accounts WHERE name > ? ORDER BY name LIMIT {page}")
+FIRST_ACCOUNTS = _fill("SELECT name, {account} FROM accounts ORDER BY name LIMIT {page}")
+NEXT_ACCOUNTS = _fill("SELECT name, {account} FROM accounts WHERE name > ? ORDER BY name LIMIT {page}")
 HOLDS = _fill("SELECT {call}, {hold}, expires_at FROM holds ORDER BY at, id")
 LINES = _fill("SELECT {call} FROM journal WHERE at >= ? AND (at, id) < (?, ?) ORDER BY at DESC, id DESC LIMIT ?")
 OWNERS = "SELECT DISTINCT host, pid, started FROM holds WHERE host = ?"

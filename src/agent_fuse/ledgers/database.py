@@ -20,7 +20,7 @@ T = TypeVar("T")
 Synchronous = Literal["normal", "full"]
 
 _CHECKPOINT_PAGES = 2000
-_WAL_BYTES_KEPT = 64 * 1024 * 1024
+_WAL_BYTES_KEPT = 16 * 1024 * 1024
 _log = logging.getLogger("agent_fuse")
 
 

@@ -59,10 +59,6 @@ class Owed:
         self._released[id] = None
         return True
 
-    def keep(self, id: str) -> None:
-        """The call holds again: what was to be given back is not."""
-        self._released.pop(id, None)
-
     def usd(self) -> int:
         """Nano-dollars not yet written."""
         lines = [*self._sealed, *self.twin.lines()]

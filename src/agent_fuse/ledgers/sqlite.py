@@ -73,11 +73,11 @@ class SqliteLedger:
 
     def accounts(self) -> Iterator[tuple[str, Balance]]:
         """See Ledger. Read a page at a time, each as it stands then."""
-        last = ""
-        while page := self._rows("accounts", books.ACCOUNTS, (last,)):
+        page = self._rows("accounts", books.FIRST_ACCOUNTS, ())
+        while page:
             for name, *figures in page:
                 yield name, rows.balance(tuple(figures))
-            last = page[-1][0]
+            page = self._rows("accounts", books.NEXT_ACCOUNTS, (page[-1][0],))
 
     def holds(self) -> list[Hold]:
         """See Ledger."""

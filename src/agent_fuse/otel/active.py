@@ -1,38 +1,60 @@
 """The processors at work in this process, and whether the request gate is installed."""
 
 import threading
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import Any, Protocol
 
-if TYPE_CHECKING:
-    from agent_fuse.otel.span_processor import AgentFuseSpanProcessor
+from opentelemetry.context import Context
+
+from agent_fuse.fuse import Fuse
+from agent_fuse.limits import Who
+from agent_fuse.otel.nodes import Node
+
+
+class Guard(Protocol):
+    """What a gate needs of the processor that guards a call."""
+
+    @property
+    def fuse(self) -> Fuse:
+        """The fuse that judges."""
+        ...
+
+    def node(self, span_id: int) -> Node | None:
+        """The open node that a span id stands for."""
+        ...
+
+    def who(self, at: Context | None, node: Node | None, attributes: Mapping[str, Any] | None = None) -> Who:
+        """On whose account a call goes that starts in this context, inside this node."""
+        ...
+
 
 _lock = threading.Lock()
-_processors: "tuple[AgentFuseSpanProcessor, ...]" = ()
+_guards: tuple[Guard, ...] = ()
 _gate_installed = False
 
 
-def add(processor: "AgentFuseSpanProcessor") -> None:
+def add(guard: Guard) -> None:
     """A processor starts to guard; the newest guards requests that no span of another's is around."""
-    global _processors
+    global _guards  # noqa: PLW0603  one set of guards in a process
     with _lock:
-        _processors = (processor, *(one for one in _processors if one is not processor))
+        _guards = (guard, *(one for one in _guards if one is not guard))
 
 
-def remove(processor: "AgentFuseSpanProcessor") -> None:
+def remove(guard: Guard) -> None:
     """A processor was shut down."""
-    global _processors
+    global _guards  # noqa: PLW0603
     with _lock:
-        _processors = tuple(one for one in _processors if one is not processor)
+        _guards = tuple(one for one in _guards if one is not guard)
 
 
-def processors() -> "tuple[AgentFuseSpanProcessor, ...]":
+def guards() -> tuple[Guard, ...]:
     """Those at work, the newest first."""
-    return _processors
+    return _guards
 
 
-def of_span(span_id: int) -> "AgentFuseSpanProcessor | None":
+def of_span(span_id: int) -> Guard | None:
     """The processor that saw this span start, else the newest; None when none is at work."""
-    known = _processors
+    known = _guards
     if span_id and len(known) > 1:
         for one in known:
             if one.node(span_id) is not None:
@@ -47,5 +69,5 @@ def request_gate_installed() -> bool:
 
 def set_request_gate(installed: bool) -> None:
     """Told by the instrumentor."""
-    global _gate_installed
+    global _gate_installed  # noqa: PLW0603
     _gate_installed = installed

@@ -42,8 +42,8 @@ class Node:
             one = one.parent
 
 
-FRAMEWORK: ContextVar[Node | None] = ContextVar("agent_fuse_framework", default=None)
-"""The framework-level model span of this context, for frameworks that do not make their span the current one."""
+DETACHED: ContextVar[Node | None] = ContextVar("agent_fuse_detached", default=None)
+"""The model span of this context whose instrumentation does not make it the current one."""
 
 
 class Nodes:
@@ -73,11 +73,11 @@ class Nodes:
 
 
 def around(node: Node | None) -> Iterator[Seen]:
-    """Sightings that a new one happens in, nearest first: by span parents, then by the context's framework span."""
+    """Sightings that a new one happens in, nearest first: by span parents, then the context's detached span."""
     if node is not None:
         for one in node.chain():
             if one.seen is not None:
                 yield one.seen
-    frame = FRAMEWORK.get()
+    frame = DETACHED.get()
     if frame is not None and frame.seen is not None:
         yield frame.seen

@@ -2,8 +2,8 @@
 
 import time
 
-from agent_fuse.errors import SentinelSystemError
 from agent_fuse.accounting import Clock
+from agent_fuse.errors import SentinelSystemError
 from agent_fuse.fuse import Fuse
 from agent_fuse.ledgers import open_ledger
 from agent_fuse.ledgers.arrears import ArrearsLedger

@@ -12,12 +12,12 @@ from typing import Any, cast
 
 from opentelemetry import trace
 
+from agent_fuse.accounting import Ask
 from agent_fuse.calls import Usage
 from agent_fuse.errors import SentinelError, soften
-from agent_fuse.accounting import Ask
 from agent_fuse.fuse import Fuse, Seen
 from agent_fuse.otel import active
-from agent_fuse.otel.nodes import FRAMEWORK, Node, around
+from agent_fuse.otel.nodes import DETACHED, Node, around
 from agent_fuse.otel.response import observe
 from agent_fuse.otel.trips import finish_refused, under_langchain
 from agent_fuse.sightings import Layer, Outcome
@@ -60,7 +60,7 @@ class Flight:
         if processor is None:
             return
         node = processor.node(here)
-        frame = FRAMEWORK.get()
+        frame = DETACHED.get()
         of = node or (frame if frame is not None and frame.seen is not None and frame.seen.ended_at is None else None)
         fields = cast("Mapping[str, Any]", body) if isinstance(body, Mapping) else {}
         model = fields.get("model")

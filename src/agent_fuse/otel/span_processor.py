@@ -17,16 +17,16 @@ from agent_fuse.actions import UNTOLD, Action
 from agent_fuse.calls import Usd
 from agent_fuse.dialects import Dialects
 from agent_fuse.dialects.base import Dialect, Fact, Kind
-from agent_fuse.errors import SentinelError
+from agent_fuse.errors import SentinelError, soften
 from agent_fuse.fuse import Fuse
 from agent_fuse.limits import Limit, Session, Who, keys_of
 from agent_fuse.otel import active
 from agent_fuse.otel.blind import blind_at_start, blind_by_span, warn_of
 from agent_fuse.otel.context import default_session, process_name, who
 from agent_fuse.otel.instrumentor import instrument
-from agent_fuse.otel.nodes import FRAMEWORK, Node, Nodes, around
+from agent_fuse.otel.nodes import DETACHED, Node, Nodes, around
 from agent_fuse.otel.opening import open_fuse
-from agent_fuse.otel.trips import finish_refused
+from agent_fuse.otel.trips import finish_refused, tell_late_refusal, under_langchain
 from agent_fuse.otel.watch import watch
 from agent_fuse.prices import Price
 from agent_fuse.settings import settings
@@ -80,6 +80,7 @@ class AgentFuseSpanProcessor(SpanProcessor):
         self._dialects = Dialects()
         self._process = process_name()
         self._checked = False
+        self._shut = False
         self.use(fuse)
         active.add(self)
         if fuse.settings.request_gate:
@@ -96,8 +97,12 @@ class AgentFuseSpanProcessor(SpanProcessor):
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Refuse the call that this span is, if a limit says so: the span is finished and a trip is raised."""
+        if self._shut:
+            return
         try:
             self._start(span, parent_context)
+        except SentinelError:
+            raise
         except Exception:
             log.exception("a span could not be judged; it passes this gate")
 
@@ -109,7 +114,8 @@ class AgentFuseSpanProcessor(SpanProcessor):
             log.exception("a span could not be booked; its call stays held at its quote")
 
     def shutdown(self) -> None:
-        """Stop guarding: the request gate no longer asks this processor."""
+        """Stop guarding: neither spans nor requests are judged by this processor any more."""
+        self._shut = True
         active.remove(self)
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
@@ -141,17 +147,23 @@ class AgentFuseSpanProcessor(SpanProcessor):
             elif spot.kind is Kind.TOOL:
                 self._tool(span, node, parent_context)
         except SentinelError as trip:
+            soft = dialect.layer is Layer.CLIENT and not dialect.swallows and under_langchain()
             finish_refused(span, trip)
+            if soft:
+                node.fuse.blown.softened(trip.__dict__.get("session", ""), trip)
+                raise soften(trip) from trip.__cause__
             raise
 
     def _call(self, span: Span, node: Node, parent_context: Context | None) -> None:
         late = self._is_late(span, node)
         ask = self._ask(span, node, self.who(parent_context, node, span.attributes), late=late)
         node.seen = self.fuse.open_call(ask, around(node.parent))
+        if late:
+            watch(span, node.dialect.keys_of(Fact.ERROR), tell_late_refusal)
         node.lost = finalize(span, self._lost, node)
         node.lost.atexit = False
-        if node.dialect.layer is Layer.FRAMEWORK and not late:
-            FRAMEWORK.set(node)
+        if node.dialect.detached and not late:
+            DETACHED.set(node)
         if node.dialect.late_facts and not late and not ask.gate_follows:
             watch(span, node.dialect.watched(), lambda live: self._facts_came(live, node, parent_context))
 
@@ -188,7 +200,9 @@ class AgentFuseSpanProcessor(SpanProcessor):
         node.spot = spot
         node.session = spot.session or node.session
         try:
-            node.fuse.requote(node.seen, self._ask(span, node, self.who(parent_context, node, span.attributes), late=False))
+            node.fuse.requote(
+                node.seen, self._ask(span, node, self.who(parent_context, node, span.attributes), late=False)
+            )
         except SentinelError as trip:
             finish_refused(span, trip)
             raise
@@ -211,6 +225,7 @@ class AgentFuseSpanProcessor(SpanProcessor):
             span_id=trace.format_span_id(at.span_id) if at is not None else "",
             late=late,
             gate_follows=spot.gate_follows and active.request_gate_installed(),
+            looks=not node.dialect.swallows,
         )
 
     def who(self, at: Context | None, node: Node | None, attributes: Mapping[str, Any] | None = None) -> Who:
@@ -286,4 +301,3 @@ def _exception_of(span: ReadableSpan) -> str:
         if event.name == "exception" and event.attributes:
             return str(event.attributes.get("exception.type", ""))
     return ""
-

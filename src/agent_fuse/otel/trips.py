@@ -6,10 +6,18 @@ from typing import Any
 
 from opentelemetry.trace import Status, StatusCode
 
-from agent_fuse.errors import SentinelBudgetExceeded, SentinelError, SentinelLoopError
+from agent_fuse.errors import (
+    SentinelBudgetExceeded,
+    SentinelError,
+    SentinelLoopError,
+    SentinelSystemError,
+    public_class,
+)
 
 _LANGCHAIN_MODELS = "langchain_core.language_models"
 _MAX_FRAMES = 400
+
+REASONS = {kind.__name__: kind.reason for kind in (SentinelBudgetExceeded, SentinelLoopError, SentinelSystemError)}
 
 
 def finish_refused(span: Any, trip: SentinelError, *, end: bool = True) -> None:
@@ -25,7 +33,7 @@ def finish_refused(span: Any, trip: SentinelError, *, end: bool = True) -> None:
 def refusal_attributes(trip: SentinelError) -> dict[str, str | bool]:
     """Span attributes that say that and why a call was refused."""
     found: dict[str, str | bool] = {
-        "error.type": public_name(trip),
+        "error.type": public_class(trip).__name__,
         "agent_fuse.refused": True,
         "agent_fuse.refused.reason": trip.reason,
     }
@@ -36,9 +44,12 @@ def refusal_attributes(trip: SentinelError) -> dict[str, str | bool]:
     return found
 
 
-def public_name(trip: SentinelError) -> str:
-    """The name of the public class of a trip, hard or soft."""
-    return next(kind.__name__ for kind in type(trip).__mro__ if kind.__name__.startswith("Sentinel"))
+def tell_late_refusal(span: Any) -> None:
+    """A span made after the call was refused says so too, once it names its error."""
+    attributes = span.attributes or {}
+    reason = REASONS.get(str(attributes.get("error.type", "")).rpartition(".")[2])
+    if reason is not None and "agent_fuse.refused" not in attributes:
+        span.set_attributes({"agent_fuse.refused": True, "agent_fuse.refused.reason": reason})
 
 
 def under_langchain() -> bool:

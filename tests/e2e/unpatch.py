@@ -1,0 +1,54 @@
+"""Takes an instrumentation out again, completely: Traceloop's own uninstrument leaves most of its wrappers behind."""
+
+import importlib
+import pkgutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+PATCHED = ("openai", "anthropic", "langchain", "langchain_core", "langchain_openai", "langgraph")
+"""Libraries whose functions instrumentations replace."""
+
+
+def load_sdks() -> None:
+    """Load every resource module of the SDKs, which they do lazily, before anything is wrapped."""
+    for sdk in ("openai", "anthropic"):
+        package = importlib.import_module(f"{sdk}.resources")
+        for found in pkgutil.walk_packages(package.__path__, f"{sdk}.resources."):
+            importlib.import_module(found.name)
+
+
+def _holders() -> Iterator[Any]:
+    """Every module and class of those libraries that is loaded."""
+    for name, module in list(sys.modules.items()):
+        if module is None or name.partition(".")[0] not in PATCHED:
+            continue
+        yield module
+        for found in list(vars(module).values()):
+            if isinstance(found, type) and getattr(found, "__module__", "").partition(".")[0] in PATCHED:
+                yield found
+
+
+def _functions(holder: Any) -> dict[str, Any]:
+    return {
+        name: value for name, value in list(vars(holder).items()) if callable(value) and not isinstance(value, type)
+    }
+
+
+@contextmanager
+def restored() -> Iterator[None]:
+    """Functions and methods replaced inside are put back at the end."""
+    load_sdks()
+    before = {id(holder): (holder, _functions(holder)) for holder in _holders()}
+    try:
+        yield
+    finally:
+        for holder, functions in before.values():
+            now = vars(holder)
+            for name, value in functions.items():
+                if now.get(name) is not value and type(now.get(name)).__name__ in (
+                    "FunctionWrapper",
+                    "BoundFunctionWrapper",
+                ):
+                    setattr(holder, name, value)

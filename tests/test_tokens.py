@@ -200,6 +200,26 @@ def test_vocabulary_is_loaded_once_by_many_threads(monkeypatch):
     assert built == [Vocabulary.O200K]
 
 
+def test_fork_while_loading(run_python):
+    """A child forked while a thread loads a vocabulary does not wait for that thread, which it does not have."""
+    script = """
+import os, threading, time
+from agent_fuse import vocabularies
+real = vocabularies.build
+def slow(name, environ):
+    time.sleep(0.5 if threading.current_thread() is not threading.main_thread() else 0)
+    return real(name, environ)
+vocabularies.build = slow
+threading.Thread(target=vocabularies.load, args=(vocabularies.Vocabulary.CL100K,)).start()
+time.sleep(0.1)
+child = os.fork()
+if not child:
+    os._exit(0 if vocabularies.load(vocabularies.Vocabulary.CL100K) else 1)
+print(os.waitpid(child, 0)[1])
+"""
+    assert run_python(script).stdout.split() == ["0"]
+
+
 # Shapes of bodies -----------------------------------------------------------------------------------------------------
 
 TEXT = "The quick brown fox jumps over the lazy dog. " * 40

@@ -1,6 +1,5 @@
 """What earlier calls teach about the next: a session's last input and output, a model's true tokens per counted one."""
 
-import threading
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -34,14 +33,17 @@ class _Sums:
 
 
 class Learned:
-    """Running knowledge, bounded and forgetful; nothing of any text is kept. Safe in threads."""
+    """Running knowledge, bounded and forgetful; nothing of any text is kept.
+
+    Takes no lock, so that neither a thread nor a fork waits for one: calls to a model that end at the same instant may
+    lose a sample, never more.
+    """
 
     def __init__(self, *, sessions: int = 4_096, models: int = 1_024) -> None:
         self._last: Recent[tuple[str, str], Last] = Recent(sessions)
         self._bias: Recent[tuple[str, bool], _Sums] = Recent(models)
         self._density: Recent[str, _Sums] = Recent(models)
         self._stems: Recent[str, str] = Recent(models)
-        self._lock = threading.Lock()
 
     def last(self, session: str, model: str | None) -> Last | None:
         """The last call of a session to a model; to any model where it is not known yet."""
@@ -75,27 +77,26 @@ class Learned:
         """Take in the real usage of a call. `counted`: its text as counted, None where it teaches nothing."""
         used, made = _figure(usage.input_tokens), _figure(usage.output_tokens)
         name = self._stem(model)
-        with self._lock:
-            if used and counted:
-                self._add(self._bias, (name, exact), used, counted)
-            if used and body_bytes and body_bytes > 0:
-                self._add(self._density, name, used, body_bytes)
-            for key in {(session, name), (session, "")} if made else {(session, name)}:
-                before = self._last.get(key)
-                one = (made or 0) / max(choices, 1)
-                high = one if before is None else max(one, before.high_output * _DECAY + one * (1 - _DECAY))
-                if made is None:
-                    high = before.high_output if before else 0.0
-                kept = before or Last(0, 0, 0.0, None)
-                self._last.put(
-                    key,
-                    Last(
-                        kept.input_tokens if used is None else used,
-                        kept.output_tokens if made is None else made,
-                        high,
-                        rates or kept.rates,
-                    ),
-                )
+        if used and counted:
+            self._add(self._bias, (name, exact), used, counted)
+        if used and body_bytes and body_bytes > 0:
+            self._add(self._density, name, used, body_bytes)
+        for key in {(session, name), (session, "")} if made else {(session, name)}:
+            before = self._last.get(key)
+            one = (made or 0) / max(choices, 1)
+            high = one if before is None else max(one, before.high_output * _DECAY + one * (1 - _DECAY))
+            if made is None:
+                high = before.high_output if before else 0.0
+            kept = before or Last(0, 0, 0.0, None)
+            self._last.put(
+                key,
+                Last(
+                    kept.input_tokens if used is None else used,
+                    kept.output_tokens if made is None else made,
+                    high,
+                    rates or kept.rates,
+                ),
+            )
 
     @staticmethod
     def _add(memory: Recent[_K, _Sums], key: _K, real: int, reckoned: int) -> None:

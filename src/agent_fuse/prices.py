@@ -2,7 +2,6 @@
 
 import logging
 import re
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -134,13 +133,9 @@ def _providers() -> tuple[list["Provider"], dict[str, "Provider"]]:
     return providers, {provider.id: provider for provider in providers}
 
 
-_loading = threading.Lock()
-
-
 def load() -> None:
     """Read the price data now (a third of a second) instead of at the first model asked for. No network."""
-    with _loading:
-        _providers()
+    _providers()
 
 
 def _provider(name: str) -> "Provider | None":

@@ -54,6 +54,16 @@ _loaded: dict[Vocabulary, Encoding | None] = {}
 _lock = threading.Lock()
 
 
+def _renew() -> None:
+    """A forked child must not wait for a thread of its parent."""
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew)
+
+
 def load(name: Vocabulary) -> Encoding | None:
     """The encoding, or None where no verified vocabulary is on this machine. Decided once for the process.
 

@@ -44,9 +44,7 @@ def once(work: Callable[[], object]) -> float:
 def long_context(counter: TokenCounter) -> list[dict[str, str]]:
     """A context of 100,000 tokens in messages of an agent's sizes."""
     dice = random.Random(7)
-    words = (
-        "the agent reads a file, calls tool_x({'path': 'src/main.py'}) and writes down 42 results of the search".split()
-    )
+    words = ("the agent", "reads a file,", "calls tool_x({'path': 'src/main.py'})", "and writes", "down 42 results")
     messages: list[dict[str, str]] = []
     total = 0
     while total < 100_000:

@@ -4,19 +4,19 @@ import itertools
 import logging
 import os
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeVar
 
+from agent_fuse.asks import Ask, Event, Money
 from agent_fuse.calls import Entry, Status, Usage
 from agent_fuse.errors import SentinelBudgetExceeded, SentinelError, SentinelSystemError, UnknownModelError
-from agent_fuse.ledgers.base import Amounts, Cap, Hold, Ledger, LedgerError, Meter, Refusal
-from agent_fuse.limits import Demand, Limit, Who, explain
+from agent_fuse.ledgers.base import Amounts, Cap, Hold, Ledger, LedgerError, Meter, Refusal, Unwritable
+from agent_fuse.limits import Limit, explain
 from agent_fuse.prices import PriceBook
 from agent_fuse.quotes import Quote, Quoter
 from agent_fuse.rates import Rates
 from agent_fuse.settings import Settings
-from agent_fuse.sightings import Layer
 from agent_fuse.wire import semantic_operation
 
 log = logging.getLogger("agent_fuse")
@@ -25,56 +25,6 @@ T = TypeVar("T")
 Clock = Callable[[], float]
 
 TRY_AGAIN_SECONDS = 1.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
-    """What one layer asks of the fuse when it starts to see a call."""
-
-    layer: Layer
-    source: str
-    who: Who
-    operation: str = "chat"
-    provider: str = ""
-    model: str = ""
-    max_tokens: int | None = None
-    prompt: str | None = None
-    body: Mapping[str, Any] | None = None
-    body_bytes: int | None = None
-    estimate: tuple[int | None, int | None] | None = None
-    """Input and output tokens, where a caller by hand says so."""
-    trace_id: str = ""
-    span_id: str = ""
-    late: bool = False
-    """The work is done: account, never refuse."""
-    gate_follows: bool = False
-    """A more exact gate is sure to follow: only look whether anything is left, and leave the hold to it."""
-    looks: bool = True
-    """Whether a trip can be raised here at all."""
-
-
-@dataclass(slots=True, eq=False)
-class Money:
-    """What the fuse knows of one call's money."""
-
-    id: str
-    ask: Ask
-    started_at: float
-    """Seconds, UTC epoch, by the fuse's clock."""
-    due: Demand
-    quote: Quote | None = None
-    held: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """What listeners are told: a call was booked or refused, or a tool is about to be stuck."""
-
-    entry: Entry
-    due: Demand
-    trip: SentinelError | None = None
-    nudge: str = ""
-    """A loop is near: a message fit to hand to the model."""
 
 
 class Accounting:
@@ -207,7 +157,7 @@ class Accounting:
     # Inside ----------------------------------------------------------------------------------------------------------
 
     def ask(self, operation: str, work: Callable[[], T]) -> T:
-        """The ledger's answer, tried again while it is busy.
+        """The ledger's answer, tried again up to `max_retries` times.
 
         Raises:
             SentinelSystemError: it cannot answer.
@@ -216,7 +166,7 @@ class Accounting:
             try:
                 return work()
             except LedgerError as failed:
-                if not failed.busy or attempt >= self._settings.max_retries:
+                if isinstance(failed, Unwritable) or attempt >= self._settings.max_retries:
                     raise system_error(operation, failed, attempt) from failed
         raise AssertionError("count() does not end")
 
@@ -225,7 +175,7 @@ class Accounting:
         try:
             work()
         except LedgerError as failed:
-            log.error("%s; AgentFuse tries again until it is booked", failed)
+            log.error("%s; AgentFuse tries again until it is booked", failed)  # noqa: TRY400  the cause is in it
             timer = threading.Timer(TRY_AGAIN_SECONDS, lambda: self.keep(operation, work))
             timer.daemon = True
             timer.start()

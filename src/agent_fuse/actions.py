@@ -3,7 +3,8 @@
 import os
 from dataclasses import dataclass, replace
 
-from agent_fuse.accounting import Accounting, Event
+from agent_fuse.accounting import Accounting
+from agent_fuse.asks import Event
 from agent_fuse.blown import Blown
 from agent_fuse.calls import Entry, Status
 from agent_fuse.errors import SentinelBudgetExceeded, SentinelError, SentinelLoopError

@@ -3,7 +3,7 @@
 import functools
 import inspect
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import ContextDecorator, contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -32,7 +32,7 @@ _lock = threading.Lock()
 _private: TracerProvider | None = None
 
 
-def init(
+def init(  # noqa: PLR0917  the order that users of the original package know
     budget: Usd | None = None,
     fail_safe: bool | None = None,
     session_id: str | None = None,
@@ -97,7 +97,7 @@ def _processor() -> AgentFuseSpanProcessor | None:
 @contextmanager
 def session(
     id: str, budget: Usd | None = None, *, limits: tuple[Limit, ...] = (), **attributes: str
-) -> Iterator[Session]:
+) -> Generator[Session]:
     """Calls inside belong to this session, with its own budget and limits; the sessions around it bind too.
 
     Args:

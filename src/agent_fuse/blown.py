@@ -1,4 +1,4 @@
-"""When a fuse is blown: refusals that a retry loop swallowed, or a loop found too late, stop the session's next call."""
+"""A blown fuse: refusals that a retry loop swallowed, or a loop found too late, stop the session's next call."""
 
 from copy import copy
 

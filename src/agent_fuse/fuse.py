@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from agent_fuse.accounting import Accounting, Ask, Clock, Event, Money, system_error
+from agent_fuse.accounting import Accounting, Clock, system_error
 from agent_fuse.actions import Actions
+from agent_fuse.asks import Ask, Event, Money
 from agent_fuse.blown import Blown
 from agent_fuse.calls import Usage
 from agent_fuse.errors import SentinelError

@@ -71,7 +71,7 @@ def _cap(meter: Meter, value: object) -> int:
         except ValueError as bad:
             raise ConfigurationError(str(bad)) from None
     if isinstance(value, bool) or not isinstance(value, int):
-        if not (isinstance(value, float) and math.isfinite(value) and value == int(value)):
+        if not (isinstance(value, float) and math.isfinite(value) and value.is_integer()):
             raise ConfigurationError(f"Limit {meter}={value!r}; it must be a whole number, 0 or more")
         value = int(value)
     if not 0 <= value < 2**53:
@@ -87,7 +87,7 @@ class Session:
     limits: tuple[Limit, ...] = ()
     """Limits of this very session; where one has the same meter as a per-session limit of the fuse, it replaces it."""
     parent: "Session | None" = None
-    attributes: Mapping[str, str] = field(default_factory=dict)
+    attributes: Mapping[str, str] = field(default_factory=dict[str, str])
     """Further keys, such as `user.id`, for limits per such a key."""
 
     def chain(self) -> Iterator["Session"]:
@@ -107,7 +107,7 @@ class Who:
     trace: str = ""
     """Trace id, 32 hex digits."""
     process: str = ""
-    keys: Mapping[str, str] = field(default_factory=dict)
+    keys: Mapping[str, str] = field(default_factory=dict[str, str])
     """Span attributes and baggage under the names that limits ask for."""
 
     def value(self, per: str) -> str:

@@ -139,7 +139,7 @@ class Sightings(Generic[P]):
         model: str = "",
         response_id: str = "",
     ) -> list[Book[P] | Release[P]]:
-        """A layer saw the call end, once; a second close says nothing. The answer is what is to be done in the books."""
+        """A layer saw the call end, once; a second close says nothing. Answers what is to be done in the books."""
         if sighting.ended_at is not None:
             return []
         sighting.ended_at, sighting.outcome = now, outcome
@@ -179,7 +179,7 @@ class Sightings(Generic[P]):
         return None
 
     def _renew(self, payload: P, old: Call[P]) -> Call[P]:
-        """A request failed for nothing and the layer around it tries again: its open sightings go on with a new call."""
+        """A request failed and the layer around it tries again: its open sightings go on with a new call."""
         call = Call(payload, [one for one in old.sightings if one.ended_at is None])
         old.sightings = [one for one in old.sightings if one.ended_at is not None]
         for one in call.sightings:

@@ -44,7 +44,7 @@ def count(value: object) -> int | None:
         return None
     if isinstance(value, int):
         return value if 0 <= value <= MAX_TOKENS else None
-    if isinstance(value, float) and value == value and 0 <= value <= MAX_TOKENS and value == int(value):
+    if isinstance(value, float) and 0 <= value <= MAX_TOKENS and value.is_integer():
         return int(value)
     return None
 

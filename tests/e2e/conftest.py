@@ -83,7 +83,7 @@ def wired(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 def rig(wired: Any, loopback: LoopbackProvider, tmp_path: Path) -> Iterator[Rig]:
     processor, exporter, instrumentation = wired
     exporter.clear()
-    processor._nodes = Nodes()
+    processor.gates.nodes = Nodes()
     loopback.reset()
     loopback.default = Reply()
     yield Rig(processor, exporter, loopback, tmp_path, instrumentation)

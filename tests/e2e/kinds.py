@@ -147,9 +147,11 @@ def chat_streaming_response(provider: LoopbackProvider) -> Any:
 
 @kind()
 async def chat_streaming_response_async(provider: LoopbackProvider) -> Any:
-    async with aclient(provider) as one:
-        async with one.chat.completions.with_streaming_response.create(model=MODEL, messages=MESSAGES) as response:
-            return await response.parse()
+    async with (
+        aclient(provider) as one,
+        one.chat.completions.with_streaming_response.create(model=MODEL, messages=MESSAGES) as response,
+    ):
+        return await response.parse()
 
 
 @kind()
@@ -281,9 +283,11 @@ def messages_stream(provider: LoopbackProvider) -> Any:
 
 @kind(anthropic=True)
 async def messages_stream_async(provider: LoopbackProvider) -> Any:
-    async with aclaude(provider) as one:
-        async with one.messages.stream(model=CLAUDE, max_tokens=200, messages=MESSAGES) as stream:
-            return await stream.get_final_message()
+    async with (
+        aclaude(provider) as one,
+        one.messages.stream(model=CLAUDE, max_tokens=200, messages=MESSAGES) as stream,
+    ):
+        return await stream.get_final_message()
 
 
 # LangChain -----------------------------------------------------------------------------------------------------------

@@ -53,7 +53,7 @@ def test_a_call_is_booked_once_and_exactly(rig: Rig, kind: Kind) -> None:
     rig.provider.default = script(kind)
     result = kind.call(rig.provider)
     assert result is not None
-    served = [one for one in rig.provider.served]
+    served = list(rig.provider.served)
     assert len(served) == (2 if kind.agent else kind.requests)
     entries = books.entries(Status.SETTLED, Status.ESTIMATED, Status.PRESUMED)
     models = [entry for entry in entries if entry.operation != "execute_tool"]

@@ -33,7 +33,7 @@ def assert_refused(rig: Rig, kind: Kind) -> None:
         if attributes.get("gen_ai.operation.name") in ("chat", "embeddings", "text_completion"):
             assert span.status.status_code is StatusCode.ERROR, span.name
             assert attributes.get("agent_fuse.refused.reason") == "budget", span.name
-    assert len(rig.processor._nodes) == 0, "a span was never ended"
+    assert len(rig.processor.gates.nodes) == 0, "a span was never ended"
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)

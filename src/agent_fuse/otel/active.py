@@ -35,14 +35,14 @@ _gate_installed = False
 
 def add(guard: Guard) -> None:
     """A processor starts to guard; the newest guards requests that no span of another's is around."""
-    global _guards  # noqa: PLW0603  one set of guards in a process
+    global _guards
     with _lock:
         _guards = (guard, *(one for one in _guards if one is not guard))
 
 
 def remove(guard: Guard) -> None:
     """A processor was shut down."""
-    global _guards  # noqa: PLW0603
+    global _guards
     with _lock:
         _guards = tuple(one for one in _guards if one is not guard)
 
@@ -69,5 +69,5 @@ def request_gate_installed() -> bool:
 
 def set_request_gate(installed: bool) -> None:
     """Told by the instrumentor."""
-    global _gate_installed  # noqa: PLW0603
+    global _gate_installed
     _gate_installed = installed

@@ -11,12 +11,10 @@ import logging
 import sys
 import threading
 from collections.abc import Callable, Collection
-from typing import Any
+from typing import Any, cast
 
-from opentelemetry.instrumentation.instrumentor import (  # pyright: ignore[reportMissingTypeStubs]
-    BaseInstrumentor,
-)
-from wrapt.importer import register_post_import_hook
+from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
+from wrapt import register_post_import_hook
 
 from agent_fuse.otel import active
 from agent_fuse.otel.request_gate import FLIGHT, Flight
@@ -33,7 +31,7 @@ problems: dict[str, str] = {}
 """What is wrong with the gate of an SDK, by SDK; empty when all is well."""
 
 
-class AgentFuseInstrumentor(BaseInstrumentor):
+class AgentFuseInstrumentor(BaseInstrumentor):  # type: ignore[misc]
     """Turns the request gate on and off. `AgentFuseSpanProcessor` and `init()` turn it on by themselves."""
 
     def instrumentation_dependencies(self) -> Collection[str]:
@@ -67,7 +65,13 @@ def install() -> None:
         if f"{sdk}._base_client" in sys.modules:
             _gate(sdk)
         elif first:
-            register_post_import_hook(lambda _module, sdk=sdk: _gate(sdk) if _wanted else None, f"{sdk}._base_client")
+            register_post_import_hook(functools.partial(_gate_if_wanted, sdk), f"{sdk}._base_client")
+
+
+def _gate_if_wanted(sdk: str, module: object) -> None:
+    del module
+    if _wanted:
+        _gate(sdk)
 
 
 def uninstall() -> None:
@@ -145,8 +149,11 @@ def _build_request(original: Callable[..., Any], sdk: str) -> Callable[..., Any]
 
 
 def _body(options: Any) -> object:
-    body, extra = options.json_data, getattr(options, "extra_json", None)
-    return {**body, **extra} if isinstance(body, dict) and isinstance(extra, dict) else body or extra
+    body: Any = options.json_data
+    extra: Any = getattr(options, "extra_json", None)
+    if isinstance(body, dict) and isinstance(extra, dict):
+        return {**cast("dict[str, Any]", body), **cast("dict[str, Any]", extra)}
+    return body or extra
 
 
 def _process(original: Callable[..., Any], sdk: str) -> Callable[..., Any]:

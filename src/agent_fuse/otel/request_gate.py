@@ -8,11 +8,12 @@ import json
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import replace
+from http import HTTPStatus
 from typing import Any, cast
 
 from opentelemetry import trace
 
-from agent_fuse.accounting import Ask
+from agent_fuse.asks import Ask
 from agent_fuse.calls import Usage
 from agent_fuse.errors import SentinelError, soften
 from agent_fuse.fuse import Fuse, Seen
@@ -62,7 +63,7 @@ class Flight:
         node = processor.node(here)
         frame = DETACHED.get()
         of = node or (frame if frame is not None and frame.seen is not None and frame.seen.ended_at is None else None)
-        fields = cast("Mapping[str, Any]", body) if isinstance(body, Mapping) else {}
+        fields: Mapping[str, Any] = cast("Mapping[str, Any]", body) if isinstance(body, Mapping) else {}
         model = fields.get("model")
         who = processor.who(None, of)
         ask = Ask(
@@ -172,7 +173,7 @@ def _in_event_loop() -> bool:
 def cost_nothing(error: BaseException) -> bool:
     """Whether an SDK's error means that the provider cannot have charged: an error status, or nothing was sent."""
     status = getattr(error, "status_code", None)
-    if isinstance(status, int) and status >= 400:
+    if isinstance(status, int) and status >= HTTPStatus.BAD_REQUEST:
         return True
     one: BaseException | None = error
     while one is not None:

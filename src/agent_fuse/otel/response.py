@@ -1,7 +1,7 @@
 """Watches the body of a streamed HTTP response (httpx, httpx2) as its reader takes it, and notices how it ended."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any
+from typing import Any, cast
 from weakref import finalize, ref
 
 from agent_fuse.wire import StreamReader
@@ -14,7 +14,8 @@ def observe(response: Any, reader: StreamReader, ended: Callable[[bool], None]) 
     unread is still collected at once; nothing is read that its user does not read.
     """
     watch = _Watch(reader, ended)
-    kind, weak = type(response), ref(response)
+    kind = cast("Any", type(response))
+    weak = ref(response)
 
     def iter_bytes(chunk_size: int | None = None) -> Iterator[bytes]:
         return watch.each(kind.iter_bytes(weak(), chunk_size))

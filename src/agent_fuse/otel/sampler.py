@@ -20,7 +20,7 @@ class AgentFuseSampler(Sampler):
     def __init__(self, delegate: Sampler) -> None:
         self.delegate = delegate
 
-    def should_sample(
+    def should_sample(  # noqa: PLR0917  the SDK's signature
         self,
         parent_context: Context | None,
         trace_id: int,

@@ -1,41 +1,26 @@
-"""The call gate and the tool gate: a SpanProcessor that refuses at a span's start and books at its end."""
+"""The OpenTelemetry span processor that users add to their provider."""
 
 import logging
-import time
 from collections.abc import Mapping
 from typing import Any
-from weakref import finalize, ref
 
-from opentelemetry import context as otel_context
-from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
-from opentelemetry.trace import StatusCode
 
-from agent_fuse.accounting import Ask
-from agent_fuse.actions import UNTOLD, Action
 from agent_fuse.calls import Usd
-from agent_fuse.dialects import Dialects
-from agent_fuse.dialects.base import Dialect, Fact, Kind
-from agent_fuse.errors import SentinelError, soften
+from agent_fuse.errors import SentinelError
 from agent_fuse.fuse import Fuse
-from agent_fuse.limits import Limit, Session, Who, keys_of
+from agent_fuse.limits import Limit, Who
 from agent_fuse.otel import active
-from agent_fuse.otel.blind import blind_at_start, blind_by_span, warn_of
-from agent_fuse.otel.context import default_session, process_name, who
+from agent_fuse.otel.blind import blind_at_start, warn_of
 from agent_fuse.otel.instrumentor import instrument
-from agent_fuse.otel.nodes import DETACHED, Node, Nodes, around
+from agent_fuse.otel.nodes import Node
 from agent_fuse.otel.opening import open_fuse
-from agent_fuse.otel.trips import finish_refused, tell_late_refusal, under_langchain
-from agent_fuse.otel.watch import watch
+from agent_fuse.otel.span_gates import SpanGates
 from agent_fuse.prices import Price
 from agent_fuse.settings import settings
-from agent_fuse.sightings import Layer, Outcome
 
 log = logging.getLogger("agent_fuse")
-
-LATE_NS = 20_000_000
-"""A span whose start was set this far in the past (nanoseconds) was made after the work: it is not refused."""
 
 
 class AgentFuseSpanProcessor(SpanProcessor):
@@ -76,12 +61,8 @@ class AgentFuseSpanProcessor(SpanProcessor):
                 **options,
             )
             fuse = open_fuse(found)
-        self._nodes = Nodes()
-        self._dialects = Dialects()
-        self._process = process_name()
-        self._checked = False
+        self.gates = SpanGates(fuse)
         self._shut = False
-        self.use(fuse)
         active.add(self)
         if fuse.settings.request_gate:
             instrument()
@@ -89,18 +70,27 @@ class AgentFuseSpanProcessor(SpanProcessor):
 
     def use(self, fuse: Fuse) -> None:
         """From now on, judge by this fuse. Calls that are open stay with the one that let them go."""
-        self.fuse = fuse
-        self._keys = keys_of(fuse.limits)
-        self._session = Session(id=fuse.settings.session_id or default_session())
+        self.gates.use(fuse)
 
-    # The SDK's callbacks ---------------------------------------------------------------------------------------------
+    @property
+    def fuse(self) -> Fuse:
+        """The fuse that judges."""
+        return self.gates.fuse
+
+    def node(self, span_id: int) -> Node | None:
+        """The open node that a span id stands for."""
+        return self.gates.nodes.get(span_id)
+
+    def who(self, at: Context | None, node: Node | None, attributes: Mapping[str, Any] | None = None) -> Who:
+        """On whose account a call goes that starts in this context, inside this node."""
+        return self.gates.who(at, node, attributes)
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Refuse the call that this span is, if a limit says so: the span is finished and a trip is raised."""
         if self._shut:
             return
         try:
-            self._start(span, parent_context)
+            self.gates.start(span, parent_context)
         except SentinelError:
             raise
         except Exception:
@@ -109,7 +99,7 @@ class AgentFuseSpanProcessor(SpanProcessor):
     def on_end(self, span: ReadableSpan) -> None:
         """Book what the call cost. Never raises."""
         try:
-            self._end(span)
+            self.gates.end(span)
         except Exception:
             log.exception("a span could not be booked; its call stays held at its quote")
 
@@ -118,186 +108,6 @@ class AgentFuseSpanProcessor(SpanProcessor):
         self._shut = True
         active.remove(self)
 
-    def force_flush(self, timeout_millis: int = 30000) -> bool:
+    def force_flush(self, timeout_millis: int = 30000) -> bool:  # noqa: ARG002  the SDK's signature
         """Nothing is buffered: every call is booked when it ends."""
         return True
-
-    # Gates -----------------------------------------------------------------------------------------------------------
-
-    def _start(self, span: Span, parent_context: Context | None) -> None:
-        if not self._checked:
-            self._checked = True
-            warn_of(blind_by_span(span))
-        at = span.get_span_context()
-        scope = span.instrumentation_scope
-        outer = self._nodes.get(span.parent.span_id) if span.parent is not None else None
-        dialect = self._dialects.of(scope.name) if scope is not None else None
-        spot = dialect.start(span) if dialect is not None else None
-        if dialect is None or spot is None or at is None:
-            if outer is not None and at is not None:
-                self._nodes.put(at.span_id, outer)
-            return
-        node = Node(at.span_id, ref(span), self.fuse, dialect, spot, outer)
-        node.session = spot.session or (outer.session if outer is not None else "")
-        node.agent = spot.agent or (outer.agent if outer is not None else "")
-        self._nodes.put(at.span_id, node)
-        try:
-            if spot.kind is Kind.MODEL:
-                self._call(span, node, parent_context)
-            elif spot.kind is Kind.TOOL:
-                self._tool(span, node, parent_context)
-        except SentinelError as trip:
-            soft = dialect.layer is Layer.CLIENT and not dialect.swallows and under_langchain()
-            finish_refused(span, trip)
-            if soft:
-                node.fuse.blown.softened(trip.__dict__.get("session", ""), trip)
-                raise soften(trip) from trip.__cause__
-            raise
-
-    def _call(self, span: Span, node: Node, parent_context: Context | None) -> None:
-        late = self._is_late(span, node)
-        ask = self._ask(span, node, self.who(parent_context, node, span.attributes), late=late)
-        node.seen = self.fuse.open_call(ask, around(node.parent))
-        if late:
-            watch(span, node.dialect.keys_of(Fact.ERROR), tell_late_refusal)
-        node.lost = finalize(span, self._lost, node)
-        node.lost.atexit = False
-        if node.dialect.detached and not late:
-            DETACHED.set(node)
-        if node.dialect.late_facts and not late and not ask.gate_follows:
-            watch(span, node.dialect.watched(), lambda live: self._facts_came(live, node, parent_context))
-
-    def _tool(self, span: Span, node: Node, parent_context: Context | None) -> None:
-        if self._is_late(span, node):
-            return
-        of = self.who(parent_context, node, span.attributes)
-        told = node.spot.arguments
-        node.action = action = self.fuse.actions.open(
-            of,
-            node.spot.tool,
-            UNTOLD if told is None else told,
-            trace_id=of.trace,
-            span_id=trace.format_span_id(node.key),
-        )
-        if told is None and Fact.ARGUMENTS in node.dialect.late_facts:
-            watch(span, node.dialect.watched(), lambda live: self._arguments_came(live, node, action))
-
-    def _arguments_came(self, span: Span, node: Node, action: Action) -> None:
-        arguments = node.dialect.arguments(span.attributes or {})
-        if arguments is None:
-            return
-        try:
-            node.fuse.actions.told(action, arguments)
-        except SentinelError as trip:
-            finish_refused(span, trip)
-            raise
-
-    def _facts_came(self, span: Span, node: Node, parent_context: Context | None) -> None:
-        """Facts arrived after the span's start, before the request: ask again with what is known now."""
-        spot = node.dialect.start(span)
-        if spot is None or node.seen is None:
-            return
-        node.spot = spot
-        node.session = spot.session or node.session
-        try:
-            node.fuse.requote(
-                node.seen, self._ask(span, node, self.who(parent_context, node, span.attributes), late=False)
-            )
-        except SentinelError as trip:
-            finish_refused(span, trip)
-            raise
-
-    def _ask(self, span: Span, node: Node, of: Who, *, late: bool) -> Ask:
-        spot = node.spot
-        at = span.get_span_context()
-        scope = span.instrumentation_scope
-        return Ask(
-            layer=node.dialect.layer,
-            source=scope.name if scope is not None else node.dialect.name,
-            who=of,
-            operation=spot.operation,
-            provider=spot.provider,
-            model=spot.model,
-            max_tokens=spot.max_tokens,
-            prompt=spot.prompt,
-            body=spot.body,
-            trace_id=of.trace,
-            span_id=trace.format_span_id(at.span_id) if at is not None else "",
-            late=late,
-            gate_follows=spot.gate_follows and active.request_gate_installed(),
-            looks=not node.dialect.swallows,
-        )
-
-    def who(self, at: Context | None, node: Node | None, attributes: Mapping[str, Any] | None = None) -> Who:
-        """On whose account a call goes that starts in this context, inside this node."""
-        span = node.span() if node is not None else None
-        of = (span if span is not None else trace.get_current_span(at)).get_span_context()
-        return who(
-            at if at is not None else otel_context.get_current(),
-            fallback=self._session,
-            session=node.session if node is not None else "",
-            agent=node.agent if node is not None else "",
-            trace=trace.format_trace_id(of.trace_id) if of.is_valid else "",
-            process=self._process,
-            keys=self._keys,
-            attributes=attributes,
-        )
-
-    def node(self, span_id: int) -> Node | None:
-        """The open node that a span id stands for."""
-        return self._nodes.get(span_id)
-
-    @staticmethod
-    def _is_late(span: Span, node: Node) -> bool:
-        if node.spot.late or node.dialect.usage(span.attributes or {}) is not None:
-            return True
-        return span.start_time is not None and time.time_ns() - span.start_time > LATE_NS
-
-    # Accounting ------------------------------------------------------------------------------------------------------
-
-    def _end(self, span: ReadableSpan) -> None:
-        at = span.get_span_context()
-        node = self._nodes.pop(at.span_id) if at is not None else None
-        if node is None:
-            return
-        if node.lost is not None:
-            node.lost.detach()
-        if node.seen is not None:
-            self._close(span, node, node.dialect)
-        elif node.action is not None:
-            self._close_action(span, node, node.action)
-
-    def _close(self, span: ReadableSpan, node: Node, dialect: Dialect) -> None:
-        if node.seen is None:
-            return
-        failed = span.status.status_code is StatusCode.ERROR
-        ending = dialect.end(span, failed=failed, error=_exception_of(span))
-        node.fuse.close_call(
-            node.seen,
-            outcome=ending.outcome,
-            usage=ending.usage,
-            model=ending.model,
-            provider=ending.provider,
-            response_id=ending.response_id,
-            ended_at=span.end_time / 1e9 if span.end_time else None,
-        )
-
-    def _close_action(self, span: ReadableSpan, node: Node, action: Action) -> None:
-        ending = node.dialect.end(span, failed=span.status.status_code is StatusCode.ERROR, error=_exception_of(span))
-        if ending.arguments is not None:
-            node.fuse.actions.told(action, ending.arguments, ran=True)
-        result = UNTOLD if ending.result is None else ending.result
-        node.fuse.actions.close(action, result, error=ending.error, message=span.status.description or "")
-
-    def _lost(self, node: Node) -> None:
-        """The span was dropped without an end: what it may have cost is booked at the quote."""
-        self._nodes.pop(node.key)
-        if node.seen is not None:
-            node.fuse.close_call(node.seen, outcome=Outcome.BROKEN)
-
-
-def _exception_of(span: ReadableSpan) -> str:
-    for event in reversed(span.events):
-        if event.name == "exception" and event.attributes:
-            return str(event.attributes.get("exception.type", ""))
-    return ""

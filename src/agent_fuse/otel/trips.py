@@ -1,6 +1,7 @@
 """How a trip leaves AgentFuse: refused spans are finished first, and LangChain gets the soft form it can carry."""
 
 import sys
+from collections.abc import Mapping
 from types import FrameType
 from typing import Any
 
@@ -46,14 +47,14 @@ def refusal_attributes(trip: SentinelError) -> dict[str, str | bool]:
 
 def tell_late_refusal(span: Any) -> None:
     """A span made after the call was refused says so too, once it names its error."""
-    attributes = span.attributes or {}
+    attributes: Mapping[str, object] = span.attributes or {}
     reason = REASONS.get(str(attributes.get("error.type", "")).rpartition(".")[2])
     if reason is not None and "agent_fuse.refused" not in attributes:
         span.set_attributes({"agent_fuse.refused": True, "agent_fuse.refused.reason": reason})
 
 
 def under_langchain() -> bool:
-    """Whether LangChain's model layer stands above on the stack: it only knows Exception. Paid on the trip path only."""
+    """Whether LangChain's model layer, which only knows Exception, is above on the stack (paid on the trip path)."""
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
     for _ in range(_MAX_FRAMES):
         if frame is None:

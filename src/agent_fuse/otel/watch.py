@@ -29,5 +29,5 @@ def watch(span: Span, names: frozenset[str], came: Callable[[Span], None]) -> No
             if not names.isdisjoint(attributes) and live.is_recording():
                 came(live)
 
-    span.set_attribute = set_attribute
-    span.set_attributes = set_attributes
+    span.set_attribute = set_attribute  # type: ignore[method-assign]
+    span.set_attributes = set_attributes  # type: ignore[method-assign]

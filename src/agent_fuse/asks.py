@@ -1,0 +1,61 @@
+"""What a gate asks of the fuse, what the fuse knows of a call's money, and what it tells its listeners."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from agent_fuse.calls import Entry
+from agent_fuse.errors import SentinelError
+from agent_fuse.limits import Demand, Who
+from agent_fuse.quotes import Quote
+from agent_fuse.sightings import Layer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """What one layer asks of the fuse when it starts to see a call."""
+
+    layer: Layer
+    source: str
+    who: Who
+    operation: str = "chat"
+    provider: str = ""
+    model: str = ""
+    max_tokens: int | None = None
+    prompt: str | None = None
+    body: Mapping[str, Any] | None = None
+    body_bytes: int | None = None
+    estimate: tuple[int | None, int | None] | None = None
+    """Input and output tokens, where a caller by hand says so."""
+    trace_id: str = ""
+    span_id: str = ""
+    late: bool = False
+    """The work is done: account, never refuse."""
+    gate_follows: bool = False
+    """A more exact gate is sure to follow: only look whether anything is left, and leave the hold to it."""
+    looks: bool = True
+    """Whether a trip can be raised here at all."""
+
+
+@dataclass(slots=True, eq=False)
+class Money:
+    """What the fuse knows of one call's money."""
+
+    id: str
+    ask: Ask
+    started_at: float
+    """Seconds, UTC epoch, by the fuse's clock."""
+    due: Demand
+    quote: Quote | None = None
+    held: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What listeners are told: a call was booked or refused, or a tool is about to be stuck."""
+
+    entry: Entry
+    due: Demand
+    trip: SentinelError | None = None
+    nudge: str = ""
+    """A loop is near: a message fit to hand to the model."""

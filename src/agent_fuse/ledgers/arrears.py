@@ -67,13 +67,16 @@ class ArrearsLedger:
         """See Ledger."""
 
         def take(real: Ledger) -> Reservation | Refusal:
+            requote = hold.entry.id in self._owed.held_there
+            self._owed.held_there.add(hold.entry.id)  # before it is asked: it may fail with the hold taken
             answer = real.reserve(hold, now=now)
-            if isinstance(answer, Reservation):
-                self._owed.held_there.add(hold.entry.id)
+            if isinstance(answer, Refusal) and not requote:
+                self._owed.held_there.discard(hold.entry.id)
             return answer
 
         def count() -> Reservation | Refusal:
-            self._owed.give_back(hold.entry.id)  # the twin's takes its place, and moves over when the ledger is back
+            if not self._owed.twin.is_booked(hold.entry.id):
+                self._owed.give_back(hold.entry.id)  # the twin's takes its place, and moves over later
             return self._owed.twin.reserve(replace(hold, caps=()), now=now)
 
         return self._do(take, count, now)

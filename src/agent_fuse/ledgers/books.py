@@ -14,8 +14,6 @@ PAGE = 200
 LARGEST = 2**63 - 1
 """Largest integer of the tables."""
 
-_CAREFUL = 2**61  # no sum of two figures below it leaves 64 bits
-
 _NO_BOOKING: Row = (None,) * (1 + WIDTH)
 
 
@@ -66,12 +64,8 @@ _SET_LINE = _fill("UPDATE journal SET ({call}, {booked}) = ({line_marks}) WHERE 
 # A RETURNING clause or an IN list would save a statement each, and cost more: SQLite makes a table in memory for them.
 
 
-class TooLarge(ValueError):
-    """An account would pass the largest integer."""
-
-
 def reserve(db: Connection, hold: Hold, line: Row, asked: Figures, owner: Row) -> Reservation | Refusal:
-    """Take a hold, or take its place if the call has one, when all caps admit it. Raises TooLarge."""
+    """Take a hold, or take its place if the call has one, when all caps admit it."""
     names = rows.once(hold.accounts)
     first = _hold(db, line[0])
     if first is None and _is_booked(db, line[0]):
@@ -192,8 +186,4 @@ def _charge(db: Connection, name: str, settled: Figures, held: Figures, refused:
 
 
 def _with_held(figures: Figures, held: Figures) -> Figures:
-    """The account with `held` more on hold, as long as all of it can still be settled."""
-    total = (*figures[:WIDTH], *map(add, figures[WIDTH : 2 * WIDTH], held), figures[2 * WIDTH])
-    if max(total) >= _CAREFUL and max(map(add, total[:WIDTH], total[WIDTH : 2 * WIDTH])) > LARGEST:
-        raise TooLarge
-    return total
+    return (*figures[:WIDTH], *map(add, figures[WIDTH : 2 * WIDTH], held), figures[2 * WIDTH])

@@ -1,7 +1,7 @@
 """The ledger in memory: the same books for one process, gone with it."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import add, neg, sub
 from typing import TypeVar
@@ -41,7 +41,7 @@ class MemoryLedger:
         with self._lock:
             first = self._holds.get(hold.entry.id)
             names = rows.once(hold.accounts)
-            if hold.entry.id in self._lines and self._lines[hold.entry.id].entry.status is not Status.REFUSED:
+            if self.is_booked(hold.entry.id):
                 return Reservation(hold.entry.id, self.balances(names))
             before = first.accounts if first else ()
             mine: Figures = rows.figures_of(first.amounts) if first else NOTHING
@@ -54,13 +54,7 @@ class MemoryLedger:
                     return Refusal(cap, account[place], held, requested)
             changes = {name: tuple(map(neg, mine)) for name in before}
             changes |= {name: tuple(map(add, changes.get(name, NOTHING), asked)) for name in names}
-            for name in names:
-                account = self._accounts.get(name, NO_ACCOUNT)
-                held_now = map(add, account[WIDTH : 2 * WIDTH], changes[name])
-                if max(map(add, account[:WIDTH], held_now)) > _LARGEST:
-                    raise Unwritable("reserve", "in memory", f"an account would pass 2^63 - 1 with {hold.amounts}")
-            for name, change in changes.items():
-                self._charge(name, NOTHING, change)
+            self._charge_all("reserve", {name: (*NOTHING, *change, 0) for name, change in changes.items()})
             self._holds[hold.entry.id] = replace(hold, accounts=names, caps=())
             return Reservation(hold.entry.id, {name: rows.balance(self._accounts[name]) for name in names})
 
@@ -79,13 +73,12 @@ class MemoryLedger:
                     return Settling.UNCHANGED
                 names, answer = old.accounts, Settling.CORRECTED
                 change = tuple(map(sub, figures, rows.figures_of(old.amounts)))
+            held = tuple(map(neg, rows.figures_of(hold.amounts))) if hold else NOTHING
+            changes = dict.fromkeys(hold.accounts if hold else (), (*NOTHING, *held, 0))
             for name in names:
-                settled = self._accounts.get(name, NO_ACCOUNT)[:WIDTH]
-                if max(map(add, settled, change)) > _LARGEST:
-                    raise Unwritable("settle", "in memory", f"an account would pass 2^63 - 1 with {amounts}")
-            self.release(entry.id, now=now)
-            for name in names:
-                self._charge(name, change, NOTHING)
+                changes[name] = tuple(map(add, changes.get(name, NO_ACCOUNT), (*change, *NOTHING, 0)))
+            self._charge_all("settle", changes)
+            self._holds.pop(entry.id, None)
             self._lines[entry.id] = Line(entry, names, amounts)
             return answer
 
@@ -95,8 +88,8 @@ class MemoryLedger:
             hold = self._holds.pop(id, None)
             if hold is None:
                 return False
-            for name in hold.accounts:
-                self._charge(name, NOTHING, tuple(map(neg, rows.figures_of(hold.amounts))))
+            change = (*NOTHING, *map(neg, rows.figures_of(hold.amounts)), 0)
+            self._charge_all("release", dict.fromkeys(hold.accounts, change))
             return True
 
     def refuse(self, entry: Entry, accounts: Sequence[str], *, now: float) -> None:
@@ -105,8 +98,7 @@ class MemoryLedger:
             names = rows.once(tuple(accounts))
             if entry.id not in self._lines:
                 self._lines[entry.id] = Line(replace(entry, status=Status.REFUSED), names)
-                for name in names:
-                    self._charge(name, NOTHING, NOTHING, refused=1)
+                self._charge_all("refuse", dict.fromkeys(names, (*NOTHING, *NOTHING, 1)))
 
     def balances(self, accounts: Sequence[str]) -> dict[str, Balance]:
         """See Ledger."""
@@ -163,6 +155,11 @@ class MemoryLedger:
     def close(self) -> None:
         """See Ledger. There is nothing to close."""
 
+    def is_booked(self, id: str) -> bool:
+        """Whether the journal has the call, and not as refused."""
+        line = self._lines.get(id)
+        return line is not None and line.entry.status is not Status.REFUSED
+
     def lines(self) -> list[Line]:
         """The journal with what was booked, oldest first by time of booking."""
         with self._lock:
@@ -187,9 +184,12 @@ class MemoryLedger:
         else:
             self._lock.release()
 
-    def _charge(self, name: str, settled: Figures, held: Figures, refused: int = 0) -> None:
-        account = self._accounts.get(name, NO_ACCOUNT)
-        self._accounts[name] = tuple(map(add, account, (*settled, *held, refused)))
+    def _charge_all(self, operation: str, changes: Mapping[str, Figures]) -> None:
+        """Change all accounts, or none if one of them could then not settle its holds within 64 bits."""
+        after = {name: tuple(map(add, self._accounts.get(name, NO_ACCOUNT), changes[name])) for name in changes}
+        if any(max(map(add, row[:WIDTH], row[WIDTH : 2 * WIDTH])) > _LARGEST for row in after.values()):
+            raise Unwritable(operation, "in memory", "a figure is out of range (an account would pass 2^63 - 1)")
+        self._accounts |= after
 
 
 def _figures(operation: str, amounts: Amounts) -> Figures:

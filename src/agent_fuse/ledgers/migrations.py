@@ -32,7 +32,13 @@ def m001_books(db: Connection) -> None:
             settled_calls INTEGER NOT NULL, settled_tool_calls INTEGER NOT NULL,
             held_usd INTEGER NOT NULL, held_tokens INTEGER NOT NULL, held_output_tokens INTEGER NOT NULL,
             held_calls INTEGER NOT NULL, held_tool_calls INTEGER NOT NULL,
-            refused INTEGER NOT NULL
+            refused INTEGER NOT NULL,
+            CONSTRAINT holds_can_be_settled CHECK (
+                settled_usd <= 9223372036854775807 - held_usd
+                AND settled_tokens <= 9223372036854775807 - held_tokens
+                AND settled_output_tokens <= 9223372036854775807 - held_output_tokens
+                AND settled_calls <= 9223372036854775807 - held_calls
+                AND settled_tool_calls <= 9223372036854775807 - held_tool_calls)
         ) STRICT, WITHOUT ROWID""")
     db.execute(f"""
         CREATE TABLE holds ({call},

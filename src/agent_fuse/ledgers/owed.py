@@ -88,7 +88,8 @@ class Owed:
         for line in lines:
             _write(real, line, now)
             self.twin.forget(line)
-            self.held_there.discard(line.entry.id)
+            if line.entry.status is not Status.REFUSED:
+                self.held_there.discard(line.entry.id)
         return len(released) + len(sealed) + len(lines)
 
     def hand_over(self, real: Ledger, *, now: float) -> bool:
@@ -97,8 +98,8 @@ class Owed:
             if self._released or self._sealed or self._sums or self.twin.lines():
                 return False
             for hold in self.twin.holds():
+                self.held_there.add(hold.entry.id)  # before it is asked: it may fail with the hold taken
                 real.reserve(hold, now=now)
-                self.held_there.add(hold.entry.id)
             self.twin = MemoryLedger()
             self._count = 0
             return True

@@ -1,6 +1,7 @@
 """Rows: calls, accounts and holds as tuples of columns, and back."""
 
 import json
+from collections.abc import Callable
 from dataclasses import fields
 from functools import lru_cache
 from operator import attrgetter
@@ -26,8 +27,8 @@ Row = tuple[Any, ...]
 NOTHING: Figures = (0,) * WIDTH
 NO_ACCOUNT: Figures = (0,) * (2 * WIDTH + 1)
 
-entry_row = cast("Any", attrgetter(*ENTRY))
-figures_of = cast("Any", attrgetter(*METERS))
+entry_row = cast("Callable[[Entry], Row]", attrgetter(*ENTRY))
+figures_of = cast("Callable[[Amounts], Figures]", attrgetter(*METERS))
 
 
 def entry(row: Row) -> Entry:

@@ -40,10 +40,7 @@ class SqliteLedger:
         line = rows.entry_row(hold.entry)
         here = self._here()
         owner = (here.host, here.pid, here.started)
-        try:
-            return self._database.write("reserve", lambda db: books.reserve(db, hold, line, asked, owner))
-        except books.TooLarge:
-            raise self._unwritable("reserve", f"an account would pass 2^63 - 1 with {hold.amounts}") from None
+        return self._database.write("reserve", lambda db: books.reserve(db, hold, line, asked, owner))
 
     def settle(self, entry: Entry, accounts: Sequence[str], amounts: Amounts, *, now: float) -> Settling:
         """See Ledger."""

@@ -1,0 +1,213 @@
+"""Any sequence of calls: SQLite and memory give the same answers, and the books always balance."""
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from agent_fuse.calls import Status
+from agent_fuse.ledgers import open_ledger
+from agent_fuse.ledgers.arrears import ArrearsLedger
+from agent_fuse.ledgers.base import ZERO, Balance, Cap, Hold, LedgerError, Meter, total
+from agent_fuse.testing import assert_books_balance
+from ledgers.samples import NOW, amounts, line
+
+CALLS = st.sampled_from([f"c{n}" for n in range(6)])
+ACCOUNTS = st.lists(st.sampled_from(["user=a", "user=b", "agent=x"]), max_size=3).map(lambda found: ("all", *found))
+USD = st.one_of(st.integers(0, 200), st.just(2**62), st.just(2**63 - 1))
+CAPS = st.lists(
+    st.builds(
+        Cap,
+        st.sampled_from(["all", "user=a", "user=b", "elsewhere"]),
+        st.sampled_from(list(Meter)),
+        st.integers(0, 400),
+    ),
+    max_size=3,
+).map(tuple)
+SMALL = st.integers(0, 200)
+BOOKED = st.sampled_from([Status.SETTLED, Status.ESTIMATED, Status.PRESUMED])
+
+
+class SameBooks(RuleBasedStateMachine):
+    """The same sequence on two ledgers."""
+
+    def __init__(self):
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        self.path = Path(self.folder.name) / "ledger.db"
+        self.ledgers = [open_ledger("memory://"), self.open()]
+        self.now = NOW
+
+    def open(self):
+        return open_ledger(self.path)
+
+    def teardown(self):
+        for ledger in self.ledgers:
+            ledger.close()
+        self.folder.cleanup()
+
+    def same(self, ask):
+        """Both answer alike, or both refuse to write what is out of range."""
+        answers = []
+        for ledger in self.ledgers:
+            try:
+                answers.append(ask(ledger))
+            except LedgerError as error:
+                answers.append(type(error))
+        assert answers[0] == answers[1]
+        return answers[0]
+
+    @rule(call=CALLS, usd=USD, accounts=ACCOUNTS, caps=CAPS, lasts=st.integers(1, 50))
+    def reserve(self, call, usd, accounts, caps, lasts):
+        entry = replace(line(call, usd, Status.ESTIMATED), at=self.now)
+        asked = Hold(entry=entry, accounts=accounts, amounts=amounts(usd), caps=caps, expires_at=self.now + lasts)
+        before = {one.entry.id: one for one in self.ledgers[0].holds()}
+        booked = {one.id for one in self.ledgers[0].journal() if one.status is not Status.REFUSED}
+        answer = self.same(lambda ledger: ledger.reserve(asked, now=self.now))
+        if hasattr(answer, "id") and call not in booked:
+            for cap in caps:
+                balance = self.ledgers[0].balances([cap.account])[cap.account]
+                spoken_for = total([balance.settled, balance.held])
+                assert getattr(spoken_for, cap.meter.value) <= cap.amount
+        elif not hasattr(answer, "id"):
+            assert {one.entry.id: one for one in self.ledgers[0].holds()} == before
+
+    @rule(call=CALLS, usd=USD, status=BOOKED, accounts=ACCOUNTS)
+    def settle(self, call, usd, status, accounts):
+        self.same(lambda ledger: ledger.settle(line(call, usd, status), accounts, amounts(usd), now=self.now))
+
+    @rule(call=CALLS)
+    def release(self, call):
+        self.same(lambda ledger: ledger.release(call, now=self.now))
+
+    @rule(call=CALLS, accounts=ACCOUNTS)
+    def refuse(self, call, accounts):
+        self.same(lambda ledger: ledger.refuse(line(call), accounts, now=self.now))
+
+    @rule(later=st.integers(0, 60))
+    def sweep(self, later):
+        self.now += later
+        self.same(lambda ledger: sorted(ledger.sweep(now=self.now), key=lambda entry: entry.id))
+        assert all(one.expires_at > self.now for one in self.ledgers[0].holds())
+
+    @rule(key=st.sampled_from("ab"), value=st.none() | st.binary(max_size=3))
+    def note(self, key, value):
+        self.same(lambda ledger: ledger.update_note(key, lambda note: (value, note), now=self.now))
+
+    @rule(since=st.integers(0, 300), limit=st.none() | st.integers(0, 5))
+    def journal(self, since, limit):
+        self.same(lambda ledger: list(ledger.journal(since=NOW + since, limit=limit)))
+
+    @rule()
+    def reopen(self):
+        self.ledgers[1].close()
+        self.ledgers[1] = self.open()
+
+    @invariant()
+    def same_everywhere(self):
+        self.same(lambda ledger: [pair for pair in ledger.accounts() if pair[1] != Balance()])
+        self.same(lambda ledger: ledger.holds())
+        self.same(lambda ledger: list(ledger.journal()))
+
+    @invariant()
+    def books_balance(self):
+        for ledger in self.ledgers:
+            assert_books_balance(ledger)
+
+
+class Outages(RuleBasedStateMachine):
+    """A ledger in memory that is always there, and one in a file that comes and goes under an ArrearsLedger."""
+
+    def __init__(self):
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        self.path = Path(self.folder.name) / "ledger.db"
+        self.whole = open_ledger("memory://")
+        self.flaky = Flaky(open_ledger(self.path))
+        self.now = NOW
+        self.arrears = ArrearsLedger(lambda: self.flaky, retry_every=0)
+
+    def teardown(self):
+        try:
+            self.comes_back()
+        finally:
+            self.arrears.close()
+            self.folder.cleanup()
+
+    def both(self, act):
+        self.now += 60
+        act(self.whole)
+        act(self.arrears)
+
+    @rule(call=CALLS, usd=SMALL, accounts=ACCOUNTS)
+    def reserve(self, call, usd, accounts):
+        asked = Hold(
+            entry=line(call, usd, Status.ESTIMATED), accounts=accounts, amounts=amounts(usd), expires_at=NOW + 1e9
+        )
+        self.both(lambda ledger: ledger.reserve(asked, now=self.now))
+
+    @rule(call=CALLS, usd=SMALL, status=BOOKED, accounts=ACCOUNTS)
+    def settle(self, call, usd, status, accounts):
+        self.both(lambda ledger: ledger.settle(line(call, usd, status), accounts, amounts(usd), now=self.now))
+
+    @rule(call=CALLS)
+    def release(self, call):
+        self.both(lambda ledger: ledger.release(call, now=self.now))
+
+    @rule(call=CALLS, accounts=ACCOUNTS)
+    def refuse(self, call, accounts):
+        self.both(lambda ledger: ledger.refuse(line(call), accounts, now=self.now))
+
+    @rule(after=st.integers(0, 6))
+    def goes_away(self, after):
+        self.flaky.goes_after = after
+
+    @rule()
+    def comes_back(self):
+        self.flaky.goes_after = None
+        self.now += 60
+        self.arrears.sweep(now=self.now)
+        figures = [
+            {
+                name: (one.settled, one.held)
+                for name, one in ledger.accounts()
+                if (one.settled, one.held) != (ZERO, ZERO)
+            }
+            for ledger in (self.whole, self.flaky)
+        ]
+        assert figures[0] == figures[1]
+        assert self.whole.holds() == self.flaky.holds()
+        assert list(self.whole.journal()) == list(self.flaky.journal())
+        assert_books_balance(self.flaky)
+
+
+class Flaky:
+    """A real ledger that fails from its nth call on; every other failure comes after the work was done."""
+
+    def __init__(self, ledger):
+        self.ledger = ledger
+        self.goes_after = None
+
+    def __getattr__(self, name):
+        method = getattr(self.ledger, name)
+
+        def call(*args, **named):
+            if self.goes_after is None or name == "close":
+                return method(*args, **named)
+            self.goes_after -= 1
+            if self.goes_after == -1:
+                method(*args, **named)
+            if self.goes_after < 0:
+                raise LedgerError(name, "flaky", "away")
+            return method(*args, **named)
+
+        return call
+
+
+TestSameBooks = SameBooks.TestCase
+TestSameBooks.settings = settings(max_examples=150, stateful_step_count=30)
+TestOutages = Outages.TestCase
+TestOutages.settings = settings(max_examples=150, stateful_step_count=30)

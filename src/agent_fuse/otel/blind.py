@@ -3,12 +3,11 @@
 import logging
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
 
 from opentelemetry.sdk.trace import ConcurrentMultiSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased, Sampler
 
+from agent_fuse.otel.facts import Fact, State, blind
 from agent_fuse.otel.sampler import AgentFuseSampler
 
 log = logging.getLogger("agent_fuse")
@@ -16,19 +15,11 @@ log = logging.getLogger("agent_fuse")
 _warned: set[str] = set()
 
 
-@dataclass(frozen=True, slots=True)
-class Blind:
-    """One blind spot: what cannot be seen, and the fix."""
-
-    what: str
-    fix: str
-
-
-def blind_at_start() -> list[Blind]:
+def blind_at_start() -> list[Fact]:
     """Blind spots that the environment alone tells."""
     if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return [
-            Blind(
+            blind(
                 "OTEL_SDK_DISABLED=true: no span is made, so only the openai and anthropic SDKs are guarded",
                 "unset OTEL_SDK_DISABLED",
             )
@@ -36,24 +27,27 @@ def blind_at_start() -> list[Blind]:
     return []
 
 
-def blind_by_span(span: Any) -> list[Blind]:
+def blind_by_span(span: object) -> list[Fact]:
     """Blind spots that a live span tells of the provider that made it."""
-    found: list[Blind] = []
-    if isinstance(getattr(span, "_span_processor", None), ConcurrentMultiSpanProcessor):
-        found.append(
-            Blind(
-                "the provider runs processors in pool threads (ConcurrentMultiSpanProcessor): sessions set in the "
-                "calling context are not seen at spans",
-                "use the default SynchronousMultiSpanProcessor",
-            )
-        )
     sampler = getattr(span, "_sampler", None)
-    if isinstance(sampler, Sampler):
-        found += blind_by_sampler(sampler)
-    return found
+    found = blind_by_processor(getattr(span, "_span_processor", None))
+    return found + (blind_by_sampler(sampler) if isinstance(sampler, Sampler) else [])
 
 
-def blind_by_sampler(sampler: Sampler) -> list[Blind]:
+def blind_by_processor(processors: object) -> list[Fact]:
+    """The blind spot of a provider whose span processors do not run where the call is made."""
+    if not isinstance(processors, ConcurrentMultiSpanProcessor):
+        return []
+    return [
+        blind(
+            "the provider runs processors in pool threads (ConcurrentMultiSpanProcessor): sessions set in the "
+            "calling context are not seen at spans",
+            "use the default SynchronousMultiSpanProcessor",
+        )
+    ]
+
+
+def blind_by_sampler(sampler: Sampler) -> list[Fact]:
     """The blind spot of a sampler that may drop spans."""
     always = sampler is ALWAYS_ON or isinstance(sampler, AgentFuseSampler)
     if isinstance(sampler, ParentBased):
@@ -62,7 +56,7 @@ def blind_by_sampler(sampler: Sampler) -> list[Blind]:
     if always or _default(sampler):
         return []
     return [
-        Blind(
+        blind(
             f"the sampler {sampler.get_description()} drops spans: calls in them pass the span gates",
             "wrap it: TracerProvider(sampler=AgentFuseSampler(sampler)), or use agent_fuse.init()",
         )
@@ -74,9 +68,9 @@ def _default(sampler: Sampler) -> bool:
     return isinstance(sampler, ParentBased) and getattr(sampler, "_root", None) is ALWAYS_ON
 
 
-def warn_of(found: Iterable[Blind]) -> None:
-    """Say each blind spot loudly, once in this process."""
+def warn_of(found: Iterable[Fact]) -> None:
+    """Say each blind spot loudly, once in this process; other facts are no news."""
     for one in found:
-        if one.what not in _warned:
+        if one.state is State.BLIND and one.what not in _warned:
             _warned.add(one.what)
             log.warning("AgentFuse is partly blind: %s; %s", one.what, one.fix)

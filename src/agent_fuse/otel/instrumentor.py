@@ -89,6 +89,18 @@ def uninstall() -> None:
                     setattr(kind, name, original)
 
 
+def wanted() -> bool:
+    """Whether the gate was turned on."""
+    return _wanted
+
+
+def gated(sdk: str) -> bool:
+    """Whether every seam of an SDK that is imported holds its gate."""
+    base = sys.modules.get(f"{sdk}._base_client")
+    seams = [getattr(getattr(base, owner, None), name, None) for owner, name, _ in _SEAMS if name != "_sleep_for_retry"]
+    return base is not None and all(hasattr(one, _MARK) for one in seams)
+
+
 def _gate(sdk: str) -> None:
     base = importlib.import_module(f"{sdk}._base_client")
     with _lock:
@@ -153,7 +165,7 @@ def _body(options: Any) -> object:
     extra: Any = getattr(options, "extra_json", None)
     if isinstance(body, dict) and isinstance(extra, dict):
         return {**cast("dict[str, Any]", body), **cast("dict[str, Any]", extra)}
-    return body or extra
+    return cast("object", body or extra)
 
 
 def _process(original: Callable[..., Any], sdk: str) -> Callable[..., Any]:

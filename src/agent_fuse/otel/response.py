@@ -1,8 +1,9 @@
 """Watches the body of a streamed HTTP response (httpx, httpx2) as its reader takes it, and notices how it ended."""
 
+import functools
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any, cast
-from weakref import finalize, ref
+from typing import Any
+from weakref import finalize
 
 from agent_fuse.wire import StreamReader
 
@@ -10,30 +11,34 @@ from agent_fuse.wire import StreamReader
 def observe(response: Any, reader: StreamReader, ended: Callable[[bool], None]) -> None:
     """Feed `reader` with the decoded body as it is read; call `ended(broken)` once, at its end, close or collection.
 
-    The response's own methods are shadowed on the instance, through a weak reference so that a response dropped
-    unread is still collected at once; nothing is read that its user does not read.
+    The response is made an instance of a subclass of its own class, so that nothing new refers to it and it is still
+    collected as soon as it is dropped. Nothing is read that its user does not read.
     """
-    watch = _Watch(reader, ended)
-    kind = cast("Any", type(response))
-    weak = ref(response)
-
-    def iter_bytes(chunk_size: int | None = None) -> Iterator[bytes]:
-        return watch.each(kind.iter_bytes(weak(), chunk_size))
-
-    def aiter_bytes(chunk_size: int | None = None) -> AsyncIterator[bytes]:
-        return watch.aeach(kind.aiter_bytes(weak(), chunk_size))
-
-    def close() -> None:
-        kind.close(weak())
-        watch.closed()
-
-    async def aclose() -> None:
-        await kind.aclose(weak())
-        watch.closed()
-
-    response.iter_bytes, response.close = iter_bytes, close
-    response.aiter_bytes, response.aclose = aiter_bytes, aclose
+    response.agent_fuse_watch = watch = _Watch(reader, ended)
+    response.__class__ = _observed(type(response))
     finalize(response, watch.end, True).atexit = False
+
+
+@functools.cache
+def _observed(kind: Any) -> type[Any]:
+    """The response class with its four ways out watched."""
+
+    def iter_bytes(self: Any, chunk_size: int | None = None) -> Iterator[bytes]:
+        return self.agent_fuse_watch.each(kind.iter_bytes(self, chunk_size))
+
+    def aiter_bytes(self: Any, chunk_size: int | None = None) -> AsyncIterator[bytes]:
+        return self.agent_fuse_watch.aeach(kind.aiter_bytes(self, chunk_size))
+
+    def close(self: Any) -> None:
+        kind.close(self)
+        self.agent_fuse_watch.closed()
+
+    async def aclose(self: Any) -> None:
+        await kind.aclose(self)
+        self.agent_fuse_watch.closed()
+
+    methods = {"iter_bytes": iter_bytes, "aiter_bytes": aiter_bytes, "close": close, "aclose": aclose}
+    return type(kind.__name__, (kind,), {**methods, "__module__": kind.__module__})
 
 
 class _Watch:

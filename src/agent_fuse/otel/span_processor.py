@@ -16,6 +16,7 @@ from agent_fuse.otel.blind import blind_at_start, warn_of
 from agent_fuse.otel.instrumentor import instrument
 from agent_fuse.otel.nodes import Node
 from agent_fuse.otel.opening import open_fuse
+from agent_fuse.otel.self_test import PROBE, refuse_probe
 from agent_fuse.otel.span_gates import SpanGates
 from agent_fuse.prices import Price
 from agent_fuse.settings import settings
@@ -89,6 +90,8 @@ class AgentFuseSpanProcessor(SpanProcessor):
         """Refuse the call that this span is, if a limit says so: the span is finished and a trip is raised."""
         if self._shut:
             return
+        if span.name is PROBE:
+            refuse_probe(span)
         try:
             self.gates.start(span, parent_context)
         except SentinelError:

@@ -1,0 +1,168 @@
+"""A survey of this process: which instrumentations are active, which gates cover them, what is blind, what to do."""
+
+import gc
+import importlib.metadata
+import sys
+from collections.abc import Iterator
+
+from opentelemetry import trace
+from opentelemetry.instrumentation.instrumentor import (  # pyright: ignore[reportMissingTypeStubs]
+    BaseInstrumentor,
+)
+from opentelemetry.sdk.trace import Tracer, TracerProvider
+
+from agent_fuse.dialects import Dialects
+from agent_fuse.dialects.base import Dialect
+from agent_fuse.otel import active, instrumentor
+from agent_fuse.otel.blind import blind_at_start, blind_by_processor, blind_by_sampler
+from agent_fuse.otel.facts import Fact, State, blind, off, ok
+from agent_fuse.otel.self_test import guards_of, self_test
+
+__all__ = ["Fact", "State", "survey"]
+
+_FRAMEWORKS = {"langchain_core": "langchain", "agents": "openai-agents"}
+"""Modules whose tool calls only an instrumentation shows, and what people call them."""
+
+_GATE_OFF = "request_gate=True, or unset AGENTFUSE_REQUEST_GATE"
+
+
+def survey(provider: TracerProvider | None = None) -> list[Fact]:
+    """What guards this process, and what does not.
+
+    Tracers are looked for among all live objects, which takes a tenth of a second or so: this is for start-up checks
+    and for a person, not for the path of a call.
+
+    Args:
+        provider: the tracer provider to judge; the global one when None, else the one that AgentFuse is on.
+    """
+    tracers = [one for one in gc.get_objects() if issubclass(type(one), Tracer)]
+    provider = provider or _provider()
+    return list(
+        dict.fromkeys(
+            [
+                *blind_at_start(),
+                *_of_provider(provider),
+                *(fact for sdk in instrumentor.SDKS for fact in _of_sdk(sdk)),
+                *_of_instrumentations(tracers),
+            ]
+        )
+    )
+
+
+def _provider() -> TracerProvider | None:
+    """The global provider where it is the SDK's, else one that a guard was added to."""
+    found = trace.get_tracer_provider()
+    if isinstance(found, TracerProvider):
+        return found
+    known = (one for one in gc.get_objects() if issubclass(type(one), TracerProvider))
+    return next((one for one in known if guards_of(getattr(one, "_active_span_processor", None))), None)
+
+
+def _of_provider(provider: TracerProvider | None) -> Iterator[Fact]:
+    if not active.guards():
+        yield off("no AgentFuseSpanProcessor is at work: nothing is guarded", "call agent_fuse.init(budget=...)")
+        return
+    if provider is None:
+        yield blind(
+            "no tracer provider of the SDK holds AgentFuse's processor: spans are not guarded",
+            "call agent_fuse.init() after trace.set_tracer_provider(TracerProvider())",
+        )
+        return
+    processors = getattr(provider, "_active_span_processor", None)
+    yield from blind_by_processor(processors)
+    if not guards_of(processors):
+        yield blind(
+            "AgentFuse's processor is on another tracer provider than this one: spans of this one are not guarded",
+            "provider.add_span_processor(AgentFuseSpanProcessor(...)) on the provider that the instrumentations use",
+        )
+        return
+    yield from blind_by_sampler(provider.sampler)
+    if not blind_at_start():
+        yield self_test(provider)
+
+
+def _of_sdk(sdk: str) -> Iterator[Fact]:
+    try:
+        version = importlib.metadata.version(sdk)
+    except importlib.metadata.PackageNotFoundError:
+        return
+    problem = instrumentor.problems.get(sdk)
+    if problem is not None:
+        yield blind(f"{sdk} {version}: {problem}", f"install another {sdk}; until then its calls are guarded by spans")
+    elif instrumentor.gated(sdk) and active.guards():
+        yield ok(f"{sdk} {version}: every request is judged before it leaves (request gate)")
+    elif not instrumentor.wanted():
+        yield off(f"{sdk} {version}: the request gate is off, its calls are guarded by spans alone", _GATE_OFF)
+    elif f"{sdk}._base_client" in sys.modules:
+        yield blind(
+            f"{sdk} {version}: its requests are not judged, something took the request gate out again",
+            "call agent_fuse.init() after it",
+        )
+    else:
+        yield ok(f"{sdk} {version}: will be gated as soon as it is imported (request gate)")
+
+
+def _of_instrumentations(tracers: list[Tracer]) -> Iterator[Fact]:
+    dialects = Dialects()
+    modules = {kind.__module__: on for kind, on in _instrumentors()}
+    by_scope: dict[str, list[Tracer]] = {}
+    for tracer in tracers:
+        by_scope.setdefault(_scope(tracer), []).append(tracer)
+    told: set[str] = set()
+    for scope, own in sorted(by_scope.items()):
+        dialect = dialects.of(scope)
+        of = [module for module in modules if _belongs(scope, module)]
+        if dialect is None or dialect.scopes == ("*",) or (of and not any(modules[module] for module in of)):
+            continue
+        told.update(of)
+        yield from _of_scope(scope, dialect, own)
+    for module, on in sorted(modules.items()):
+        dialect = dialects.of(module)
+        if on and module not in told and dialect is not None and dialect.scopes != ("*",):
+            yield ok(f"{module} is active, and has made no span yet")
+            told.add(module)
+    if not told and active.guards():
+        yield off(
+            "no instrumentation of a model library is active: only requests are judged, and tool loops are not seen",
+            "install and turn on an instrumentation, or call agent_fuse.init(), which turns on those installed",
+        )
+    for module, name in _FRAMEWORKS.items():
+        if module in sys.modules and not any(name.replace("-", "_") in one.replace("-", "_") for one in told):
+            yield off(
+                f"{name} is imported, and no instrumentation of it is active: its tool calls are not watched",
+                f"turn on an instrumentation of {name}, or call agent_fuse.init()",
+            )
+
+
+def _of_scope(scope: str, dialect: Dialect, tracers: list[Tracer]) -> Iterator[Fact]:
+    guarded = [one for one in tracers if guards_of(one.span_processor)]
+    if not guarded:
+        yield blind(
+            f"{scope} makes its spans at a tracer provider that AgentFuse is not on: they are not guarded",
+            "instrument(tracer_provider=...) with the provider that holds AgentFuseSpanProcessor",
+        )
+        return
+    if not all(getattr(one, "_is_enabled", lambda: True)() for one in guarded):
+        yield blind(f"{scope} is disabled by a tracer configurator: it makes no spans", "enable its tracer")
+        return
+    for one in guarded:
+        yield from blind_by_sampler(one.sampler)
+    yield ok(f"{scope}: calls are judged when their spans start (dialect {dialect.name})")
+
+
+def _instrumentors() -> Iterator[tuple[type[BaseInstrumentor], bool]]:
+    """Every kind of instrumentor that is loaded, and whether it is turned on."""
+    left: list[type[BaseInstrumentor]] = list(BaseInstrumentor.__subclasses__())
+    while left:
+        kind = left.pop()
+        left += kind.__subclasses__()
+        one = kind.__dict__.get("_instance")
+        yield kind, one is not None and bool(one.is_instrumented_by_opentelemetry)
+
+
+def _scope(tracer: Tracer) -> str:
+    return str(getattr(getattr(tracer, "_instrumentation_scope", None), "name", ""))
+
+
+def _belongs(scope: str, module: str) -> bool:
+    return scope == module or scope.startswith(f"{module}.") or module.startswith(f"{scope}.")

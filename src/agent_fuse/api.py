@@ -19,9 +19,11 @@ from agent_fuse.fuse import Fuse
 from agent_fuse.ledgers.base import Balance, LedgerError, Meter
 from agent_fuse.limits import ALL, Limit, Session, account
 from agent_fuse.otel import active
+from agent_fuse.otel.blind import warn_of
 from agent_fuse.otel.context import session_in, with_session
 from agent_fuse.otel.installing import instrument_installed, wrap_sampler
 from agent_fuse.otel.opening import open_fuse
+from agent_fuse.otel.self_test import self_test
 from agent_fuse.otel.span_processor import AgentFuseSpanProcessor
 from agent_fuse.prices import Price
 from agent_fuse.settings import settings
@@ -81,6 +83,7 @@ def init(  # noqa: PLR0917  the order that users of the original package know
         processor = AgentFuseSpanProcessor(fuse=fuse)
         provider.add_span_processor(processor)
         wrap_sampler(provider)
+        warn_of([self_test(provider)])
         instrument_installed(provider)
     return processor
 

@@ -9,6 +9,7 @@ from opentelemetry.sdk.trace.sampling import Decision, StaticSampler
 
 from agent_fuse.errors import SentinelError, SentinelSystemError
 from agent_fuse.otel import active
+from agent_fuse.otel.blind import blind_at_start
 from agent_fuse.otel.facts import Fact, blind, ok
 from agent_fuse.otel.trips import finish_refused
 
@@ -21,6 +22,8 @@ def self_test(provider: TracerProvider) -> Fact:
 
     No processor but AgentFuse's own sees the probe, no ledger is touched, and nothing is exported.
     """
+    for fact in blind_at_start():
+        return fact
     tracer: Any = provider.get_tracer(PROBE)
     chain = guards_only(getattr(tracer, "span_processor", None))
     if not isinstance(tracer, Tracer) or chain is None:

@@ -13,6 +13,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from agent_fuse.otel import active
 from agent_fuse.otel.nodes import Nodes
 from agent_fuse.otel.opening import open_fuse
 from agent_fuse.otel.span_processor import AgentFuseSpanProcessor
@@ -53,6 +54,12 @@ class Rig:
 
     def spans(self) -> list[Any]:
         return list(self.exporter.get_finished_spans())
+
+
+@pytest.fixture(autouse=True)
+def _guards_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processors that a test makes guard nothing after it."""
+    monkeypatch.setattr(active, "_guards", active._guards)
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,6 @@ EXACT = Usage(input_tokens=1000, output_tokens=500)
 """At gpt-4o's price: 0.0075 USD."""
 
 
-
 @pytest.fixture
 def provider() -> Iterator[LoopbackProvider]:
     with LoopbackProvider(usage=EXACT) as one:
@@ -30,10 +29,13 @@ def provider() -> Iterator[LoopbackProvider]:
 
 def guarded(folder: Path, budget: str) -> AgentFuseSpanProcessor:
     """Input is free and max_tokens is what the model writes, so that quote and cost agree to the nano-dollar."""
-    from agent_fuse import Price  # noqa: PLC0415
+    from agent_fuse import Price
 
     return AgentFuseSpanProcessor(
-        budget=budget, db_path=str(folder / "ledger.db"), session_id="race", prices={"gpt-4o": Price(input=0, output=15)}
+        budget=budget,
+        db_path=str(folder / "ledger.db"),
+        session_id="race",
+        prices={"gpt-4o": Price(input=0, output=15)},
     )
 
 

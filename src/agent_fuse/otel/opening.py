@@ -8,7 +8,11 @@ from agent_fuse.fuse import Fuse
 from agent_fuse.ledgers import open_ledger
 from agent_fuse.ledgers.arrears import ArrearsLedger
 from agent_fuse.ledgers.base import Ledger, LedgerError
+from agent_fuse.posted import CapPoster
 from agent_fuse.settings import Settings
+
+LOCK_SECONDS = 1.0
+"""How long one try waits for others who keep the ledger locked; `max_retries` more may follow."""
 
 
 def open_fuse(settings: Settings, *, clock: Clock = time.time) -> Fuse:
@@ -20,10 +24,10 @@ def open_fuse(settings: Settings, *, clock: Clock = time.time) -> Fuse:
     """
     ledger: Ledger
     if not settings.fail_safe:
-        ledger = ArrearsLedger(lambda: open_ledger(settings.db_path))
+        ledger = ArrearsLedger(lambda: open_ledger(settings.db_path, lock_timeout=LOCK_SECONDS))
     else:
         try:
-            ledger = open_ledger(settings.db_path)
+            ledger = open_ledger(settings.db_path, lock_timeout=LOCK_SECONDS)
             ledger.sweep(now=clock())
         except LedgerError as failed:
             raise SentinelSystemError(
@@ -32,4 +36,8 @@ def open_fuse(settings: Settings, *, clock: Clock = time.time) -> Fuse:
                 original_error=failed,
                 retry_count=0,
             ) from failed
-    return Fuse(settings, ledger, clock=clock)
+    fuse = Fuse(settings, ledger, clock=clock)
+    poster = CapPoster(ledger, fuse.limits)
+    poster.post(now=clock())
+    fuse.listen(lambda event: poster.met(event.due, now=clock()))
+    return fuse

@@ -1,7 +1,8 @@
 """Tool actions: counted against limits, and stopped when they go round in a loop."""
 
 import os
-from dataclasses import dataclass, replace
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
 
 from agent_fuse.accounting import Accounting
 from agent_fuse.asks import Event
@@ -41,6 +42,16 @@ class Action:
     due: Demand
     signature: Signature | None = None
     """None until its arguments are known."""
+    sources: set[str] = field(default_factory=set[str])
+    """The layers that see it: scopes of tool spans, the LangChain handler."""
+    over: bool = False
+    """Refused, or seen to end: nothing joins it any more."""
+    told: bool = False
+    """Its result or error is known."""
+
+
+UNDER_WAY: ContextVar[Action | None] = ContextVar("agent_fuse_action", default=None)
+"""The tool action begun last in this context. Another layer that sees the same action joins it: it counts once."""
 
 
 class Actions:
@@ -62,13 +73,28 @@ class Actions:
             allow=frozenset(settings.loop_allow),
         )
 
-    def open(self, who: Who, tool: str, arguments: object = UNTOLD, *, trace_id: str = "", span_id: str = "") -> Action:
-        """A tool is about to run.
+    def open(
+        self,
+        who: Who,
+        tool: str,
+        arguments: object = UNTOLD,
+        *,
+        source: str = "",
+        trace_id: str = "",
+        span_id: str = "",
+    ) -> Action:
+        """A tool is about to run. What another layer (`source`) saw begin around this one is the same action.
 
         Raises:
             SentinelLoopError: it goes round in a loop. SentinelBudgetExceeded: a limit on tool calls does not admit it.
             SentinelSystemError: the ledger failed and fail_safe=True. SentinelError: any trip, when the fuse is blown.
         """
+        known = UNDER_WAY.get()
+        if known is not None and source and known.entry.tool == tool and not (known.over or source in known.sources):
+            known.sources.add(source)
+            if arguments is not UNTOLD:
+                self.told(known, arguments)
+            return known
         accounting = self._accounting
         entry = Entry(
             id=accounting.new_id(),
@@ -81,7 +107,7 @@ class Actions:
             trace_id=trace_id,
             span_id=span_id,
         )
-        action = Action(entry, who, demand(self._limits, who))
+        action = Action(entry, who, demand(self._limits, who), sources={source})
         self.turnstile.enter()
         try:
             blown = self._blown.take(who.session.id)
@@ -95,6 +121,7 @@ class Actions:
             raise
         finally:
             self.turnstile.leave()
+        UNDER_WAY.set(action)
         return action
 
     def told(self, action: Action, arguments: object, *, ran: bool = False) -> None:
@@ -118,8 +145,9 @@ class Actions:
             self.turnstile.leave()
 
     def close(self, action: Action, result: object = UNTOLD, *, error: str = "", message: str = "") -> None:
-        """The tool ran. Its result, or its error, tells progress from a loop. Never raises."""
-        if action.signature is None or not self._policy.enabled:
+        """The tool ran. Its result, or its error, tells progress from a loop; the first told counts. Never raises."""
+        action.over = True
+        if action.signature is None or action.told or not self._policy.enabled:
             return
         doing, key = action.signature, self._key or b""
         outcome: Outcome | None = None
@@ -129,6 +157,7 @@ class Actions:
             outcome = result_outcome(result, key=key)
         if outcome is None:
             return
+        action.told = True
 
         def change(note: bytes | None) -> tuple[bytes | None, None]:
             return observe_result(LoopState.from_bytes(note), doing, outcome).to_bytes(), None
@@ -186,6 +215,7 @@ class Actions:
         return SentinelBudgetExceeded(message, model="", session=action.who.session.id, **facts)
 
     def _refused(self, action: Action, trip: SentinelError) -> None:
+        action.over = True
         accounting = self._accounting
         entry = replace(action.entry, id=accounting.new_id(), status=Status.REFUSED, reason=trip.reason)
         accounting.keep("refuse", lambda: accounting.ledger.refuse(entry, action.due.accounts, now=accounting.clock()))

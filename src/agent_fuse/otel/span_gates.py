@@ -103,6 +103,7 @@ class SpanGates:
             of,
             node.spot.tool,
             UNTOLD if told is None else told,
+            source=_source(span, node.dialect),
             trace_id=of.trace,
             span_id=trace.format_span_id(node.key),
         )
@@ -137,10 +138,9 @@ class SpanGates:
     def _ask(self, span: Span, node: Node, of: Who, *, late: bool) -> Ask:
         spot = node.spot
         at = span.get_span_context()
-        scope = span.instrumentation_scope
         return Ask(
             layer=node.dialect.layer,
-            source=scope.name if scope is not None else node.dialect.name,
+            source=_source(span, node.dialect),
             who=of,
             operation=spot.operation,
             provider=spot.provider,
@@ -216,6 +216,11 @@ class SpanGates:
         self.nodes.pop(node.key)
         if node.seen is not None:
             node.fuse.close_call(node.seen, outcome=Outcome.BROKEN)
+
+
+def _source(span: Span, dialect: Dialect) -> str:
+    scope = span.instrumentation_scope
+    return scope.name if scope is not None else dialect.name
 
 
 def _exception_of(span: ReadableSpan) -> str:

@@ -11,9 +11,6 @@ from agent_fuse.ledgers.base import Ledger, LedgerError
 from agent_fuse.posted import CapPoster
 from agent_fuse.settings import Settings
 
-LOCK_SECONDS = 1.0
-"""How long one try waits for others who keep the ledger locked; `max_retries` more may follow."""
-
 
 def open_fuse(settings: Settings, *, clock: Clock = time.time) -> Fuse:
     """A fuse on the settings' ledger, holds of dead owners turned into presumed spend.
@@ -23,11 +20,16 @@ def open_fuse(settings: Settings, *, clock: Clock = time.time) -> Fuse:
             counted in memory, and booked when the ledger is back.
     """
     ledger: Ledger
+    wait = settings.lock_timeout / (settings.max_retries + 1)
+
+    def opened() -> Ledger:
+        return open_ledger(settings.db_path, synchronous=settings.synchronous, lock_timeout=wait)
+
     if not settings.fail_safe:
-        ledger = ArrearsLedger(lambda: open_ledger(settings.db_path, lock_timeout=LOCK_SECONDS))
+        ledger = ArrearsLedger(opened)
     else:
         try:
-            ledger = open_ledger(settings.db_path, lock_timeout=LOCK_SECONDS)
+            ledger = opened()
             ledger.sweep(now=clock())
         except LedgerError as failed:
             raise SentinelSystemError(

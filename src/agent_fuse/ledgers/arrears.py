@@ -52,6 +52,8 @@ class ArrearsLedger:
         self._retry_every = retry_every
         self._remembered = remembered
         self._real: Ledger | None = None
+        self.on_error: Callable[[LedgerError], None] | None = None
+        """Told each time the real ledger could not answer."""
         self._away = False
         self._tried, self._pause = 0.0, 0.0
         self._now = 0.0
@@ -204,6 +206,7 @@ class ArrearsLedger:
                     return count()
 
     def _leave(self, error: LedgerError) -> None:
+        self._tell(error)
         with self._owed.lock:
             if self._away:
                 return
@@ -212,6 +215,10 @@ class ArrearsLedger:
         _log.warning(
             "calls go unchecked and are counted in memory (fail_safe=False) until the ledger is back: %s", error
         )
+
+    def _tell(self, error: LedgerError) -> None:
+        if self.on_error is not None:
+            self.on_error(error)
 
     def _try_to_return(self, now: float) -> None:
         if not self._trying.acquire(blocking=False):
@@ -223,6 +230,7 @@ class ArrearsLedger:
                 written = self._return(now)
             except LedgerError as error:
                 self._pause = max(self._retry_every, _SPARING * (time.monotonic() - started))
+                self._tell(error)
                 _log.debug("ledger still away, next try in %.1f s: %s", self._pause, error)
             else:
                 _log.warning("the ledger is back, limits bind again; %d arrears were written", written)

@@ -50,7 +50,11 @@ OF_THE_PAST = _fill("SELECT {call}, {hold} FROM holds WHERE expires_at <= ? LIMI
 PRUNE = _fill(
     "DELETE FROM journal WHERE (at, id) IN (SELECT at, id FROM journal WHERE at < ? ORDER BY at, id LIMIT {page})"
 )
-PRUNE_NOTES = _fill("DELETE FROM notes WHERE key IN (SELECT key FROM notes WHERE at < ? LIMIT {page})")
+PRUNE_NOTES = _fill(
+    "DELETE FROM notes WHERE key IN "
+    "(SELECT key FROM notes WHERE at < ? AND key NOT GLOB 'caps/*' AND key <> 'loops/key' LIMIT {page})"
+)
+"""Posted caps and the key of the hashes are no history: they stay."""
 _ACCOUNT = _fill("SELECT {account} FROM accounts WHERE name = ?")
 _CHARGE = _fill("UPDATE accounts SET {add_to_account} WHERE name = ?")
 _NEW_ACCOUNT = _fill("INSERT INTO accounts ({account}, name) VALUES ({account_marks}, ?)")

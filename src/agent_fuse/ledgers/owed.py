@@ -65,7 +65,7 @@ class Owed:
         return total([line.amounts for line in lines] + [one.amounts for one in self._sums.values()]).usd
 
     def write(self, real: Ledger, *, now: float) -> int:
-        """Write what there is, without keeping others from counting on. Returns lines written; 0 when none are left.
+        """Write what there is, without keeping others from counting on. Returns lines written.
 
         Any step may be repeated after a failure half-way: settling is idempotent, and a sealed sum never grows.
 
@@ -90,7 +90,7 @@ class Owed:
             self.twin.forget(line)
             if line.entry.status is not Status.REFUSED:
                 self.held_there.discard(line.entry.id)
-        return len(released) + len(sealed) + len(lines)
+        return len(sealed) + len(lines)
 
     def hand_over(self, real: Ledger, *, now: float) -> bool:
         """With nothing owed, move the open holds to the real ledger and start anew. False when more has come."""

@@ -1,0 +1,227 @@
+"""Reading the books from outside: filtered and summed, without a lock, and never making or changing the file."""
+
+import math
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import apsw
+
+from agent_fuse.calls import Entry, Status
+from agent_fuse.errors import ConfigurationError
+from agent_fuse.ledgers import books, rows
+from agent_fuse.ledgers.base import Balance, LedgerError, Meter
+from agent_fuse.ledgers.migrations import NotOurs, pending
+from agent_fuse.ledgers.sql import FAILURES, Connection, words
+
+T = TypeVar("T")
+
+Fact = tuple[str, float, str, str, str, str, str, str, int, int | None, int | None, str]
+"""id, at, status, session, agent, model, operation, tool, cost, input tokens, output tokens, reason."""
+
+EVERY_STATUS = frozenset(Status)
+TOOL = "execute_tool"
+"""`gen_ai.operation.name` of a tool action."""
+
+_ENTRY = ", ".join(rows.ENTRY)
+_ACCOUNT = ", ".join(
+    [*(f"settled_{meter}" for meter in rows.METERS), *(f"held_{meter}" for meter in rows.METERS), "refused"]
+)
+_BUSY_MILLISECONDS = 2_000
+_FACTS = 10_000
+_SUMS = """
+    SUM(status != 'refused' AND operation != 'execute_tool'), SUM(status != 'refused' AND operation = 'execute_tool'),
+    SUM(status = 'refused'), SUM(IIF(status = 'refused', 0, cost)), SUM(IIF(status = 'refused', cost, 0)),
+    SUM(IIF(status = 'refused', 0, COALESCE(input_tokens, 0))),
+    SUM(IIF(status = 'refused', 0, COALESCE(output_tokens, 0))), MIN(at), MAX(at)"""
+_FIRST = ("calls", "tool_calls", "refused", "cost", "saved", "input_tokens", "output_tokens", "first", "last")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which journal lines. A text with `*` or `?` is a pattern; None is any."""
+
+    since: float = 0.0
+    """Seconds, UTC epoch."""
+    session: str | None = None
+    agent: str | None = None
+    model: str | None = None
+    tool: str | None = None
+    statuses: frozenset[Status] = EVERY_STATUS
+
+    def where(self) -> tuple[str, list[Any]]:
+        """The condition in SQL, and its values."""
+        terms, values = ["at >= ?"], cast("list[Any]", [self.since])
+        for column in ("session", "agent", "model", "tool"):
+            text = getattr(self, column)
+            if text is not None:
+                terms.append(f"{column} {'GLOB' if any(mark in text for mark in '*?[') else '='} ?")
+                values.append(text)
+        if self.statuses != EVERY_STATUS:
+            terms.append(f"status IN ({', '.join('?' * len(self.statuses))})")
+            values += sorted(self.statuses)
+        return " AND ".join(terms), values
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sums:
+    """What some journal lines come to."""
+
+    calls: int = 0
+    """Booked model calls."""
+    tool_calls: int = 0
+    refused: int = 0
+    cost: int = 0
+    """Nano-dollars, booked."""
+    saved: int = 0
+    """Nano-dollars: refused calls at their quote."""
+    input_tokens: int = 0
+    output_tokens: int = 0
+    first: float = 0.0
+    """Seconds, UTC epoch: the oldest line."""
+    last: float = 0.0
+    agents: tuple[str, ...] = field(default=())
+    models: tuple[str, ...] = field(default=())
+
+
+class Reader:
+    """One ledger file, open for reading. Every method raises LedgerError; none keeps a transaction open for long."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._db = self._connect(path)
+
+    def _connect(self, path: Path) -> Connection:
+        try:
+            path.stat()
+            db = cast("Connection", apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY))
+            db.set_busy_timeout(_BUSY_MILLISECONDS)
+            older = pending(db)
+        except FileNotFoundError:
+            raise LedgerError("open", str(path), "there is no such file; name another one with --db") from None
+        except (*FAILURES, NotOurs) as error:
+            raise LedgerError("open", str(path), words(error)) from error
+        if older:
+            raise LedgerError("open", str(path), "no fuse has written to it with this version yet; start one first")
+        return db
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def balances(self, accounts: Sequence[str]) -> dict[str, Balance]:
+        """These accounts, zero where unknown."""
+        return self._do(lambda: {name: rows.balance(books.account(self._db, name)) for name in accounts})
+
+    def accounts(self, per: str, meter: Meter, limit: int) -> list[tuple[str, Balance]]:
+        """Accounts per one key (`session`, `user.id`, ...), those with the most of a meter first."""
+        query = (
+            f"SELECT name, {_ACCOUNT} FROM accounts WHERE name >= ? AND name < ? "  # noqa: S608 - columns
+            f"ORDER BY settled_{meter} + held_{meter} DESC, name LIMIT ?"
+        )
+        # `=` and the character after it: all names that begin with the key.
+        return [(row[0], rows.balance(row[1:])) for row in self._all(query, (f"{per}=", f"{per}>", limit))]
+
+    def count_accounts(self, per: str) -> int:
+        """How many accounts there are per one key."""
+        return int(
+            self._all("SELECT COUNT(*) FROM accounts WHERE name >= ? AND name < ?", (f"{per}=", f"{per}>"))[0][0]
+        )
+
+    def open_calls(self) -> tuple[int, int]:
+        """How many calls are open, and the nano-dollars they hold."""
+        calls, held = self._all("SELECT COUNT(*), COALESCE(SUM(hold_usd), 0) FROM holds", ())[0]
+        return int(calls), int(held)
+
+    def notes(self, prefix: str) -> dict[str, bytes]:
+        """Notes whose key begins with `prefix`, an ASCII text."""
+        after = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+        found = self._all("SELECT key, value FROM notes WHERE key >= ? AND key < ?", (prefix, after))
+        return {key: bytes(value) for key, value in found}
+
+    def entries(self, which: Selection, *, limit: int | None = None) -> Iterator[Entry]:
+        """Journal lines, newest first, read a page at a time."""
+        condition, values = which.where()
+        query = (
+            f"SELECT {_ENTRY} FROM journal WHERE {condition} AND (at, id) < (?, ?) "  # noqa: S608 - columns
+            "ORDER BY at DESC, id DESC LIMIT ?"
+        )
+        left = books.LARGEST if limit is None else limit
+        at, last = math.inf, ""
+        while left > 0 and (page := self._all(query, (*values, at, last, min(left, books.PAGE)))):
+            for row in page:
+                yield rows.entry(row)
+            last, at = page[-1][:2]
+            left -= len(page)
+
+    def facts(self, since: float = 0.0) -> Iterator[Fact]:
+        """All lines at or after `since`, oldest first, as plain tuples for summing up; read a page at a time."""
+        query = (
+            "SELECT id, at, status, session, agent, model, operation, tool, cost, input_tokens, output_tokens, reason "
+            "FROM journal WHERE (at, id) > (?, ?) ORDER BY at, id LIMIT ?"
+        )
+        at, last = math.nextafter(since, -math.inf), "\U0010ffff"
+        while page := self._all(query, (at, last, _FACTS)):
+            yield from cast("list[Fact]", page)
+            last, at = page[-1][:2]
+
+    def times(self, since: float = 0.0) -> tuple[float, float] | None:
+        """When the first and the last line at or after `since` began; None without one."""
+        first, last = self._all(
+            "SELECT (SELECT at FROM journal WHERE at >= ? ORDER BY at LIMIT 1), (SELECT MAX(at) FROM journal)", (since,)
+        )[0]
+        return None if first is None else (first, last)
+
+    def count_lines(self, before: float) -> int:
+        """Journal lines older than `before`."""
+        return int(self._all("SELECT COUNT(*) FROM journal WHERE at < ?", (before,))[0][0])
+
+    def steps(self, before: float, every: int) -> Iterator[float]:
+        """Times that part the lines older than `before` into stretches of about `every` lines; the last is `before`."""
+        query = "SELECT at FROM journal WHERE at >= ? AND at < ? ORDER BY at LIMIT 1 OFFSET ?"
+        at = 0.0
+        while found := self._all(query, (at, before, every)):
+            at = max(float(found[0][0]), math.nextafter(at, math.inf))
+            yield at
+        yield before
+
+    def sums(self, which: Selection, by: str, *, limit: int = -1) -> list[tuple[str, Sums]]:
+        """Lines summed by `session`, `agent`, `model` or `tool`, the latest first; agents and models for sessions."""
+        if by not in ("session", "agent", "model", "tool"):
+            raise ValueError(f"by is {by!r}; it must be session, agent, model or tool")
+        condition, values = which.where()
+        more = ", json_group_array(DISTINCT agent), json_group_array(DISTINCT model)" if by == "session" else ""
+        query = (
+            f"SELECT {by}, {_SUMS}{more} FROM journal WHERE {condition} "  # noqa: S608 - columns
+            f"GROUP BY {by} ORDER BY MAX(at) DESC, {by} LIMIT ?"
+        )
+        return [(row[0], _sums(row[1:])) for row in self._all(query, (*values, limit))]
+
+    def _all(self, query: str, values: Sequence[Any]) -> list[rows.Row]:
+        return self._do(lambda: self._db.execute(query, values).fetchall())
+
+    def _do(self, work: Callable[[], T]) -> T:
+        try:
+            return work()
+        except FAILURES as error:
+            raise LedgerError("read", str(self.path), words(error)) from error
+
+
+def _sums(row: rows.Row) -> Sums:
+    names = [tuple(sorted(name for name in rows.unpack(part) if name)) for part in row[len(_FIRST) :]] or [(), ()]
+    return Sums(**dict(zip(_FIRST, row, strict=False)), agents=names[0], models=names[1])
+
+
+def open_reader(url: str | os.PathLike[str]) -> Reader:
+    """Open the ledger at a path or `sqlite:///` URL for reading; it must exist.
+
+    Raises:
+        ConfigurationError: the URL names no ledger that another process can read. LedgerError: it cannot be opened.
+    """
+    text = os.fspath(url)
+    path = text.removeprefix("sqlite:///")
+    if "://" in path or not path.strip():
+        raise ConfigurationError(f"ledger is {text!r}; only a path or sqlite:///path can be read by another process")
+    return Reader(Path(path).expanduser().absolute())

@@ -3,6 +3,7 @@
 import time
 
 from agent_fuse.accounting import Clock
+from agent_fuse.calls import Entry
 from agent_fuse.errors import SentinelSystemError
 from agent_fuse.fuse import Fuse
 from agent_fuse.ledgers import open_ledger
@@ -20,6 +21,7 @@ def open_fuse(settings: Settings, *, clock: Clock = time.time) -> Fuse:
             counted in memory, and booked when the ledger is back.
     """
     ledger: Ledger
+    presumed: list[Entry] = []
     wait = settings.lock_timeout / (settings.max_retries + 1)
 
     def opened() -> Ledger:
@@ -30,7 +32,7 @@ def open_fuse(settings: Settings, *, clock: Clock = time.time) -> Fuse:
     else:
         try:
             ledger = opened()
-            ledger.sweep(now=clock())
+            presumed = ledger.sweep(now=clock())
         except LedgerError as failed:
             raise SentinelSystemError(
                 f"AgentFuse cannot start: {failed}; mend the ledger, choose another db_path, or set fail_safe=False",
@@ -39,6 +41,7 @@ def open_fuse(settings: Settings, *, clock: Clock = time.time) -> Fuse:
                 retry_count=0,
             ) from failed
     fuse = Fuse(settings, ledger, clock=clock)
+    fuse.presumed = tuple(presumed)
     poster = CapPoster(ledger, fuse.limits)
     poster.post(now=clock())
     fuse.listen(lambda event: poster.met(event.due, now=clock()))

@@ -1,0 +1,47 @@
+"""The table of commands."""
+
+from collections.abc import Callable
+from importlib.metadata import version as installed
+from typing import Annotated, Any
+
+import typer
+
+from agent_fuse.cli import calls, sessions, status
+
+app = typer.Typer(
+    name="agent-fuse",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+COMMANDS: tuple[Callable[..., Any], ...] = (
+    status.status,
+    sessions.sessions,
+    calls.calls,
+)
+"""In the order of the help."""
+
+for command in COMMANDS:
+    app.command()(command)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"agent-fuse {installed('agent-fuse')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """See what agents spend, what was refused and why, and whether they are guarded.
+
+    Exit codes: 0 fine, 1 a limit is reached, 2 usage, 3 the ledger cannot be read. Commands: docs/cli.md.
+    """
+    del version

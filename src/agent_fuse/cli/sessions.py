@@ -1,0 +1,84 @@
+"""`agent-fuse sessions`: what each run spent, the latest first."""
+
+from typing import Annotated
+
+import typer
+
+from agent_fuse.cli import clock
+from agent_fuse.cli.options import Agent, Db, Json, Model, Since, reader, selection
+from agent_fuse.cli.options import Session as SessionOption
+from agent_fuse.cli.show import clean, console, emit, iso, local, money, say, usd
+from agent_fuse.cli.tables import Column, Row, draw
+
+_COLUMNS = (
+    Column(title="session", shrink=True),
+    Column(title="spent", right=True),
+    Column(title="calls", right=True),
+    Column(title="tools", right=True, optional=2),
+    Column(title="refused", right=True),
+    Column(title="tokens", right=True),
+    Column(title="last call"),
+    Column(title="models", shrink=True, optional=3),
+)
+
+
+def sessions(
+    *,
+    db: Db = None,
+    since: Since = None,
+    session: SessionOption = None,
+    agent: Agent = None,
+    model: Model = None,
+    limit: Annotated[int, typer.Option("--limit", min=0, metavar="N", help="Most sessions shown; 0 for all.")] = 20,
+    json: Json = False,
+) -> None:
+    """What each session spent, from the journal, the latest first."""
+    which = selection(now=clock.now(), since=since, session=session, agent=agent, model=model)
+    found = reader(db).sums(which, "session", limit=limit + 1 if limit else -1)
+    more = bool(limit) and len(found) > limit
+    found = found[:limit] if limit else found
+    if json:
+        emit(
+            "sessions",
+            sessions=[
+                {
+                    "session": name,
+                    "cost_usd": usd(one.cost),
+                    "saved_usd": usd(one.saved),
+                    "calls": one.calls,
+                    "tool_calls": one.tool_calls,
+                    "refused": one.refused,
+                    "input_tokens": one.input_tokens,
+                    "output_tokens": one.output_tokens,
+                    "agents": list(one.agents),
+                    "models": list(one.models),
+                    "first": iso(one.first),
+                    "last": iso(one.last),
+                }
+                for name, one in found
+            ],
+            more=more,
+        )
+        return
+    out = console()
+    if not found:
+        say(out, "No session fits.")
+        return
+    rows = [
+        Row(
+            (
+                clean(name) or "(none)",
+                money(one.cost),
+                f"{one.calls:,}",
+                f"{one.tool_calls:,}",
+                f"{one.refused:,}",
+                f"{one.input_tokens + one.output_tokens:,}",
+                local(one.last)[5:16] if out.is_terminal else local(one.last),
+                clean(", ".join(one.models)),
+            )
+        )
+        for name, one in found
+    ]
+    draw(out, _COLUMNS, rows)
+    if more:
+        say(out, f"and more; see --limit (now {limit}), --since", style="dim")

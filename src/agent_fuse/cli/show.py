@@ -1,0 +1,97 @@
+"""How things look: bars, money and times on a terminal, plain text in a pipe, JSON when asked for."""
+
+import json
+import sys
+from datetime import UTC, datetime
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from agent_fuse.calls import show_usd, to_usd
+from agent_fuse.ledgers.base import Meter
+
+_UNBOUNDED = 10_000
+"""Columns of a pipe: nothing is cut there."""
+
+_NEAR, _ALMOST = 0.8, 0.95
+_SHOWN = Decimal("0.0001")
+
+
+def console() -> Console:
+    """Standard output: a terminal as wide as it is, a pipe without end. NO_COLOR is heeded."""
+    terminal = sys.stdout.isatty()
+    return Console(width=None if terminal else _UNBOUNDED, highlight=False, markup=False, emoji=False)
+
+
+def say(out: Console, text: str = "", *, style: str = "") -> None:
+    """Print a line."""
+    out.print(Text(text, style=style), soft_wrap=not out.is_terminal)
+
+
+def emit(command: str, **fields: Any) -> None:
+    """Print one JSON object, marked with its schema."""
+    json.dump({"schema": f"agent-fuse/{command}/1", **fields}, sys.stdout, indent=2, ensure_ascii=False)
+    sys.stdout.write("\n")
+
+
+def clean(text: str) -> str:
+    """A name from outside, safe to print: what a terminal would obey is shown as an escape."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
+def money(nanos: int) -> str:
+    """Dollars for a table: cents, four digits below a dollar, and all of them below a hundredth of a cent."""
+    usd = to_usd(nanos)
+    if usd == 0 or usd >= 1:
+        return f"${usd.quantize(Decimal('0.01'), ROUND_HALF_EVEN):,}"
+    return f"${usd.quantize(_SHOWN, ROUND_HALF_EVEN)}" if usd >= _SHOWN else show_usd(nanos)
+
+
+def amount(meter: Meter, value: int) -> str:
+    """An amount on a meter."""
+    return money(value) if meter is Meter.USD else f"{value:,}"
+
+
+def exact(meter: Meter, value: int) -> str | int:
+    """An amount for JSON: dollars as an exact decimal text, counts as integers."""
+    return usd(value) if meter is Meter.USD else value
+
+
+def usd(nanos: int) -> str:
+    """Dollars for JSON and CSV: an exact decimal text."""
+    return f"{to_usd(nanos):f}"
+
+
+def iso(at: float) -> str:
+    """A time for JSON: ISO 8601, UTC, milliseconds."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def local(at: float) -> str:
+    """A time for a person: in the local zone, to the second."""
+    return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def span(seconds: float) -> str:
+    """A length of time, roughly: `45 s`, `12 min`, `3.5 h`, `2 days`."""
+    for unit, size, digits in (("days", 86_400, 0), ("h", 3_600, 1), ("min", 60, 0)):
+        if seconds >= size * (2 if unit == "days" else 1):
+            return f"{seconds / size:.{digits}f} {unit}"
+    return f"{max(seconds, 0):.0f} s"
+
+
+def bar(out: Console, spent: float, held: float, *, width: int = 16) -> Text:
+    """Shares of a cap as a bar: spent full, held shaded, left dotted; then the share in per cent."""
+    used = spent + held
+    style = "red" if used >= _ALMOST else "yellow" if used >= _NEAR else "green"
+    share = f"{min(used, 9.99) * 100:3.0f} %"
+    if not out.is_terminal:
+        return Text(share.strip())
+    full, shade, rest = "█▒░" if out.encoding.startswith("utf") else "#=."
+    filled = min(int(used * width) if used < 1 else width, width)
+    whole = min(round(min(spent, 1.0) * width), filled)
+    return Text.assemble(
+        (full * whole, style), (shade * (filled - whole), style), (rest * (width - filled), "dim"), (f" {share}", style)
+    )

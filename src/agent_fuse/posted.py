@@ -1,0 +1,107 @@
+"""Posted caps: which limits the fuses enforce, written in the ledger so that the command line can show them."""
+
+import json
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, cast
+
+from agent_fuse.calls import show_usd
+from agent_fuse.ledgers.base import Ledger, LedgerError, Meter
+from agent_fuse.limits import ALL, Demand, Limit
+
+PREFIX = "caps/"
+"""Notes `caps/per/<meter>/<key>` hold for every account of a key, `caps/own/<meter>/<account>` for one account."""
+
+_REMEMBERED = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostedCap:
+    """A cap that a fuse enforces, or did when it last ran."""
+
+    per: str
+    """`session`, `agent`, `all`, or an attribute's name."""
+    meter: Meter
+    amount: int
+    """Nano-dollars for usd, else a count."""
+    account: str = ""
+    """The one account it is for; empty when it holds for every account of its key."""
+    source: str = "ledger"
+    """`ledger`, or the environment variable it is read from."""
+
+    @property
+    def words(self) -> str:
+        """The amount alone: `$5.00`, `40 tool calls`."""
+        return show_usd(self.amount) if self.meter is Meter.USD else f"{self.amount:,} {self.meter.replace('_', ' ')}"
+
+    def __str__(self) -> str:
+        if self.account:
+            return f"{self.words} for {self.account.replace('=', ' ', 1)}"
+        return f"{self.words} in all" if self.per == ALL else f"{self.words} per {self.per}"
+
+
+class CapPoster:
+    """Posts the caps of one fuse: those of its limits when it opens, those of sessions when they are first met.
+
+    A ledger that cannot write now is asked again at the next call; nothing is raised.
+    """
+
+    def __init__(self, ledger: Ledger, limits: Sequence[Limit]) -> None:
+        self._ledger = ledger
+        self._general = {(limit.per, limit.meter, limit.cap) for limit in limits}
+        self._waiting: dict[str, int] = {_key("per", limit.meter, limit.per): limit.cap for limit in limits}
+        self._met: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def post(self, *, now: float) -> None:
+        """Write what waits to be written; with nothing waiting, nothing is done."""
+        if not self._waiting:
+            return
+        with self._lock:
+            waiting, self._waiting = self._waiting, dict[str, int]()
+        for key, amount in waiting.items():
+            try:
+                self._ledger.update_note(key, partial(_set, amount), now=now)
+            except LedgerError:
+                # The call itself told of the broken ledger, loudly; what is shown of limits can wait for the next one.
+                with self._lock:
+                    self._waiting = {key: amount, **self._waiting}
+
+    def met(self, due: Demand, *, now: float) -> None:
+        """A call met these caps."""
+        for cap, limit in zip(due.caps, due.limits, strict=True):
+            if (limit.per, cap.meter, cap.amount) in self._general:
+                continue
+            key = _key("own", cap.meter, cap.account)
+            if self._met.get(key) != cap.amount:
+                if len(self._met) >= _REMEMBERED:
+                    self._met.clear()
+                self._met[key] = cap.amount
+                with self._lock:
+                    self._waiting = {**self._waiting, key: cap.amount}
+        self.post(now=now)
+
+
+def read_posted(notes: Mapping[str, bytes]) -> list[PostedCap]:
+    """Caps from the ledger's notes; those of single accounts first. What cannot be read is left out."""
+    found: list[PostedCap] = []
+    for key, value in sorted(notes.items()):
+        _, kind, meter, name = (*key.split("/", 3), "", "", "")[:4]
+        try:
+            amount: Any = cast("dict[str, Any]", json.loads(value))["amount"]
+            own = kind == "own"
+            per = name.partition("=")[0]
+            found.append(PostedCap(per=per, meter=Meter(meter), amount=int(amount), account=name if own else ""))
+        except (ValueError, KeyError, TypeError):  # written by a later version
+            continue
+    return found
+
+
+def _set(amount: int, _: bytes | None) -> tuple[bytes, None]:
+    return json.dumps({"amount": amount}).encode(), None
+
+
+def _key(kind: str, meter: Meter, name: str) -> str:
+    return f"{PREFIX}{kind}/{meter}/{name}"

@@ -1,0 +1,118 @@
+"""Standings: what is spent, held and left of each cap that is known, for whoever reads the ledger from outside."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from agent_fuse.calls import to_nanos
+from agent_fuse.errors import ConfigurationError
+from agent_fuse.ledgers.base import Amounts, Balance, Meter
+from agent_fuse.ledgers.reading import Reader
+from agent_fuse.limits import ALL
+from agent_fuse.posted import PREFIX, PostedCap, read_posted
+
+BUDGET = "AGENTFUSE_BUDGET"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """One account against one cap. Amounts are nano-dollars for usd, else counts."""
+
+    account: str
+    cap: PostedCap
+    spent: int
+    held: int
+    refused: int
+    """Calls refused on the account, whatever the reason."""
+
+    @property
+    def value(self) -> str:
+        """The account's name without its key: `run-1` of `session=run-1`."""
+        return self.account.partition("=")[2] or self.account
+
+    @property
+    def left(self) -> int:
+        """What calls may still ask for; never negative."""
+        return max(self.cap.amount - self.spent - self.held, 0)
+
+    @property
+    def used(self) -> float:
+        """Share of the cap that is spent or held; above 1 where calls came out dearer than their quote."""
+        return (self.spent + self.held) / self.cap.amount if self.cap.amount else 1.0
+
+    @property
+    def reached(self) -> bool:
+        """Whether nothing is left."""
+        return self.spent + self.held >= self.cap.amount
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standings:
+    """The standings of one ledger, the most used first within each cap."""
+
+    shown: tuple[Standing, ...]
+    more: int
+    """Accounts under a cap that are not shown; each is less used than those of its cap that are."""
+
+
+def known_caps(reader: Reader, environ: Mapping[str, str]) -> list[PostedCap]:
+    """Caps that fuses posted; without one on dollars per session, that of AGENTFUSE_BUDGET, if it is set.
+
+    Raises:
+        ConfigurationError: AGENTFUSE_BUDGET is no amount. LedgerError.
+    """
+    caps = read_posted(reader.notes(PREFIX))
+    general = any(cap.per == "session" and cap.meter is Meter.USD and not cap.account for cap in caps)
+    text = environ.get(BUDGET, "")
+    if text and not general:
+        try:
+            amount = to_nanos(text, BUDGET)
+        except ValueError as bad:
+            raise ConfigurationError(str(bad)) from None
+        caps.append(PostedCap(per="session", meter=Meter.USD, amount=amount, source=BUDGET))
+    return caps
+
+
+def standings(reader: Reader, caps: list[PostedCap], *, limit: int, account: str | None = None) -> Standings:
+    """At most `limit` accounts for each cap; with `account`, that one only."""
+    own = {(cap.account, cap.meter): cap for cap in caps if cap.account}
+    shown: list[Standing] = []
+    more = 0
+    for cap in caps:
+        if cap.account:
+            continue
+        accounts = list(_accounts(reader, cap, limit + len(own), account))
+        accounts = [one for one in accounts if (one[0], cap.meter) not in own]
+        shown += [_standing(name, balance, cap) for name, balance in accounts[:limit]]
+        if account is None and cap.per != ALL:
+            overridden = sum(1 for name, meter in own if meter is cap.meter and name.startswith(f"{cap.per}="))
+            more += max(reader.count_accounts(cap.per) - overridden - len(accounts[:limit]), 0)
+    named = [cap for cap in own.values() if account in (None, cap.account)]
+    found = reader.balances([cap.account for cap in named])
+    single = [_standing(cap.account, found[cap.account], cap) for cap in named]
+    single.sort(key=lambda one: (-one.used, one.account))
+    return Standings(shown=(*shown, *single[:limit]), more=more + max(len(single) - limit, 0))
+
+
+def _accounts(reader: Reader, cap: PostedCap, limit: int, account: str | None) -> Iterator[tuple[str, Balance]]:
+    if cap.per == ALL:
+        if account in (None, ALL):
+            yield ALL, reader.balances([ALL])[ALL]
+    elif account is None:
+        yield from reader.accounts(cap.per, cap.meter, limit)
+    elif account.startswith(f"{cap.per}="):
+        yield account, reader.balances([account])[account]
+
+
+def _standing(name: str, balance: Balance, cap: PostedCap) -> Standing:
+    return Standing(
+        account=name,
+        cap=cap,
+        spent=_figure(balance.settled, cap.meter),
+        held=_figure(balance.held, cap.meter),
+        refused=balance.refused,
+    )
+
+
+def _figure(amounts: Amounts, meter: Meter) -> int:
+    figure: int = getattr(amounts, meter.value)
+    return figure

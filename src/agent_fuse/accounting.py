@@ -37,6 +37,10 @@ class Accounting:
         self.book = PriceBook(settings.prices, settings.unknown_model)
         self.quoter = Quoter(self.book, strict=settings.strict)
         self.listeners: tuple[Callable[[Event], None], ...] = ()
+        self.on_gate: Callable[[str, float], None] | None = None
+        """Told which gate took how many seconds, while someone wants to know."""
+        self.on_ledger_error: Callable[[str], None] | None = None
+        """Told which operation the ledger could not do."""
         self.renew()
 
     def renew(self) -> None:
@@ -167,6 +171,7 @@ class Accounting:
                 return work()
             except LedgerError as failed:
                 if isinstance(failed, Unwritable) or attempt >= self._settings.max_retries:
+                    self._tell_error(operation)
                     raise system_error(operation, failed, attempt) from failed
         raise AssertionError("count() does not end")
 
@@ -175,10 +180,15 @@ class Accounting:
         try:
             work()
         except LedgerError as failed:
+            self._tell_error(operation)
             log.error("%s; AgentFuse tries again until it is booked", failed)  # noqa: TRY400  the cause is in it
             timer = threading.Timer(TRY_AGAIN_SECONDS, lambda: self.keep(operation, work))
             timer.daemon = True
             timer.start()
+
+    def _tell_error(self, operation: str) -> None:
+        if self.on_ledger_error is not None:
+            self.on_ledger_error(operation)
 
     def _exceeded(self, money: Money, refusal: Refusal) -> SentinelBudgetExceeded:
         limit = money.due.limits[money.due.caps.index(refusal.cap)]

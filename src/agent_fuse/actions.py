@@ -1,6 +1,7 @@
 """Tool actions: counted against limits, and stopped when they go round in a loop."""
 
 import os
+import time
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 
@@ -109,6 +110,7 @@ class Actions:
         )
         action = Action(entry, who, demand(self._limits, who), sources={source})
         self.turnstile.enter()
+        started = time.perf_counter()
         try:
             blown = self._blown.take(who.session.id)
             if blown is not None:
@@ -120,6 +122,8 @@ class Actions:
             self._refused(action, trip)
             raise
         finally:
+            if accounting.on_gate is not None:
+                accounting.on_gate("tool", time.perf_counter() - started)
             self.turnstile.leave()
         UNDER_WAY.set(action)
         return action

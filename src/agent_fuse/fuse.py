@@ -3,22 +3,24 @@
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from agent_fuse.accounting import Accounting, Clock, system_error
 from agent_fuse.actions import Actions
 from agent_fuse.asks import Ask, Event, Money
 from agent_fuse.blown import Blown
-from agent_fuse.calls import Usage
+from agent_fuse.calls import Entry, Usage
 from agent_fuse.errors import SentinelError
-from agent_fuse.ledgers.base import Ledger, LedgerError
+from agent_fuse.ledgers.base import Balance, Ledger, LedgerError
 from agent_fuse.limits import demand
 from agent_fuse.settings import Settings
-from agent_fuse.sightings import Outcome, Release, Sighting, Sightings
+from agent_fuse.sightings import Layer, Outcome, Release, Sighting, Sightings
 from agent_fuse.turnstile import Turnstile
 
 Seen = Sighting[Money]
+
+_GATES = {layer: layer.name.lower() for layer in Layer}
 
 
 class Fuse:
@@ -37,6 +39,8 @@ class Fuse:
         self._sightings: Sightings[Money] = Sightings()
         self.turnstile = Turnstile()
         self.actions = Actions(settings, self.limits, self.accounting, self.blown, self.turnstile)
+        self.presumed: tuple[Entry, ...] = ()
+        """Calls of dead processes that were booked at their quote when this fuse was opened."""
         self._lock = threading.Lock()
         os.register_at_fork(after_in_child=self._after_fork)
 
@@ -63,9 +67,13 @@ class Fuse:
                 "reserve", LedgerError("reserve", "of this thread", "the fuse is at work here already"), 0
             )
         self.turnstile.enter()
+        on_gate = self.accounting.on_gate if not ask.late else None
+        started = time.perf_counter() if on_gate is not None else 0.0
         try:
             return self._open(ask, around)
         finally:
+            if on_gate is not None:
+                on_gate(_GATES[ask.layer], time.perf_counter() - started)
             self.turnstile.leave()
 
     def requote(self, seen: Seen, ask: Ask) -> None:
@@ -126,6 +134,27 @@ class Fuse:
 
         self.turnstile.account(close)
 
+    def balances(self, accounts: Sequence[str]) -> dict[str, Balance]:
+        """Accounts as they stand, for whoever looks on from another thread. Takes no write lock.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
+        self.turnstile.enter()
+        try:
+            return self.ledger.balances(accounts)
+        finally:
+            self.turnstile.leave()
+
+    def open_calls(self) -> int:
+        """How many calls of this process are under way."""
+        self.turnstile.enter()
+        try:
+            with self._lock:
+                return sum(1 for _ in self._sightings.open_calls())
+        finally:
+            self.turnstile.leave()
+
     def _open(self, ask: Ask, around: Iterable[Seen]) -> Seen:
         session = ask.who.session.id
         money = Money(self.accounting.new_id(), ask, self.clock(), demand(self.limits, ask.who))
@@ -144,6 +173,8 @@ class Fuse:
 
     def _judge(self, seen: Seen, ask: Ask) -> None:
         money = seen.call.payload
+        if money.held and (ask.gate_follows or (ask.body is None and money.ask.body is not None)):
+            return  # a layer that knows more holds already
         money.ask = ask
         if not money.held:
             money.due = demand(self.limits, ask.who)

@@ -41,6 +41,7 @@ class Settings:
     loop_ignore_args: tuple[str, ...]
     loop_allow: tuple[str, ...]
     request_gate: bool
+    metrics_session: bool
 
     def all_limits(self) -> tuple[Limit, ...]:
         """The budget as a limit per session, and the further limits."""
@@ -163,6 +164,12 @@ OPTIONS = (
         doc="Names of arguments that do not make a tool call another one, such as timestamps and ids.",
     ),
     Option(name="loop_allow", parse=parsers.texts, default=(), doc="Tools that never trip."),
+    Option(
+        name="metrics_session",
+        parse=parsers.truth,
+        default=False,
+        doc="Whether metrics tell sessions, users, … apart; there are as many series then.",
+    ),
     Option(
         name="request_gate",
         parse=parsers.truth,

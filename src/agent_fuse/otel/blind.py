@@ -68,6 +68,11 @@ def _default(sampler: Sampler) -> bool:
     return isinstance(sampler, ParentBased) and getattr(sampler, "_root", None) is ALWAYS_ON
 
 
+def known_blind() -> list[str]:
+    """The blind spots that were found in this process so far."""
+    return sorted(_warned)
+
+
 def warn_of(found: Iterable[Fact]) -> None:
     """Say each blind spot loudly, once in this process; other facts are no news."""
     for one in found:

@@ -5,15 +5,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from opentelemetry.context import Context
+from opentelemetry.metrics import MeterProvider
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 
 from agent_fuse.calls import Usd
 from agent_fuse.errors import SentinelError
 from agent_fuse.fuse import Fuse
 from agent_fuse.limits import Limit, Who
+from agent_fuse.metrics import meters
 from agent_fuse.otel import active
-from agent_fuse.otel.blind import blind_at_start, warn_of
-from agent_fuse.otel.instrumentor import instrument
+from agent_fuse.otel.blind import blind_at_start, known_blind, warn_of
+from agent_fuse.otel.instrumentor import instrument, problems
 from agent_fuse.otel.nodes import Node
 from agent_fuse.otel.opening import open_fuse
 from agent_fuse.otel.self_test import PROBE, refuse_probe
@@ -31,6 +33,7 @@ class AgentFuseSpanProcessor(SpanProcessor):
         budget: most a session may spend, USD; AGENTFUSE_BUDGET or 1.00 when neither it nor `limits` is given.
         limits: further limits.
         session_id, db_path, fail_safe, strict, prices, options: see `agent_fuse.settings.Settings`.
+        meter_provider: where metrics go; the global one by default, also when it is set later.
         fuse: an existing fuse to use; all other arguments are then left out.
 
     Raises:
@@ -48,6 +51,7 @@ class AgentFuseSpanProcessor(SpanProcessor):
         strict: bool | None = None,
         prices: Mapping[str, Price] | None = None,
         fuse: Fuse | None = None,
+        meter_provider: MeterProvider | None = None,
         **options: object,
     ) -> None:
         if fuse is None:
@@ -63,6 +67,8 @@ class AgentFuseSpanProcessor(SpanProcessor):
             )
             fuse = open_fuse(found)
         self.gates = SpanGates(fuse)
+        self._meters = meters(meter_provider)
+        self._meters.follow(fuse, blind=_blind)
         self._shut = False
         active.add(self)
         if fuse.settings.request_gate:
@@ -71,6 +77,7 @@ class AgentFuseSpanProcessor(SpanProcessor):
 
     def use(self, fuse: Fuse) -> None:
         """From now on, judge by this fuse. Calls that are open stay with the one that let them go."""
+        self._meters.follow(fuse, instead_of=self.fuse, blind=_blind)
         self.gates.use(fuse)
 
     @property
@@ -109,8 +116,13 @@ class AgentFuseSpanProcessor(SpanProcessor):
     def shutdown(self) -> None:
         """Stop guarding: neither spans nor requests are judged by this processor any more."""
         self._shut = True
+        self._meters.leave(self.fuse)
         active.remove(self)
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:  # noqa: ARG002  the SDK's signature
         """Nothing is buffered: every call is booked when it ends."""
         return True
+
+
+def _blind() -> list[str]:
+    return [*known_blind(), *problems.values()]

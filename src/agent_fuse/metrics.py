@@ -1,0 +1,247 @@
+"""Metrics: the instruments of the table, fed by fuses, through the user's MeterProvider."""
+
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from weakref import ReferenceType, WeakKeyDictionary, WeakSet, ref
+
+from opentelemetry import metrics
+from opentelemetry.context import Context
+from opentelemetry.metrics import CallbackOptions, Histogram, Meter, MeterProvider, Observation
+
+from agent_fuse import instruments as table
+from agent_fuse.asks import Event
+from agent_fuse.calls import NANOS_PER_USD
+from agent_fuse.fuse import Fuse
+from agent_fuse.instruments import Instrument, Kind
+from agent_fuse.ledgers.arrears import ArrearsLedger
+from agent_fuse.ledgers.base import LedgerError
+from agent_fuse.limits import Demand
+from agent_fuse.totals import Series, Totals
+from agent_fuse.watched import Standing, Watched
+
+DRAIN_AT = 512
+"""Events and durations that wait before the thread that brings one more counts them."""
+
+_API = "opentelemetry.metrics"
+_NOTHING_DUE = Demand((), (), ())
+_NOWHERE = Context()
+"""Durations are recorded later, so they must not be linked to whatever span is current then."""
+
+Read = Callable[[], Iterable[Observation]]
+
+
+class Meters:
+    """The instruments at one MeterProvider.
+
+    A call only appends to a queue; the collecting thread counts. Spend is kept in integers and observed, not added up
+    as floats: a total below 8 million USD is exact to the nano-dollar. Without a provider nothing is kept.
+
+    Args:
+        provider: the MeterProvider; None for the global one, which may be set later.
+    """
+
+    def __init__(self, provider: MeterProvider | None = None) -> None:
+        self._provider = provider
+        self._blind: Callable[[], Iterable[str]] = tuple
+        self._followed: tuple[Watched, ...] = ()
+        self._live = False
+        self._renew()
+        meter = (provider or metrics.get_meter_provider()).get_meter("agent_fuse")
+        self._durations = self._instruments(meter)
+        _all.add(self)
+
+    def _renew(self) -> None:
+        self._lock = threading.Lock()
+        self._events: deque[tuple[Watched, Event]] = deque()
+        self._timings: deque[tuple[str, float]] = deque()
+        self._errors: deque[str] = deque()
+        self._totals = Totals()
+        self._served: set[str] = {table.COST.name}
+        self._standings: dict[tuple[tuple[str, str], ...], Standing] = {}
+        self._spent_in_all: int | None = None
+
+    def follow(self, fuse: Fuse, *, instead_of: Fuse | None = None, blind: Callable[[], Iterable[str]] = tuple) -> None:
+        """Count what this fuse books and refuses, and show its limits; those of `instead_of` no more.
+
+        Args:
+            blind: tells the blind spots of this process.
+        """
+        self._blind = blind
+        self.leave(instead_of)
+        watched = Watched(fuse)
+        with self._lock:
+            self._followed = (*self._followed, watched)
+        fuse.listen(lambda event: self._heard(watched, event))
+        fuse.accounting.on_ledger_error = self._failed
+        if isinstance(fuse.ledger, ArrearsLedger):
+            fuse.ledger.on_error = lambda error: self._failed(error.operation)
+        if self._live:
+            self._begin(watched)
+        else:
+            self._awake()
+
+    def leave(self, fuse: Fuse | None) -> None:
+        """Show this fuse's limits no more; what its open calls will cost is still counted."""
+        with self._lock:
+            self._followed = tuple(one for one in self._followed if one.fuse is not fuse)
+
+    # What fuses tell -------------------------------------------------------------------------------------------------
+
+    def _awake(self) -> bool:
+        """Whether there is a provider but the API's own stand-ins."""
+        if not self._live:
+            provider = self._provider or metrics.get_meter_provider()
+            self._live = not type(provider).__module__.startswith(_API)
+            if self._live:
+                for one in self._followed:
+                    self._begin(one)
+        return self._live
+
+    def _begin(self, watched: Watched) -> None:
+        fuse = watched.fuse
+        fuse.accounting.on_gate = self._timed
+        self._events.extend((watched, Event(entry, _NOTHING_DUE)) for entry in fuse.presumed)
+
+    def _heard(self, watched: Watched, event: Event) -> None:
+        if self._live or self._awake():
+            self._events.append((watched, event))
+            if len(self._events) >= DRAIN_AT:
+                self._drain(wait=False)
+
+    def _timed(self, gate: str, seconds: float) -> None:
+        self._timings.append((gate, seconds))
+        if len(self._timings) >= DRAIN_AT:
+            self._drain(wait=False)
+
+    def _failed(self, operation: str) -> None:
+        if self._live or self._awake():
+            self._errors.append(operation)
+
+    def _drain(self, *, wait: bool) -> None:
+        # Never waits on the path of a call: a finaliser or signal handler may run inside this very lock.
+        if not self._lock.acquire(blocking=wait):
+            return
+        try:
+            now = time.monotonic()
+            while self._events:
+                watched, event = self._events.popleft()
+                watched.met(event.due, now)
+                self._totals.add(event, own=watched.own, session=event.entry.session if watched.sessions else "")
+            while self._errors:
+                self._totals.ledger_errors.add((self._errors.popleft(),), 1)
+            while self._timings:
+                gate, seconds = self._timings.popleft()
+                self._durations.record(seconds, {table.GATE: gate}, _NOWHERE)
+        finally:
+            self._lock.release()
+
+    # What a reader sees ----------------------------------------------------------------------------------------------
+
+    def _refresh(self, name: str) -> None:
+        """Once in each round of callbacks: count what waits, read the ledgers."""
+        if name not in self._served:
+            self._served.add(name)
+            return
+        self._served = {name}
+        self._awake()
+        self._drain(wait=True)
+        standings: dict[tuple[tuple[str, str], ...], Standing] = {}
+        spent = None
+        for watched in self._followed:
+            try:
+                with self._lock:
+                    in_all, found = watched.read(time.monotonic())
+            except LedgerError as failed:
+                self._failed(failed.operation)
+                continue
+            spent = in_all if spent is None else max(spent, in_all)
+            for one in found:
+                known = standings.get(one.attributes)
+                if known is None or known.utilization < one.utilization:
+                    standings[one.attributes] = one
+        self._standings, self._spent_in_all = standings, spent
+        self._drain(wait=True)
+
+    def _instruments(self, meter: Meter) -> Histogram:
+        for instrument, read in self._reads():
+            of = (instrument.name, [self._callback(instrument, read)], instrument.unit, instrument.meaning)
+            match instrument.kind:
+                case Kind.COUNTER:
+                    meter.create_observable_counter(*of)
+                case Kind.UP_DOWN:
+                    meter.create_observable_up_down_counter(*of)
+                case _:
+                    meter.create_observable_gauge(*of)
+        one = table.DURATION
+        return meter.create_histogram(
+            one.name, one.unit, one.meaning, explicit_bucket_boundaries_advisory=table.SECONDS
+        )
+
+    def _callback(self, instrument: Instrument, read: Read) -> Callable[[CallbackOptions], Iterable[Observation]]:
+        def observe(options: CallbackOptions) -> Iterable[Observation]:
+            del options
+            self._refresh(instrument.name)
+            with self._lock:
+                return list(read())
+
+        return observe
+
+    def _reads(self) -> Iterator[tuple[Instrument, Read]]:
+        yield table.COST, lambda: _observe(self._totals.cost, NANOS_PER_USD)
+        yield table.TOKENS, lambda: _observe(self._totals.tokens)
+        yield table.CALLS, lambda: _observe(self._totals.calls)
+        yield table.TRIPS, lambda: _observe(self._totals.trips)
+        yield table.LEDGER_ERRORS, lambda: _observe(self._totals.ledger_errors)
+        yield table.OPEN, lambda: (Observation(sum(one.fuse.open_calls() for one in self._followed)),)
+        yield table.SPENT_IN_ALL, self._read_spent
+        yield table.CAP, lambda: [Observation(one.cap, dict(one.attributes)) for one in self._standings.values()]
+        yield table.SPENT, lambda: [Observation(one.spent, dict(one.attributes)) for one in self._standings.values()]
+        yield table.HELD, lambda: [Observation(one.held, dict(one.attributes)) for one in self._standings.values()]
+        yield (
+            table.UTILIZATION,
+            lambda: [Observation(one.utilization, dict(one.attributes)) for one in self._standings.values()],
+        )
+        yield table.BLIND, self._read_blind
+
+    def _read_spent(self) -> Iterable[Observation]:
+        return () if self._spent_in_all is None else (Observation(self._spent_in_all / NANOS_PER_USD),)
+
+    def _read_blind(self) -> Iterable[Observation]:
+        spots = sorted({what.partition(":")[0] for what in self._blind()})
+        return [Observation(1, {table.SPOT: spot}) for spot in spots] or [Observation(0, {table.SPOT: "none"})]
+
+
+def _observe(series: Series, unit: int = 1) -> Iterator[Observation]:
+    for attributes, total in series.read():
+        yield Observation(total / unit if unit > 1 else total, attributes)
+
+
+def _after_fork() -> None:
+    """A forked child counts its own calls: what its parent counted, the parent tells."""
+    for one in _all:
+        one._renew()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+
+
+_all: "WeakSet[Meters]" = WeakSet()
+_of_provider: "WeakKeyDictionary[MeterProvider, ReferenceType[Meters]]" = WeakKeyDictionary()
+_global: list[Meters] = []
+_making = threading.Lock()
+os.register_at_fork(after_in_child=_after_fork)
+
+
+def meters(provider: MeterProvider | None = None) -> Meters:
+    """The instruments at this provider, made once; None for the global one, now or when it is set."""
+    with _making:
+        if provider is not None:
+            known = _of_provider.get(provider)
+            found = known() if known is not None else None
+            if found is None:
+                found = Meters(provider)
+                _of_provider[provider] = ref(found)
+            return found
+        if not _global:
+            _global.append(Meters())
+        return _global[0]

@@ -1,0 +1,115 @@
+"""Totals: what this process booked and refused, as exact integers by a bounded set of attribute values."""
+
+from collections import OrderedDict
+from collections.abc import Iterator
+
+from agent_fuse import instruments as table
+from agent_fuse.asks import Event
+from agent_fuse.calls import Entry, Status
+from agent_fuse.errors import SentinelBudgetExceeded, SentinelError
+from agent_fuse.instruments import Instrument
+from agent_fuse.limits import Limit
+
+OTHER = "other"
+"""Stands for every name beyond the first `MAX_NAMES` of its attribute."""
+
+MAX_NAMES = 200
+"""Distinct values of one attribute that are told apart."""
+
+MAX_SERIES = 2000
+"""Sets of attribute values of one instrument that are told apart."""
+
+_MAX_CORRECTABLE = 4096
+
+EXECUTE_TOOL = "execute_tool"
+
+
+class Series:
+    """One instrument's totals. To whoever reads them they never go down: a later correction downwards waits."""
+
+    def __init__(self, instrument: Instrument) -> None:
+        self._names = instrument.attributes
+        self._totals: dict[tuple[str, ...], int] = {}
+        self._read: dict[tuple[str, ...], int] = {}
+        self._known: tuple[set[str], ...] = tuple(set() for _ in self._names)
+
+    def add(self, values: tuple[str, ...], amount: int) -> None:
+        """Add to the total of these attribute values, in the instrument's order; empty is unknown."""
+        if values not in self._totals:
+            values = tuple(self._bounded(known, value) for known, value in zip(self._known, values, strict=True))
+            if values not in self._totals and len(self._totals) >= MAX_SERIES:
+                values = (OTHER,) * len(values)
+        self._totals[values] = self._totals.get(values, 0) + amount
+
+    def read(self) -> Iterator[tuple[dict[str, str], int]]:
+        """Attributes and total of each series."""
+        for values, total in self._totals.items():
+            self._read[values] = highest = max(total, self._read.get(values, 0))
+            yield {name: value for name, value in zip(self._names, values, strict=True) if value}, highest
+
+    @staticmethod
+    def _bounded(known: set[str], value: str) -> str:
+        if value in known or not value:
+            return value
+        if len(known) >= MAX_NAMES:
+            return OTHER
+        known.add(value)
+        return value
+
+
+class Totals:
+    """The totals of all counters. Not safe in threads: whoever feeds it holds a lock."""
+
+    def __init__(self) -> None:
+        self.cost = Series(table.COST)
+        self.tokens = Series(table.TOKENS)
+        self.calls = Series(table.CALLS)
+        self.trips = Series(table.TRIPS)
+        self.ledger_errors = Series(table.LEDGER_ERRORS)
+        self._correctable: OrderedDict[str, tuple[Entry, str]] = OrderedDict()
+
+    def add(self, event: Event, *, own: frozenset[Limit], session: str = "") -> None:
+        """Count a call that was booked or refused.
+
+        Args:
+            own: the limits of the fuse; others are those that a session brought.
+            session: its id, where it is to be told apart.
+        """
+        if event.trip is not None:
+            limit = _limit_of(event.trip, event.due.limits)
+            label = label_of(limit, own) if limit is not None else ""
+            self.trips.add((event.trip.reason, label, event.entry.agent, session), 1)
+        elif not event.nudge:
+            self.book(event.entry, session=session)
+
+    def book(self, entry: Entry, *, session: str = "") -> None:
+        """Count a booked call; a real figure takes the place of the estimate that was counted for it."""
+        before = self._correctable.pop(entry.id, None)
+        if before is not None:
+            self._count(*before, -1)
+        self._count(entry, session, 1)
+        if entry.status is Status.ESTIMATED:
+            self._correctable[entry.id] = (entry, session)
+            if len(self._correctable) > _MAX_CORRECTABLE:
+                self._correctable.popitem(last=False)
+
+    def _count(self, entry: Entry, session: str, sign: int) -> None:
+        who = (entry.provider, entry.model, entry.agent, session)
+        self.calls.add((*who, entry.operation, str(entry.status)), sign)
+        if entry.operation != EXECUTE_TOOL:
+            self.cost.add(who, sign * entry.cost)
+            self.tokens.add((*who, "input"), sign * (entry.input_tokens or 0))
+            self.tokens.add((*who, "output"), sign * (entry.output_tokens or 0))
+
+
+def label_of(limit: Limit, own: frozenset[Limit]) -> str:
+    """A limit as an attribute value: in words, but without the amount where a session brought it (there are many)."""
+    return str(limit) if limit in own else f"{limit.meter} per {limit.per}, its own"
+
+
+def _limit_of(trip: SentinelError, limits: tuple[Limit, ...]) -> Limit | None:
+    """The limit that a trip names: its words begin with the limit's."""
+    if not isinstance(trip, SentinelBudgetExceeded):
+        return None
+    words = getattr(trip, "limit", "")
+    return next((one for one in limits if words == str(one) or words.startswith(f"{one} ")), None)

@@ -1,14 +1,17 @@
 """The open spans that matter: which call, session and agent each belongs to, and what is around it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
-from weakref import ReferenceType, finalize
+from weakref import finalize
 
 from agent_fuse.actions import Action
 from agent_fuse.dialects.base import Dialect, Spot
+from agent_fuse.errors import SentinelError
 from agent_fuse.fuse import Fuse, Seen
+from agent_fuse.otel.trips import finish_refused
+from agent_fuse.sightings import Layer
 
 MAX_OPEN = 50_000
 """Spans that never end are forgotten beyond this many, oldest first."""
@@ -19,8 +22,9 @@ class Node:
     """One open span that is a call, or around one."""
 
     key: int
-    """Span id."""
-    span: "ReferenceType[Any]"
+    """Span id; 0 for a call that callbacks tell of, without a span."""
+    span: Callable[[], Any]
+    """The live span; None when it is gone, or there is none."""
     fuse: Fuse
     """The fuse that judged it."""
     dialect: Dialect
@@ -33,6 +37,8 @@ class Node:
     """Runs when the span is dropped without an end."""
     action: Action | None = None
     """A tool action whose result is awaited."""
+    waiting: "tuple[Node, ...]" = ()
+    """Calls that callbacks told of just before this one, in the same context, whose requests are still to come."""
 
     def chain(self) -> "Iterator[Node]":
         """This span and those around it, innermost first."""
@@ -43,7 +49,30 @@ class Node:
 
 
 DETACHED: ContextVar[Node | None] = ContextVar("agent_fuse_detached", default=None)
-"""The model span of this context whose instrumentation does not make it the current one."""
+"""The model call of this context whose span is not the current one, or that has none."""
+
+_TOGETHER_SECONDS = 1.0
+
+
+def detach(node: Node, *, outside: Node | None = None) -> None:
+    """From now on, requests of this context belong to `node`, after those that calls begun together with it await.
+
+    `outside` is a model that merely wraps this one: no request of its own is to come.
+    """
+    before = DETACHED.get()
+    if before is not None and node.seen is not None:
+        mine = node.seen
+        node.waiting = tuple(
+            one
+            for one in (*before.waiting, before)
+            if one.key == 0
+            and one is not outside
+            and one.seen is not None
+            and one.seen.ended_at is None
+            and one.seen.call is not mine.call
+            and mine.started_at - one.seen.started_at < _TOGETHER_SECONDS
+        )
+    DETACHED.set(node)
 
 
 class Nodes:
@@ -79,5 +108,17 @@ def around(node: Node | None) -> Iterator[Seen]:
             if one.seen is not None:
                 yield one.seen
     frame = DETACHED.get()
-    if frame is not None and frame.seen is not None:
-        yield frame.seen
+    if frame is not None:
+        for one in frame.waiting:
+            if one.seen is not None and all(seen.layer is not Layer.REQUEST for seen in one.seen.call.sightings):
+                yield one.seen
+        if frame.seen is not None:
+            yield frame.seen
+
+
+def finish_calls(trip: SentinelError, *nodes: Node | None, end: bool = True) -> None:
+    """Write the refusal on the spans of the refused call: these nodes, and the calls around them."""
+    for node in nodes:
+        for one in node.chain() if node is not None else ():
+            if one.seen is not None:
+                finish_refused(one.span(), trip, end=end)

@@ -18,9 +18,9 @@ from agent_fuse.calls import Usage
 from agent_fuse.errors import SentinelError, soften
 from agent_fuse.fuse import Fuse, Seen
 from agent_fuse.otel import active
-from agent_fuse.otel.nodes import DETACHED, Node, around
+from agent_fuse.otel.nodes import DETACHED, Node, around, finish_calls
 from agent_fuse.otel.response import observe
-from agent_fuse.otel.trips import finish_refused, under_langchain
+from agent_fuse.otel.trips import under_langchain
 from agent_fuse.sightings import Layer, Outcome
 from agent_fuse.wire import Reading, StreamReader, operation_of, read_body, usage_of
 
@@ -62,10 +62,10 @@ class Flight:
             return
         node = processor.node(here)
         frame = DETACHED.get()
-        of = node or (frame if frame is not None and frame.seen is not None and frame.seen.ended_at is None else None)
+        inner = frame if frame is not None and frame.seen is not None and frame.seen.ended_at is None else None
         fields: Mapping[str, Any] = cast("Mapping[str, Any]", body) if isinstance(body, Mapping) else {}
         model = fields.get("model")
-        who = processor.who(None, of)
+        who = processor.who(None, inner if inner is not None and inner.session else node or inner)
         ask = Ask(
             layer=Layer.REQUEST,
             source=SOURCE,
@@ -88,7 +88,7 @@ class Flight:
             soft = under_langchain() and not (blown and not _in_event_loop())
             if soft:
                 fuse.blown.softened(who.session.id, trip)
-            raise _leave(trip, of, soft=soft) from trip.__cause__
+            raise _leave(trip, node, inner, soft=soft) from trip.__cause__
 
     def answered(self, response: Any) -> None:
         """A response with a good status is here; its body may still be on its way."""
@@ -154,11 +154,9 @@ class Flight:
             )
 
 
-def _leave(trip: SentinelError, node: Node | None, *, soft: bool) -> SentinelError:
+def _leave(trip: SentinelError, *around_it: Node | None, soft: bool) -> SentinelError:
     """Finish the spans of the refused call, and give the trip the form that its caller can carry."""
-    for one in node.chain() if node is not None else ():
-        if one.seen is not None:
-            finish_refused(one.span(), trip, end=not soft)
+    finish_calls(trip, *around_it, end=not soft)
     return soften(trip) if soft else trip
 
 

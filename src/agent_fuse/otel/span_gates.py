@@ -21,7 +21,7 @@ from agent_fuse.limits import Session, Who, keys_of
 from agent_fuse.otel import active
 from agent_fuse.otel.blind import blind_by_span, warn_of
 from agent_fuse.otel.context import default_session, process_name, who
-from agent_fuse.otel.nodes import DETACHED, Node, Nodes, around
+from agent_fuse.otel.nodes import Node, Nodes, around, detach
 from agent_fuse.otel.trips import finish_refused, tell_late_refusal, under_langchain
 from agent_fuse.otel.watch import watch
 from agent_fuse.sightings import Layer, Outcome
@@ -90,7 +90,7 @@ class SpanGates:
         node.lost = finalize(span, self._lost, node)
         node.lost.atexit = False
         if node.dialect.detached and not late:
-            DETACHED.set(node)
+            detach(node)
         if node.dialect.late_facts and not late and not ask.gate_follows:
             watch(span, node.dialect.watched(), lambda live: self._facts_came(live, node, parent_context))
 

@@ -1,0 +1,126 @@
+"""Calls and tool actions that a framework's callbacks tell of: judged and booked like spans, where there are none."""
+
+from collections.abc import Mapping
+from typing import Any, cast
+from weakref import ReferenceType
+
+from opentelemetry import trace
+
+from agent_fuse.actions import UNDER_WAY, UNTOLD, Action
+from agent_fuse.asks import Ask
+from agent_fuse.dialects.base import Dialect, Kind, Spot
+from agent_fuse.errors import SentinelError
+from agent_fuse.otel import active
+from agent_fuse.otel.nodes import DETACHED, Node, around, detach, finish_calls
+from agent_fuse.otel.request_gate import cost_nothing
+from agent_fuse.otel.trips import finish_refused
+from agent_fuse.sightings import Layer, Outcome
+
+_NONE = Dialect(name="callbacks", scopes=(), layer=Layer.FRAMEWORK, keys={})
+_MODEL, _TOOL = Spot(kind=Kind.MODEL), Spot(kind=Kind.TOOL)
+_NO_SPAN = cast("ReferenceType[Any]", lambda: None)
+
+_MAY_HAVE_COST = ("Timeout", "Cancel", "GeneratorExit", "Interrupt")
+"""Words in the names of errors after which a model may have done paid work."""
+
+
+def begin_call(
+    source: str,
+    *,
+    operation: str,
+    provider: str,
+    model: str,
+    body: Mapping[str, Any],
+    facts: Mapping[str, Any],
+    session: str = "",
+    agent: str = "",
+    inside: Node | None = None,
+) -> Node | None:
+    """A model is about to be called; None when nothing guards this process.
+
+    Args:
+        body: what is known of the request, in the words of OpenAI's chat API.
+        facts: what limits may name as their key.
+        inside: another call of the same source that merely wraps this one.
+
+    Raises:
+        SentinelError: hard; the spans that are open for this call are finished.
+    """
+    here, guard, node = _here(_MODEL, session, agent)
+    if guard is None or node is None:
+        return None
+    of = guard.who(None, node, facts)
+    ask = Ask(
+        layer=Layer.FRAMEWORK,
+        source=source,
+        who=of,
+        operation=operation,
+        provider=provider,
+        model=model,
+        body=body,
+        trace_id=of.trace,
+        span_id=trace.format_span_id(here) if here else "",
+    )
+    frame = DETACHED.get()
+    try:
+        node.seen = node.fuse.open_call(ask, around(node.parent))
+    except SentinelError as trip:
+        finish_calls(trip, node.parent, frame)
+        raise
+    detach(node, outside=inside)
+    return node
+
+
+def begin_action(
+    source: str, tool: str, arguments: object, *, facts: Mapping[str, Any], session: str = "", agent: str = ""
+) -> Node | None:
+    """A tool is about to run; None when nothing guards this process.
+
+    Raises:
+        SentinelError: hard; the span that is open for this action is finished.
+    """
+    here, guard, node = _here(_TOOL, session, agent)
+    if guard is None or node is None:
+        return None
+    of = guard.who(None, node, facts)
+    before = UNDER_WAY.get()
+    try:
+        node.action = node.fuse.actions.open(
+            of, tool, arguments, source=source, trace_id=of.trace, span_id=trace.format_span_id(here) if here else ""
+        )
+    except SentinelError as trip:
+        joined = _span_of(guard, before) if before is not None and source in before.sources else None
+        finish_refused(joined, trip)
+        raise
+    return node
+
+
+def end_action(node: Node, result: object = UNTOLD, *, error: str = "", message: str = "") -> None:
+    """The tool ran. Never raises."""
+    if node.action is not None:
+        node.fuse.actions.close(node.action, result, error=error, message=message)
+
+
+def outcome_of(error: BaseException) -> Outcome:
+    """How a call ended that raised `error`, as far as its callbacks can tell: an error of the host's own is free."""
+    if isinstance(error, SentinelError) or cost_nothing(error):
+        return Outcome.FAILED
+    may_have_cost = any(word in type(error).__name__ for word in _MAY_HAVE_COST)
+    return Outcome.BROKEN if may_have_cost else Outcome.FAILED
+
+
+def _here(spot: Spot, session: str, agent: str) -> tuple[int, active.Guard | None, Node | None]:
+    here = trace.get_current_span().get_span_context().span_id
+    guard = active.of_span(here)
+    if guard is None:
+        return here, None, None
+    outer = guard.node(here)
+    node = Node(0, _NO_SPAN, guard.fuse, _NONE, spot, outer)
+    node.session = session or (outer.session if outer is not None else "")
+    node.agent = agent or (outer.agent if outer is not None else "")
+    return here, guard, node
+
+
+def _span_of(guard: active.Guard, action: Action) -> Any:
+    node = guard.node(int(action.entry.span_id or "0", 16))
+    return node.span() if node is not None and node.action is action else None

@@ -123,7 +123,7 @@ class Accounting:
             money.held = False
             self.keep("release", lambda: self.ledger.release(money.id, now=self.clock()))
 
-    def settle(self, money: Money, usage: Usage | None, *, exact: bool, response_id: str) -> None:
+    def settle(self, money: Money, usage: Usage | None, *, exact: bool, response_id: str) -> Entry:
         """Book the call: by usage that was reported (exact) or counted, where unknown by its quote."""
         ask = money.ask
         told = usage or Usage()
@@ -150,6 +150,7 @@ class Accounting:
         if exact:
             self.quoter.learn(ask.who.session.id, ask.model, quoted=money.quote, body_bytes=ask.body_bytes, usage=full)
         self.tell(Event(entry, money.due))
+        return entry
 
     def rates(self, ask: Ask) -> Rates:
         """The prices of a call that was made, even where unknown models are blocked."""

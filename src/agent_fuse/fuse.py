@@ -130,7 +130,8 @@ class Fuse:
                 if (model and not ask.model) or (provider and not ask.provider):
                     money.ask = replace(ask, model=ask.model or model, provider=ask.provider or provider)
                 ids = (one.response_id for one in decision.call.sightings if one.response_id)
-                self.accounting.settle(money, decision.usage, exact=decision.exact, response_id=next(ids, ""))
+                entry = self.accounting.settle(money, decision.usage, exact=decision.exact, response_id=next(ids, ""))
+                decision.call.booked(entry)
 
         self.turnstile.account(close)
 

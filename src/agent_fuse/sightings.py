@@ -6,12 +6,12 @@ equal calls are matched crosswise.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum, auto
 from typing import Generic, TypeVar
 
-from agent_fuse.calls import Usage
+from agent_fuse.calls import Entry, Usage
 
 P = TypeVar("P")
 
@@ -63,6 +63,8 @@ class Sighting(Generic[P]):
     usage: Usage | None = None
     estimate: Usage | None = None
     response_id: str = ""
+    on_booked: Callable[[Entry], None] | None = None
+    """Told what the call was booked at, if this is the innermost layer that still sees it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -73,10 +75,20 @@ class Call(Generic[P]):
     """What the fuse knows of its money."""
     sightings: list[Sighting[P]] = field(default_factory=list["Sighting[P]"])
     state: State = State.OPEN
+    told: Sighting[P] | None = None
+    """The layer that was told what it cost. One layer, so that costs on spans add up."""
 
     def has(self, source: str) -> bool:
         """Whether this source saw the call already."""
         return any(one.source == source for one in self.sightings)
+
+    def booked(self, entry: Entry) -> None:
+        """Tell the innermost layer that still sees the call, and that layer only, also when it is corrected."""
+        ears = [one for one in self.sightings if one.ended_at is None and one.on_booked is not None]
+        if self.told is None and ears:
+            self.told = min(ears, key=lambda one: one.layer)
+        if self.told is not None and self.told in ears and self.told.on_booked is not None:
+            self.told.on_booked(entry)
 
 
 @dataclass(frozen=True, slots=True)

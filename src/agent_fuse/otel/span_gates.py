@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 from weakref import finalize, ref
 
@@ -21,6 +22,7 @@ from agent_fuse.limits import Session, Who, keys_of
 from agent_fuse.otel import active
 from agent_fuse.otel.blind import blind_by_span, warn_of
 from agent_fuse.otel.context import default_session, process_name, who
+from agent_fuse.otel.marks import mark_booked
 from agent_fuse.otel.nodes import Node, Nodes, around, detach
 from agent_fuse.otel.trips import finish_refused, tell_late_refusal, under_langchain
 from agent_fuse.otel.watch import watch
@@ -85,6 +87,7 @@ class SpanGates:
         late = self._is_late(span, node)
         ask = self._ask(span, node, self.who(parent_context, node, span.attributes), late=late)
         node.seen = self.fuse.open_call(ask, around(node.parent))
+        node.seen.on_booked = partial(mark_booked, node.span)
         if late:
             watch(span, node.dialect.keys_of(Fact.ERROR), tell_late_refusal)
         node.lost = finalize(span, self._lost, node)

@@ -14,6 +14,7 @@ from agent_fuse.errors import (
     SentinelSystemError,
     public_class,
 )
+from agent_fuse.otel.marks import session_of
 
 _LANGCHAIN_MODELS = "langchain_core.language_models"
 _MAX_FRAMES = 400
@@ -25,7 +26,7 @@ def finish_refused(span: Any, trip: SentinelError, *, end: bool = True) -> None:
     """Write the refusal on a live span, status ERROR, and end it, so that exporters see every refused call."""
     if span is None or not span.is_recording():
         return
-    span.set_attributes(refusal_attributes(trip))
+    span.set_attributes({**refusal_attributes(trip), **session_of(span, trip.__dict__.get("session", ""))})
     span.set_status(Status(StatusCode.ERROR, trip.message))
     if end:
         span.end()

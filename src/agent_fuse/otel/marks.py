@@ -1,0 +1,81 @@
+"""Marks: what AgentFuse writes on a call's span when it is booked or refused, while the span can still take it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from agent_fuse.calls import NANOS_PER_USD, Entry, Status
+
+AMOUNT = "gen_ai.usage.cost.amount"
+CURRENCY = "gen_ai.usage.cost.currency"
+SOURCE = "gen_ai.usage.cost.source"
+SESSION = "session.id"
+ESTIMATED = "agent_fuse.cost.estimated"
+REFUSED = "agent_fuse.refused"
+REASON = "agent_fuse.refused.reason"
+LIMIT = "agent_fuse.refused.limit"
+TOOL = "agent_fuse.refused.tool"
+ERROR = "error.type"
+
+_PATIENCE = 0.01
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """One row of the table: a span attribute that AgentFuse sets."""
+
+    name: str
+    kind: str
+    on: str
+    meaning: str
+
+
+TABLE = (
+    Mark(name=AMOUNT, kind="double", on="a booked call", meaning="What the call was booked at."),
+    Mark(name=CURRENCY, kind="string", on="a booked call", meaning="`USD`."),
+    Mark(name=SOURCE, kind="string", on="a booked call", meaning="`local`: AgentFuse priced it."),
+    Mark(name=ESTIMATED, kind="boolean", on="a booked call", meaning="The provider told no usage, or none yet."),
+    Mark(name=SESSION, kind="string", on="both", meaning="The session that pays; left alone where the span has one."),
+    Mark(name=REFUSED, kind="boolean", on="a refused call", meaning="`true`: nothing was sent."),
+    Mark(name=REASON, kind="string", on="a refused call", meaning="`budget`, `loop` or `system`."),
+    Mark(name=LIMIT, kind="string", on="a refused call", meaning="The limit, in words, for the reason `budget`."),
+    Mark(name=TOOL, kind="string", on="a refused call", meaning="The tool, for the reason `loop`."),
+    Mark(name=ERROR, kind="string", on="a refused call", meaning="The class of the trip."),
+)
+"""Every span attribute that AgentFuse sets.
+
+The cost has the names of open-telemetry/semantic-conventions-genai pull request 443 (issue 287), not merged yet: model
+spans only, `source` is `local` where whoever records it has priced it.
+"""
+
+
+def mark_booked(live: Callable[[], Any], entry: Entry) -> None:
+    """Write cost and session on a span, if it is still open. `live`: the span, None when it is gone."""
+    span = live()
+    if span is None or not span.is_recording() or not _free(span):
+        return
+    span.set_attributes(
+        {
+            AMOUNT: entry.cost / NANOS_PER_USD,
+            CURRENCY: "USD",
+            SOURCE: "local",
+            ESTIMATED: entry.status is not Status.SETTLED,
+            **session_of(span, entry.session),
+        }
+    )
+
+
+def session_of(span: Any, session: str) -> dict[str, str]:
+    """The session's attribute, unless the span has one."""
+    return {SESSION: session} if session and SESSION not in (span.attributes or {}) else {}
+
+
+def _free(span: Any) -> bool:
+    """Whether the span's lock can be had: a finaliser may run while its own thread holds it, and must not wait."""
+    lock = getattr(span, "_lock", None)
+    if lock is None:
+        return True
+    if lock.acquire(timeout=_PATIENCE):
+        lock.release()
+        return True
+    return False

@@ -1,0 +1,112 @@
+"""What the demonstration tells: a LangGraph agent in a tool loop, an OpenAI loop that swallows errors, and the bill."""
+
+import sys
+import tempfile
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, cast
+
+from agent_fuse import SentinelBudgetExceeded, SentinelLoopError, init, monitor, session
+from agent_fuse.calls import Usage
+from agent_fuse.testing import LoopbackProvider, Reply, Request, ToolCall
+
+BUDGET = Decimal("0.25")
+_PACE_SECONDS = 0.12
+_MODEL = "gpt-4o"
+
+
+def run() -> int:
+    """Run the demonstration. Returns the exit status: 0, or 2 when a package that it needs is missing."""
+    try:
+        import langchain.agents  # noqa: F401, PLC0415
+        import langchain_openai  # noqa: F401, PLC0415
+        import openai  # noqa: F401, PLC0415
+        from rich.console import Console  # noqa: PLC0415
+
+        from agent_fuse.demo.picture import Picture  # noqa: PLC0415
+    except ImportError as missing:
+        print(f"the demo needs {missing.name}: pip install 'agent-fuse[demo]'", file=sys.stderr)
+        return 2
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(
+        "AgentFuse: the circuit breaker for AI agents. The model provider below is a fake on this machine;\n"
+        "the agents, the SDKs, the HTTP and the prices are real.\n"
+    )
+    folder = Path(tempfile.mkdtemp(prefix="agent-fuse-demo-"))
+    picture = Picture(console, BUDGET)
+    with LoopbackProvider() as provider:
+        processor = init(budget=BUDGET, db_path=str(folder / "ledger.db"))
+        processor.fuse.listen(picture.happened)
+        picture.scene("1  A LangGraph agent fixes the same typo for ever")
+        first = _tool_loop(provider, picture)
+        picture.scene("2  A loop that swallows every Exception, all night")
+        second = _budget_loop(provider, picture)
+        picture.close()
+        after = provider.count - first - second
+        _bill(console, [("typo-agent", first), ("night-shift", second)], after)
+    console.print(f"\nThe books are in {folder / 'ledger.db'}")
+    return 0
+
+
+def _tool_loop(provider: LoopbackProvider, picture: Any) -> int:
+    """An agent whose model asks for the same tool call again and again. Returns the requests it made."""
+    from langchain.agents import create_agent  # noqa: PLC0415
+    from langchain_core.tools import tool  # noqa: PLC0415
+    from langchain_openai import ChatOpenAI  # noqa: PLC0415
+
+    @tool
+    def edit_file(path: str, old: str, new: str) -> str:
+        """Replace a text in a file."""
+        return f"{path}: {old!r} not found, nothing replaced with {new!r}"
+
+    call = ToolCall(name="edit_file", arguments={"path": "README.md", "old": "teh", "new": "the"})
+    provider.default = Reply(tool_calls=(call,), usage=Usage(input_tokens=1200, output_tokens=60), delay_s=_PACE_SECONDS)
+    model = ChatOpenAI(model=_MODEL, base_url=provider.openai_base_url, api_key=cast("Any", "fake-key"))
+    agent = cast("Any", create_agent(model, tools=[edit_file]))
+    with session("typo-agent"):
+        try:
+            agent.invoke({"messages": [("user", "Fix the typo.")]}, {"recursion_limit": 10_000})
+        except SentinelLoopError as trip:
+            picture.say("caught", "bold", f" SentinelLoopError: {trip.signature}")
+    return provider.count
+
+
+def _budget_loop(provider: LoopbackProvider, picture: Any) -> int:
+    """The loop that costs 500 dollars overnight. Returns the requests it made."""
+    import openai  # noqa: PLC0415
+
+    before = provider.count
+
+    def dear(request: Request) -> Reply:
+        del request
+        return Reply(text="Still failing.", usage=Usage(input_tokens=6000, output_tokens=900), delay_s=_PACE_SECONDS)
+
+    provider.default = dear
+    messages: Any = [{"role": "user", "content": "Make the tests pass."}]
+    with session("night-shift"), openai.OpenAI(base_url=provider.openai_base_url, api_key="fake-key") as client:
+        try:
+            while True:
+                try:
+                    client.chat.completions.create(model=_MODEL, messages=messages, max_tokens=900)
+                except Exception:  # noqa: BLE001, S112  the very mistake that a fuse is for
+                    continue
+        except SentinelBudgetExceeded as trip:
+            picture.say("caught", "bold", f" SentinelBudgetExceeded, past `except Exception`: {trip.limit}")
+    return provider.count - before
+
+
+def _bill(console: Any, sessions: list[tuple[str, int]], after: int) -> None:
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table(title="What was spent", title_justify="left")
+    table.add_column("session")
+    for name in ("spent", "left", "calls booked", "requests the provider received"):
+        table.add_column(name, justify="right")
+    for name, requests in sessions:
+        with session(name):
+            stats = monitor()
+        left = stats.budget_remaining_usd if stats.budget_remaining_usd is not None else Decimal(0)
+        table.add_row(name, f"${stats.session_spend_usd:.4f}", f"${left:.4f}", str(stats.session_calls), str(requests))
+    console.print()
+    console.print(table)
+    console.print(f"Requests that arrived after a trip: {after}")

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from agent_fuse.cli import calls, sessions, status
+from agent_fuse.cli import calls, report, sessions, status
 
 app = typer.Typer(
     name="agent-fuse",
@@ -21,6 +21,7 @@ COMMANDS: tuple[Callable[..., Any], ...] = (
     status.status,
     sessions.sessions,
     calls.calls,
+    report.report,
 )
 """In the order of the help."""
 

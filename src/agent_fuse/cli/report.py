@@ -1,0 +1,87 @@
+"""`agent-fuse report`: one HTML file of what was spent and what was stopped."""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from agent_fuse.cli import clock
+from agent_fuse.cli.options import Db, Json, Since, reader, when
+from agent_fuse.cli.show import clean, emit, iso, usd
+from agent_fuse.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from agent_fuse.report.tally import Line
+
+
+def report(
+    *,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="Where to write it; - is standard output.")
+    ] = Path("agent-fuse-report.html"),
+    db: Db = None,
+    since: Since = None,
+    json: Json = False,
+) -> None:
+    """Write one self-contained HTML file: spend over time, by whom, what was refused and why, what was saved.
+
+    With --json the sums are printed instead, and no file is written.
+    """
+    from agent_fuse.report import gather, page  # noqa: PLC0415 - other commands do without
+
+    now = clock.now()
+    found = gather(reader(db), os.environ, now=now, since=when(since, now=now))
+    if json:
+        tally = found.tally
+        emit(
+            "report",
+            first=iso(found.first) if found.last else None,
+            last=iso(found.last) if found.last else None,
+            total=_line(tally.total),
+            **{
+                group: [{"name": name, **_line(line)} for name, line in sorted(lines.items())]
+                for group, lines in (
+                    ("models", tally.models),
+                    ("agents", tally.agents),
+                    ("sessions", tally.sessions),
+                    ("tools", tally.tools),
+                    ("reasons", tally.reasons),
+                )
+            },
+            loops=[
+                {
+                    "session": session,
+                    "agent": agent,
+                    "tool": tool,
+                    "refused": loop.count,
+                    "first": iso(loop.first),
+                    "last": iso(loop.last),
+                }
+                for (session, agent, tool), loop in sorted(tally.loops.items())
+            ],
+        )
+        return
+    html = page(found)
+    if str(output) == "-":
+        sys.stdout.write(html)
+        return
+    try:
+        output.write_text(html, "utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"--output {output}: {error.strerror}; name a file that can be written") from None
+    sys.stdout.write(f"{clean(str(output))}\n")
+
+
+def _line(line: "Line") -> dict[str, Any]:
+    return {
+        "cost_usd": usd(line.cost),
+        "saved_usd": usd(line.saved),
+        "estimated_usd": usd(line.estimated),
+        "calls": line.calls,
+        "tool_calls": line.tool_calls,
+        "refused": line.refused,
+        "input_tokens": line.input_tokens,
+        "output_tokens": line.output_tokens,
+    }

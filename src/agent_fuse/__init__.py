@@ -4,7 +4,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from agent_fuse.alerts import Alert, AlertKind
     from agent_fuse.api import UsageStats, boundary, init, monitor, session
+    from agent_fuse.byhand import call, post_flight, pre_flight
     from agent_fuse.calls import Usage
     from agent_fuse.errors import (
         ConfigurationError,
@@ -14,7 +16,10 @@ if TYPE_CHECKING:
         SentinelSystemError,
         UnknownModelError,
     )
+    from agent_fuse.guards import guard
+    from agent_fuse.handcalls import HandCall
     from agent_fuse.limits import Limit
+    from agent_fuse.loop_guards import check_loop, loop_guard
     from agent_fuse.otel.instrumentor import AgentFuseInstrumentor
     from agent_fuse.otel.sampler import AgentFuseSampler
     from agent_fuse.otel.span_processor import AgentFuseSpanProcessor
@@ -24,7 +29,10 @@ __all__ = [
     "AgentFuseInstrumentor",
     "AgentFuseSampler",
     "AgentFuseSpanProcessor",
+    "Alert",
+    "AlertKind",
     "ConfigurationError",
+    "HandCall",
     "Limit",
     "Price",
     "SentinelBudgetExceeded",
@@ -35,13 +43,21 @@ __all__ = [
     "Usage",
     "UsageStats",
     "boundary",
+    "call",
+    "check_loop",
+    "guard",
     "init",
+    "loop_guard",
     "monitor",
+    "post_flight",
+    "pre_flight",
     "session",
 ]
 
 _HOMES = {
+    "alerts": ("Alert", "AlertKind"),
     "api": ("UsageStats", "boundary", "init", "monitor", "session"),
+    "byhand": ("call", "post_flight", "pre_flight"),
     "calls": ("Usage",),
     "errors": (
         "ConfigurationError",
@@ -51,7 +67,10 @@ _HOMES = {
         "SentinelSystemError",
         "UnknownModelError",
     ),
+    "guards": ("guard",),
+    "handcalls": ("HandCall",),
     "limits": ("Limit",),
+    "loop_guards": ("check_loop", "loop_guard"),
     "otel.instrumentor": ("AgentFuseInstrumentor",),
     "otel.sampler": ("AgentFuseSampler",),
     "otel.span_processor": ("AgentFuseSpanProcessor",),

@@ -4,15 +4,15 @@ import itertools
 import logging
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
 from agent_fuse.asks import Ask, Event, Money
 from agent_fuse.calls import Entry, Status, Usage
 from agent_fuse.errors import SentinelBudgetExceeded, SentinelError, SentinelSystemError, UnknownModelError
-from agent_fuse.ledgers.base import Amounts, Cap, Hold, Ledger, LedgerError, Meter, Refusal, Unwritable
-from agent_fuse.limits import Limit, explain
+from agent_fuse.ledgers.base import Amounts, Balance, Cap, Hold, Ledger, LedgerError, Meter, Refusal, Unwritable
+from agent_fuse.limits import Demand, Limit, Who, explain
 from agent_fuse.prices import PriceBook
 from agent_fuse.quotes import Quote, Quoter
 from agent_fuse.rates import Rates
@@ -39,6 +39,8 @@ class Accounting:
         self.listeners: tuple[Callable[[Event], None], ...] = ()
         self.on_gate: Callable[[str, float], None] | None = None
         """Told which gate took how many seconds, while someone wants to know."""
+        self.on_reserved: Callable[[Who, Demand, Mapping[str, Balance]], None] | None = None
+        """Told whose call took a hold, and its accounts after it."""
         self.on_ledger_error: Callable[[str], None] | None = None
         """Told which operation the ledger could not do."""
         self.renew()
@@ -51,8 +53,6 @@ class Accounting:
     def new_id(self) -> str:
         """An id for a call, unique across processes and machines."""
         return f"{self._prefix}{next(self._numbers):x}"
-
-    # Before the call -------------------------------------------------------------------------------------------------
 
     def look(self, money: Money) -> None:
         """Refuse when nothing is left, without a hold."""
@@ -78,7 +78,7 @@ class Accounting:
         now = self.clock()
         tokens = quote.input_tokens + quote.output_tokens
         hold = Hold(
-            entry=self._entry(money, Status.PRESUMED, quote.cost, usage_of(quote)),
+            entry=self._entry(money, Status.PRESUMED, quote.cost, quote.usage),
             accounts=money.due.accounts,
             amounts=Amounts(usd=quote.cost, tokens=tokens, output_tokens=quote.output_tokens, calls=1),
             caps=money.due.caps,
@@ -88,6 +88,8 @@ class Accounting:
         if isinstance(answer, Refusal):
             raise self._exceeded(money, answer)
         money.held = True
+        if self.on_reserved is not None:
+            self.on_reserved(money.ask.who, money.due, answer.balances)
 
     def quote(self, ask: Ask) -> Quote:
         """What the call may cost."""
@@ -108,14 +110,12 @@ class Accounting:
         if money.held:
             self.release(money)
         quote = money.quote
-        usage = usage_of(quote) if quote is not None else Usage()
+        usage = quote.usage if quote is not None else Usage()
         entry = self._entry(money, Status.REFUSED, quote.cost if quote is not None else 0, usage)
         entry = replace(entry, reason=trip.reason)
         if not isinstance(trip, SentinelSystemError):
             self.keep("refuse", lambda: self.ledger.refuse(entry, money.due.accounts, now=self.clock()))
         self.tell(Event(entry, money.due, trip))
-
-    # After it --------------------------------------------------------------------------------------------------------
 
     def release(self, money: Money) -> None:
         """The call cost nothing: give its hold back."""
@@ -129,7 +129,7 @@ class Accounting:
         told = usage or Usage()
         if money.quote is None and (told.input_tokens is None or told.output_tokens is None):
             money.quote = self._safe_quote(ask)
-        quoted = usage_of(money.quote) if money.quote is not None else Usage(input_tokens=0, output_tokens=0)
+        quoted = money.quote.usage if money.quote is not None else Usage(input_tokens=0, output_tokens=0)
         exact = (
             exact
             and told.input_tokens is not None
@@ -240,11 +240,6 @@ class Accounting:
                 listener(event)
             except Exception:
                 log.exception("a listener failed")
-
-
-def usage_of(quote: Quote) -> Usage:
-    """A quote's tokens as usage."""
-    return Usage(input_tokens=quote.input_tokens, output_tokens=quote.output_tokens)
 
 
 def system_error(operation: str, failed: LedgerError, retries: int) -> SentinelSystemError:

@@ -210,6 +210,8 @@ class Actions:
             answer = accounting.ask("reserve", lambda: accounting.ledger.reserve(hold, now=now))
             if isinstance(answer, Refusal):
                 raise self._exceeded(action, answer)
+            if accounting.on_reserved is not None:
+                accounting.on_reserved(action.who, action.due, answer.balances)
         accounting.ask("settle", lambda: accounting.ledger.settle(action.entry, action.due.accounts, one, now=now))
         accounting.tell(Event(action.entry, action.due))
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from agent_fuse.accounting import Accounting, Clock, system_error
 from agent_fuse.actions import Actions
+from agent_fuse.alerts import Alerts
 from agent_fuse.asks import Ask, Event, Money
 from agent_fuse.blown import Blown
 from agent_fuse.calls import Entry, Usage
@@ -38,6 +39,9 @@ class Fuse:
         self.accounting = Accounting(settings, ledger, clock)
         self._sightings: Sightings[Money] = Sightings()
         self.turnstile = Turnstile()
+        self.alerts = Alerts(settings, ledger, self.turnstile, clock)
+        self.accounting.on_reserved = self.alerts.reserved
+        self.listen(self.alerts.heard)
         self.actions = Actions(settings, self.limits, self.accounting, self.blown, self.turnstile)
         self.presumed: tuple[Entry, ...] = ()
         """Calls of dead processes that were booked at their quote when this fuse was opened."""

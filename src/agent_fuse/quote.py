@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from agent_fuse.calls import Usage
 from agent_fuse.rates import Rates
 
 
@@ -43,3 +44,8 @@ class Quote:
     """Input as counted, before what was learned corrected it; None where the call teaches nothing about counting."""
     exact: bool = False
     """The model's own vocabulary counted the text."""
+
+    @property
+    def usage(self) -> Usage:
+        """Its tokens as usage."""
+        return Usage(input_tokens=self.input_tokens, output_tokens=self.output_tokens)

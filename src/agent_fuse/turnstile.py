@@ -39,8 +39,17 @@ class Turnstile:
             try:
                 work = self._later.popleft()
             except IndexError:
-                return
+                break
             self.account(work)
+        for work in self._local.__dict__.pop("after", ()):
+            work()
+
+    def afterwards(self, work: Callable[[], None]) -> None:
+        """Do `work`, which is not ours and must not raise, once this thread has left; now, where it is not inside."""
+        if self.busy:
+            self._local.__dict__.setdefault("after", []).append(work)
+        else:
+            work()
 
     def account(self, work: Callable[[], None]) -> None:
         """Do `work` now, or right after what this thread is at. Never raises."""

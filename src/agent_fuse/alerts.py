@@ -1,0 +1,158 @@
+"""Warnings before the stop: a limit passes a share of its cap, a tool is about to be stuck. Once each."""
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+from agent_fuse.asks import Event
+from agent_fuse.calls import show_usd, to_usd
+from agent_fuse.errors import SentinelError
+from agent_fuse.ledgers.base import Balance, Cap, Ledger, LedgerError, Meter
+from agent_fuse.limits import Demand, Limit, Who
+from agent_fuse.settings import Settings
+from agent_fuse.turnstile import Turnstile
+
+log = logging.getLogger("agent_fuse")
+
+_REMEMBERED = 10_000
+
+
+class AlertKind(StrEnum):
+    """What an alert is about."""
+
+    LIMIT = "limit"
+    LOOP = "loop"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """What `on_warning` gets. Amounts are USD (Decimal) for a `usd` limit, else counts."""
+
+    kind: AlertKind
+    message: str
+    """Fit to hand to the model as it is. No tool arguments, no prompt."""
+    session: str
+    agent: str = ""
+    tool: str = ""
+    """The tool that is about to be stopped, for a loop."""
+    limit: str = ""
+    """The limit in words: `$5.00 per session 'run-1'`."""
+    meter: str = ""
+    share: float = 0.0
+    """The share of the limit that was passed, of `warn_at`."""
+    spent: Decimal = Decimal(0)
+    held: Decimal = Decimal(0)
+    """By calls still open."""
+    budget_limit: Decimal = Decimal(0)
+
+
+class Alerts:
+    """Watches the balances that reserving returns, and the loop rule. Never raises; costs a comparison per cap.
+
+    A share is announced once per limit and key, in all processes that share the ledger: each limit's mark is a note
+    there, asked only when this process has not yet seen the share passed. The callback runs after the fuse's own work,
+    in the thread of the call, so that it may make calls itself; what it raises is logged.
+    """
+
+    def __init__(self, settings: Settings, ledger: Ledger, turnstile: Turnstile, clock: Callable[[], float]) -> None:
+        self._shares = settings.warn_at
+        self._callback = settings.on_warning
+        self.on_alert: Callable[[Alert], None] | None = None
+        """Told of every alert, for metrics."""
+        self._ledger = ledger
+        self._turnstile = turnstile
+        self._clock = clock
+        self._next: OrderedDict[Cap, float] = OrderedDict()
+        """Figure at which a cap is to be looked at again."""
+
+    def reserved(self, who: Who, due: Demand, balances: Mapping[str, Balance]) -> None:
+        """A call took its hold; `balances` are the accounts after it."""
+        if not self._shares:
+            return
+        for cap, limit in zip(due.caps, due.limits, strict=True):
+            balance = balances.get(cap.account)
+            if balance is None:
+                continue
+            meter = cap.meter.value
+            used: int = getattr(balance.settled, meter) + getattr(balance.held, meter)
+            if used >= self._next.get(cap, self._shares[0] * cap.amount) and cap.amount:
+                self._passed(who, cap, limit, balance, used)
+
+    def heard(self, event: Event) -> None:
+        """A listener of the fuse: hands on that a loop is near."""
+        if event.nudge:
+            entry = event.entry
+            kind = AlertKind.LOOP
+            self._send(Alert(kind=kind, message=event.nudge, session=entry.session, agent=entry.agent, tool=entry.tool))
+
+    def _passed(self, who: Who, cap: Cap, limit: Limit, balance: Balance, used: int) -> None:
+        passed = [share for share in self._shares if used >= share * cap.amount]
+        ahead = [share for share in self._shares if used < share * cap.amount]
+        if len(self._next) >= _REMEMBERED:
+            self._next.popitem(last=False)
+        self._next[cap] = ahead[0] * cap.amount if ahead else float("inf")
+
+        def mark(note: bytes | None) -> tuple[bytes | None, float]:
+            before = float(note) if note else 0.0
+            return repr(max(before, passed[-1])).encode(), before
+
+        name = f"warned/{cap.meter}/{cap.amount}/{cap.account}"
+        try:
+            told = self._ledger.update_note(name, mark, now=self._clock())
+        except LedgerError as failed:
+            log.warning("%s; a warning may come twice", failed)
+            told = 0.0
+        for share in passed:
+            if share > told:
+                self._send(_limit_alert(who, cap, limit, balance, share))
+
+    def _send(self, alert: Alert) -> None:
+        log.warning("%s", alert.message, extra={"agent_fuse_alert": alert})
+        if self.on_alert is not None:
+            self.on_alert(alert)
+        callback = self._callback
+        if callback is None:
+            return
+
+        def deliver() -> None:
+            try:
+                callback(alert)
+            except (Exception, SentinelError):
+                log.exception("on_warning failed")
+
+        self._turnstile.afterwards(deliver)
+
+
+def _limit_alert(who: Who, cap: Cap, limit: Limit, balance: Balance, share: float) -> Alert:
+    money = cap.meter is Meter.USD
+    settled: int = getattr(balance.settled, cap.meter.value)
+    held: int = getattr(balance.held, cap.meter.value)
+
+    def edge(amount: int) -> Decimal:
+        return to_usd(amount) if money else Decimal(amount)
+
+    def show(amount: int) -> str:
+        return show_usd(amount) if money else f"{amount:,} {cap.meter.replace('_', ' ')}"
+
+    _, _, value = cap.account.partition("=")
+    words = f"{limit} {value!r}" if value else str(limit)
+    open_calls = f" and {show(held)} held by open calls" if held else ""
+    message = (
+        f"{share:.0%} of the limit of {words} is used: {show(settled)} spent{open_calls}. "
+        "Calls beyond the limit will be refused; finish what matters most, and say what is left undone."
+    )
+    return Alert(
+        kind=AlertKind.LIMIT,
+        message=message,
+        session=who.session.id,
+        agent=who.agent,
+        limit=words,
+        meter=cap.meter.value,
+        share=share,
+        spent=edge(settled),
+        held=edge(held),
+        budget_limit=edge(cap.amount),
+    )

@@ -1,0 +1,200 @@
+"""Guarding by hand: `with call(...)`, and the pair of `pre_flight` and `post_flight`."""
+
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from agent_fuse import terms as check
+from agent_fuse.api import init
+from agent_fuse.errors import ConfigurationError
+from agent_fuse.fuse import Fuse
+from agent_fuse.handcalls import HandCall, open_here
+from agent_fuse.otel import here
+from agent_fuse.terms import Terms
+
+MAX_PENDING = 10_000
+"""Calls that wait for their post_flight; beyond it the oldest is booked by estimate."""
+
+
+def call(
+    model: str,
+    estimated_input_tokens: int | None = None,
+    estimated_output_tokens: int | None = None,
+    messages: Sequence[Any] | None = None,
+    prompt: str | Sequence[str] | None = None,
+    *,
+    provider: str = "",
+) -> HandCall:
+    """Guard one model call: `with agent_fuse.call("gpt-4o", messages=...) as call:`, or `async with`.
+
+    Entering quotes the call and takes its hold. Inside, tell what it used by `call.response(response)` or
+    `call.usage(input_tokens, output_tokens)`. Leaving books it: without usage by estimate; after an error for which
+    nothing can have been charged, its hold is given back. Spans and SDK requests inside are the same call.
+
+    Args:
+        estimated_input_tokens: where left out, counted from `messages` or `prompt`, else learned from earlier calls.
+        estimated_output_tokens: where left out, learned from earlier calls.
+
+    Raises:
+        ConfigurationError: a bad argument; at once. SentinelBudgetExceeded, SentinelSystemError, SentinelError: when
+        entered, as `pre_flight` does.
+    """
+    return HandCall(
+        check.terms(
+            "call",
+            model,
+            estimated_input_tokens=estimated_input_tokens,
+            estimated_output_tokens=estimated_output_tokens,
+            messages=messages,
+            prompt=prompt,
+            provider=provider,
+        )
+    )
+
+
+def pre_flight(
+    model: str,
+    estimated_input_tokens: int | None = None,
+    estimated_output_tokens: int | None = None,
+    messages: Sequence[Any] | None = None,
+    prompt: str | Sequence[str] | None = None,
+    *,
+    provider: str = "",
+) -> HandCall:
+    """Refuse the call that is about to be made, or take its hold until `post_flight` books what it used.
+
+    Without a post_flight the hold is presumed spent after `hold_seconds`; `release()` of what is returned gives it back
+    for a call that failed. Arguments are those of `call`.
+
+    Raises:
+        ConfigurationError: a bad argument. SentinelBudgetExceeded: a limit does not admit the call.
+        SentinelSystemError: the ledger failed and fail_safe=True. SentinelError: any trip, when the fuse is blown.
+    """
+    made = HandCall(
+        check.terms(
+            "pre_flight",
+            model,
+            estimated_input_tokens=estimated_input_tokens,
+            estimated_output_tokens=estimated_output_tokens,
+            messages=messages,
+            prompt=prompt,
+            provider=provider,
+        )
+    ).open()
+    made.enter()
+    _pending.add(made)
+    return made
+
+
+def post_flight(
+    model: str,
+    input_tokens: int | None,
+    output_tokens: int | None,
+    metadata: Mapping[str, Any] | None = None,
+    *,
+    cache_read_tokens: int | None = None,
+    cache_write_tokens: int | None = None,
+    reasoning_tokens: int | None = None,
+    input_audio_tokens: int | None = None,
+    output_audio_tokens: int | None = None,
+    provider: str = "",
+) -> None:
+    """Book what a call used, tokens; None is unknown, and booked by the call's quote.
+
+    It belongs to the last open pre_flight of this model in this thread or task or those it was started from, else to
+    the oldest of the same session and model anywhere in the process; without any it is booked by itself.
+
+    Args:
+        input_tokens: includes cached and cache-written tokens.
+        output_tokens: includes reasoning tokens.
+        metadata: its `response_id` is booked with the call. Nothing else of it is kept: the ledger holds no free text.
+
+    Raises:
+        ConfigurationError: a bad argument. Never a trip: what was spent is booked, at once or when the ledger is back.
+    """
+    named = check.name("post_flight", "model", model)
+    if metadata is not None and not isinstance(metadata, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationError(f"post_flight metadata is {metadata!r}; it must be a mapping, or None")
+    used = check.usage(
+        "post_flight",
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
+        cache_read_tokens=cache_read_tokens,
+        cache_write_tokens=cache_write_tokens,
+        reasoning_tokens=reasoning_tokens,
+        input_audio_tokens=input_audio_tokens,
+        output_audio_tokens=output_audio_tokens,
+    )
+    response_id = str((metadata or {}).get("response_id") or "")
+    made = _of_this_context(named) or _pending.take(here.here(init).who.session.id, named)
+    if made is None:
+        estimate = (used.input_tokens, used.output_tokens)
+        made = HandCall(Terms(model=named, provider=provider, estimate=estimate)).open(late=True)
+    made.leave()
+    made.rename(named)
+    made.finish(used, response_id)
+
+
+def _of_this_context(model: str) -> HandCall | None:
+    """The last one opened here for this model, or for the model that this one is a dated snapshot of."""
+    mine = open_here()[::-1]
+    fits = (
+        [one for one in mine if one.model == model],
+        [one for one in mine if model.startswith(one.model) or one.model.startswith(model)],
+    )
+    return next((one for some in fits for one in some if one.claim()), None)
+
+
+class _Pending:
+    """Calls of this process that wait for their post_flight, the oldest first."""
+
+    def __init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        """Begin anew, in a forked child: the calls are its parent's."""
+        self._lock = threading.Lock()
+        self._calls: dict[int, HandCall] = {}
+        self._of: dict[tuple[str, str], dict[int, HandCall]] = {}
+        self._sweep_at = 0.0
+
+    def add(self, made: HandCall) -> None:
+        """A pre_flight let a call go."""
+        made.on_end = self.drop
+        with self._lock:
+            self._calls[id(made)] = made
+            self._of.setdefault((made.session, made.model), {})[id(made)] = made
+            oldest = next(iter(self._calls.values()))
+            crowded = len(self._calls) > MAX_PENDING
+        if crowded:
+            oldest.close(TimeoutError())
+        elif made.fuse is not None:
+            self._sweep(made.fuse, oldest.opened_at)
+
+    def drop(self, made: HandCall) -> None:
+        """It ended."""
+        with self._lock:
+            self._calls.pop(id(made), None)
+            same = self._of.get((made.session, made.model), {})
+            same.pop(id(made), None)
+            if not same:
+                self._of.pop((made.session, made.model), None)
+
+    def take(self, session: str, model: str) -> HandCall | None:
+        """The oldest that waits, of this session and model."""
+        with self._lock:
+            waiting = list(self._of.get((session, model), {}).values())
+        return next((one for one in waiting if one.claim()), None)
+
+    def _sweep(self, fuse: Fuse, oldest: float) -> None:
+        """Let the ledger turn holds into presumed spend, once in a while when the oldest call here has expired."""
+        now, age = fuse.clock(), fuse.settings.hold_seconds
+        if oldest + age > now or now < self._sweep_at:
+            return
+        self._sweep_at = now + age / 10
+        fuse.turnstile.account(lambda: fuse.accounting.keep("sweep", lambda: fuse.ledger.sweep(now=now)))
+
+
+_pending = _Pending()
+os.register_at_fork(after_in_child=_pending.renew)

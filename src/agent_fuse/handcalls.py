@@ -1,0 +1,259 @@
+"""One model call guarded by hand: quoted and held when it opens, booked when it closes."""
+
+import threading
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import replace
+from decimal import Decimal
+from types import TracebackType
+from typing import Self
+
+from agent_fuse import terms as check
+from agent_fuse.api import init
+from agent_fuse.asks import Ask
+from agent_fuse.calls import Usage, to_usd
+from agent_fuse.errors import ConfigurationError, SentinelError
+from agent_fuse.failures import is_free
+from agent_fuse.fuse import Fuse, Seen
+from agent_fuse.otel import here
+from agent_fuse.otel.nodes import Node
+from agent_fuse.reported import added, reading_of
+from agent_fuse.sightings import Layer, Outcome
+from agent_fuse.terms import Terms
+
+SOURCE = "by hand"
+
+_NESTED = 64
+"""Calls open around another in one context, beyond which the outermost are forgotten there."""
+
+_OPEN: "ContextVar[tuple[HandCall, ...]]" = ContextVar("agent_fuse_by_hand", default=())
+_claiming = threading.Lock()
+
+
+class HandCall:
+    """One model call guarded by hand. `with agent_fuse.call(...)` makes one; `pre_flight` returns one."""
+
+    def __init__(self, terms: Terms, source: str = SOURCE, *, assumed: bool = False) -> None:
+        self._terms = terms
+        self._source = source
+        self._assumed = assumed
+        self._usage: Usage | None = None
+        self._pieces: Usage | None = None
+        self._response_id = ""
+        self._response_model = ""
+        self.fuse: Fuse | None = None
+        """The fuse that let it go; None before it is open."""
+        self.on_end: Callable[[HandCall], None] | None = None
+        self.seen: Seen | None = None
+        self.frame: Node | None = None
+        """What spans and requests of the same context find while it is open."""
+        self._before: tuple[HandCall, ...] = ()
+        self._claimed = False
+
+    @property
+    def model(self) -> str:
+        """The model, as the caller named it."""
+        return self._terms.model
+
+    @property
+    def session(self) -> str:
+        """The session on whose account it goes; empty before it is open."""
+        return self.seen.call.payload.ask.who.session.id if self.seen is not None else ""
+
+    @property
+    def quoted_usd(self) -> Decimal:
+        """What is held for it, US dollars; 0 before it is open."""
+        quote = self.seen.call.payload.quote if self.seen is not None else None
+        return to_usd(quote.cost if quote is not None else 0)
+
+    @property
+    def is_guard(self) -> bool:
+        """Whether it is a call of a guarded function, which a call by hand inside it is the same as."""
+        return self._source != SOURCE
+
+    @property
+    def opened_at(self) -> float:
+        """Seconds, UTC epoch, by the fuse's clock; 0 before it is open."""
+        return self.seen.call.payload.started_at if self.seen is not None else 0.0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it was let go and has not ended."""
+        return self.seen is not None and self.seen.ended_at is None
+
+    def usage(
+        self,
+        input_tokens: int | None,
+        output_tokens: int | None,
+        *,
+        cache_read_tokens: int | None = None,
+        cache_write_tokens: int | None = None,
+        reasoning_tokens: int | None = None,
+        input_audio_tokens: int | None = None,
+        output_audio_tokens: int | None = None,
+    ) -> None:
+        """What the call really used, tokens; None is unknown. Told more than once, the last figures count.
+
+        Input includes cached and cache-written tokens, output includes reasoning.
+
+        Raises:
+            ConfigurationError: a figure is no count of tokens, or a part is more than its whole.
+        """
+        self._usage = check.usage(
+            "call.usage",
+            input_tokens=input_tokens,
+            output_tokens=output_tokens,
+            cache_read_tokens=cache_read_tokens,
+            cache_write_tokens=cache_write_tokens,
+            reasoning_tokens=reasoning_tokens,
+            input_audio_tokens=input_audio_tokens,
+            output_audio_tokens=output_audio_tokens,
+        )
+
+    def response(self, response: object) -> bool:
+        """Take usage and id from a provider's response, an object or a dict. Returns whether it told its usage."""
+        reading = reading_of(response)
+        self._usage = reading.usage or self._usage
+        self._response_id = reading.response_id or self._response_id
+        self._response_model = reading.model or self._response_model
+        return reading.usage is not None
+
+    def piece(self, piece: object) -> None:
+        """Take usage and id from a piece of a streamed response, where it tells any."""
+        reading = reading_of(piece)
+        self._pieces = added(self._pieces, reading.usage)
+        self._response_id = reading.response_id or self._response_id
+        self._response_model = reading.model or self._response_model
+
+    def release(self) -> None:
+        """The call was not made, or cost nothing: give its hold back."""
+        self._end(Outcome.FAILED, None, None)
+
+    def open(self, *, late: bool = False) -> Self:
+        """Quote the call and take its hold; `late` is a call that was made already, and is never refused.
+
+        Raises:
+            SentinelBudgetExceeded: a limit does not admit it. SentinelSystemError: the ledger failed and
+            fail_safe=True. SentinelError: any trip, when the fuse is blown. ConfigurationError: it was opened before.
+        """
+        if self.seen is not None:
+            raise ConfigurationError(f"call to {self.model} was opened before; make another for each call")
+        place = here.here(init)
+        said = self._terms
+        self._before = open_here()[1 - _NESTED :]
+        ask = Ask(
+            layer=Layer.FRAMEWORK,
+            source=self._source,
+            who=place.who,
+            operation=said.operation,
+            provider=said.provider,
+            model=said.model,
+            estimate=said.estimate,
+            body=said.body,
+            trace_id=place.who.trace,
+            span_id=place.span_id,
+            late=late,
+        )
+        around = [*place.around(), *(one.seen for one in reversed(self._before) if one.seen is not None)]
+        try:
+            self.seen = place.fuse.open_call(ask, around)
+        except SentinelError as trip:
+            raise here.refuse(trip, place) from trip.__cause__
+        self.fuse = place.fuse
+        self.frame = place.frame(self.seen, said.operation)
+        return self
+
+    def enter(self) -> None:
+        """What this context does from here on happens in this call."""
+        if self.frame is not None:
+            _OPEN.set((*self._before, self))
+            here.enter(self.frame)
+
+    def leave(self) -> None:
+        """What this context does from here on happens in the calls around this one."""
+        if self.frame is not None:
+            _OPEN.set(tuple(one for one in _OPEN.get() if one is not self and one.is_open))
+            outer = self._before[-1] if self._before else None
+            here.leave(self.frame, outer.frame if outer is not None and outer.is_open else None)
+
+    def close(self, error: BaseException | None = None) -> None:
+        """The call ended, with `error` if it raised; it is booked. Never raises; a second time says nothing.
+
+        What was told of its usage is booked whatever happened since. Without usage, an error after which nothing can
+        have been charged gives the hold back, and anything else is booked by estimate.
+        """
+        if self._usage is not None:
+            self._end(Outcome.DONE, self._usage, None)
+        elif error is None:
+            self._end(Outcome.DONE, self._pieces, None)
+        elif is_free(error):
+            self._end(Outcome.FAILED, None, None)
+        else:
+            self._end(Outcome.BROKEN, None, self._pieces)
+
+    @contextmanager
+    def inside(self) -> Generator[None]:
+        """What this context does in the block happens in this call."""
+        self.enter()
+        try:
+            yield
+        finally:
+            self.leave()
+
+    def finish(self, usage: Usage, response_id: str) -> None:
+        """It ended well, and this is what it used."""
+        self._usage, self._response_id = usage, response_id or self._response_id
+        self.close()
+
+    def claim(self) -> bool:
+        """Take it for the one `post_flight` that belongs to it: True once, for one thread."""
+        with _claiming:
+            free, self._claimed = not self._claimed and self.is_open, True
+        return free
+
+    def rename(self, model: str) -> None:
+        """The model that answered is known better than the one that was asked for."""
+        money = self.seen.call.payload if self.seen is not None else None
+        if model and money is not None and money.ask.source == self._source:
+            money.ask = replace(money.ask, model=model)
+
+    def _end(self, outcome: Outcome, usage: Usage | None, estimate: Usage | None) -> None:
+        if self.seen is None or self.fuse is None:
+            return
+        self._claimed = True
+        if self.on_end is not None:
+            self.on_end(self)
+        if self._assumed:
+            self.rename(self._response_model)
+        self.fuse.close_call(
+            self.seen,
+            outcome=outcome,
+            usage=usage,
+            estimate=estimate,
+            model=self._response_model,
+            response_id=self._response_id,
+        )
+
+    def __enter__(self) -> Self:
+        self.open()
+        self.enter()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        del kind, at
+        self.leave()
+        self.close(error)
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, at)
+
+
+def open_here() -> tuple[HandCall, ...]:
+    """Calls by hand that are open in this context, the innermost last."""
+    return tuple(one for one in _OPEN.get() if one.is_open)

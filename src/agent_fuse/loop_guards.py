@@ -1,0 +1,113 @@
+"""`check_loop` and `loop_guard`: the tool gate by hand."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from typing import Any, TypeVar, cast, overload
+
+from agent_fuse import terms as check
+from agent_fuse.actions import UNTOLD, Action, Actions
+from agent_fuse.api import init
+from agent_fuse.arguments import Parameters
+from agent_fuse.limits import Session
+from agent_fuse.otel.here import here
+from agent_fuse.wrapping import Start, Watch, wrap
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def check_loop(tool_name: str, args: object = None, session_id: str | None = None) -> None:
+    """Refuse a tool action that goes round in a loop; count it. Call it right before the tool runs.
+
+    Args:
+        args: the tool's arguments, of any type; best a dict by name.
+        session_id: the session it counts in; where left out, the caller's.
+
+    Raises:
+        ConfigurationError: a bad argument. SentinelLoopError: it is a loop. SentinelBudgetExceeded: a limit on tool
+        calls does not admit it. SentinelSystemError: the ledger failed and fail_safe=True.
+    """
+    tool = check.name("check_loop", "tool_name", tool_name)
+    place = here(init)
+    who = place.who
+    if session_id is not None:
+        named = check.name("check_loop", "session_id", session_id)
+        if named != who.session.id:
+            who = replace(who, session=Session(id=named))
+    place.fuse.actions.open(
+        who, tool, {} if args is None else args, source="check_loop", trace_id=who.trace, span_id=place.span_id
+    )
+
+
+@overload
+def loop_guard(func: F, /) -> F: ...
+@overload
+def loop_guard(tool_name: str | None = None) -> Callable[[F], F]: ...
+def loop_guard(tool_name: Any = None) -> Any:
+    """Guard a tool: `@loop_guard()`, `@loop_guard("search")`, `@loop_guard`. Its calls trip when they loop.
+
+    Each call is an action named `tool_name`, by default the function's name, with its arguments by parameter name; the
+    `self` of a method is not among them. What it returns or raises tells progress from a loop. Plain and async
+    functions, methods, generators and async generators stay what they are.
+
+    Raises:
+        ConfigurationError: a bad argument. The function raises what `check_loop` does.
+    """
+    if callable(tool_name):
+        return wrap("loop_guard", cast("Callable[..., Any]", tool_name), lambda func: _start(func, None))
+    named = None if tool_name is None else check.name("loop_guard", "tool_name", tool_name)
+
+    def decorate(func: F) -> F:
+        return wrap("loop_guard", func, lambda one: _start(one, named))
+
+    return decorate
+
+
+def _start(func: Callable[..., Any], tool_name: str | None) -> Start:
+    parameters = Parameters(func)
+    tool = tool_name or getattr(func, "__name__", "") or type(func).__name__
+
+    def start(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Watch:
+        given = parameters.bind(args, kwargs)
+        if given is None:
+            return _Unwatched()
+        place = here(init)
+        who, actions = place.who, place.fuse.actions
+        action = actions.open(who, tool, given, source="loop_guard", trace_id=who.trace, span_id=place.span_id)
+        return _Watch(actions, action)
+
+    return start
+
+
+class _Watch:
+    """One guarded call of a tool."""
+
+    def __init__(self, actions: Actions, action: Action) -> None:
+        self._actions = actions
+        self._action = action
+
+    def inside(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def yielded(self, value: object) -> None:
+        """A generator's items are not its result."""
+
+    def returned(self, value: object) -> None:
+        self._actions.close(self._action, UNTOLD if value is None else value)
+
+    def raised(self, error: BaseException) -> None:
+        if isinstance(error, Exception):
+            self._actions.close(self._action, error=type(error).__qualname__, message=str(error))
+        else:
+            self._actions.close(self._action)
+
+
+class _Unwatched:
+    """A call whose arguments the function does not take: it will say so itself."""
+
+    def inside(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def yielded(self, value: object) -> None: ...
+    def returned(self, value: object) -> None: ...
+    def raised(self, error: BaseException) -> None: ...

@@ -1,0 +1,78 @@
+"""Where a call by hand is made: the guard at work, the open span around it, and on whose account it goes."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from opentelemetry import trace
+
+from agent_fuse.dialects.base import Dialect, Fact, Kind, Spot
+from agent_fuse.errors import SentinelError, soften
+from agent_fuse.fuse import Fuse, Seen
+from agent_fuse.limits import Who
+from agent_fuse.otel import active
+from agent_fuse.otel.nodes import DETACHED, Node, around, finish_calls
+from agent_fuse.otel.trips import under_langchain
+from agent_fuse.sightings import Layer
+
+_BY_HAND = Dialect(name="by hand", scopes=(), layer=Layer.FRAMEWORK, keys={})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where the caller stands."""
+
+    fuse: Fuse
+    node: Node | None
+    who: Who
+    span_id: str
+
+    def around(self) -> Iterator[Seen]:
+        """Sightings that a call made here happens in, nearest first."""
+        return around(self.node)
+
+    def frame(self, seen: Seen, operation: str) -> Node:
+        """What stands for a call by hand while it is open, so that spans and requests inside join it."""
+        spot = Spot(kind=Kind.MODEL, operation=operation)
+        node = Node(-1, _no_span, self.fuse, _BY_HAND, spot, self.node, seen=seen)
+        if self.node is not None:
+            node.session, node.agent = self.node.told(Fact.SESSION), self.node.told(Fact.AGENT)
+        return node
+
+
+def here(start: Callable[[], object]) -> Place:
+    """Where the caller stands; `start` makes a guard where none is at work."""
+    span = trace.get_current_span().get_span_context().span_id
+    guard = active.of_span(span)
+    if guard is None:
+        start()
+        guard = active.guards()[0]
+    node = guard.node(span)
+    frame = DETACHED.get()
+    open_frame = frame if frame is not None and frame.seen is not None and frame.seen.ended_at is None else None
+    who = guard.who(None, node or open_frame)
+    return Place(fuse=guard.fuse, node=node, who=who, span_id=trace.format_span_id(span) if span else "")
+
+
+def enter(node: Node) -> None:
+    """From here on, requests and spans of this context happen in `node`; `leave` ends that."""
+    DETACHED.set(node)
+
+
+def leave(node: Node, before: Node | None) -> None:
+    """Requests and spans of this context happen in `node` no more, but in `before`."""
+    if DETACHED.get() is node:
+        DETACHED.set(before)
+
+
+def refuse(trip: SentinelError, place: Place) -> SentinelError:
+    """Finish the spans of a refused call; the trip in the form that its caller can carry, as at the request gate."""
+    soft = under_langchain()
+    finish_calls(trip, place.node, end=not soft)
+    if not soft:
+        return trip
+    place.fuse.blown.softened(trip.__dict__.get("session", ""), trip)
+    return soften(trip)
+
+
+def _no_span() -> None:
+    return None

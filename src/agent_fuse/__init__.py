@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from agent_fuse.handcalls import HandCall
     from agent_fuse.limits import Limit
     from agent_fuse.loop_guards import check_loop, loop_guard
-    from agent_fuse.otel.instrumentor import AgentFuseInstrumentor
     from agent_fuse.otel.sampler import AgentFuseSampler
     from agent_fuse.otel.span_processor import AgentFuseSpanProcessor
+    from agent_fuse.otel.zero_code import AgentFuseInstrumentor
     from agent_fuse.prices import Price
 
 __all__ = [
@@ -71,9 +71,9 @@ _HOMES = {
     "handcalls": ("HandCall",),
     "limits": ("Limit",),
     "loop_guards": ("check_loop", "loop_guard"),
-    "otel.instrumentor": ("AgentFuseInstrumentor",),
     "otel.sampler": ("AgentFuseSampler",),
     "otel.span_processor": ("AgentFuseSpanProcessor",),
+    "otel.zero_code": ("AgentFuseInstrumentor",),
     "prices": ("Price",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

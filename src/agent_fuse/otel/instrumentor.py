@@ -1,4 +1,4 @@
-"""Installs the request gate into the openai and anthropic SDKs, as an OpenTelemetry instrumentor.
+"""Installs the request gate into the openai and anthropic SDKs.
 
 The seams are private API of both SDKs, there since openai 1.0 and anthropic 0.2: `BaseClient._build_request`,
 `SyncAPIClient.request` and `_process_response`, and their async twins. When one is missing, a warning says so and the
@@ -10,10 +10,9 @@ import importlib
 import logging
 import sys
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Any, cast
 
-from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
 from wrapt import register_post_import_hook
 
 from agent_fuse.otel import active
@@ -31,27 +30,10 @@ problems: dict[str, str] = {}
 """What is wrong with the gate of an SDK, by SDK; empty when all is well."""
 
 
-class AgentFuseInstrumentor(BaseInstrumentor):  # type: ignore[misc]
-    """Turns the request gate on and off. `AgentFuseSpanProcessor` and `init()` turn it on by themselves."""
-
-    def instrumentation_dependencies(self) -> Collection[str]:
-        """None: the gate waits for whichever SDK is imported."""
-        return ()
-
-    def _instrument(self, **kwargs: Any) -> None:
-        del kwargs
-        install()
-
-    def _uninstrument(self, **kwargs: Any) -> None:
-        del kwargs
-        uninstall()
-
-
 def instrument() -> None:
     """Turn the request gate on, unless it is."""
-    gate = AgentFuseInstrumentor()
-    if not gate.is_instrumented_by_opentelemetry:
-        gate.instrument(skip_dep_check=True)
+    if not _wanted:
+        install()
 
 
 def install() -> None:

@@ -26,6 +26,8 @@ PER = "agent_fuse.limit.per"
 METER = "agent_fuse.limit.meter"
 KEY = "agent_fuse.limit.key"
 GATE = "agent_fuse.gate"
+KIND = "agent_fuse.warning.kind"
+SHARE = "agent_fuse.warning.share"
 LEDGER_OPERATION = "agent_fuse.ledger.operation"
 SPOT = "agent_fuse.blind.spot"
 
@@ -42,9 +44,11 @@ ATTRIBUTES = {
     PER: "What the limit is per: `session`, `agent`, `all`, …",
     METER: "What it counts: `usd`, `tokens`, `output_tokens`, `calls`, `tool_calls`.",
     KEY: "Which agent (for limits per agent), or with `metrics_session=True` which session, user, …, the figure is of.",
+    KIND: "`limit` (a share of a limit was passed) or `loop` (a tool is about to be stopped).",
+    SHARE: "Which share of the limit was passed: `0.8`.",
     GATE: "`framework` or `client` (a span's start), `request` (the SDK's request), `tool`, ...",
     LEDGER_OPERATION: "What failed: `reserve`, `settle`, `balances`, …",
-    SPOT: "What cannot be seen: `sdk_disabled`, `pool_threads`, `sampler_drops`, `request_gate.openai`, …; `none`.",
+    SPOT: "The blind spot in words (`the sampler TraceIdRatioBased{0.1} drops spans`); `none` where there is none.",
 }
 """Every attribute of a metric, and what it means."""
 
@@ -100,6 +104,13 @@ TRIPS = Instrument(
     unit="{call}",
     meaning="Calls and tool actions that were refused.",
     attributes=(REASON, LIMIT, AGENT, SESSION),
+)
+WARNINGS = Instrument(
+    name="agent_fuse.warnings",
+    kind=Kind.COUNTER,
+    unit="{warning}",
+    meaning="Warnings that were given, once each in all processes that share the ledger.",
+    attributes=(KIND, LIMIT, SHARE),
 )
 OPEN = Instrument(
     name="agent_fuse.calls.open",
@@ -166,6 +177,7 @@ BLIND = Instrument(
 )
 
 TABLE = (
-    COST, TOKENS, CALLS, TRIPS, OPEN, SPENT_IN_ALL, CAP, SPENT, HELD, UTILIZATION, DURATION, LEDGER_ERRORS, BLIND,
+    COST, TOKENS, CALLS, TRIPS, WARNINGS, OPEN, SPENT_IN_ALL, CAP, SPENT, HELD, UTILIZATION, DURATION, LEDGER_ERRORS,
+    BLIND,
 )  # fmt: skip
 """Every instrument."""

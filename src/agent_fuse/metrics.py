@@ -12,6 +12,7 @@ from opentelemetry.context import Context
 from opentelemetry.metrics import CallbackOptions, Histogram, Meter, MeterProvider, Observation
 
 from agent_fuse import instruments as table
+from agent_fuse.alerts import Alert
 from agent_fuse.asks import Event
 from agent_fuse.calls import NANOS_PER_USD
 from agent_fuse.fuse import Fuse
@@ -55,7 +56,7 @@ class Meters:
 
     def _renew(self) -> None:
         self._lock = threading.Lock()
-        self._events: deque[tuple[Watched, Event]] = deque()
+        self._events: deque[tuple[Watched, Event | Alert]] = deque()
         self._timings: deque[tuple[str, float]] = deque()
         self._errors: deque[str] = deque()
         self._totals = Totals()
@@ -75,6 +76,7 @@ class Meters:
         with self._lock:
             self._followed = (*self._followed, watched)
         fuse.listen(lambda event: self._heard(watched, event))
+        fuse.alerts.on_alert = lambda alert: self._heard(watched, alert)
         fuse.accounting.on_ledger_error = self._failed
         if isinstance(fuse.ledger, ArrearsLedger):
             fuse.ledger.on_error = lambda error: self._failed(error.operation)
@@ -105,7 +107,7 @@ class Meters:
         fuse.accounting.on_gate = self._timed
         self._events.extend((watched, Event(entry, _NOTHING_DUE)) for entry in fuse.presumed)
 
-    def _heard(self, watched: Watched, event: Event) -> None:
+    def _heard(self, watched: Watched, event: Event | Alert) -> None:
         if self._live or self._awake():
             self._events.append((watched, event))
             if len(self._events) >= DRAIN_AT:
@@ -128,6 +130,9 @@ class Meters:
             now = time.monotonic()
             while self._events:
                 watched, event = self._events.popleft()
+                if isinstance(event, Alert):
+                    self._totals.warn(event, own=watched.own)
+                    continue
                 watched.met(event.due, now)
                 self._totals.add(event, own=watched.own, session=event.entry.session if watched.sessions else "")
             while self._errors:
@@ -194,6 +199,7 @@ class Meters:
         yield table.TOKENS, lambda: _observe(self._totals.tokens)
         yield table.CALLS, lambda: _observe(self._totals.calls)
         yield table.TRIPS, lambda: _observe(self._totals.trips)
+        yield table.WARNINGS, lambda: _observe(self._totals.warnings)
         yield table.LEDGER_ERRORS, lambda: _observe(self._totals.ledger_errors)
         yield table.OPEN, lambda: (Observation(sum(one.fuse.open_calls() for one in self._followed)),)
         yield table.SPENT_IN_ALL, self._read_spent

@@ -1,12 +1,13 @@
 """Totals: what this process booked and refused, as exact integers by a bounded set of attribute values."""
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from agent_fuse import instruments as table
+from agent_fuse.alerts import Alert
 from agent_fuse.asks import Event
 from agent_fuse.calls import Entry, Status
-from agent_fuse.errors import SentinelBudgetExceeded, SentinelError
+from agent_fuse.errors import SentinelBudgetExceeded
 from agent_fuse.instruments import Instrument
 from agent_fuse.limits import Limit
 
@@ -65,6 +66,7 @@ class Totals:
         self.tokens = Series(table.TOKENS)
         self.calls = Series(table.CALLS)
         self.trips = Series(table.TRIPS)
+        self.warnings = Series(table.WARNINGS)
         self.ledger_errors = Series(table.LEDGER_ERRORS)
         self._correctable: OrderedDict[str, tuple[Entry, str]] = OrderedDict()
 
@@ -76,11 +78,19 @@ class Totals:
             session: its id, where it is to be told apart.
         """
         if event.trip is not None:
-            limit = _limit_of(event.trip, event.due.limits)
+            limit = (
+                _named(event.trip.limit, event.due.limits) if isinstance(event.trip, SentinelBudgetExceeded) else None
+            )
             label = label_of(limit, own) if limit is not None else ""
             self.trips.add((event.trip.reason, label, event.entry.agent, session), 1)
         elif not event.nudge:
             self.book(event.entry, session=session)
+
+    def warn(self, alert: Alert, *, own: frozenset[Limit]) -> None:
+        """Count a warning."""
+        limit = _named(alert.limit, own)
+        label = str(limit) if limit is not None else f"{alert.meter}, a session's own" if alert.meter else ""
+        self.warnings.add((str(alert.kind), label, f"{alert.share:g}" if alert.share else ""), 1)
 
     def book(self, entry: Entry, *, session: str = "") -> None:
         """Count a booked call; a real figure takes the place of the estimate that was counted for it."""
@@ -107,9 +117,6 @@ def label_of(limit: Limit, own: frozenset[Limit]) -> str:
     return str(limit) if limit in own else f"{limit.meter} per {limit.per}, its own"
 
 
-def _limit_of(trip: SentinelError, limits: tuple[Limit, ...]) -> Limit | None:
-    """The limit that a trip names: its words begin with the limit's."""
-    if not isinstance(trip, SentinelBudgetExceeded):
-        return None
-    words = getattr(trip, "limit", "")
+def _named(words: str, limits: Iterable[Limit]) -> Limit | None:
+    """The limit that a trip or an alert names: its words begin with the limit's."""
     return next((one for one in limits if words == str(one) or words.startswith(f"{one} ")), None)

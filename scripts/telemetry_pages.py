@@ -1,0 +1,83 @@
+"""Writes docs/metrics.md and docs/spans.md from their tables, or prints them: `telemetry_pages.py [--write]`."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from agent_fuse import instruments
+from agent_fuse.otel import marks
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+METRICS = """# Metrics
+
+Counters and the histogram are of one process; sum them. Limit and ledger gauges are read from the ledger, which all
+processes share; take their max. [observability.md](observability.md) says how to wire them.
+
+"""
+
+SPANS = """# Span attributes
+
+What AgentFuse writes on the span of a model call or tool action, while that span is still open.
+
+One span of a call gets the cost: the innermost that is still open when the call is booked, so that costs in a trace add
+up. With the request gate that is the client span. A call that is booked by the end of its only span has its cost in the
+ledger and in the metrics, and not on a span.
+
+"""
+
+SPANS_END = """
+The cost has the names proposed in
+[semantic-conventions-genai #443](https://github.com/open-telemetry/semantic-conventions-genai/pull/443), which may
+still change. The amount is a double: nano-dollars divided by 10^9.
+"""
+
+
+def pages() -> dict[str, str]:
+    """The pages as Markdown, by file name."""
+    return {"metrics.md": METRICS + _metrics(), "spans.md": SPANS + _spans() + SPANS_END}
+
+
+def _metrics() -> str:
+    rows = (
+        (f"`{one.name}`", f"`{one.prometheus}`", one.kind, f"`{one.unit}`", _codes(one.attributes), one.meaning)
+        for one in instruments.TABLE
+    )
+    attributes = ((f"`{name}`", meaning) for name, meaning in instruments.ATTRIBUTES.items())
+    bounds = ", ".join(f"{bound:g}" for bound in instruments.SECONDS)
+    return "\n".join(
+        [
+            *_table(("metric", "in PromQL", "kind", "unit", "attributes", "meaning"), rows),
+            "",
+            *_table(("attribute", "meaning"), attributes),
+            "",
+            "An attribute that is not known is left out. Of each, 200 values are told apart, and the rest are `other`.",
+            "",
+            f"Buckets of `{instruments.DURATION.name}`, seconds: {bounds}.",
+            "",
+        ]
+    )
+
+
+def _spans() -> str:
+    rows = ((f"`{one.name}`", one.kind, one.on, one.meaning) for one in marks.TABLE)
+    return "\n".join([*_table(("attribute", "type", "on", "meaning"), rows), ""])
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
+    yield f"| {' | '.join(head)} |"
+    yield "|---" * len(head) + "|"
+    for row in rows:
+        yield f"| {' | '.join(row)} |"
+
+
+def _codes(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+if __name__ == "__main__":
+    for name, text in pages().items():
+        if sys.argv[1:] == ["--write"]:
+            (DOCS / name).write_text(text)
+        else:
+            print(text)

@@ -36,7 +36,19 @@ values = st.one_of(
     st.builds(object),
     st.just("x" * 300_000),
 )
-attributes = st.dictionaries(st.sampled_from(KEYS), values, max_size=12)
+CALLS = [
+    {},
+    {"gen_ai.operation.name": "chat"},
+    {"gen_ai.operation.name": "execute_tool"},
+    {"openinference.span.kind": "LLM"},
+    {"openinference.span.kind": "TOOL"},
+    {"http.request.method": "POST", "url.full": "https://api.openai.com/v1/chat/completions"},
+]
+"""What makes a span one that is judged, so that most of those here are."""
+
+attributes = st.builds(
+    lambda call, rest: call | rest, st.sampled_from(CALLS), st.dictionaries(st.sampled_from(KEYS), values, max_size=12)
+)
 
 
 @pytest.fixture(scope="module")

@@ -97,17 +97,7 @@ class Actions:
                 self.told(known, arguments)
             return known
         accounting = self._accounting
-        entry = Entry(
-            id=accounting.new_id(),
-            at=accounting.clock(),
-            status=Status.SETTLED,
-            session=who.session.id,
-            agent=who.agent,
-            operation="execute_tool",
-            tool=tool,
-            trace_id=trace_id,
-            span_id=span_id,
-        )
+        entry = self._entry(who, tool, trace_id, span_id)
         action = Action(entry, who, demand(self._limits, who), sources={source})
         self.turnstile.enter()
         started = time.perf_counter()
@@ -126,6 +116,20 @@ class Actions:
                 accounting.on_gate("tool", time.perf_counter() - started)
             self.turnstile.leave()
         UNDER_WAY.set(action)
+        return action
+
+    def ran(self, who: Who, tool: str, arguments: object = UNTOLD, *, source: str = "", trace_id: str = "") -> Action:
+        """A tool has run that no gate saw begin: it is counted, and what should have stopped it stops the next gate."""
+        known = UNDER_WAY.get()
+        if known is not None and known.entry.tool == tool and source not in known.sources:
+            known.sources.add(source)
+            return known
+        accounting = self._accounting
+        entry = self._entry(who, tool, trace_id, "")
+        action = Action(entry, who, demand(self._limits, who), sources={source})
+        if arguments is not UNTOLD:
+            self.told(action, arguments, ran=True)
+        self.turnstile.account(lambda: accounting.keep("settle", lambda: self._book(action)))
         return action
 
     def told(self, action: Action, arguments: object, *, ran: bool = False) -> None:
@@ -212,8 +216,25 @@ class Actions:
                 raise self._exceeded(action, answer)
             if accounting.on_reserved is not None:
                 accounting.on_reserved(action.who, action.due, answer.balances)
-        accounting.ask("settle", lambda: accounting.ledger.settle(action.entry, action.due.accounts, one, now=now))
+        accounting.ask("settle", lambda: self._book(action))
+
+    def _book(self, action: Action) -> None:
+        accounting, one = self._accounting, Amounts(tool_calls=1)
+        accounting.ledger.settle(action.entry, action.due.accounts, one, now=accounting.clock())
         accounting.tell(Event(action.entry, action.due))
+
+    def _entry(self, who: Who, tool: str, trace_id: str, span_id: str) -> Entry:
+        return Entry(
+            id=self._accounting.new_id(),
+            at=self._accounting.clock(),
+            status=Status.SETTLED,
+            session=who.session.id,
+            agent=who.agent,
+            operation="execute_tool",
+            tool=tool,
+            trace_id=trace_id,
+            span_id=span_id,
+        )
 
     def _exceeded(self, action: Action, refusal: Refusal) -> SentinelBudgetExceeded:
         limit = action.due.limits[action.due.caps.index(refusal.cap)]

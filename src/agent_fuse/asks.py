@@ -29,6 +29,8 @@ class Ask:
     """Input and output tokens, where a caller by hand says so."""
     trace_id: str = ""
     span_id: str = ""
+    started_at: float | None = None
+    """When the call began (seconds, UTC epoch, real time), where its layer saw it later than that; None: now."""
     late: bool = False
     """The work is done: account, never refuse."""
     gate_follows: bool = False

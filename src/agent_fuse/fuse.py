@@ -169,7 +169,12 @@ class Fuse:
             raise blown
         with self._lock:
             seen = self._sightings.open(
-                money, layer=ask.layer, source=ask.source, now=time.time(), model=ask.model, around=around
+                money,
+                layer=ask.layer,
+                source=ask.source,
+                now=time.time() if ask.started_at is None else ask.started_at,
+                model=ask.model,
+                around=around,
             )
         if not ask.late:
             self._judge(seen, ask)
@@ -178,8 +183,12 @@ class Fuse:
 
     def _judge(self, seen: Seen, ask: Ask) -> None:
         money = seen.call.payload
-        if money.held and (ask.gate_follows or (ask.body is None and money.ask.body is not None)):
+        if money.held and (
+            ask.gate_follows or ask.layer is Layer.WIRE or (ask.body is None and money.ask.body is not None)
+        ):
             return  # a layer that knows more holds already
+        if ask.layer is Layer.WIRE and money.ask is not ask:
+            ask = replace(money.ask, gate_follows=False)  # what is around it knows more of the call than a URL does
         money.ask = ask
         if not money.held:
             money.due = demand(self.limits, ask.who)

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, cast
 
 from agent_fuse.calls import Usd, to_nanos, to_usd
+from agent_fuse.dialects.http import Endpoint
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.limits import Limit
 from agent_fuse.prices import Price
@@ -127,6 +128,19 @@ def texts(name: str, value: object) -> tuple[str, ...]:
         if not isinstance(one, str):
             raise ConfigurationError(f"{name} holds {one!r}; each must be a text")
     return tuple(one.strip() for one in cast("list[str]", found) if one.strip())
+
+
+def endpoints(name: str, value: object) -> tuple[str, ...]:
+    """Hosts, hosts with ports, or URLs."""
+    found = texts(name, value)
+    for one in found:
+        try:
+            Endpoint.parse(one)
+        except ValueError as bad:
+            raise ConfigurationError(
+                f"{name} holds {one!r}: {bad}; give a host or a URL, such as https://gateway.example/v1"
+            ) from None
+    return found
 
 
 def shares(name: str, value: object) -> tuple[float, ...]:

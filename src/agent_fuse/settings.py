@@ -41,6 +41,7 @@ class Settings:
     loop_ignore_args: tuple[str, ...]
     loop_allow: tuple[str, ...]
     request_gate: bool
+    endpoints: tuple[str, ...]
     metrics_session: bool
 
     def all_limits(self) -> tuple[Limit, ...]:
@@ -175,6 +176,12 @@ OPTIONS = (
         parse=parsers.truth,
         default=True,
         doc="Whether the openai and anthropic SDKs are gated too.",
+    ),
+    Option(
+        name="endpoints",
+        parse=parsers.endpoints,
+        default=(),
+        doc="Model endpoints of your own for the wire gate (a gateway, vLLM, Ollama): hosts or URLs, with commas between.",
     ),
 )
 

@@ -1,23 +1,16 @@
 """A dialect: the table that says where one instrumentation puts each fact about a call, and how to read it."""
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Any, Protocol, cast
+from typing import Any
 
 from agent_fuse.calls import Usage
-from agent_fuse.sightings import Layer, Outcome
+from agent_fuse.dialects.reading import Ending, Kind, SpanLike, Spot, json_object, outcome_of
+from agent_fuse.sightings import Layer
 from agent_fuse.wire import count
 
-
-class Kind(Enum):
-    """What a span stands for."""
-
-    MODEL = auto()
-    TOOL = auto()
-    AGENT = auto()
-    """It costs nothing itself; calls inside take its agent and session."""
+__all__ = ["AGENT_OPERATIONS", "MODEL_OPERATIONS", "Dialect", "Ending", "Fact", "Kind", "Layer", "SpanLike", "Spot"]
 
 
 class Fact(Enum):
@@ -51,63 +44,7 @@ MODEL_OPERATIONS = frozenset({"chat", "text_completion", "embeddings", "generate
 
 AGENT_OPERATIONS = frozenset({"invoke_agent", "create_agent", "invoke_workflow"})
 
-FREE_ERRORS = frozenset(
-    {
-        "APIConnectionError", "APIStatusError", "AuthenticationError", "BadRequestError", "ConflictError",
-        "ConnectError", "ConnectTimeout", "InternalServerError", "NotFoundError", "OverloadedError",
-        "PermissionDeniedError", "RateLimitError", "RequestTooLargeError", "ServiceUnavailableError",
-        "UnprocessableEntityError", "DeadlineExceededError",
-        "SentinelBudgetExceeded", "SentinelLoopError", "SentinelSystemError",
-    }
-)  # fmt: skip
-"""Class names of errors after which nothing was charged: the request did not arrive, or was answered with an error."""
-
-
-class SpanLike(Protocol):
-    """What a dialect reads of a span; both live and ended SDK spans have it."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def attributes(self) -> Mapping[str, Any] | None: ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spot:
-    """What a span says when it starts."""
-
-    kind: Kind
-    operation: str = ""
-    provider: str = ""
-    model: str = ""
-    max_tokens: int | None = None
-    prompt: str | None = None
-    body: Mapping[str, Any] | None = None
-    session: str = ""
-    agent: str = ""
-    tool: str = ""
-    arguments: object = None
-    late: bool = False
-    """The span was made after the work: account, never raise."""
-    gate_follows: bool = False
-    """The call goes through the openai or anthropic SDK, whose request gate is more exact."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
-    """What a span says when it has ended."""
-
-    outcome: Outcome = Outcome.DONE
-    usage: Usage | None = None
-    model: str = ""
-    provider: str = ""
-    response_id: str = ""
-    session: str = ""
-    agent: str = ""
-    tool: str = ""
-    arguments: object = None
-    result: object = None
-    error: str = ""
+Attributes = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -125,12 +62,20 @@ class Dialect:
     kind_key: str = "gen_ai.operation.name"
     kind_of_name: Callable[[str], tuple[Kind, str] | None] | None = None
     """Kind and operation (or tool) read off the span's name, for spans that start without attributes."""
+    operations: Mapping[str, str] = field(default_factory=dict[str, str])
+    """The priced operation by the span's name, or by the value of `kind_key`, where no attribute names it."""
+    model_of_name: Callable[[str], str] | None = None
+    """The model read off the span's name, for spans that start without its attribute."""
+    spot_of: Callable[[Attributes], Spot | None] | None = None
+    """Reads a starting span in place of the rows above."""
     late_names: frozenset[str] = frozenset()
     """Names of spans that are made after the response."""
+    late_kinds: bool = False
+    """What a span is may only show at its end: model and tool calls missed at their start are read then."""
     late_facts: frozenset[Fact] = frozenset()
     """Facts that arrive after the span's start but before the work: they are watched for."""
-    gate_follows: Callable[[str], bool] | None = None
-    """Whether a span of this name goes through the openai or anthropic SDK."""
+    gate_follows: Callable[[str, Attributes], bool] | None = None
+    """Whether a span of this name, with these attributes, goes through the openai or anthropic SDK."""
     detached: bool = False
     """Its span is not the current one while the work is done."""
     swallows: bool = False
@@ -141,44 +86,53 @@ class Dialect:
     """Output tokens include reasoning."""
     arguments_of: Callable[[object], object] | None = None
     """Unwraps tool arguments from what the attribute holds."""
-    mend: Callable[["Ending", Mapping[str, Any]], "Ending"] | None = None
+    mend: Callable[[Ending, Attributes], Ending] | None = None
     """Corrects a quirk of this instrumentation that no row can say."""
 
     def start(self, span: SpanLike) -> Spot | None:
         """Read a span that starts; None when it is neither a call nor around one."""
         attributes = span.attributes or {}
+        if self.spot_of is not None:
+            return self.spot_of(attributes)
         found = self._kind(span.name, attributes)
         if found is None:
             return None
         kind, word = found
-        body = self.text(attributes, Fact.BODY)
+        text = self.text(attributes, Fact.BODY) if kind is Kind.MODEL else ""
+        body = json_object(text) if text else None
         return Spot(
             kind=kind,
             operation=word if kind is Kind.MODEL else "",
             provider=self.text(attributes, Fact.PROVIDER),
-            model=self.text(attributes, Fact.MODEL),
+            model=self._model(span.name, attributes, body),
             max_tokens=self.number(attributes, Fact.MAX_TOKENS),
             prompt=self.text(attributes, Fact.PROMPT) or None,
-            body=_json_object(body) if body else None,
+            body=body,
             session=self.text(attributes, Fact.SESSION),
             agent=self.text(attributes, Fact.AGENT),
             tool=(self.text(attributes, Fact.TOOL) or word) if kind is Kind.TOOL else "",
             arguments=self.arguments(attributes),
             late=span.name in self.late_names,
-            gate_follows=self.gate_follows is not None and self.gate_follows(span.name),
+            gate_follows=self.gate_follows is not None and self.gate_follows(span.name, attributes),
         )
 
-    def end(self, span: SpanLike, *, failed: bool, error: str = "") -> Ending:
-        """Read an ended span. `failed` is its status, `error` the class of an exception event where there is one."""
+    def end(self, span: SpanLike, *, failed: bool, error: str = "", message: str = "") -> Ending:
+        """Read an ended span.
+
+        Args:
+            failed: its status; message: the description of it.
+            error: the class of an exception event, where there is one.
+        """
         attributes = span.attributes or {}
         usage = self.usage(attributes)
         error = self.text(attributes, Fact.ERROR) or error
+        response_id = self.text(attributes, Fact.RESPONSE_ID)
         ending = Ending(
-            outcome=_outcome(usage, failed, error, self.text(attributes, Fact.RESPONSE_ID)),
+            outcome=outcome_of(usage, failed=failed, error=error, message=message, response_id=response_id),
             usage=usage,
             model=self.text(attributes, Fact.MODEL) or self.text(attributes, Fact.RESPONSE_MODEL),
             provider=self.text(attributes, Fact.PROVIDER),
-            response_id=self.text(attributes, Fact.RESPONSE_ID),
+            response_id=response_id,
             session=self.text(attributes, Fact.SESSION),
             agent=self.text(attributes, Fact.AGENT),
             tool=self.text(attributes, Fact.TOOL),
@@ -188,7 +142,7 @@ class Dialect:
         )
         return self.mend(ending, attributes) if self.mend is not None else ending
 
-    def usage(self, attributes: Mapping[str, Any]) -> Usage | None:
+    def usage(self, attributes: Attributes) -> Usage | None:
         """Token figures, made inclusive; None when there are none."""
         given, made = self.number(attributes, Fact.INPUT), self.number(attributes, Fact.OUTPUT)
         if given is None and made is None:
@@ -207,7 +161,7 @@ class Dialect:
             reasoning_tokens=reasoning,
         )
 
-    def text(self, attributes: Mapping[str, Any], fact: Fact) -> str:
+    def text(self, attributes: Attributes, fact: Fact) -> str:
         """A fact as text; empty when absent or not text."""
         for key in self.keys.get(fact, ()):
             found = attributes.get(key)
@@ -215,7 +169,7 @@ class Dialect:
                 return found
         return ""
 
-    def number(self, attributes: Mapping[str, Any], fact: Fact) -> int | None:
+    def number(self, attributes: Attributes, fact: Fact) -> int | None:
         """A fact as a token count; None when absent, negative or absurd."""
         for key in self.keys.get(fact, ()):
             found = count(attributes.get(key))
@@ -223,7 +177,7 @@ class Dialect:
                 return found
         return None
 
-    def arguments(self, attributes: Mapping[str, Any]) -> object:
+    def arguments(self, attributes: Attributes) -> object:
         """Tool arguments as told, unwrapped; None when absent."""
         for key in self.keys.get(Fact.ARGUMENTS, ()):
             if key in attributes:
@@ -239,28 +193,20 @@ class Dialect:
         """Attribute names of the facts that come late."""
         return frozenset(key for fact in self.late_facts for key in self.keys.get(fact, ()))
 
-    def _kind(self, name: str, attributes: Mapping[str, Any]) -> tuple[Kind, str] | None:
+    def _kind(self, name: str, attributes: Attributes) -> tuple[Kind, str] | None:
         word = attributes.get(self.kind_key)
         if isinstance(word, str):
             kind = self.kinds.get(word)
             if kind is not None:
-                return kind, self.text(attributes, Fact.OPERATION) or word
+                told = self.text(attributes, Fact.OPERATION)
+                return kind, told or self.operations.get(name) or self.operations.get(word, word)
         return self.kind_of_name(name) if self.kind_of_name is not None else None
 
-
-def _outcome(usage: Usage | None, failed: bool, error: str, response_id: str) -> Outcome:
-    if usage is not None or not (failed or error):
-        return Outcome.DONE
-    if error.rpartition(".")[2] in FREE_ERRORS or error.isdigit():
-        return Outcome.FAILED
-    # An error of the host's own code before anything was sent names no response; a timeout or a cancel may have cost.
-    waited = any(word in error for word in ("Timeout", "Cancel", "GeneratorExit", "Abandon", "Interrupt"))
-    return Outcome.BROKEN if response_id or waited or not error else Outcome.FAILED
-
-
-def _json_object(text: str) -> Mapping[str, Any] | None:
-    try:
-        found = json.loads(text)
-    except ValueError:
-        return None
-    return cast("Mapping[str, Any]", found) if isinstance(found, dict) else None
+    def _model(self, name: str, attributes: Attributes, body: Mapping[str, Any] | None) -> str:
+        told = self.text(attributes, Fact.MODEL)
+        if told:
+            return told
+        asked = body.get("model") if body is not None else None
+        if isinstance(asked, str):
+            return asked
+        return self.model_of_name(name) if self.model_of_name is not None else ""

@@ -1,11 +1,13 @@
-"""Traceloop's instrumentations (OpenLLMetry): openai, langchain, anthropic."""
+"""Traceloop's instrumentations (OpenLLMetry): openai, langchain, anthropic, openai-agents, google-generativeai."""
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 from agent_fuse.dialects.base import Dialect, Fact, Kind
 from agent_fuse.dialects.otel import KEYS, KINDS
+from agent_fuse.dialects.reading import Ending
 from agent_fuse.sightings import Layer
 
 _PROPERTIES = "traceloop.association.properties."
@@ -30,22 +32,53 @@ def _langchain_kind(name: str) -> tuple[Kind, str] | None:
         return Kind.MODEL, "text_completion"
     if name.startswith("execute_tool "):
         return Kind.TOOL, name.removeprefix("execute_tool ")
+    if name.startswith(("invoke_agent ", "create_agent ")) or name.endswith(".workflow"):
+        return Kind.AGENT, ""
     return None
+
+
+def _wrapper(found: object) -> dict[str, Any]:
+    if not isinstance(found, str):
+        return {}
+    try:
+        fields = json.loads(found)
+    except ValueError:
+        return {}
+    return cast("dict[str, Any]", fields) if isinstance(fields, dict) else {}
 
 
 def _inputs(found: object) -> object:
     """Traceloop wraps a LangChain tool's arguments: `{"input_str": …, "tags": …, "inputs": {…}}`."""
-    if not isinstance(found, str):
-        return found
-    try:
-        wrapper = json.loads(found)
-    except ValueError:
-        return found
-    if not isinstance(wrapper, dict):
-        return found
-    fields = cast("dict[str, Any]", wrapper)
+    fields = _wrapper(found)
     inputs = fields.get("inputs")
     return inputs if inputs is not None else fields.get("input_str", found)
+
+
+def _content(ending: Ending, attributes: Mapping[str, Any]) -> Ending:
+    """It wraps the result too, in a message whose call id is new each time: only the content can tell progress."""
+    del attributes
+    output = _wrapper(ending.result).get("output")
+    message = cast("dict[str, Any]", output).get("kwargs") if isinstance(output, dict) else None
+    if isinstance(message, dict) and "content" in message:
+        output = cast("dict[str, Any]", message)["content"]
+    return ending if output is None else replace(ending, result=output)
+
+
+def _mend_anthropic(ending: Ending, attributes: Mapping[str, Any]) -> Ending:
+    """A stream's output figure has the one of `message_start` added, which is 1 or a few: take 1 off again."""
+    usage = ending.usage
+    if usage is None or not usage.output_tokens or not attributes.get("gen_ai.is_streaming"):
+        return ending
+    return replace(ending, usage=replace(usage, output_tokens=usage.output_tokens - 1))
+
+
+def _mend_google(ending: Ending, attributes: Mapping[str, Any]) -> Ending:
+    """The output figure leaves thinking out; the total does not."""
+    usage, total = ending.usage, GOOGLE.number(attributes, Fact.TOTAL)
+    if usage is None or usage.input_tokens is None or total is None or total < usage.input_tokens:
+        return ending
+    made = max(total - usage.input_tokens, usage.output_tokens or 0)
+    return replace(ending, usage=replace(usage, output_tokens=made))
 
 
 OPENAI = Dialect(
@@ -60,7 +93,7 @@ OPENAI = Dialect(
     kind_of_name=lambda name: (Kind.MODEL, "chat") if name == "openai.response" else None,
     late_names=frozenset({"openai.response"}),
     late_facts=_LATE,
-    gate_follows=lambda _: True,
+    gate_follows=lambda _name, _attributes: True,
 )
 
 LANGCHAIN = Dialect(
@@ -72,8 +105,9 @@ LANGCHAIN = Dialect(
     kind_of_name=_langchain_kind,
     late_facts=_LATE | {Fact.ARGUMENTS},
     detached=True,
-    gate_follows=lambda name: name.partition(".")[0] in _SDK_CLASSES,
+    gate_follows=lambda name, _attributes: name.partition(".")[0] in _SDK_CLASSES,
     arguments_of=_inputs,
+    mend=_content,
 )
 
 ANTHROPIC = Dialect(
@@ -83,7 +117,28 @@ ANTHROPIC = Dialect(
     kinds=KINDS,
     late_facts=_LATE,
     detached=True,
-    gate_follows=lambda _: True,
+    gate_follows=lambda _name, _attributes: True,
+    mend=_mend_anthropic,
 )
 
-DIALECTS = (OPENAI, LANGCHAIN, ANTHROPIC)
+AGENTS = Dialect(
+    name="traceloop-openai-agents",
+    scopes=("opentelemetry.instrumentation.openai_agents",),
+    layer=Layer.FRAMEWORK,
+    keys=_KEYS,
+    kinds=KINDS,
+    gate_follows=lambda _name, attributes: "/" not in str(attributes.get("gen_ai.request.model", "")),
+    swallows=True,
+)
+"""With a chat-completions model its spans carry no usage: another layer has it, or the call is booked at its quote."""
+
+GOOGLE = Dialect(
+    name="traceloop-google",
+    scopes=("opentelemetry.instrumentation.google_generativeai",),
+    keys=_KEYS,
+    kinds=KINDS,
+    late_facts=frozenset({Fact.PROMPT}),
+    mend=_mend_google,
+)
+
+DIALECTS = (OPENAI, LANGCHAIN, ANTHROPIC, AGENTS, GOOGLE)

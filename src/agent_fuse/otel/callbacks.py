@@ -116,8 +116,8 @@ def _here(spot: Spot, session: str, agent: str) -> tuple[int, active.Guard | Non
         return here, None, None
     outer = guard.node(here)
     node = Node(0, _NO_SPAN, guard.fuse, _NONE, spot, outer)
-    node.session = session or (outer.session if outer is not None else "")
-    node.agent = agent or (outer.agent if outer is not None else "")
+    node.session = session
+    node.agent = agent
     return here, guard, node
 
 

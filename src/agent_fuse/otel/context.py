@@ -56,11 +56,17 @@ def who(
     """On whose account a call in this context goes.
 
     The session is, in this order: that of `session()`; baggage `session.id`; `session` (from span attributes);
-    Traceloop's association properties; `fallback`. Limit keys are looked up in `attributes`, then in baggage.
+    Traceloop's association properties; OpenInference's `using_session`; `fallback`. Limit keys are looked up in
+    `attributes`, then in baggage.
     """
     found = session_in(at)
     if found is None:
-        named = _text(baggage.get_baggage(_BAGGAGE_SESSION, at)) or session or _traceloop(at, _TRACELOOP_SESSION)
+        named = (
+            _text(baggage.get_baggage(_BAGGAGE_SESSION, at))
+            or session
+            or _traceloop(at, _TRACELOOP_SESSION)
+            or _text(context.get_value(_BAGGAGE_SESSION, at))  # OpenInference's `using_session`
+        )
         found = Session(id=named) if named else fallback
     values = {key: value for key in keys if (value := _lookup(key, attributes, at))} if keys else {}
     return Who(session=found, agent=agent, trace=trace, process=process, keys=values)

@@ -7,7 +7,7 @@ from typing import Any
 from weakref import finalize
 
 from agent_fuse.actions import Action
-from agent_fuse.dialects.base import Dialect, Spot
+from agent_fuse.dialects.base import Dialect, Fact, Spot
 from agent_fuse.errors import SentinelError
 from agent_fuse.fuse import Fuse, Seen
 from agent_fuse.otel.trips import finish_refused
@@ -31,14 +31,26 @@ class Node:
     spot: Spot
     parent: "Node | None"
     seen: Seen | None = None
-    session: str = ""
-    agent: str = ""
     lost: "finalize[Any, Any] | None" = None
     """Runs when the span is dropped without an end."""
     action: Action | None = None
     """A tool action whose result is awaited."""
+    session: str = ""
+    agent: str = ""
+    """Told by whoever made the node, rather than by a span."""
     waiting: "tuple[Node, ...]" = ()
     """Calls that callbacks told of just before this one, in the same context, whose requests are still to come."""
+
+    def told(self, fact: Fact) -> str:
+        """The session or agent that this span, or the nearest around it, has told by now."""
+        for one in self.chain():
+            live = one.span()
+            of_session = fact is Fact.SESSION
+            said = (one.session or one.spot.session) if of_session else (one.agent or one.spot.agent)
+            said = said or (one.dialect.text(live.attributes or {}, fact) if live is not None else "")
+            if said:
+                return said
+        return ""
 
     def chain(self) -> "Iterator[Node]":
         """This span and those around it, innermost first."""

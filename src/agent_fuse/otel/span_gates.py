@@ -1,7 +1,7 @@
 """The call gate and the tool gate: what is done when a span starts, when its facts arrive, and when it ends."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 from weakref import finalize, ref
@@ -17,13 +17,14 @@ from agent_fuse.asks import Ask
 from agent_fuse.dialects import Dialects
 from agent_fuse.dialects.base import Dialect, Fact, Kind
 from agent_fuse.errors import SentinelError, soften
-from agent_fuse.fuse import Fuse
+from agent_fuse.fuse import Fuse, Seen
 from agent_fuse.limits import Session, Who, keys_of
 from agent_fuse.otel import active
 from agent_fuse.otel.blind import blind_by_span, warn_of
 from agent_fuse.otel.context import default_session, process_name, who
 from agent_fuse.otel.marks import mark_booked
 from agent_fuse.otel.nodes import Node, Nodes, around, detach
+from agent_fuse.otel.request_gate import FLIGHT
 from agent_fuse.otel.trips import finish_refused, tell_late_refusal, under_langchain
 from agent_fuse.otel.watch import watch
 from agent_fuse.sightings import Layer, Outcome
@@ -37,7 +38,6 @@ class SpanGates:
 
     def __init__(self, fuse: Fuse) -> None:
         self.nodes = Nodes()
-        self._dialects = Dialects()
         self._process = process_name()
         self._checked = False
         self.use(fuse)
@@ -45,6 +45,7 @@ class SpanGates:
     def use(self, fuse: Fuse) -> None:
         """From now on, judge by this fuse. Calls that are open stay with the one that let them go."""
         self.fuse = fuse
+        self._dialects = Dialects(endpoints=fuse.settings.endpoints)
         self._keys = keys_of(fuse.limits)
         self._session = Session(id=fuse.settings.session_id or default_session())
 
@@ -67,8 +68,6 @@ class SpanGates:
                 self.nodes.put(at.span_id, outer)
             return
         node = Node(at.span_id, ref(span), self.fuse, dialect, spot, outer)
-        node.session = spot.session or (outer.session if outer is not None else "")
-        node.agent = spot.agent or (outer.agent if outer is not None else "")
         self.nodes.put(at.span_id, node)
         try:
             if spot.kind is Kind.MODEL:
@@ -86,7 +85,7 @@ class SpanGates:
     def _call(self, span: Span, node: Node, parent_context: Context | None) -> None:
         late = self._is_late(span, node)
         ask = self._ask(span, node, self.who(parent_context, node, span.attributes), late=late)
-        node.seen = self.fuse.open_call(ask, around(node.parent))
+        node.seen = self.fuse.open_call(ask, self._around(node))
         node.seen.on_booked = partial(mark_booked, node.span)
         if late:
             watch(span, node.dialect.keys_of(Fact.ERROR), tell_late_refusal)
@@ -129,7 +128,6 @@ class SpanGates:
         if spot is None or node.seen is None:
             return
         node.spot = spot
-        node.session = spot.session or node.session
         try:
             node.fuse.requote(
                 node.seen, self._ask(span, node, self.who(parent_context, node, span.attributes), late=False)
@@ -138,7 +136,7 @@ class SpanGates:
             finish_refused(span, trip)
             raise
 
-    def _ask(self, span: Span, node: Node, of: Who, *, late: bool) -> Ask:
+    def _ask(self, span: ReadableSpan, node: Node, of: Who, *, late: bool) -> Ask:
         spot = node.spot
         at = span.get_span_context()
         return Ask(
@@ -152,8 +150,9 @@ class SpanGates:
             prompt=spot.prompt,
             body=spot.body,
             trace_id=of.trace,
-            span_id=trace.format_span_id(at.span_id),
+            span_id=trace.format_span_id(at.span_id) if at is not None else "",
             late=late,
+            started_at=span.start_time / 1e9 if late and span.start_time is not None else None,
             gate_follows=spot.gate_follows and active.request_gate_installed(),
             looks=not node.dialect.swallows,
         )
@@ -165,8 +164,8 @@ class SpanGates:
         return who(
             at if at is not None else otel_context.get_current(),
             fallback=self._session,
-            session=node.session if node is not None else "",
-            agent=node.agent if node is not None else "",
+            session=node.told(Fact.SESSION) if node is not None else "",
+            agent=node.told(Fact.AGENT) if node is not None else "",
             trace=trace.format_trace_id(of.trace_id) if of.is_valid else "",
             process=self._process,
             keys=self._keys,
@@ -184,6 +183,7 @@ class SpanGates:
         at = span.get_span_context()
         node = self.nodes.pop(at.span_id) if at is not None else None
         if node is None:
+            self._missed(span)
             return
         if node.lost is not None:
             node.lost.detach()
@@ -192,11 +192,38 @@ class SpanGates:
         elif node.action is not None:
             self._close_action(span, node, node.action)
 
+    def _missed(self, span: ReadableSpan) -> None:
+        """A span that did not look like a call at its start turns out to be one: account for it, refuse nothing."""
+        scope = span.instrumentation_scope
+        dialect = self._dialects.of(scope.name) if scope is not None else None
+        spot = dialect.start(span) if dialect is not None and dialect.late_kinds else None
+        if dialect is None or spot is None or spot.kind is Kind.AGENT:
+            return
+        outer = self.nodes.get(span.parent.span_id) if span.parent is not None else None
+        node = Node(0, lambda: None, self.fuse, dialect, spot, outer)
+        of = self.who(None, outer)
+        if spot.kind is Kind.MODEL:
+            node.seen = self.fuse.open_call(self._ask(span, node, of, late=True), around(outer))
+            self._close(span, node, dialect)
+        else:
+            told = UNTOLD if spot.arguments is None else spot.arguments
+            source = _source(span, dialect)
+            node.action = self.fuse.actions.ran(of, spot.tool or span.name, told, source=source, trace_id=of.trace)
+            self._close_action(span, node, node.action)
+
+    @staticmethod
+    def _around(node: Node) -> Iterator[Seen]:
+        """The sightings that a call's span starts in; an HTTP span's nearest is the SDK's request under way."""
+        flight = FLIGHT.get() if node.dialect.layer is Layer.WIRE else None
+        if flight is not None and flight.seen is not None:
+            yield flight.seen
+        yield from around(node.parent)
+
     def _close(self, span: ReadableSpan, node: Node, dialect: Dialect) -> None:
         if node.seen is None:
             return
         failed = span.status.status_code is StatusCode.ERROR
-        ending = dialect.end(span, failed=failed, error=_exception_of(span))
+        ending = dialect.end(span, failed=failed, error=_exception_of(span), message=span.status.description or "")
         node.fuse.close_call(
             node.seen,
             outcome=ending.outcome,
@@ -221,7 +248,7 @@ class SpanGates:
             node.fuse.close_call(node.seen, outcome=Outcome.BROKEN)
 
 
-def _source(span: Span, dialect: Dialect) -> str:
+def _source(span: ReadableSpan, dialect: Dialect) -> str:
     scope = span.instrumentation_scope
     return scope.name if scope is not None else dialect.name
 

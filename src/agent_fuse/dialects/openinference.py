@@ -1,0 +1,130 @@
+"""OpenInference's instrumentations (Arize Phoenix): openai, anthropic, langchain."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from agent_fuse.dialects.base import Dialect, Fact, Kind
+from agent_fuse.dialects.otel import broken_off
+from agent_fuse.dialects.reading import Ending
+from agent_fuse.sightings import Layer, Outcome
+
+_COUNT = "llm.token_count."
+
+KEYS: Mapping[Fact, tuple[str, ...]] = {
+    Fact.PROVIDER: ("llm.provider", "llm.system"),
+    Fact.MODEL: ("llm.model_name", "llm.request.model_name", "embedding.model_name"),
+    Fact.RESPONSE_MODEL: ("llm.response.model_name",),
+    Fact.BODY: ("input.value",),
+    Fact.SESSION: ("session.id",),
+    Fact.AGENT: ("agent.name",),
+    Fact.TOOL: ("tool.name",),
+    Fact.ARGUMENTS: ("input.value",),
+    Fact.RESULT: ("output.value",),
+    Fact.INPUT: (f"{_COUNT}prompt",),
+    Fact.OUTPUT: (f"{_COUNT}completion",),
+    Fact.TOTAL: (f"{_COUNT}total",),
+    Fact.CACHE_READ: (f"{_COUNT}prompt_details.cache_read",),
+    Fact.CACHE_WRITE: (f"{_COUNT}prompt_details.cache_write",),
+    Fact.REASONING: (f"{_COUNT}completion_details.reasoning",),
+}
+
+KIND = "openinference.span.kind"
+
+KINDS: Mapping[str, Kind] = {
+    "LLM": Kind.MODEL,
+    "EMBEDDING": Kind.MODEL,
+    "TOOL": Kind.TOOL,
+    "AGENT": Kind.AGENT,
+    "CHAIN": Kind.AGENT,
+}
+
+_OPERATIONS: Mapping[str, str] = {
+    "LLM": "chat",
+    "EMBEDDING": "embeddings",
+    "Completion": "text_completion",
+    "Response": "responses",
+    "messages.create": "messages",
+    "messages.stream": "messages",
+}
+
+_MODEL_CLASS = re.compile(
+    r"(?:Azure|Custom)?Chat(?!Prompt|Message|History)[A-Z]\w*|(?:Azure)?OpenAI|Anthropic|\w*LLM|Ollama\w*|Bedrock\w*"
+)
+_SDK_CLASSES = frozenset({"ChatOpenAI", "AzureChatOpenAI", "OpenAI", "AzureOpenAI", "ChatAnthropic"})
+
+
+def _langchain_kind(name: str) -> tuple[Kind, str] | None:
+    """Spans start with LangChain's run name and nothing else; a model's is its class, unless the user renamed it."""
+    return (Kind.MODEL, "chat") if _MODEL_CLASS.fullmatch(name) else None
+
+
+def _mend_anthropic(ending: Ending, attributes: Mapping[str, Any]) -> Ending:
+    if ending.usage is not None and "llm.finish_reason" not in attributes and '"stream"' in _parameters(attributes):
+        return broken_off(ending)
+    return ending
+
+
+def _parameters(attributes: Mapping[str, Any]) -> str:
+    return str(attributes.get("llm.invocation_parameters", ""))
+
+
+def _mend_langchain(ending: Ending, attributes: Mapping[str, Any]) -> Ending:
+    """A span that was taken for a model by its name, and was none, gives its hold back."""
+    if attributes.get(KIND) in ("LLM", "TOOL", None):
+        return ending
+    return replace(ending, outcome=Outcome.FAILED, usage=None)
+
+
+OPENAI = Dialect(
+    name="openinference-openai",
+    scopes=("openinference.instrumentation.openai",),
+    keys=KEYS,
+    kinds=KINDS,
+    kind_key=KIND,
+    operations=_OPERATIONS,
+    gate_follows=lambda _name, _attributes: True,
+    swallows=True,
+)
+
+ANTHROPIC = Dialect(
+    name="openinference-anthropic",
+    scopes=("openinference.instrumentation.anthropic",),
+    keys=KEYS,
+    kinds=KINDS,
+    kind_key=KIND,
+    operations=_OPERATIONS,
+    gate_follows=lambda _name, _attributes: True,
+    swallows=True,
+    mend=_mend_anthropic,
+)
+
+LANGCHAIN = Dialect(
+    name="openinference-langchain",
+    scopes=("openinference.instrumentation.langchain",),
+    layer=Layer.FRAMEWORK,
+    keys={fact: keys for fact, keys in KEYS.items() if fact is not Fact.BODY},
+    kinds=KINDS,
+    kind_key=KIND,
+    kind_of_name=_langchain_kind,
+    operations=_OPERATIONS,
+    late_kinds=True,
+    gate_follows=lambda name, _attributes: name in _SDK_CLASSES,
+    detached=True,
+    swallows=True,
+    mend=_mend_langchain,
+)
+
+OTHERS = Dialect(
+    name="openinference",
+    scopes=("openinference.instrumentation.*",),
+    keys=KEYS,
+    kinds=KINDS,
+    kind_key=KIND,
+    operations=_OPERATIONS,
+    swallows=True,
+)
+"""OpenInference's other instrumentations, by its semantic conventions."""
+
+DIALECTS = (OPENAI, ANTHROPIC, LANGCHAIN, OTHERS)

@@ -1,5 +1,7 @@
 """What the demonstration tells: a LangGraph agent in a tool loop, an OpenAI loop that swallows errors, and the bill."""
 
+import json
+import logging
 import sys
 import tempfile
 from decimal import Decimal
@@ -13,6 +15,8 @@ from agent_fuse.testing import LoopbackProvider, Reply, Request, ToolCall
 BUDGET = Decimal("0.25")
 _PACE_SECONDS = 0.12
 _MODEL = "gpt-4o"
+_LOG = "FAILED tests/test_login.py::test_session - AssertionError: assert None == 'alice'\n" * 240
+_ANSWER = "I see. Let me try once more with another approach to the session cookie. " * 45
 
 
 def run() -> int:
@@ -34,6 +38,7 @@ def run() -> int:
     )
     folder = Path(tempfile.mkdtemp(prefix="agent-fuse-demo-"))
     picture = Picture(console, BUDGET)
+    logging.getLogger("agent_fuse").addHandler(logging.NullHandler())  # the picture tells the same
     with LoopbackProvider() as provider:
         processor = init(budget=BUDGET, db_path=str(folder / "ledger.db"))
         processor.fuse.listen(picture.happened)
@@ -60,7 +65,9 @@ def _tool_loop(provider: LoopbackProvider, picture: Any) -> int:
         return f"{path}: {old!r} not found, nothing replaced with {new!r}"
 
     call = ToolCall(name="edit_file", arguments={"path": "README.md", "old": "teh", "new": "the"})
-    provider.default = Reply(tool_calls=(call,), usage=Usage(input_tokens=1200, output_tokens=60), delay_s=_PACE_SECONDS)
+    provider.default = Reply(
+        tool_calls=(call,), usage=Usage(input_tokens=1200, output_tokens=60), delay_s=_PACE_SECONDS
+    )
     model = ChatOpenAI(model=_MODEL, base_url=provider.openai_base_url, api_key=cast("Any", "fake-key"))
     agent = cast("Any", create_agent(model, tools=[edit_file]))
     with session("typo-agent"):
@@ -77,17 +84,19 @@ def _budget_loop(provider: LoopbackProvider, picture: Any) -> int:
 
     before = provider.count
 
-    def dear(request: Request) -> Reply:
-        del request
-        return Reply(text="Still failing.", usage=Usage(input_tokens=6000, output_tokens=900), delay_s=_PACE_SECONDS)
+    def bill(request: Request) -> Reply:
+        tokens = len(json.dumps(request.body["messages"])) // 4
+        return Reply(text=_ANSWER, usage=Usage(input_tokens=tokens, output_tokens=900), delay_s=_PACE_SECONDS)
 
-    provider.default = dear
-    messages: Any = [{"role": "user", "content": "Make the tests pass."}]
+    provider.default = bill
+    messages: Any = [{"role": "user", "content": "Make the tests pass.\n" + _LOG}]
     with session("night-shift"), openai.OpenAI(base_url=provider.openai_base_url, api_key="fake-key") as client:
         try:
             while True:
                 try:
-                    client.chat.completions.create(model=_MODEL, messages=messages, max_tokens=900)
+                    answer = client.chat.completions.create(model=_MODEL, messages=messages, max_tokens=900)
+                    messages.append(answer.choices[0].message.to_dict())
+                    raise AssertionError("the tests still fail")
                 except Exception:  # noqa: BLE001, S112  the very mistake that a fuse is for
                     continue
         except SentinelBudgetExceeded as trip:

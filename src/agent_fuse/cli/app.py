@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from agent_fuse.cli import calls, report, sessions, status
+from agent_fuse.cli import calls, export, prices, prune, report, sessions, status, top
 
 app = typer.Typer(
     name="agent-fuse",
@@ -21,7 +21,11 @@ COMMANDS: tuple[Callable[..., Any], ...] = (
     status.status,
     sessions.sessions,
     calls.calls,
+    top.top,
     report.report,
+    export.export,
+    prices.prices,
+    prune.prune,
 )
 """In the order of the help."""
 

@@ -1,0 +1,69 @@
+"""`agent-fuse export`: calls as CSV or JSON, in the columns that finance tools read."""
+
+import csv
+import json as encoding
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, TextIO
+
+import typer
+
+from agent_fuse.calls import Status
+from agent_fuse.cli import clock
+from agent_fuse.cli.options import Agent, Db, Model, Session, Since, Tool, reader, selection
+from agent_fuse.errors import ConfigurationError
+from agent_fuse.focus import COLUMNS, charges
+from agent_fuse.ledgers.reading import EVERY_STATUS
+
+
+class Format(StrEnum):
+    """What to write."""
+
+    CSV = "csv"
+    JSON = "json"
+
+
+def export(
+    *,
+    form: Annotated[Format, typer.Option("--format", help="What to write.")] = Format.CSV,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="Where to write it; - is standard output.")
+    ] = Path("-"),
+    db: Db = None,
+    since: Since = None,
+    session: Session = None,
+    agent: Agent = None,
+    model: Model = None,
+    tool: Tool = None,
+    refused: Annotated[bool, typer.Option("--with-refused", help="Refused calls too, at no cost.")] = False,
+) -> None:
+    """Write calls as CSV or JSON, the latest first, in the columns of the FinOps FOCUS specification (docs/cli.md)."""
+    which = selection(now=clock.now(), since=since, session=session, agent=agent, model=model, tool=tool)
+    statuses = EVERY_STATUS if refused else EVERY_STATUS - {Status.REFUSED}
+    books = reader(db)
+    with _target(output) as out:
+        rows = charges(one for one in books.entries(which) if one.status in statuses)
+        if form is Format.CSV:
+            writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+        else:
+            out.write("[")
+            for number, row in enumerate(rows):
+                out.write(f"{',' if number else ''}\n{encoding.dumps(row, ensure_ascii=False)}")
+            out.write("\n]\n")
+
+
+@contextmanager
+def _target(output: Path) -> Iterator[TextIO]:
+    if str(output) == "-":
+        yield sys.stdout
+        return
+    try:
+        with output.open("w", encoding="utf-8", newline="") as file:
+            yield file
+    except OSError as error:
+        raise ConfigurationError(f"--output {output}: {error.strerror}; name a file that can be written") from None

@@ -1,0 +1,161 @@
+"""`agent-fuse top`: who spends how fast, live, and how long each cap will last."""
+
+import os
+import time
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from agent_fuse.cli import clock
+from agent_fuse.cli.keys import quit_within, single_keys
+from agent_fuse.cli.options import Db, Json, reader, when
+from agent_fuse.cli.show import amount, bar, clean, console, emit, iso, local, money, say, span, usd
+from agent_fuse.cli.status import as_json
+from agent_fuse.cli.tables import Column, Row, draw
+from agent_fuse.errors import ConfigurationError
+from agent_fuse.pace import Pace, measure
+
+_FIXED_LINES = 9
+"""Lines of a frame besides the rows of its two tables."""
+
+_SPARING = 4
+"""A frame that took long to read is repeated only after so many times as long."""
+
+_LIMITS = (
+    Column(title="limit", shrink=True),
+    Column(title="cap", right=True, optional=1),
+    Column(title="left", right=True),
+    Column(title="used"),
+    Column(title="until the cap", right=True),
+)
+_SPENDERS = (
+    Column(title=""),
+    Column(title="name", shrink=True),
+    Column(title="USD/h", right=True),
+    Column(title="spent", right=True),
+    Column(title="calls", right=True),
+    Column(title="tools", right=True, optional=1),
+    Column(title="refused", right=True),
+)
+
+
+def top(
+    *,
+    db: Db = None,
+    window: Annotated[str, typer.Option("--window", metavar="AGE", help="How far back rates look.")] = "5m",
+    every: Annotated[float, typer.Option("--every", min=0.1, metavar="SECONDS", help="Time between frames.")] = 1.0,
+    once: Annotated[bool, typer.Option("--once", help="Print one frame and end; so it is in a pipe.")] = False,
+    json: Json = False,
+) -> None:
+    """Who spends how fast, live: sessions, agents, models, and the time until each cap at this rate. q ends it."""
+    seconds = -when(window, now=0.0, option="--window")
+    if seconds <= 0:
+        raise ConfigurationError(f"--window is {window!r}; write an age such as 30s, 5m, 1h")
+    books = reader(db)
+    out = console()
+    if json or once or not out.is_terminal:
+        found = measure(books, os.environ, now=clock.now(), window=seconds)
+        if json:
+            _emit(found)
+        else:
+            _frame(out, found)
+        return
+    try:
+        with out.screen() as screen, single_keys() as keys:
+            while True:
+                began = time.monotonic()
+                found = measure(books, os.environ, now=clock.now(), window=seconds)
+                with out.capture() as frame:
+                    _frame(out, found)
+                screen.update(Text.from_ansi(frame.get(), no_wrap=True))
+                if quit_within(max(every, _SPARING * (time.monotonic() - began)), keys=keys):
+                    return
+    except KeyboardInterrupt:
+        return
+
+
+def _frame(out: Console, found: Pace) -> None:
+    room = max(out.height - _FIXED_LINES, 6) if out.is_terminal else 60
+    limits = found.limits[: max(room // 3, 2)]
+    each = max((room - len(limits)) // 3, 1)
+    recent, total = found.recent, found.total
+    say(out, f"{money(found.hourly(recent.cost))} an hour, over the last {span(found.seconds)}", style="bold")
+    say(
+        out,
+        f"{money(total.settled.usd)} in all, {found.open_calls:,} open holding {money(found.holding)}, "
+        f"{recent.refused:,} refused lately, {total.refused:,} in all",
+    )
+    say(out)
+    draw(
+        out,
+        _LIMITS,
+        [
+            Row(
+                (
+                    clean(one.account.replace("=", " ", 1)),
+                    one.cap.words,
+                    amount(one.cap.meter, one.left),
+                    bar(
+                        out,
+                        one.spent / one.cap.amount if one.cap.amount else 1.0,
+                        one.held / one.cap.amount if one.cap.amount else 0.0,
+                        width=10,
+                    ),
+                    "reached" if one.reached else "" if until is None else span(until),
+                )
+            )
+            for one, until in limits
+        ],
+    )
+    say(out)
+    rows = [
+        Row(
+            (
+                kind,
+                clean(name) or "(none)",
+                money(found.hourly(one.cost)),
+                money(one.cost),
+                f"{one.calls:,}",
+                f"{one.tool_calls:,}",
+                f"{one.refused:,}",
+            ),
+            "red" if one.refused else "",
+        )
+        for kind, lines in found.by.items()
+        for name, one in [line for line in lines if line[0] or kind == "session"][:each]
+    ]
+    draw(out, _SPENDERS, rows)
+    if out.is_terminal:
+        say(out, f"{local(found.at)[11:]}, q ends", style="dim")
+
+
+def _emit(found: Pace) -> None:
+    emit(
+        "top",
+        at=iso(found.at),
+        window_seconds=round(found.seconds, 3),
+        usd_per_hour=usd(found.hourly(found.recent.cost)),
+        total_usd=usd(found.total.settled.usd),
+        refused=found.recent.refused,
+        open={"calls": found.open_calls, "held_usd": usd(found.holding)},
+        limits=[
+            {**as_json(one), "seconds_until_cap": None if until is None else round(until)}
+            for one, until in found.limits
+        ],
+        **{
+            f"{kind}s": [
+                {
+                    "name": name,
+                    "usd_per_hour": usd(found.hourly(one.cost)),
+                    "cost_usd": usd(one.cost),
+                    "calls": one.calls,
+                    "tool_calls": one.tool_calls,
+                    "refused": one.refused,
+                }
+                for name, one in lines
+            ]
+            for kind, lines in found.by.items()
+        },
+    )

@@ -1,0 +1,94 @@
+"""Pace: how fast money is spent just now, by whom, and when each cap is reached at this rate."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from agent_fuse.ledgers.base import Balance, Meter
+from agent_fuse.ledgers.reading import Reader, Selection, Sums
+from agent_fuse.limits import ALL
+from agent_fuse.standing import Standing, known_caps, standings
+
+_SHORTEST = 10.0
+_LIMITS = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """A ledger at one moment."""
+
+    at: float
+    """Seconds, UTC epoch."""
+    seconds: float
+    """How far back the rates look: the window, or less in a young ledger."""
+    total: Balance
+    open_calls: int
+    holding: int
+    """Nano-dollars held by open calls."""
+    recent: Sums
+    """Everything in that time."""
+    by: Mapping[str, list[tuple[str, Sums]]]
+    """`session`, `agent` and `model`, each the dearest first."""
+    limits: tuple[tuple[Standing, float | None], ...]
+    """Standings, the soonest reached first, with the seconds until the cap; None where nothing was spent on it lately,
+    or its key is not in the journal."""
+
+    def hourly(self, nanos: int) -> int:
+        """Nano-dollars in the window as nano-dollars an hour."""
+        return round(nanos * 3_600 / self.seconds)
+
+
+def measure(reader: Reader, environ: Mapping[str, str], *, now: float, window: float) -> Pace:
+    """Measure the pace of the last `window` seconds. Raises LedgerError, ConfigurationError."""
+    which = Selection(since=now - window)
+    times = reader.times()
+    seconds = min(window, max(now - times[0], _SHORTEST)) if times else window
+    by = {one: reader.sums(which, one) for one in ("session", "agent", "model")}
+    for found in by.values():
+        found.sort(key=lambda one: (-one[1].cost, -one[1].calls - one[1].refused, one[0]))
+    recent = _total([sums for _, sums in by["session"]])
+    known = {"session": dict(by["session"]), "agent": dict(by["agent"]), ALL: {ALL: recent}}
+    open_calls, holding = reader.open_calls()
+    found = standings(reader, known_caps(reader, environ), limit=_LIMITS).shown
+    timed = [(one, _until(one, known.get(one.cap.per, {}).get(one.value), seconds)) for one in found]
+    timed.sort(key=lambda one: (one[1] is None, one[1] or 0.0, -one[0].used))
+    return Pace(
+        at=now,
+        seconds=seconds,
+        total=reader.balances([ALL])[ALL],
+        open_calls=open_calls,
+        holding=holding,
+        recent=recent,
+        by=by,
+        limits=tuple(timed),
+    )
+
+
+def _until(one: Standing, recent: Sums | None, seconds: float) -> float | None:
+    if one.reached:
+        return 0.0
+    if recent is None:
+        return None
+    match one.cap.meter:
+        case Meter.USD:
+            spent = recent.cost
+        case Meter.TOKENS:
+            spent = recent.input_tokens + recent.output_tokens
+        case Meter.OUTPUT_TOKENS:
+            spent = recent.output_tokens
+        case Meter.CALLS:
+            spent = recent.calls
+        case Meter.TOOL_CALLS:
+            spent = recent.tool_calls
+    return one.left * seconds / spent if spent else None
+
+
+def _total(found: list[Sums]) -> Sums:
+    return Sums(
+        calls=sum(one.calls for one in found),
+        tool_calls=sum(one.tool_calls for one in found),
+        refused=sum(one.refused for one in found),
+        cost=sum(one.cost for one in found),
+        saved=sum(one.saved for one in found),
+        input_tokens=sum(one.input_tokens for one in found),
+        output_tokens=sum(one.output_tokens for one in found),
+    )

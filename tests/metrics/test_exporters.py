@@ -28,7 +28,7 @@ from .desk import Desk
 
 
 def busy(provider: MeterProvider) -> LedgerReader:
-    fuse = open_fuse(settings({}, limits=(Limit(usd=0.08),), db_path="memory://"))
+    fuse = open_fuse(settings({}, limits=(Limit(usd=0.07),), db_path="memory://"))
     own = Meters(provider)
     own.follow(fuse)
     desk = Desk(fuse, own, None)
@@ -56,7 +56,7 @@ def assert_carried(seen: dict, books: LedgerReader) -> None:
     assert seen["agent_fuse.cost"].unit == "{USD}"
     assert round(cost.as_double * 10**9) == books.spent("all")
     assert sum(point.as_int for point in seen["agent_fuse.tokens"].sum.data_points) == books.spent("all", Meter.TOKENS)
-    assert [point.as_double for point in seen["agent_fuse.limit.cap"].gauge.data_points] == [0.08]
+    assert [point.as_double for point in seen["agent_fuse.limit.cap"].gauge.data_points] == [0.07]
     assert [point.as_int for point in seen["agent_fuse.trips"].sum.data_points] == [1]
     [durations] = seen["agent_fuse.gate.duration"].histogram.data_points
     assert (durations.count, tuple(durations.explicit_bounds)) == (8, table.SECONDS)
@@ -93,7 +93,7 @@ def test_otlp_over_grpc():
     requests = []
 
     class Sink(metrics_service_pb2_grpc.MetricsServiceServicer):
-        def Export(self, request, context):
+        def Export(self, request, context):  # noqa: N802  gRPC's name
             requests.append(request)
             return metrics_service_pb2.ExportMetricsServiceResponse()
 
@@ -126,5 +126,5 @@ def test_prometheus():
     assert round(spent[0] * 10**9) == books.spent("all")
     for one in table.TABLE:
         name = one.prometheus + ("_bucket" if one.kind is table.Kind.HISTOGRAM else "")
-        if one not in (table.LEDGER_ERRORS,):
+        if one != table.LEDGER_ERRORS:
             assert any(line.startswith((f"{name}{{", f"{name} ")) for line, _ in lines), one.name

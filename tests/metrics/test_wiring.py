@@ -34,7 +34,8 @@ def test_pages_are_current():
 def test_every_instrument_is_described(one):
     """Names are AgentFuse's own, units stand in the unit and not in the name, attributes are in the table."""
     assert re.fullmatch(r"agent_fuse(\.[a-z]+)+", one.name)
-    assert one.unit and one.meaning.endswith(".")
+    assert one.unit
+    assert one.meaning.endswith(".")
     assert set(one.attributes) <= set(table.ATTRIBUTES)
 
 
@@ -49,7 +50,7 @@ import sys
 from opentelemetry import metrics
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-import agent_fuse
+from agent_fuse.otel.span_processor import AgentFuseSpanProcessor
 from agent_fuse.asks import Ask
 from agent_fuse.calls import Usage
 from agent_fuse.limits import Session, Who
@@ -60,7 +61,7 @@ def call(fuse):
     seen = fuse.open_call(Ask(layer=Layer.CLIENT, source="t", who=who, model="gpt-4o", estimate=(1, 1)))
     fuse.close_call(seen, usage=Usage(input_tokens=400, output_tokens=0))
 
-processor = agent_fuse.init(budget=1, db_path="memory://")
+processor = AgentFuseSpanProcessor(budget=1, db_path="memory://", request_gate=False)
 fuse = processor.fuse
 if sys.argv[1] == "late":
     call(fuse)

@@ -48,8 +48,8 @@ def measure(reader: Reader, environ: Mapping[str, str], *, now: float, window: f
     recent = _total([sums for _, sums in by["session"]])
     known = {"session": dict(by["session"]), "agent": dict(by["agent"]), ALL: {ALL: recent}}
     open_calls, holding = reader.open_calls()
-    found = standings(reader, known_caps(reader, environ), limit=_LIMITS).shown
-    timed = [(one, _until(one, known.get(one.cap.per, {}).get(one.value), seconds)) for one in found]
+    shown = standings(reader, known_caps(reader, environ), limit=_LIMITS).shown
+    timed = [(one, _until(one, known.get(one.cap.per, {}).get(one.value), seconds)) for one in shown]
     timed.sort(key=lambda one: (one[1] is None, one[1] or 0.0, -one[0].used))
     return Pace(
         at=now,

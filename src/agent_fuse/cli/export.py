@@ -3,8 +3,9 @@
 import csv
 import json as encoding
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, TextIO
@@ -42,10 +43,11 @@ def export(
 ) -> None:
     """Write calls as CSV or JSON, the latest first, in the columns of the FinOps FOCUS specification (docs/cli.md)."""
     which = selection(now=clock.now(), since=since, session=session, agent=agent, model=model, tool=tool)
-    statuses = EVERY_STATUS if refused else EVERY_STATUS - {Status.REFUSED}
+    if not refused:
+        which = replace(which, statuses=EVERY_STATUS - {Status.REFUSED})
     books = reader(db)
     with _target(output) as out:
-        rows = charges(one for one in books.entries(which) if one.status in statuses)
+        rows = charges(books.entries(which))
         if form is Format.CSV:
             writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
             writer.writeheader()
@@ -58,7 +60,7 @@ def export(
 
 
 @contextmanager
-def _target(output: Path) -> Iterator[TextIO]:
+def _target(output: Path) -> Generator[TextIO]:
     if str(output) == "-":
         yield sys.stdout
         return

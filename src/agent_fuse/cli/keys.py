@@ -3,12 +3,12 @@
 import select
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 
 @contextmanager
-def single_keys() -> Iterator[bool]:
+def single_keys() -> Generator[bool]:
     """Keys come one by one, without Enter and unseen. Tells whether that can be had here."""
     try:
         import termios  # noqa: PLC0415 - not on Windows

@@ -1,5 +1,6 @@
 """`agent-fuse prices MODEL`: what a model is reckoned at."""
 
+import logging
 import os
 from decimal import Decimal
 from typing import Annotated
@@ -37,6 +38,7 @@ def prices(
 
     An unknown model shows what AGENTFUSE_UNKNOWN_MODEL makes of it; where that is `block`, the exit code is 2.
     """
+    logging.getLogger("agent_fuse").addHandler(logging.NullHandler())  # what it would warn of is what is shown
     chosen = settings({name: os.environ[name] for name in ("AGENTFUSE_UNKNOWN_MODEL",) if name in os.environ})
     rates = PriceBook({}, chosen.unknown_model).rates(model, provider)
     if json:
@@ -71,15 +73,18 @@ def _print(model: str, rates: Rates) -> None:
     columns += [
         Column(title=f"above {tier.above:,} in" if tier.above > 0 else "price", right=True) for tier in rates.tiers
     ]
-    rows = [
-        Row((name.replace("_", " "), *(f"${_text(getattr(tier, name))}" for tier in rates.tiers))) for name in _BUCKETS
-    ]
+    rows = [Row((name.replace("_", " "), *(_usd(getattr(tier, name)) for tier in rates.tiers))) for name in _BUCKETS]
     draw(out, columns, rows)
     say(out)
     if rates.per_call:
         say(out, f"and ${_text(rates.per_call, _PICOS_PER_USD)} a call")
     window = f"; context window {rates.context_window:,} tokens" if rates.context_window else ""
     say(out, f"longest answer {rates.max_output_tokens:,} tokens{window}")
+
+
+def _usd(picos: int) -> str:
+    whole, _, part = _text(picos).partition(".")
+    return f"${whole}.{part:0<2}"
 
 
 def _text(picos: int, one: int = _PICOS_PER_TOKEN_OF_USD_PER_MILLION) -> str:

@@ -66,14 +66,14 @@ class Instrument:
     name: str
     kind: Kind
     unit: str
-    """UCUM; in braces it is an annotation, which Prometheus leaves out of the name."""
+    """UCUM; in braces it is an annotation, which every translation to Prometheus leaves out of the name (not so `1`)."""
     meaning: str
     attributes: tuple[str, ...] = ()
 
     @property
     def prometheus(self) -> str:
         """Its name in PromQL."""
-        name = self.name.replace(".", "_") + {"s": "_seconds", "1": "_ratio"}.get(self.unit, "")
+        name = self.name.replace(".", "_") + {"s": "_seconds"}.get(self.unit, "")
         return name + "_total" if self.kind is Kind.COUNTER else name
 
 
@@ -150,7 +150,7 @@ HELD = Instrument(
 UTILIZATION = Instrument(
     name="agent_fuse.limit.utilization",
     kind=Kind.GAUGE,
-    unit="1",
+    unit="{ratio}",
     meaning="(spent + held) / cap; 1 where the cap is 0.",
     attributes=_OF_LIMIT,
 )

@@ -77,12 +77,15 @@ def test_database_from_the_future(file):
     ledger.settle(line("c"), ("all",), amounts(), now=NOW)
     ledger.close()
     db = apsw.Connection(str(file))
+    db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
     db.pragma("user_version", len(migrations.MIGRATIONS) + 7)
     db.close()
-    before = file.read_bytes()
+    log = Path(f"{file}-wal")
+    before = file.read_bytes(), log.read_bytes()
+    assert before[1], "its last writer was killed"
     with pytest.raises(LedgerError, match=r"it is of version 8, made by a newer AgentFuse .*; upgrade agent-fuse"):
         open_ledger(file)
-    assert file.read_bytes() == before
+    assert (file.read_bytes(), log.read_bytes()) == before
 
 
 @pytest.mark.parametrize("version", [0, 1])
@@ -201,10 +204,13 @@ def test_file_removed_while_in_use(file):
     ledger = open_ledger(file)
     reserve(ledger, "c", 10)
     shutil.rmtree(file.parent)
-    assert reserve(ledger, "d", 1)
     other = open_ledger(file)
-    assert reserve(other, "e", 2)
-    assert usd(ledger) == usd(other) == (0, 3)
+    assert reserve(other, "d", 1)
+    log = Path(f"{file}-wal")
+    before = log.stat().st_ino
+    assert reserve(ledger, "e", 2)
+    assert log.stat().st_ino == before, "the old connection took the new file's log with it"
+    assert usd(ledger) == usd(other) == usd(open_ledger(file)) == (0, 3)
     assert_books_balance(ledger)
 
 

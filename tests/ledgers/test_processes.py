@@ -146,6 +146,37 @@ def test_fork_while_in_use(file, run_python, monkeypatch):
     assert apsw.Connection(str(file)).pragma("integrity_check") == "ok"
 
 
+PARENT_CLOSES = """
+import os, sys
+from agent_fuse.ledgers import open_ledger
+from ledgers.samples import *
+
+ledger = open_ledger(sys.argv[1])
+reserve(ledger, "before", 1)
+to_child, to_parent = os.pipe(), os.pipe()
+child = os.fork()
+if child == 0:
+    reserve(ledger, "c1", 10)
+    os.write(to_parent[1], b"x")
+    os.read(to_child[0], 1)
+    reserve(ledger, "c2", 100)
+    os._exit(0)
+os.read(to_parent[0], 1)
+reserve(ledger, "p", 1000)
+ledger.close()
+os.write(to_child[1], b"x")
+assert os.waitpid(child, 0)[1] == 0
+print(usd(ledger))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_parent_closes_while_its_child_writes(file, run_python):
+    """A parent that closes does not take itself for the last one: what a forked child writes afterwards is kept."""
+    done = run_python(f"import sys; sys.path[:0] = {sys.path!r}\n{PARENT_CLOSES}", str(file))
+    assert done.stdout == "(0, 1111)\n"
+
+
 OUTLIVED = """
 import os, sys, threading, time
 from agent_fuse.ledgers import open_ledger
@@ -187,20 +218,32 @@ def test_child_does_not_keep_its_dead_parents_lock(file):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_memory_ledger_is_two(run_python):
-    """After a fork, parent and child each have the books as they were, and go on alone."""
+    """After a fork in the middle of a change, parent and child each have the whole books, and go on alone."""
     script = """
-import os, sys
+import os, sys, threading
 from agent_fuse.ledgers import open_ledger
 from ledgers.samples import reserve, usd
 ledger = open_ledger("memory://")
 reserve(ledger, "c", 1)
+locked, done = threading.Event(), threading.Event()
+
+def stay(_):
+    locked.set()
+    done.wait(0.5)
+    return None, None
+
+threading.Thread(target=lambda: ledger.update_note("k", stay, now=0)).start()
+locked.wait()
 child = os.fork()
-reserve(ledger, "d", 10 if child else 100)
+thread = threading.Thread(target=lambda: reserve(ledger, "d", 10 if child else 100))
+thread.start()
+thread.join()
 os.write(1, f"{usd(ledger)[1]}\\n".encode())
 if child:
     os.waitpid(child, 0)
 """
-    done = run_python(f"import sys; sys.path[:0] = {sys.path!r}\n{script}")
+    ignore = "import warnings; warnings.simplefilter('ignore')\n"
+    done = run_python(f"import sys; sys.path[:0] = {sys.path!r}\n{ignore}{script}")
     assert sorted(done.stdout.split()) == ["101", "11"]
 
 

@@ -159,7 +159,7 @@ class Database:
         make_private(self.path)
         db = connect(self.path)
         try:
-            # Whoever closes must not touch a file that it may not write, or one that took the place of a removed one.
+            # Until `close`, closing is only letting go: of a file that we may not write, or around a fork.
             db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
             db.set_busy_timeout(int(self.lock_timeout * 1000))
             if pending(db) or db.pragma("journal_mode") != "wal":

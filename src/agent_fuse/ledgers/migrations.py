@@ -65,23 +65,27 @@ MIGRATIONS: list[Callable[[Connection], None]] = [m001_books]
 """In order, and never changed once released: `user_version` counts those that a database has been through."""
 
 
+_LOOK = """
+    SELECT user_version, application_id, (SELECT count(*) FROM sqlite_schema)
+    FROM pragma_user_version, pragma_application_id"""
+
+
 def pending(db: Connection) -> bool:
     """Whether the database has steps before it. Only reads.
 
     Raises:
         NotOurs: it was made by a newer AgentFuse, or by another program.
     """
-    version = int(db.pragma("user_version"))
+    # One statement, one moment: another process may be making the tables just now.
+    version, mark, tables = db.execute(_LOOK).fetchall()[0]
     if version > len(MIGRATIONS):
         raise NotOurs(
             f"it is of version {version}, made by a newer AgentFuse than this one, which knows {len(MIGRATIONS)}; "
             "upgrade agent-fuse"
         )
-    mark = int(db.pragma("application_id"))
-    empty = version == mark == 0 and not db.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
-    if mark != APPLICATION_ID and not empty:
+    if mark != APPLICATION_ID and (version, mark, tables) != (0, 0, 0):
         raise NotOurs("it is a database of another program; name another file for the ledger")
-    return version < len(MIGRATIONS)
+    return bool(version < len(MIGRATIONS))
 
 
 def migrate(db: Connection) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from boxes import box  # noqa: F401  a fixture for every test
+
 FOREIGN = ("OTEL_", "AGENTFUSE_", "OPENAI_", "ANTHROPIC_", "LANGSMITH_", "LANGCHAIN_", "LANGGRAPH_", "TRACELOOP_")
 """Environment variables that would change what the libraries under test do."""
 

@@ -18,7 +18,7 @@ from agent_fuse.failures import is_free
 from agent_fuse.fuse import Fuse, Seen
 from agent_fuse.otel import here
 from agent_fuse.otel.nodes import Node
-from agent_fuse.reported import added, reading_of
+from agent_fuse.reported import Told
 from agent_fuse.sightings import Layer, Outcome
 from agent_fuse.terms import Terms
 
@@ -38,10 +38,7 @@ class HandCall:
         self._terms = terms
         self._source = source
         self._assumed = assumed
-        self._usage: Usage | None = None
-        self._pieces: Usage | None = None
-        self._response_id = ""
-        self._response_model = ""
+        self._told = Told()
         self.fuse: Fuse | None = None
         """The fuse that let it go; None before it is open."""
         self.on_end: Callable[[HandCall], None] | None = None
@@ -100,7 +97,7 @@ class HandCall:
         Raises:
             ConfigurationError: a figure is no count of tokens, or a part is more than its whole.
         """
-        self._usage = check.usage(
+        self._told.usage = check.usage(
             "call.usage",
             input_tokens=input_tokens,
             output_tokens=output_tokens,
@@ -113,18 +110,11 @@ class HandCall:
 
     def response(self, response: object) -> bool:
         """Take usage and id from a provider's response, an object or a dict. Returns whether it told its usage."""
-        reading = reading_of(response)
-        self._usage = reading.usage or self._usage
-        self._response_id = reading.response_id or self._response_id
-        self._response_model = reading.model or self._response_model
-        return reading.usage is not None
+        return self._told.take(response)
 
     def piece(self, piece: object) -> None:
         """Take usage and id from a piece of a streamed response, where it tells any."""
-        reading = reading_of(piece)
-        self._pieces = added(self._pieces, reading.usage)
-        self._response_id = reading.response_id or self._response_id
-        self._response_model = reading.model or self._response_model
+        self._told.take_piece(piece)
 
     def release(self) -> None:
         """The call was not made, or cost nothing: give its hold back."""
@@ -183,14 +173,14 @@ class HandCall:
         What was told of its usage is booked whatever happened since. Without usage, an error after which nothing can
         have been charged gives the hold back, and anything else is booked by estimate.
         """
-        if self._usage is not None:
-            self._end(Outcome.DONE, self._usage, None)
+        if self._told.usage is not None:
+            self._end(Outcome.DONE, self._told.usage, None)
         elif error is None:
-            self._end(Outcome.DONE, self._pieces, None)
+            self._end(Outcome.DONE, self._told.pieces, None)
         elif is_free(error):
             self._end(Outcome.FAILED, None, None)
         else:
-            self._end(Outcome.BROKEN, None, self._pieces)
+            self._end(Outcome.BROKEN, None, self._told.pieces)
 
     @contextmanager
     def inside(self) -> Generator[None]:
@@ -203,7 +193,7 @@ class HandCall:
 
     def finish(self, usage: Usage, response_id: str) -> None:
         """It ended well, and this is what it used."""
-        self._usage, self._response_id = usage, response_id or self._response_id
+        self._told.usage, self._told.response_id = usage, response_id or self._told.response_id
         self.close()
 
     def claim(self) -> bool:
@@ -225,14 +215,14 @@ class HandCall:
         if self.on_end is not None:
             self.on_end(self)
         if self._assumed:
-            self.rename(self._response_model)
+            self.rename(self._told.model)
         self.fuse.close_call(
             self.seen,
             outcome=outcome,
             usage=usage,
             estimate=estimate,
-            model=self._response_model,
-            response_id=self._response_id,
+            model=self._told.model,
+            response_id=self._told.response_id,
         )
 
     def __enter__(self) -> Self:

@@ -59,6 +59,34 @@ _SHAPES = (
 )
 
 
+@dataclass(slots=True)
+class Told:
+    """What responses have told of one call so far. Never raises an Exception for what a response is."""
+
+    usage: Usage | None = None
+    """The last word on what it used."""
+    pieces: Usage | None = None
+    """What the pieces of a stream have told, which may go on."""
+    response_id: str = ""
+    model: str = ""
+
+    def take(self, response: object) -> bool:
+        """Take what a whole response tells; whether it told its usage."""
+        reading = self._read(response)
+        self.usage = reading.usage or self.usage
+        return reading.usage is not None
+
+    def take_piece(self, piece: object) -> None:
+        """Take what a piece of a streamed response tells, figures being cumulative."""
+        self.pieces = _later(self.pieces, self._read(piece).usage)
+
+    def _read(self, response: object) -> Reading:
+        reading = reading_of(response)
+        self.response_id = reading.response_id or self.response_id
+        self.model = reading.model or self.model
+        return reading
+
+
 def reading_of(response: object) -> Reading:
     """What a response tells: usage, id, model. Nothing where it tells nothing; never raises an Exception.
 
@@ -78,8 +106,7 @@ def reading_of(response: object) -> Reading:
     return reading
 
 
-def added(known: Usage | None, new: Usage | None) -> Usage | None:
-    """Usage of a stream that tells it piece by piece, cumulatively: the newer figure where it is known."""
+def _later(known: Usage | None, new: Usage | None) -> Usage | None:
     if known is None or new is None:
         return new or known
     if new.input_tokens is None or new.input_tokens < (known.input_tokens or 0):

@@ -1,0 +1,66 @@
+"""A fuse box for tests: a processor on a ledger of its own, at work in this process for one test."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PRICE = 7_500_000
+"""Nano-dollars of 1,000 tokens in and 500 out of gpt-4o."""
+
+
+@dataclass
+class Box:
+    """What a test looks at."""
+
+    processor: Any
+    books: Any
+
+    @property
+    def fuse(self) -> Any:
+        return self.processor.fuse
+
+    def entries(self) -> list[Any]:
+        """Calls that were booked, oldest first; no tool actions."""
+        return [one for one in self.books.entries() if not one.tool and one.status != "refused"]
+
+    def entry(self) -> Any:
+        """The only one, with nothing left open."""
+        assert self.books.open_holds() == []
+        (one,) = self.entries()
+        return one
+
+    def spent(self, session: str = "test") -> int:
+        return self.books.spent(f"session={session}")
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Iterator[Callable[..., Box]]:
+    """Makes a fuse box with these options; the newest one guards."""
+    from agent_fuse import AgentFuseSpanProcessor, byhand, handcalls
+    from agent_fuse.actions import UNDER_WAY
+    from agent_fuse.otel.nodes import DETACHED
+    from agent_fuse.otel.opening import open_fuse
+    from agent_fuse.settings import settings
+    from agent_fuse.testing import LedgerReader
+
+    made: list[Box] = []
+
+    def make(*, clock: Any = None, **options: Any) -> Box:
+        options.setdefault("db_path", str(tmp_path / f"ledger{len(made)}.db"))
+        options.setdefault("session_id", "test")
+        found = settings({}, **options)
+        fuse = open_fuse(found, clock=clock) if clock is not None else open_fuse(found)
+        made.append(Box(AgentFuseSpanProcessor(fuse=fuse), LedgerReader(fuse.ledger)))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.processor.shutdown()
+        one.fuse.ledger.close()
+    handcalls._OPEN.set(())
+    DETACHED.set(None)
+    UNDER_WAY.set(None)
+    byhand._pending.renew()

@@ -66,7 +66,7 @@ class Instrument:
     name: str
     kind: Kind
     unit: str
-    """UCUM; in braces it is an annotation, which every translation to Prometheus leaves out of the name (not so `1`)."""
+    """UCUM; in braces it is an annotation, which no translation to Prometheus puts into the name."""
     meaning: str
     attributes: tuple[str, ...] = ()
 
@@ -103,7 +103,7 @@ TRIPS = Instrument(
     kind=Kind.COUNTER,
     unit="{call}",
     meaning="Calls and tool actions that were refused.",
-    attributes=(REASON, LIMIT, AGENT, SESSION),
+    attributes=(REASON, LIMIT, SESSION),
 )
 WARNINGS = Instrument(
     name="agent_fuse.warnings",

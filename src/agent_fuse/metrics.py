@@ -60,6 +60,8 @@ class Meters:
         self._timings: deque[tuple[str, float]] = deque()
         self._errors: deque[str] = deque()
         self._totals = Totals()
+        for watched in self._followed:
+            self._totals.expect(watched.fuse.limits)
         self._served: set[str] = {table.COST.name}
         self._standings: dict[tuple[tuple[str, str], ...], Standing] = {}
         self._spent_in_all: int | None = None
@@ -75,6 +77,7 @@ class Meters:
         watched = Watched(fuse)
         with self._lock:
             self._followed = (*self._followed, watched)
+            self._totals.expect(fuse.limits)
         fuse.listen(lambda event: self._heard(watched, event))
         fuse.alerts.on_alert = lambda alert: self._heard(watched, alert)
         fuse.accounting.on_ledger_error = self._failed

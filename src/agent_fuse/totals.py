@@ -7,7 +7,7 @@ from agent_fuse import instruments as table
 from agent_fuse.alerts import Alert
 from agent_fuse.asks import Event
 from agent_fuse.calls import Entry, Status
-from agent_fuse.errors import SentinelBudgetExceeded
+from agent_fuse.errors import SentinelBudgetExceeded, SentinelLoopError, SentinelSystemError
 from agent_fuse.instruments import Instrument
 from agent_fuse.limits import Limit
 
@@ -70,6 +70,15 @@ class Totals:
         self.ledger_errors = Series(table.LEDGER_ERRORS)
         self._correctable: OrderedDict[str, tuple[Entry, str]] = OrderedDict()
 
+    def expect(self, limits: Iterable[Limit]) -> None:
+        """Begin refusals and ledger failures at zero: an increase is seen only in a series that is there before."""
+        for limit in limits:
+            self.trips.add((SentinelBudgetExceeded.reason, str(limit), ""), 0)
+        for kind in (SentinelLoopError, SentinelSystemError):
+            self.trips.add((kind.reason, "", ""), 0)
+        for operation in ("reserve", "settle", "balances"):
+            self.ledger_errors.add((operation,), 0)
+
     def add(self, event: Event, *, own: frozenset[Limit], session: str = "") -> None:
         """Count a call that was booked or refused.
 
@@ -82,7 +91,7 @@ class Totals:
                 _named(event.trip.limit, event.due.limits) if isinstance(event.trip, SentinelBudgetExceeded) else None
             )
             label = label_of(limit, own) if limit is not None else ""
-            self.trips.add((event.trip.reason, label, event.entry.agent, session), 1)
+            self.trips.add((event.trip.reason, label, session), 1)
         elif not event.nudge:
             self.book(event.entry, session=session)
 

@@ -114,15 +114,30 @@ def test_refusals_by_reason_and_limit():
         one.open(agent="x", session="third")
     with pytest.raises(SentinelBudgetExceeded):
         one.open(session="fourth", limits=(Limit(usd=0.000123),), estimate=(10_000, 10_000))
-    limits = {
+    refused = {
         (point["agent_fuse.limit"], point["agent_fuse.refused.reason"], value)
         for point, value in one.points("agent_fuse.trips")
+        if value
     }
-    assert limits == {
+    assert refused == {
         ("$0.001 per session", "budget", 1),
         ("2 calls per agent", "budget", 1),
         ("usd per session, its own", "budget", 1),
     }
+
+
+def test_refusals_and_failures_begin_at_zero():
+    """They are there before the first one, so that an alert on their increase sees the first one."""
+    one = desk(budget=1)
+    assert {
+        (point.get("agent_fuse.limit"), point["agent_fuse.refused.reason"], value)
+        for point, value in one.points("agent_fuse.trips")
+    } == {
+        ("$1.00 per session", "budget", 0),
+        (None, "loop", 0),
+        (None, "system", 0),
+    }
+    assert {value for _, value in one.points("agent_fuse.ledger.errors")} == {0}
 
 
 def test_an_estimate_that_is_corrected_counts_once():

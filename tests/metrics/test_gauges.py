@@ -103,7 +103,7 @@ def test_gauges_take_no_write_lock(tmp_path):
     writer = apsw.Connection(path)
     writer.execute("BEGIN IMMEDIATE")
     assert one.total("agent_fuse.ledger.spent") == float(LedgerReader(one.fuse.ledger).spent_usd("all")) > 0
-    assert one.points("agent_fuse.ledger.errors") == []
+    assert one.total("agent_fuse.ledger.errors") == 0
     writer.execute("ROLLBACK")
     writer.close()
 
@@ -194,7 +194,7 @@ def test_a_failing_ledger_is_counted_and_gauges_fall_silent():
     }
     assert failures["reserve"] == 1
     assert failures["balances"] >= 1
-    assert [attributes["agent_fuse.refused.reason"] for attributes, _ in seen["agent_fuse.trips"]] == ["system"]
+    assert [point["agent_fuse.refused.reason"] for point, value in seen["agent_fuse.trips"] if value] == ["system"]
     assert one.total("agent_fuse.calls") == 1
 
 

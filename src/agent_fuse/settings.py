@@ -181,7 +181,7 @@ OPTIONS = (
         name="endpoints",
         parse=parsers.endpoints,
         default=(),
-        doc="Model endpoints of your own for the wire gate (a gateway, vLLM, Ollama): hosts or URLs, with commas between.",
+        doc="Your own model endpoints for the wire gate (a gateway, vLLM, Ollama): hosts or URLs, divided by commas.",
     ),
 )
 

@@ -120,8 +120,9 @@ class Dialect:
         """Read an ended span.
 
         Args:
-            failed: its status; message: the description of it.
+            failed: its status.
             error: the class of an exception event, where there is one.
+            message: the description of its status, else the exception's message.
         """
         attributes = span.attributes or {}
         usage = self.usage(attributes)
@@ -139,6 +140,7 @@ class Dialect:
             arguments=self.arguments(attributes),
             result=next((attributes[key] for key in self.keys.get(Fact.RESULT, ()) if key in attributes), None),
             error=error,
+            message=message,
         )
         return self.mend(ending, attributes) if self.mend is not None else ending
 

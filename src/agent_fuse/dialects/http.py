@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from agent_fuse.dialects.base import Dialect, Fact, Kind, Spot
-from agent_fuse.dialects.reading import Ending
+from agent_fuse.dialects.reading import Ending, never_sent
 from agent_fuse.prices import model_endpoint
 from agent_fuse.sightings import Layer, Outcome
 from agent_fuse.wire import count, operation_of
@@ -113,6 +113,9 @@ def _mend(ending: Ending, attributes: Mapping[str, Any]) -> Ending:
     status = next((found for key in _STATUS if (found := count(attributes.get(key))) is not None), None)
     if status is not None:
         return Ending(outcome=Outcome.FAILED if status >= 400 else Outcome.DONE, error=ending.error)  # noqa: PLR2004
+    if ending.error or ending.outcome is not Outcome.DONE:
+        unsent = never_sent(ending.error, ending.message)
+        return Ending(outcome=Outcome.FAILED if unsent else Outcome.BROKEN, error=ending.error)
     return ending
 
 

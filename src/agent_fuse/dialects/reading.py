@@ -70,6 +70,8 @@ class Ending:
     arguments: object = None
     result: object = None
     error: str = ""
+    """A class name, or an HTTP status."""
+    message: str = ""
 
 
 FREE_ERRORS = frozenset(
@@ -84,6 +86,7 @@ FREE_ERRORS = frozenset(
 """Class names of errors after which nothing was charged: the request did not arrive, or was answered with an error."""
 
 _WAITED = ("Timeout", "Cancel", "GeneratorExit", "Abandon", "Interrupt")
+_UNSENT = re.compile(r"NewConnectionError|NameResolutionError|Failed to establish|Connection refused|Cannot connect to")
 _STATUS = re.compile(r"(?:Error code|status_code|status): ?([45]\d\d)\b")
 
 
@@ -96,6 +99,11 @@ def outcome_of(usage: Usage | None, *, failed: bool, error: str, message: str = 
     # An error of the host's own code before anything was sent names no response; a timeout or a cancel may have cost.
     waited = any(word in error for word in _WAITED)
     return Outcome.BROKEN if response_id or waited or not error else Outcome.FAILED
+
+
+def never_sent(error: str, message: str) -> bool:
+    """Whether an HTTP client's error says that its request never reached the other side."""
+    return error.rpartition(".")[2] in FREE_ERRORS or _UNSENT.search(message) is not None
 
 
 def json_object(text: str) -> Mapping[str, Any] | None:

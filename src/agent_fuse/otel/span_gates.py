@@ -15,7 +15,7 @@ from opentelemetry.trace import StatusCode
 from agent_fuse.actions import UNTOLD, Action
 from agent_fuse.asks import Ask
 from agent_fuse.dialects import Dialects
-from agent_fuse.dialects.base import Dialect, Fact, Kind
+from agent_fuse.dialects.base import Dialect, Ending, Fact, Kind
 from agent_fuse.errors import SentinelError, soften
 from agent_fuse.fuse import Fuse, Seen
 from agent_fuse.limits import Session, Who, keys_of
@@ -222,8 +222,7 @@ class SpanGates:
     def _close(self, span: ReadableSpan, node: Node, dialect: Dialect) -> None:
         if node.seen is None:
             return
-        failed = span.status.status_code is StatusCode.ERROR
-        ending = dialect.end(span, failed=failed, error=_exception_of(span), message=span.status.description or "")
+        ending = _ending(span, dialect)
         node.fuse.close_call(
             node.seen,
             outcome=ending.outcome,
@@ -235,11 +234,11 @@ class SpanGates:
         )
 
     def _close_action(self, span: ReadableSpan, node: Node, action: Action) -> None:
-        ending = node.dialect.end(span, failed=span.status.status_code is StatusCode.ERROR, error=_exception_of(span))
+        ending = _ending(span, node.dialect)
         if ending.arguments is not None:
             node.fuse.actions.told(action, ending.arguments, ran=True)
         result = UNTOLD if ending.result is None else ending.result
-        node.fuse.actions.close(action, result, error=ending.error, message=span.status.description or "")
+        node.fuse.actions.close(action, result, error=ending.error, message=ending.message)
 
     def _lost(self, node: Node) -> None:
         """The span was dropped without an end: what it may have cost is booked at the quote."""
@@ -253,8 +252,11 @@ def _source(span: ReadableSpan, dialect: Dialect) -> str:
     return scope.name if scope is not None else dialect.name
 
 
-def _exception_of(span: ReadableSpan) -> str:
-    for event in reversed(span.events):
-        if event.name == "exception" and event.attributes:
-            return str(event.attributes.get("exception.type", ""))
-    return ""
+def _ending(span: ReadableSpan, dialect: Dialect) -> Ending:
+    raised = next((event.attributes or {} for event in reversed(span.events) if event.name == "exception"), {})
+    return dialect.end(
+        span,
+        failed=span.status.status_code is StatusCode.ERROR,
+        error=str(raised.get("exception.type", "")),
+        message=span.status.description or str(raised.get("exception.message", "")),
+    )

@@ -24,7 +24,7 @@ def agent(rig: Rig, ran: list[int], *, progress: bool = False) -> Any:
     return create_agent(chat(rig.provider), tools=[look])
 
 
-def stuck(_: Request) -> Reply:
+def stuck(_: Request | None) -> Reply:
     return Reply(tool_calls=(ToolCall(name="look", arguments={"page": 1}),))
 
 
@@ -70,7 +70,7 @@ def test_polling_with_progress_is_no_loop(rig: Rig) -> None:
     needs_tool_spans(rig)
     rig.use(budget=10)
     ran: list[int] = []
-    replies = iter([stuck] * 20)
-    rig.provider.default = lambda request: next(replies, lambda _: Reply(text="done"))(request)
+    rig.provider.reply(stuck(None), times=20)
+    rig.provider.default = Reply(text="done")
     agent(rig, ran, progress=True).invoke({"messages": MESSAGES}, {"recursion_limit": 100})
     assert len(ran) == 20

@@ -96,7 +96,7 @@ def _budget_loop(provider: LoopbackProvider, picture: Any) -> int:
                 try:
                     answer = client.chat.completions.create(model=_MODEL, messages=messages, max_tokens=900)
                     messages.append(answer.choices[0].message.to_dict())
-                    raise AssertionError("the tests still fail")
+                    raise AssertionError("the tests still fail")  # noqa: TRY301  so ends every turn of the loop
                 except Exception:  # noqa: BLE001, S112  the very mistake that a fuse is for
                     continue
         except SentinelBudgetExceeded as trip:

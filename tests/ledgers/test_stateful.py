@@ -208,6 +208,6 @@ class Flaky:
 
 
 TestSameBooks = SameBooks.TestCase
-TestSameBooks.settings = settings(max_examples=80, stateful_step_count=30)
+TestSameBooks.settings = settings(max_examples=40, stateful_step_count=25)
 TestOutages = Outages.TestCase
-TestOutages.settings = settings(max_examples=80, stateful_step_count=30)
+TestOutages.settings = settings(max_examples=40, stateful_step_count=25)

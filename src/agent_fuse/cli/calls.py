@@ -13,11 +13,11 @@ from agent_fuse.cli.tables import Column, Row, draw
 _COLUMNS = (
     Column(title="time"),
     Column(title="session", shrink=True),
-    Column(title="agent", shrink=True, optional=2),
+    Column(title="agent", shrink=True, optional=1),
     Column(title="model or tool", shrink=True),
-    Column(title="tokens", right=True, optional=1),
+    Column(title="tokens", right=True, optional=2),
     Column(title="cost", right=True),
-    Column(title="status", shrink=True),
+    Column(title="status"),
 )
 
 _STYLES = {Status.SETTLED: "", Status.ESTIMATED: "yellow", Status.PRESUMED: "yellow", Status.REFUSED: "red"}

@@ -4,7 +4,10 @@ import typer
 
 
 def demo() -> None:
-    """Show two runaway agents being stopped, on a model provider that is a fake on this machine. No key, no network."""
+    """Show two runaway agents being stopped.
+
+    The model provider is a fake on this machine: no key, no network.
+    """
     from agent_fuse.demo import run  # noqa: PLC0415 - other commands do without
 
     raise typer.Exit(run())

@@ -25,7 +25,7 @@ def doctor(
     *,
     program: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[SCRIPT [ARGS]...]", help="A Python program whose set-up to look at."),
+        typer.Argument(metavar="SCRIPT", help="A Python program whose set-up to look at, and its arguments."),
     ] = None,
     auto: Annotated[bool, typer.Option("--auto", help="Start it as opentelemetry-instrument would.")] = False,
     seconds: Annotated[
@@ -36,9 +36,9 @@ def doctor(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Is this set-up guarded? Each instrumentation, gate, sampler, switch, the ledger, the tokenizer, and the fix.
+    """Is this set-up guarded, and if not, what is the fix?
 
-    With a SCRIPT: runs it in a process of its own, from which nothing can leave this machine (a model call fails as
+    Looks at each instrumentation, gate, sampler, switch, the ledger, the tokenizer. With a SCRIPT: runs it in a process of its own, from which nothing can leave this machine (a model call fails as
     if the network were down), and looks when it ends. Without: looks at what init() sets up in this environment.
     Exits with 1 when anything is blind or off. Options come before SCRIPT.
     """

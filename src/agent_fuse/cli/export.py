@@ -41,7 +41,10 @@ def export(
     tool: Tool = None,
     refused: Annotated[bool, typer.Option("--with-refused", help="Refused calls too, at no cost.")] = False,
 ) -> None:
-    """Write calls as CSV or JSON, the latest first, in the columns of the FinOps FOCUS specification (docs/cli.md)."""
+    """Write calls as CSV or JSON, in the columns of FinOps FOCUS.
+
+    The latest call comes first. docs/cli.md says what each column is.
+    """
     which = selection(now=clock.now(), since=since, session=session, agent=agent, model=model, tool=tool)
     if not refused:
         which = replace(which, statuses=EVERY_STATUS - {Status.REFUSED})

@@ -11,7 +11,6 @@ import typer
 from agent_fuse.calls import Status
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.ledgers.reading import EVERY_STATUS, Reader, Selection, open_reader
-from agent_fuse.settings import DEFAULT_DB_PATH
 
 Db = Annotated[
     str | None,
@@ -29,13 +28,16 @@ Tool = Annotated[str | None, typer.Option("--tool", metavar="NAME", help="Only t
 Refused = Annotated[bool, typer.Option("--refused", help="Only refused calls.")]
 Estimated = Annotated[bool, typer.Option("--estimated", help="Only calls booked without a reported figure.")]
 
+DEFAULT_LEDGER = "~/.agent_fuse/guard_v1.db"
+"""The same as `settings.DEFAULT_DB_PATH`, without the time that importing all settings takes."""
+
 _AGE = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
 
 
 def ledger_url(db: str | None, environ: Mapping[str, str] = os.environ) -> str:
     """The ledger that is meant: `--db`, else AGENTFUSE_DB_PATH, else the default."""
-    return db or environ.get("AGENTFUSE_DB_PATH") or DEFAULT_DB_PATH
+    return db or environ.get("AGENTFUSE_DB_PATH") or DEFAULT_LEDGER
 
 
 def reader(db: str | None) -> Reader:

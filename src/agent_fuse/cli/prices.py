@@ -10,9 +10,7 @@ import typer
 from agent_fuse.cli.options import Json
 from agent_fuse.cli.show import clean, console, emit, say
 from agent_fuse.cli.tables import Column, Row, draw
-from agent_fuse.prices import PriceBook
 from agent_fuse.rates import Origin, Rates
-from agent_fuse.settings import settings
 
 _BUCKETS = ("input", "output", "cache_read", "cache_write", "input_audio", "output_audio")
 _PICOS_PER_TOKEN_OF_USD_PER_MILLION = 1_000_000
@@ -34,10 +32,13 @@ def prices(
     ] = None,
     json: Json = False,
 ) -> None:
-    """What a model costs, USD per million tokens, and how long its answers can be. No network.
+    """What a model costs, USD per million tokens.
 
-    An unknown model shows what AGENTFUSE_UNKNOWN_MODEL makes of it; where that is `block`, the exit code is 2.
+    From the bundled data, without network. An unknown model shows what AGENTFUSE_UNKNOWN_MODEL makes of it; where that is `block`, the exit code is 2.
     """
+    from agent_fuse.prices import PriceBook  # noqa: PLC0415 - other commands do without
+    from agent_fuse.settings import settings  # noqa: PLC0415
+
     logging.getLogger("agent_fuse").addHandler(logging.NullHandler())  # what it would warn of is what is shown
     chosen = settings({name: os.environ[name] for name in ("AGENTFUSE_UNKNOWN_MODEL",) if name in os.environ})
     rates = PriceBook({}, chosen.unknown_model).rates(model, provider)

@@ -25,7 +25,9 @@ def report(
     since: Since = None,
     json: Json = False,
 ) -> None:
-    """Write one self-contained HTML file: spend over time, by whom, what was refused and why, what was saved.
+    """Write one HTML file of what was spent and what was stopped.
+
+    Spend over time, by model, agent, session and tool, refusals and why, and what was saved. The file needs no network.
 
     With --json the sums are printed instead, and no file is written.
     """

@@ -78,7 +78,7 @@ def span(seconds: float) -> str:
     """A length of time, roughly: `45 s`, `12 min`, `3.5 h`, `2 days`."""
     for unit, size, digits in (("days", 86_400, 0), ("h", 3_600, 1), ("min", 60, 0)):
         if seconds >= size * (2 if unit == "days" else 1):
-            return f"{seconds / size:.{digits}f} {unit}"
+            return f"{seconds / size:.{digits}f}".removesuffix(".0") + f" {unit}"
     return f"{max(seconds, 0):.0f} s"
 
 

@@ -49,7 +49,10 @@ def top(
     once: Annotated[bool, typer.Option("--once", help="Print one frame and end; so it is in a pipe.")] = False,
     json: Json = False,
 ) -> None:
-    """Who spends how fast, live: sessions, agents, models, and the time until each cap at this rate. q ends it."""
+    """Who spends how fast, live, and how long each cap will last.
+
+    Shows sessions, agents, models, and the limits that will be reached first at this rate. q or Ctrl-C ends it.
+    """
     seconds = -when(window, now=0.0, option="--window")
     if seconds <= 0:
         raise ConfigurationError(f"--window is {window!r}; write an age such as 30s, 5m, 1h")

@@ -1,0 +1,111 @@
+"""Cost does not grow with history: a hundred journal lines or a million, the same questions stay quick."""
+
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from agent_fuse.ledgers.reading import Reader, Selection
+from agent_fuse.report import gather, page
+from agent_fuse.standing import known_caps, standings
+from cli import many
+
+
+def best(work, times=5):
+    """The quickest of some runs, seconds of this thread's CPU: another program's work does not count."""
+    found = []
+    for _ in range(times):
+        began = time.thread_time()
+        work()
+        found.append(time.thread_time() - began)
+    return min(found)
+
+
+def cost(path):
+    """What status, the last hour's calls and the report cost on a ledger."""
+    reader = Reader(path)
+    try:
+        return (
+            best(lambda: standings(reader, known_caps(reader, {}), limit=10)),
+            best(lambda: list(reader.entries(Selection(since=many.NOW - 86_400), limit=10))),
+            best(lambda: page(gather(reader, {}, now=many.NOW)), times=2),
+        )
+    finally:
+        reader.close()
+
+
+def test_thirty_times_the_lines(crowds):
+    """With thirty times the lines and sessions, status costs far less than thirty times as much, calls about the same.
+
+    The report, which reads every line, costs no more than in proportion.
+    """
+    few, much = cost(crowds[2_000]), cost(crowds[60_000])
+    assert much[0] < 15 * few[0]
+    assert much[1] < 5 * few[1]
+    assert much[2] < 45 * few[2]
+
+
+def test_every_account_is_counted(crowds):
+    """Of hundreds of sessions the most used are shown, and the rest are counted."""
+    reader = Reader(crowds[60_000])
+    found = standings(reader, known_caps(reader, {}), limit=10)
+    assert len(found.shown) == 20
+    assert found.more == 2 * (reader.count_accounts("session") - 10)
+    dollars = [one.spent for one in found.shown if one.cap.meter == "usd"]
+    assert dollars == sorted(dollars, reverse=True)
+    reader.close()
+
+
+def test_report_tells_how_much_it_leaves_out(crowds):
+    """A table stops after 200 rows and says how many sessions are not in it, and what they spent."""
+    reader = Reader(crowds[60_000])
+    found = gather(reader, {}, now=many.NOW)
+    text = page(found)
+    reader.close()
+    assert f"and {len(found.tally.sessions) - 200:,} more, " in text
+    assert len(text) < 500_000
+
+
+@pytest.mark.soak
+def test_a_million_lines(tmp_path):
+    """On a million lines: status and `calls --since 1h` under 300 ms, the report under 10 s and 300 MB, as processes.
+
+    The figures are seconds of CPU, the best of three, so that a busy machine does not fail the test; and they are
+    printed with the time on the clock.
+    """
+    path = tmp_path / "ledger.db"
+    spent = many.fill(path, 1_000_000)
+    program = Path(sys.executable).with_name("agent-fuse")
+    since = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(many.NOW - 3_600))
+    bounds = {
+        ("status",): (0.3, 100),
+        ("calls", "--since", since): (0.3, 100),
+        ("sessions",): (10, 300),
+        ("report", "-o", str(tmp_path / "report.html")): (10, 300),
+        ("report", "--json"): (10, 300),
+    }
+    for command, (seconds, megabytes) in bounds.items():
+        runs = [measure([str(program), *command, "--db", str(path)]) for _ in range(3)]
+        cpu, wall, memory = (min(one) for one in zip(*runs, strict=True))
+        print(f"{' '.join(command):60} {cpu:.3f} s CPU, {wall:.3f} s, {memory:.0f} MB")
+        assert cpu < seconds
+        assert memory < megabytes
+    reader = Reader(path)
+    assert gather(reader, {}, now=many.NOW).tally.total.cost == spent
+    reader.close()
+
+
+def measure(command):
+    """Run a program: its seconds of CPU, seconds on the clock, and largest memory in MB."""
+    began = time.monotonic()
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    assert child.returncode in (0, 1)
+    scale = 1 if sys.platform == "darwin" else 1_024
+    assert isinstance(usage, resource.struct_rusage)
+    return usage.ru_utime + usage.ru_stime, time.monotonic() - began, usage.ru_maxrss * scale / 1e6

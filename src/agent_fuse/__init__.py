@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from agent_fuse.alerts import Alert, AlertKind
+    from agent_fuse.alert import Alert, AlertKind
     from agent_fuse.api import UsageStats, boundary, init, monitor, session
     from agent_fuse.byhand import call, post_flight, pre_flight
     from agent_fuse.calls import Usage
@@ -58,7 +58,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "alerts": ("Alert", "AlertKind"),
+    "alert": ("Alert", "AlertKind"),
     "api": ("UsageStats", "boundary", "init", "monitor", "session"),
     "byhand": ("call", "post_flight", "pre_flight"),
     "calls": ("Usage",),

@@ -3,10 +3,9 @@
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
-from enum import StrEnum
 
+from agent_fuse.alert import Alert, AlertKind
 from agent_fuse.asks import Event
 from agent_fuse.calls import show_usd, to_usd
 from agent_fuse.errors import SentinelError
@@ -18,35 +17,6 @@ from agent_fuse.turnstile import Turnstile
 log = logging.getLogger("agent_fuse")
 
 _REMEMBERED = 10_000
-
-
-class AlertKind(StrEnum):
-    """What an alert is about."""
-
-    LIMIT = "limit"
-    LOOP = "loop"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Alert:
-    """What `on_warning` gets. Amounts are USD (Decimal) for a `usd` limit, else counts."""
-
-    kind: AlertKind
-    message: str
-    """Fit to hand to the model as it is. No tool arguments, no prompt."""
-    session: str
-    agent: str = ""
-    tool: str = ""
-    """The tool that is about to be stopped, for a loop."""
-    limit: str = ""
-    """The limit in words: `$5.00 per session 'run-1'`."""
-    meter: str = ""
-    share: float = 0.0
-    """The share of the limit that was passed, of `warn_at`."""
-    spent: Decimal = Decimal(0)
-    held: Decimal = Decimal(0)
-    """By calls still open."""
-    budget_limit: Decimal = Decimal(0)
 
 
 class Alerts:

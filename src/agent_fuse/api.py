@@ -3,16 +3,17 @@
 import functools
 import inspect
 import threading
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ContextDecorator, contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from types import TracebackType
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, Unpack, cast
 
 from opentelemetry import context, trace
 from opentelemetry.sdk.trace import TracerProvider
 
+from agent_fuse import parsers, terms
 from agent_fuse.calls import Usd, to_usd
 from agent_fuse.errors import SentinelError, SentinelSystemError, soften
 from agent_fuse.fuse import Fuse
@@ -26,7 +27,7 @@ from agent_fuse.otel.opening import open_fuse
 from agent_fuse.otel.self_test import self_test
 from agent_fuse.otel.span_processor import AgentFuseSpanProcessor
 from agent_fuse.prices import Price
-from agent_fuse.settings import settings
+from agent_fuse.settings import MoreOptions, settings
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -42,10 +43,10 @@ def init(  # noqa: PLR0917  the order that users of the original package know
     loop_threshold: int | None = None,
     loop_detection_enabled: bool | None = None,
     *,
-    limits: tuple[Limit, ...] | Limit = (),
+    limits: Sequence[Limit] | Limit = (),
     strict: bool | None = None,
     prices: Mapping[str, Price] | None = None,
-    **options: object,
+    **options: Unpack[MoreOptions],
 ) -> AgentFuseSpanProcessor:
     """Guard this process: spans of the global tracer provider, and the openai and anthropic SDKs.
 
@@ -54,6 +55,7 @@ def init(  # noqa: PLR0917  the order that users of the original package know
 
     Args:
         budget: most a session may spend, USD; AGENTFUSE_BUDGET or 1.00 when neither it nor `limits` is given.
+        options: the others of `agent_fuse.settings.OPTIONS` (docs/settings.md).
 
     Raises:
         ConfigurationError: a bad option. SentinelSystemError: the ledger cannot be opened and fail_safe=True.
@@ -99,17 +101,24 @@ def _processor() -> AgentFuseSpanProcessor | None:
 
 @contextmanager
 def session(
-    id: str, budget: Usd | None = None, *, limits: tuple[Limit, ...] = (), **attributes: str
+    id: str, budget: Usd | None = None, *, limits: Sequence[Limit] | Limit = (), **attributes: str
 ) -> Generator[Session]:
     """Calls inside belong to this session, with its own budget and limits; the sessions around it bind too.
 
     Args:
         id: name of the session; the same name later, or in another process, goes on with the same account.
         budget: USD; where left out, the fuse's own budget per session holds.
+        limits: further limits of this session; one per session replaces the fuse's of the same meter.
         attributes: further keys for limits, `user_id` standing for `user.id`.
+
+    Raises:
+        ConfigurationError: a bad argument.
     """
-    own = (*((Limit(usd=budget),) if budget is not None else ()), *limits)
-    keys = {name.replace("_", "."): str(value) for name, value in attributes.items()}
+    terms.name("session", "id", id)
+    own = parsers.limits("session limits", limits)
+    if budget is not None:
+        own = (Limit(usd=parsers.money("session budget", budget)), *own)
+    keys = {key.replace("_", "."): str(value) for key, value in attributes.items()}
     inner = Session(id=id, limits=own, parent=session_in(), attributes=keys)
     token = context.attach(with_session(inner))
     try:

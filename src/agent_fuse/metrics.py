@@ -12,7 +12,7 @@ from opentelemetry.context import Context
 from opentelemetry.metrics import CallbackOptions, Histogram, Meter, MeterProvider, Observation
 
 from agent_fuse import instruments as table
-from agent_fuse.alerts import Alert
+from agent_fuse.alert import Alert
 from agent_fuse.asks import Event
 from agent_fuse.calls import NANOS_PER_USD
 from agent_fuse.fuse import Fuse

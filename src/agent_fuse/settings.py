@@ -1,13 +1,14 @@
 """Every option, in one table: arguments > AGENTFUSE_* > defaults. A bad value fails at start, named."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from types import MappingProxyType
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypedDict, cast
 
 from agent_fuse import parsers
+from agent_fuse.alert import Alert
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.limits import Limit
 from agent_fuse.parsers import Parser
@@ -34,7 +35,7 @@ class Settings:
     unknown_model: Literal["fallback", "block", "free"]
     hold_seconds: float
     warn_at: tuple[float, ...]
-    on_warning: Callable[[Any], None] | None
+    on_warning: Callable[[Alert], None] | None
     loop_detection_enabled: bool
     loop_threshold: int
     loop_tool_thresholds: Mapping[str, int]
@@ -48,6 +49,31 @@ class Settings:
         """The budget as a limit per session, and the further limits."""
         budget = () if self.budget is None else (Limit(usd=self.budget),)
         return budget + self.limits
+
+
+class MoreOptions(TypedDict, total=False):
+    """Options that `init` takes besides those it names, for type checkers; `OPTIONS` says what each is."""
+
+    max_retries: int | None
+    lock_timeout: float | None
+    synchronous: Literal["normal", "full"] | None
+    unknown_model: Literal["fallback", "block", "free"] | None
+    hold_seconds: float | None
+    warn_at: float | Sequence[float] | None
+    on_warning: Callable[[Alert], None] | None
+    loop_tool_thresholds: Mapping[str, int] | None
+    loop_ignore_args: Sequence[str] | None
+    loop_allow: Sequence[str] | None
+    request_gate: bool | None
+    endpoints: Sequence[str] | None
+    metrics_session: bool | None
+
+
+class ProcessorOptions(MoreOptions, total=False):
+    """Options that `AgentFuseSpanProcessor` takes besides those it names."""
+
+    loop_detection_enabled: bool | None
+    loop_threshold: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

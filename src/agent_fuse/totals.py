@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 
 from agent_fuse import instruments as table
-from agent_fuse.alerts import Alert
+from agent_fuse.alert import Alert
 from agent_fuse.asks import Event
 from agent_fuse.calls import Entry, Status
 from agent_fuse.errors import SentinelBudgetExceeded, SentinelLoopError, SentinelSystemError

@@ -1,8 +1,8 @@
 """The OpenTelemetry span processor that users add to their provider."""
 
 import logging
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Unpack
 
 from opentelemetry.context import Context
 from opentelemetry.metrics import MeterProvider
@@ -21,7 +21,7 @@ from agent_fuse.otel.opening import open_fuse
 from agent_fuse.otel.self_test import PROBE, refuse_probe
 from agent_fuse.otel.span_gates import SpanGates
 from agent_fuse.prices import Price
-from agent_fuse.settings import settings
+from agent_fuse.settings import ProcessorOptions, settings
 
 log = logging.getLogger("agent_fuse")
 
@@ -32,7 +32,7 @@ class AgentFuseSpanProcessor(SpanProcessor):
     Args:
         budget: most a session may spend, USD; AGENTFUSE_BUDGET or 1.00 when neither it nor `limits` is given.
         limits: further limits.
-        session_id, db_path, fail_safe, strict, prices, options: see `agent_fuse.settings.Settings`.
+        session_id, db_path, fail_safe, strict, prices, options: see `agent_fuse.settings.OPTIONS` (docs/settings.md).
         meter_provider: where metrics go; the global one by default, also when it is set later.
         fuse: an existing fuse to use; all other arguments are then left out.
 
@@ -44,7 +44,7 @@ class AgentFuseSpanProcessor(SpanProcessor):
         self,
         budget: Usd | None = None,
         *,
-        limits: tuple[Limit, ...] | Limit = (),
+        limits: Sequence[Limit] | Limit = (),
         session_id: str | None = None,
         db_path: str | None = None,
         fail_safe: bool | None = None,
@@ -52,7 +52,7 @@ class AgentFuseSpanProcessor(SpanProcessor):
         prices: Mapping[str, Price] | None = None,
         fuse: Fuse | None = None,
         meter_provider: MeterProvider | None = None,
-        **options: object,
+        **options: Unpack[ProcessorOptions],
     ) -> None:
         if fuse is None:
             found = settings(

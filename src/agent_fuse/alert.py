@@ -1,0 +1,34 @@
+"""What a warning tells: a limit passed a share of its cap, or a tool is about to be stopped."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+
+class AlertKind(StrEnum):
+    """What an alert is about."""
+
+    LIMIT = "limit"
+    LOOP = "loop"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """What `on_warning` gets. Amounts are USD (Decimal) for a `usd` limit, else counts."""
+
+    kind: AlertKind
+    message: str
+    """Fit to hand to the model as it is. No tool arguments, no prompt."""
+    session: str
+    agent: str = ""
+    tool: str = ""
+    """The tool that is about to be stopped, for a loop."""
+    limit: str = ""
+    """The limit in words: `$5.00 per session 'run-1'`."""
+    meter: str = ""
+    share: float = 0.0
+    """The share of the limit that was passed, of `warn_at`."""
+    spent: Decimal = Decimal(0)
+    held: Decimal = Decimal(0)
+    """By calls still open."""
+    budget_limit: Decimal = Decimal(0)

@@ -9,13 +9,13 @@ import pytest
 from genai_prices import Usage as PricedUsage
 from genai_prices import calc_price
 from opentelemetry.sdk.trace import TracerProvider
-from spans.replay import Case, Outcome, load, replay
 
 from agent_fuse import AgentFuseSpanProcessor, Limit, SentinelBudgetExceeded, SentinelLoopError
 from agent_fuse.calls import Entry, Status, Usage
 from agent_fuse.dialects import BUILT_IN
 from agent_fuse.otel import active
 from agent_fuse.testing import LedgerReader, assert_books_balance
+from spans.replay import Case, Outcome, load, replay
 
 CASES = load()
 

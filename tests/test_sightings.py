@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from agent_fuse.calls import Usage
 from agent_fuse.sightings import Book, Layer, Outcome, Release, Sighting, Sightings
 
-SOURCE = {Layer.FRAMEWORK: "langchain", Layer.CLIENT: "openai", Layer.REQUEST: "request"}
+SOURCE = {Layer.FRAMEWORK: "langchain", Layer.CLIENT: "openai", Layer.REQUEST: "request", Layer.WIRE: "httpx"}
 
 
 class Books:
@@ -117,6 +117,46 @@ def test_a_timed_out_attempt_is_booked_and_the_retry_is_another_call() -> None:
     assert books.booked == {1: (None, False), 3: (usage(7), True)}
 
 
+def test_http_attempts_that_failed_are_one_call_with_the_next() -> None:
+    """An SDK without a request gate tries again after a 429: its client span is one call, however many HTTP spans."""
+    books = Books()
+    client = books.sightings.open(1, layer=Layer.CLIENT, source="google", now=0)
+    for now in (1, 3):
+        wire = books.sightings.open(2, layer=Layer.WIRE, source="httpx", now=now, around=[client])
+        books.close(wire, now=now + 1, outcome=Outcome.FAILED)
+    wire = books.sightings.open(3, layer=Layer.WIRE, source="httpx", now=5, around=[client])
+    books.close(wire, now=6)
+    books.close(client, now=7, usage=usage(9))
+    assert books.booked == {1: (usage(9), True)}
+    assert books.released == set()
+
+
+def test_an_http_attempt_that_may_have_been_charged_is_a_call_of_its_own() -> None:
+    """After a timeout on the wire, the next attempt is another call: the first is booked by estimate."""
+    books = Books()
+    client = books.sightings.open(1, layer=Layer.CLIENT, source="google", now=0)
+    first = books.sightings.open(2, layer=Layer.WIRE, source="httpx", now=1, around=[client])
+    books.close(first, now=2, outcome=Outcome.BROKEN)
+    second = books.sightings.open(3, layer=Layer.WIRE, source="httpx", now=3, around=[client])
+    books.close(second, now=4)
+    books.close(client, now=5, usage=usage(9))
+    assert books.booked == {1: (usage(9), True), 3: (None, False)}
+
+
+def test_two_instrumentations_of_one_client_are_one_call() -> None:
+    """Two client spans around each other, a request and an HTTP span inside: one call, by the request's figure."""
+    books = Books()
+    outer = books.sightings.open(1, layer=Layer.CLIENT, source="genai", now=0)
+    inner = books.sightings.open(2, layer=Layer.CLIENT, source="traceloop", now=1, around=[outer])
+    request = books.sightings.open(3, layer=Layer.REQUEST, source="request", now=2, around=[inner, outer])
+    wire = books.sightings.open(4, layer=Layer.WIRE, source="httpx", now=3, around=[request, inner, outer])
+    books.close(wire, now=4)
+    books.close(request, now=5, usage=usage(9))
+    books.close(inner, now=6, usage=usage(10))
+    books.close(outer, now=7, usage=usage(11))
+    assert books.booked == {1: (usage(9), True)}
+
+
 def test_memory_is_bounded() -> None:
     """Ended calls are forgotten beyond a number, open ones are not."""
     books = Books()
@@ -138,17 +178,21 @@ class Plan:
     told: tuple[bool, ...]
 
 
-F, C, R = Layer.FRAMEWORK, Layer.CLIENT, Layer.REQUEST
+F, C, R, W = Layer.FRAMEWORK, Layer.CLIENT, Layer.REQUEST, Layer.WIRE
 SETUPS = [
     [(R,), (C, R), (F, R), (F, C, R)],  # the request gate is on
     [(C,), (F, C)],  # spans of client and framework
     [(F,)],
+    [(R, W), (C, R, W), (F, R, W), (F, C, R, W)],  # HTTP client spans under all of them
+    [(C, W), (F, C, W)],
+    [(F, W)],
+    [(W,)],
 ]
 """Which layers can see a call in one process: a source that goes through another layer always does."""
 
 
 def plans(setup: list[tuple[Layer, ...]]) -> st.SearchStrategy[list[Plan]]:
-    told = st.tuples(st.booleans(), st.booleans(), st.booleans())
+    told = st.tuples(*[st.booleans()] * 4)
     layers = st.sampled_from(setup)
     plan = st.builds(Plan, layers=layers, linked=st.booleans(), tokens=st.integers(1, 3), told=told)
     return st.lists(plan, min_size=1, max_size=8)
@@ -178,12 +222,14 @@ def test_any_interleaving_settles_every_call_once(calls: list[Plan], random: obj
             layer = plan.layers[n]
             seen[index, n] = books.sightings.open(payload, layer=layer, source=SOURCE[layer], now=now, around=outer)
         else:
-            books.close(seen[index, n], now=now, model="m", usage=usage(plan.tokens))
+            told = {} if plan.layers[n] is Layer.WIRE else {"model": "m", "usage": usage(plan.tokens)}
+            books.close(seen[index, n], now=now, **told)
             books.close(seen[index, n], now=now + 0.5, model="m", usage=usage(99))  # a second end says nothing
+    assert len(books.booked) == len(calls)
     assert Counter(figure.input_tokens for figure, _ in books.booked.values() if figure) == Counter(
-        plan.tokens for plan in calls
+        plan.tokens for plan in calls if plan.layers != (W,)
     )
-    assert all(exact for _, exact in books.booked.values())
+    assert all(exact for figure, exact in books.booked.values() if figure)
 
 
 @given(any_setup, st.randoms(use_true_random=False))

@@ -185,7 +185,9 @@ class Sightings(Generic[P]):
             call = outer.call
             if call.state is State.RELEASED or (layer is Layer.REQUEST and _timed_out(call)):
                 return self._renew(payload, call)
-            if call.has(source) or call.state is not State.OPEN:
+            if call.state is not State.OPEN or (
+                call.has(source) and not (layer is Layer.WIRE and _failed(call, source))
+            ):
                 return None
             return call
         return None
@@ -258,6 +260,12 @@ def _timed_out(call: Call[P]) -> bool:
     """Its request may have been charged but never answered, so the layers around it may try again."""
     requests = [one for one in call.sightings if one.layer is Layer.REQUEST]
     return bool(requests) and requests[-1].outcome is Outcome.BROKEN and requests[-1].ended_at is not None
+
+
+def _failed(call: Call[P], source: str) -> bool:
+    """All that this source saw of the call failed for nothing, so that it may see it tried again."""
+    seen = (one for one in call.sightings if one.source == source)
+    return all(one.ended_at is not None and one.outcome is Outcome.FAILED for one in seen)
 
 
 def _last_end(call: Call[P]) -> float:

@@ -26,6 +26,9 @@ Clock = Callable[[], float]
 
 TRY_AGAIN_SECONDS = 1.0
 
+_UNKNOWN = Usage()
+_NOTHING = Usage(input_tokens=0, output_tokens=0)
+
 
 class Accounting:
     """Holds, settles, releases and refuses in the ledger. Not re-entrant: the fuse sees to that."""
@@ -36,6 +39,8 @@ class Accounting:
         self.clock = clock
         self.book = PriceBook(settings.prices, settings.unknown_model)
         self.quoter = Quoter(self.book, strict=settings.strict)
+        self._short = False
+        """A limit refused a call lately, so that the next one is worth a look before its exact gate."""
         self.listeners: tuple[Callable[[Event], None], ...] = ()
         self.on_gate: Callable[[str, float], None] | None = None
         """Told which gate took how many seconds, while someone wants to know."""
@@ -55,7 +60,9 @@ class Accounting:
         return f"{self._prefix}{next(self._numbers):x}"
 
     def look(self, money: Money) -> None:
-        """Refuse when nothing is left, without a hold."""
+        """Refuse when nothing is left, without a hold. Asks the ledger only once a call was refused here."""
+        if not self._short:
+            return
         caps = money.due.caps
         found = self.ask("balances", lambda: self.ledger.balances([cap.account for cap in caps]))
         for cap in caps:
@@ -63,6 +70,7 @@ class Accounting:
             settled, held = getattr(balance.settled, cap.meter), getattr(balance.held, cap.meter)
             if settled + held >= cap.amount and not (cap.meter is Meter.USD and self._is_free(money.ask)):
                 raise self._exceeded(money, Refusal(cap, settled, held, 0))
+        self._short = False
 
     def hold(self, money: Money) -> None:
         """Quote the call and take its hold, or replace the one it has.
@@ -111,8 +119,7 @@ class Accounting:
             self.release(money)
         quote = money.quote
         usage = quote.usage if quote is not None else Usage()
-        entry = self._entry(money, Status.REFUSED, quote.cost if quote is not None else 0, usage)
-        entry = replace(entry, reason=trip.reason)
+        entry = self._entry(money, Status.REFUSED, quote.cost if quote is not None else 0, usage, reason=trip.reason)
         if not isinstance(trip, SentinelSystemError):
             self.keep("refuse", lambda: self.ledger.refuse(entry, money.due.accounts, now=self.clock()))
         self.tell(Event(entry, money.due, trip))
@@ -126,24 +133,27 @@ class Accounting:
     def settle(self, money: Money, usage: Usage | None, *, exact: bool, response_id: str) -> Entry:
         """Book the call: by usage that was reported (exact) or counted, where unknown by its quote."""
         ask = money.ask
-        told = usage or Usage()
+        told = usage or _UNKNOWN
         if money.quote is None and (told.input_tokens is None or told.output_tokens is None):
             money.quote = self._safe_quote(ask)
-        quoted = money.quote.usage if money.quote is not None else Usage(input_tokens=0, output_tokens=0)
+        quoted = money.quote.usage if money.quote is not None else _NOTHING
         exact = (
             exact
             and told.input_tokens is not None
             and (told.output_tokens is not None or ask.operation == "embeddings")
         )
-        full = replace(
-            told,
-            input_tokens=quoted.input_tokens if told.input_tokens is None else told.input_tokens,
-            output_tokens=quoted.output_tokens if told.output_tokens is None else told.output_tokens,
-        )
+        full = told
+        if told.input_tokens is None or told.output_tokens is None:
+            full = replace(
+                told,
+                input_tokens=quoted.input_tokens if told.input_tokens is None else told.input_tokens,
+                output_tokens=quoted.output_tokens if told.output_tokens is None else told.output_tokens,
+            )
         by_quote = usage is None and money.quote is not None
         cost = money.quote.cost if by_quote and money.quote is not None else self.rates(ask).cost(full)
-        entry = self._entry(money, Status.SETTLED if exact else Status.ESTIMATED, cost, full)
-        entry = replace(entry, response_id=response_id, reason="" if exact else "quote" if by_quote else "counted")
+        reason = "" if exact else "quote" if by_quote else "counted"
+        status = Status.SETTLED if exact else Status.ESTIMATED
+        entry = self._entry(money, status, cost, full, reason=reason, response_id=response_id)
         amounts = Amounts(usd=cost, tokens=full.total_tokens, output_tokens=full.output_tokens or 0, calls=1)
         money.held = False
         self.keep("settle", lambda: self.ledger.settle(entry, money.due.accounts, amounts, now=self.clock()))
@@ -192,6 +202,7 @@ class Accounting:
             self.on_ledger_error(operation)
 
     def _exceeded(self, money: Money, refusal: Refusal) -> SentinelBudgetExceeded:
+        self._short = True
         limit = money.due.limits[money.due.caps.index(refusal.cap)]
         message, facts = explain(refusal, limit, f"call to {money.ask.model or 'a model'}")
         return SentinelBudgetExceeded(message, model=money.ask.model, session=money.ask.who.session.id, **facts)
@@ -212,7 +223,9 @@ class Accounting:
     def _is_free(self, ask: Ask) -> bool:
         return bool(ask.model) and self.rates(ask).cost(Usage(input_tokens=1_000, output_tokens=1_000)) == 0
 
-    def _entry(self, money: Money, status: Status, cost: int, usage: Usage) -> Entry:
+    def _entry(
+        self, money: Money, status: Status, cost: int, usage: Usage, *, reason: str = "", response_id: str = ""
+    ) -> Entry:
         ask = money.ask
         return Entry(
             id=money.id,
@@ -229,6 +242,8 @@ class Accounting:
             cache_read_tokens=usage.cache_read_tokens,
             cache_write_tokens=usage.cache_write_tokens,
             reasoning_tokens=usage.reasoning_tokens,
+            reason=reason,
+            response_id=response_id,
             trace_id=ask.trace_id,
             span_id=ask.span_id,
         )

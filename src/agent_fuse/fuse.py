@@ -189,9 +189,9 @@ class Fuse:
             return  # a layer that knows more holds already
         if ask.layer is Layer.WIRE and money.ask is not ask:
             ask = replace(money.ask, gate_follows=False)  # what is around it knows more of the call than a URL does
-        money.ask = ask
-        if not money.held:
+        if not money.held and ask is not money.ask:
             money.due = demand(self.limits, ask.who)
+        money.ask = ask
         try:
             if ask.gate_follows:
                 if ask.looks:

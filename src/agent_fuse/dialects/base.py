@@ -91,7 +91,7 @@ class Dialect:
 
     def start(self, span: SpanLike) -> Spot | None:
         """Read a span that starts; None when it is neither a call nor around one."""
-        attributes = span.attributes or {}
+        attributes = dict(span.attributes or {})  # the SDK's own mapping is slow to ask for what is not there
         if self.spot_of is not None:
             return self.spot_of(attributes)
         found = self._kind(span.name, attributes)
@@ -112,7 +112,7 @@ class Dialect:
             agent=self.text(attributes, Fact.AGENT),
             tool=(self.text(attributes, Fact.TOOL) or word) if kind is Kind.TOOL else "",
             arguments=self.arguments(attributes),
-            late=span.name in self.late_names,
+            late=span.name in self.late_names or (kind is Kind.MODEL and self.usage(attributes) is not None),
             gate_follows=self.gate_follows is not None and self.gate_follows(span.name, attributes),
         )
 
@@ -124,7 +124,7 @@ class Dialect:
             error: the class of an exception event, where there is one.
             message: the description of its status, else the exception's message.
         """
-        attributes = span.attributes or {}
+        attributes = dict(span.attributes or {})
         usage = self.usage(attributes)
         error = self.text(attributes, Fact.ERROR) or error
         response_id = self.text(attributes, Fact.RESPONSE_ID)

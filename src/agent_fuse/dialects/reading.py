@@ -50,7 +50,7 @@ class Spot:
     tool: str = ""
     arguments: object = None
     late: bool = False
-    """The span was made after the work: account, never raise."""
+    """The span was made after the work (it tells usage already, or its name says so): account, never raise."""
     gate_follows: bool = False
     """The call goes through the openai or anthropic SDK, whose request gate is more exact."""
 

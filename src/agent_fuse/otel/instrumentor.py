@@ -17,6 +17,7 @@ from wrapt import register_post_import_hook
 
 from agent_fuse.otel import active
 from agent_fuse.otel.request_gate import FLIGHT, Flight
+from agent_fuse.wire import operation_of
 
 log = logging.getLogger("agent_fuse")
 
@@ -135,8 +136,10 @@ def _build_request(original: Callable[..., Any], sdk: str) -> Callable[..., Any]
     def build(self: Any, options: Any, *args: Any, **kwargs: Any) -> Any:
         request = original(self, options, *args, **kwargs)
         flight = FLIGHT.get() or Flight(sdk)
-        size = request.headers.get("content-length")
-        flight.judge(request.method, str(request.url), _body(options), int(size) if size else None)
+        operation = operation_of(options.method, options.url)
+        if operation is not None:
+            size = request.headers.get("content-length")
+            flight.judge(operation, options.url, _body(options), int(size) if size else None)
         return request
 
     return build

@@ -22,7 +22,7 @@ from agent_fuse.otel.nodes import DETACHED, Node, around, finish_calls
 from agent_fuse.otel.response import observe
 from agent_fuse.otel.trips import under_langchain
 from agent_fuse.sightings import Layer, Outcome
-from agent_fuse.wire import Reading, StreamReader, operation_of, read_body, usage_of
+from agent_fuse.wire import Reading, StreamReader, read_body, usage_of
 
 SOURCE = "request"
 
@@ -47,14 +47,13 @@ class Flight:
         self._reading = Reading()
         self._wants_text = False
 
-    def judge(self, method: str, url: str, body: object, body_bytes: int | None) -> None:
+    def judge(self, operation: str, url: str, body: object, body_bytes: int | None) -> None:
         """The request is built: refuse it or let it go. A retry of a call that is held is the same call.
 
         Raises:
             SentinelError: soft where LangChain's model layer is above, else hard.
         """
-        operation = operation_of(method, url)
-        if operation is None or self.seen is not None:
+        if self.seen is not None:
             return
         here = trace.get_current_span().get_span_context().span_id
         processor = active.of_span(here)

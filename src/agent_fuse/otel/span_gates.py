@@ -174,7 +174,7 @@ class SpanGates:
 
     @staticmethod
     def _is_late(span: Span, node: Node) -> bool:
-        if node.spot.late or node.dialect.usage(span.attributes or {}) is not None:
+        if node.spot.late:
             return True
         return span.start_time is not None and time.time_ns() - span.start_time > LATE_NS
 

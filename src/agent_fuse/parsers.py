@@ -146,11 +146,12 @@ def endpoints(name: str, value: object) -> tuple[str, ...]:
 def shares(name: str, value: object) -> tuple[float, ...]:
     """Shares of a limit, above 0 and at most 1, in rising order; as text `0.5,0.8`, or `none`."""
     if isinstance(value, str):
-        value = [] if value.strip().lower() == "none" else value.split(",")
-    try:
-        given = list(cast("list[object]", value))
-    except TypeError:
-        given = [value]
+        given: list[object] = [] if value.strip().lower() == "none" else list(value.split(","))
+    else:
+        try:
+            given = list(cast("list[object]", value))
+        except TypeError:
+            given = [value]
     found = [_number(one) for one in given]
     if not all(0 < one <= 1 for one in found):
         raise ConfigurationError(f"{name} is {value!r}; each must be a share above 0 and at most 1, such as 0.8")

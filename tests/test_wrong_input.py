@@ -1,0 +1,210 @@
+"""Every public callable, given something wrong: one clear line that names what, the value and what is allowed."""
+
+import math
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+import agent_fuse
+from agent_fuse import ConfigurationError, Limit, Price
+from agent_fuse.settings import OPTIONS, ProcessorOptions, Settings, settings
+
+SESSION = lambda **given: agent_fuse.session(**given).__enter__()  # noqa: E731
+WRONG: list[tuple[Any, dict[str, Any], str]] = [
+    (agent_fuse.init, {"budget": -1}, "budget is -1; it must be a finite amount of USD, 0 or more"),
+    (agent_fuse.init, {"budget": math.nan}, "budget is nan; it must be a finite amount of USD, 0 or more"),
+    (agent_fuse.init, {"budget": True}, "budget is True, which is not an amount of USD; write a number such as 5.00"),
+    (agent_fuse.init, {"budget": 2_000_000}, "budget is 2000000; the largest amount taken is 1,000,000 USD"),
+    (agent_fuse.init, {"fail_safe": "maybe"}, "fail_safe is 'maybe'; it must be true or false"),
+    (agent_fuse.init, {"session_id": ""}, "session_id is ''; it must be a text that is not empty"),
+    (agent_fuse.init, {"session_id": 7}, "session_id is 7; it must be a text that is not empty"),
+    (agent_fuse.init, {"db_path": 3}, "db_path is 3; it must be a text that is not empty"),
+    (agent_fuse.init, {"db_path": "mysql://x"}, "ledger is 'mysql://x'; mysql:// is none of"),
+    (agent_fuse.init, {"loop_threshold": 0}, "loop_threshold is 0; it must be a whole number from 1 to 1,000,000"),
+    (agent_fuse.init, {"loop_threshold": 2.5}, "loop_threshold is 2.5; it must be a whole number from 1 to 1,000,000"),
+    (agent_fuse.init, {"loop_detection_enabled": 2}, "loop_detection_enabled is 2; it must be true or false"),
+    (agent_fuse.init, {"limits": [5]}, "limits holds 5; each must be a Limit, such as Limit(usd=5)"),
+    (agent_fuse.init, {"prices": {"m": 3}}, "prices['m'] is 3; it must be a Price(input=…, output=…)"),
+    (agent_fuse.init, {"max_retries": -1}, "max_retries is -1; it must be a whole number from 0 to 100"),
+    (
+        agent_fuse.init,
+        {"lock_timeout": "soon"},
+        "lock_timeout is 'soon'; it must be a number of seconds from 0.1 to 600",
+    ),
+    (agent_fuse.init, {"hold_seconds": 0}, "hold_seconds is 0; it must be a number of seconds from 1 to 2.592e+06"),
+    (agent_fuse.init, {"synchronous": "off"}, "synchronous is 'off'; it must be one of normal, full"),
+    (agent_fuse.init, {"unknown_model": "pay"}, "unknown_model is 'pay'; it must be one of fallback, block, free"),
+    (agent_fuse.init, {"warn_at": 80}, "warn_at is 80; each must be a share above 0 and at most 1, such as 0.8"),
+    (agent_fuse.init, {"on_warning": "print"}, "on_warning is 'print'; it must be a plain function of one argument"),
+    (agent_fuse.init, {"loop_tool_thresholds": {"x": 0}}, "loop_tool_thresholds['x'] is 0; it must be a whole number"),
+    (
+        agent_fuse.init,
+        {"loop_tool_thresholds": 3},
+        "loop_tool_thresholds is 3; it must map tool names to whole numbers",
+    ),
+    (agent_fuse.init, {"loop_allow": [1]}, "loop_allow holds 1; each must be a text"),
+    (agent_fuse.init, {"loop_ignore_args": 4}, "loop_ignore_args holds 4; each must be a text"),
+    (agent_fuse.init, {"bugdet": 5}, "bugdet is no option; there are budget, limits, session_id, db_path"),
+    (agent_fuse.AgentFuseSpanProcessor, {"budget": "lots"}, "budget is 'lots', which is not an amount of USD"),
+    (SESSION, {"id": ""}, "session id is ''; it must be a text that is not empty"),
+    (SESSION, {"id": None}, "session id is None; it must be a text that is not empty"),
+    (SESSION, {"id": "x", "budget": -3}, "session budget is -3; it must be a finite amount of USD, 0 or more"),
+    (SESSION, {"id": "x", "limits": (1,)}, "session limits holds 1; each must be a Limit"),
+    (Limit, {}, "Limit takes exactly one of usd, tokens, output_tokens, calls, tool_calls; got none"),
+    (Limit, {"usd": 1, "calls": 1}, "Limit takes exactly one of usd"),
+    (Limit, {"calls": 1.5}, "Limit calls=1.5; it must be a whole number, 0 or more"),
+    (Limit, {"usd": 1, "per": ""}, "Limit per=''; it must be 'session', 'agent', ... or an attribute name"),
+    (Price, {"input": -1, "output": 1}, "input"),
+    (agent_fuse.pre_flight, {"model": ""}, "pre_flight model is ''; it must be a text that is not empty"),
+    (agent_fuse.pre_flight, {"model": None}, "pre_flight model is None; it must be a text that is not empty"),
+    (
+        agent_fuse.pre_flight,
+        {"model": "m", "estimated_input_tokens": -5},
+        "pre_flight estimated_input_tokens is -5; it must be a whole number of tokens from 0 to 10,000,000,000, or None",
+    ),
+    (
+        agent_fuse.pre_flight,
+        {"model": "m", "estimated_output_tokens": math.nan},
+        "pre_flight estimated_output_tokens is nan; it must be a whole number of tokens",
+    ),
+    (agent_fuse.pre_flight, {"model": "m", "messages": "hi"}, "pre_flight messages is 'hi'; it must be a list of"),
+    (agent_fuse.pre_flight, {"model": "m", "messages": {}}, "pre_flight messages is {}; it must be a list of messages"),
+    (
+        agent_fuse.pre_flight,
+        {"model": "m", "prompt": 3},
+        "pre_flight prompt is 3; it must be a text or a list of texts",
+    ),
+    (agent_fuse.pre_flight, {"model": "m", "provider": 3}, "pre_flight provider is 3; it must be a text"),
+    (agent_fuse.call, {"model": 5}, "call model is 5; it must be a text that is not empty"),
+    (agent_fuse.call, {"model": "m", "estimated_input_tokens": "9"}, "call estimated_input_tokens is '9'; it must be"),
+    (
+        agent_fuse.post_flight,
+        {"model": "m", "input_tokens": -1, "output_tokens": 1},
+        "post_flight input_tokens is -1; it must be a whole number of tokens from 0 to 10,000,000,000, or None",
+    ),
+    (
+        agent_fuse.post_flight,
+        {"model": "m", "input_tokens": 1, "output_tokens": math.inf},
+        "post_flight output_tokens is inf; it must be a whole number of tokens",
+    ),
+    (
+        agent_fuse.post_flight,
+        {"model": "m", "input_tokens": 1, "output_tokens": 1, "cache_read_tokens": 5},
+        "post_flight cache_read_tokens is 5; it must be at most input_tokens, 1, which includes it",
+    ),
+    (
+        agent_fuse.post_flight,
+        {"model": "m", "input_tokens": 1, "output_tokens": 1, "metadata": "x"},
+        "post_flight metadata is 'x'; it must be a mapping, or None",
+    ),
+    (agent_fuse.guard, {"model": 3}, "guard model is 3; it must be a model's name, or the function to guard"),
+    (agent_fuse.guard, {"estimated_input_tokens": -1}, "guard estimated_input_tokens is -1; it must be"),
+    (lambda: agent_fuse.guard()(3), {}, "guard decorates 3; it must be a function or a method"),
+    (lambda: agent_fuse.guard(Settings), {}, "guard decorates <class 'agent_fuse.settings.Settings'>; it must be a"),
+    (agent_fuse.check_loop, {"tool_name": ""}, "check_loop tool_name is ''; it must be a text that is not empty"),
+    (agent_fuse.check_loop, {"tool_name": "t", "session_id": 4}, "check_loop session_id is 4; it must be a text"),
+    (agent_fuse.loop_guard, {"tool_name": 4}, "loop_guard tool_name is 4; it must be a text that is not empty"),
+    (lambda: agent_fuse.loop_guard()("x"), {}, "loop_guard decorates 'x'; it must be a function or a method"),
+]
+
+
+@pytest.mark.parametrize(("call", "given", "message"), WRONG, ids=[message[:60] for _, _, message in WRONG])
+def test_wrong_input(box, call, given, message):
+    """A bad argument is a ConfigurationError (a ValueError) of one line that says what to write instead."""
+    box(budget=1)
+    with pytest.raises(ConfigurationError) as bad:
+        call(**given)
+    assert str(bad.value).startswith(message) or (message == "input" and message in str(bad.value))
+    assert "\n" not in str(bad.value)
+    assert isinstance(bad.value, ValueError)
+
+
+def test_a_bad_figure_of_a_call_is_refused(box):
+    """`call.usage` names a bad figure; the call can still be told a good one."""
+    rig = box(budget=1)
+    with agent_fuse.call("gpt-4o", 1, 1) as one:
+        with pytest.raises(ConfigurationError, match=r"call\.usage output_tokens is 'x'; it must be a whole number"):
+            one.usage(1, "x")  # type: ignore[arg-type]
+        one.usage(1, 1.0)  # type: ignore[arg-type]
+    assert rig.entry().output_tokens == 1
+
+
+ENVIRONMENT = [
+    (
+        "AGENTFUSE_BUDGET",
+        "abc",
+        "AGENTFUSE_BUDGET is 'abc', which is not an amount of USD; write a number such as 5.00",
+    ),
+    ("AGENTFUSE_FAIL_SAFE", "perhaps", "AGENTFUSE_FAIL_SAFE is 'perhaps'; it must be true or false"),
+    ("AGENTFUSE_MAX_RETRIES", "x", "AGENTFUSE_MAX_RETRIES is 'x'; it must be a whole number from 0 to 100"),
+    ("AGENTFUSE_LOOP_THRESHOLD", "-1", "AGENTFUSE_LOOP_THRESHOLD is '-1'; it must be a whole number from 1 to"),
+    ("AGENTFUSE_WARN_AT", "0.5,2", "AGENTFUSE_WARN_AT is '0.5,2'; each must be a share above 0 and at most 1"),
+    ("AGENTFUSE_LOOP_TOOL_THRESHOLDS", "a", "AGENTFUSE_LOOP_TOOL_THRESHOLDS['a'] is ''; it must be a whole number"),
+    ("AGENTFUSE_SYNCHRONOUS", "x", "AGENTFUSE_SYNCHRONOUS is 'x'; it must be one of normal, full"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "message"), ENVIRONMENT, ids=[one[0] for one in ENVIRONMENT])
+def test_a_bad_variable_fails_at_start(name, value, message):
+    """A bad environment variable is named as it was written."""
+    with pytest.raises(ConfigurationError) as bad:
+        settings({name: value})
+    assert str(bad.value).startswith(message)
+
+
+def test_arguments_over_environment_over_defaults():
+    """An argument wins over its variable, a variable over the default; an empty variable is not set."""
+    environ = {
+        "AGENTFUSE_BUDGET": "3",
+        "AGENTFUSE_LOOP_THRESHOLD": "9",
+        "AGENTFUSE_FAIL_SAFE": "no",
+        "AGENTFUSE_DB_PATH": " ",
+    }
+    found = settings(environ, budget=5)
+    assert (found.budget, found.loop_threshold, found.fail_safe) == (Decimal(5), 9, False)
+    assert found.db_path == "~/.agent_fuse/guard_v1.db"
+    bare = settings({})
+    assert (bare.budget, bare.fail_safe, bare.max_retries, bare.loop_threshold) == (Decimal("1.00"), True, 3, 5)
+    assert (bare.loop_detection_enabled, bare.session_id, bare.warn_at) == (True, "", (0.5, 0.8, 0.95))
+
+
+def test_texts_from_the_environment():
+    """Lists, maps and shares are read from text."""
+    found = settings(
+        {
+            "AGENTFUSE_LOOP_TOOL_THRESHOLDS": "search=3, fetch=10",
+            "AGENTFUSE_LOOP_ALLOW": "poll, wait",
+            "AGENTFUSE_WARN_AT": "0.9,0.5",
+        }
+    )
+    assert dict(found.loop_tool_thresholds) == {"search": 3, "fetch": 10}
+    assert (found.loop_allow, found.warn_at) == (("poll", "wait"), (0.5, 0.9))
+    assert settings({"AGENTFUSE_WARN_AT": "none"}).warn_at == ()
+
+
+def test_limits_alone_stand_alone():
+    """The default budget holds only where nothing else limits; a budget of the environment holds beside limits."""
+    assert settings({}, limits=Limit(calls=3)).budget is None
+    assert settings({"AGENTFUSE_BUDGET": "2"}, limits=Limit(calls=3)).budget == 2
+    assert settings({}).budget == 1
+
+
+def test_the_table_is_the_whole_truth():
+    """Settings, the types of `init` and of the processor, and the table name the same options."""
+    names = {one.name for one in OPTIONS}
+    assert set(Settings.__dataclass_fields__) == names
+    named = {"budget", "limits", "session_id", "db_path", "fail_safe", "strict", "prices"}
+    assert set(ProcessorOptions.__annotations__) | named == names
+
+
+def test_the_settings_page_is_current():
+    """docs/settings.md is what the table makes: run `python scripts/settings_page.py --write` when this fails."""
+    import importlib.util
+    from pathlib import Path
+
+    path = Path(__file__).parents[1] / "scripts" / "settings_page.py"
+    spec = importlib.util.spec_from_file_location("settings_page", path)
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    assert script.PAGE.read_text() == script.page()

@@ -31,6 +31,8 @@ from agent_fuse.turnstile import Turnstile
 UNTOLD = object()
 """Stands for arguments or a result that nobody told."""
 
+_HOLD_SECONDS = 3600.0
+
 _KEY_NOTE = "loops/key"
 
 
@@ -49,6 +51,9 @@ class Action:
     """Refused, or seen to end: nothing joins it any more."""
     told: bool = False
     """Its result or error is known."""
+    held: bool = False
+    """It is held against a limit on tool calls."""
+    booked: bool = False
 
 
 UNDER_WAY: ContextVar[Action | None] = ContextVar("agent_fuse_action", default=None)
@@ -80,11 +85,14 @@ class Actions:
         tool: str,
         arguments: object = UNTOLD,
         *,
+        awaited: bool = False,
         source: str = "",
         trace_id: str = "",
         span_id: str = "",
     ) -> Action:
         """A tool is about to run. What another layer (`source`) saw begin around this one is the same action.
+
+        `awaited`: its arguments are told before it runs (`told`), and it is counted then.
 
         Raises:
             SentinelLoopError: it goes round in a loop. SentinelBudgetExceeded: a limit on tool calls does not admit it.
@@ -107,7 +115,9 @@ class Actions:
                 raise blown
             if arguments is not UNTOLD:
                 self._judge(action, arguments)
-            self._count(action)
+            self._hold(action)
+            if not awaited or arguments is not UNTOLD:
+                accounting.ask("settle", lambda: self._book(action))
         except SentinelError as trip:
             self._refused(action, trip)
             raise
@@ -143,6 +153,8 @@ class Actions:
         self.turnstile.enter()
         try:
             self._judge(action, arguments)
+            if not ran:
+                self._accounting.ask("settle", lambda: self._book(action))
         except SentinelError as trip:
             if ran:
                 self._blown.blow(action.who.session.id, trip)
@@ -155,6 +167,8 @@ class Actions:
     def close(self, action: Action, result: object = UNTOLD, *, error: str = "", message: str = "") -> None:
         """The tool ran. Its result, or its error, tells progress from a loop; the first told counts. Never raises."""
         action.over = True
+        if not action.booked:
+            self.turnstile.account(lambda: self._accounting.keep("settle", lambda: self._book(action)))
         if action.signature is None or action.told or not self._policy.enabled:
             return
         doing, key = action.signature, self._key or b""
@@ -203,24 +217,31 @@ class Actions:
         if verdict.level is Level.NUDGE:
             self._accounting.tell(Event(action.entry, action.due, nudge=verdict.message))
 
-    def _count(self, action: Action) -> None:
+    def _hold(self, action: Action) -> None:
         accounting, now = self._accounting, self._accounting.clock()
         one = Amounts(tool_calls=1)
         capped = tuple(cap for cap in action.due.caps if cap.meter is Meter.TOOL_CALLS)
         if capped:
             hold = Hold(
-                entry=action.entry, accounts=action.due.accounts, amounts=one, caps=capped, expires_at=now + 60.0
+                entry=action.entry,
+                accounts=action.due.accounts,
+                amounts=one,
+                caps=capped,
+                expires_at=now + _HOLD_SECONDS,
             )
             answer = accounting.ask("reserve", lambda: accounting.ledger.reserve(hold, now=now))
             if isinstance(answer, Refusal):
                 raise self._exceeded(action, answer)
+            action.held = True
             if accounting.on_reserved is not None:
                 accounting.on_reserved(action.who, action.due, answer.balances)
-        accounting.ask("settle", lambda: self._book(action))
 
     def _book(self, action: Action) -> None:
+        if action.booked:
+            return
         accounting, one = self._accounting, Amounts(tool_calls=1)
         accounting.ledger.settle(action.entry, action.due.accounts, one, now=accounting.clock())
+        action.booked, action.held = True, False
         accounting.tell(Event(action.entry, action.due))
 
     def _entry(self, who: Who, tool: str, trace_id: str, span_id: str) -> Entry:
@@ -242,8 +263,10 @@ class Actions:
         return SentinelBudgetExceeded(message, model="", session=action.who.session.id, **facts)
 
     def _refused(self, action: Action, trip: SentinelError) -> None:
-        action.over = True
+        action.over = action.booked = True
         accounting = self._accounting
+        if action.held:
+            accounting.keep("release", lambda: accounting.ledger.release(action.entry.id, now=accounting.clock()))
         entry = replace(action.entry, id=accounting.new_id(), status=Status.REFUSED, reason=trip.reason)
         accounting.keep("refuse", lambda: accounting.ledger.refuse(entry, action.due.accounts, now=accounting.clock()))
         accounting.tell(Event(entry, action.due, trip))

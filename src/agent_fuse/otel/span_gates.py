@@ -105,6 +105,7 @@ class SpanGates:
             of,
             node.spot.tool,
             UNTOLD if told is None else told,
+            awaited=Fact.ARGUMENTS in node.dialect.late_facts,
             source=_source(span, node.dialect),
             trace_id=of.trace,
             span_id=trace.format_span_id(node.key),
@@ -242,7 +243,7 @@ class SpanGates:
 
     def _lost(self, node: Node) -> None:
         """The span was dropped without an end: what it may have cost is booked at the quote."""
-        self.nodes.pop(node.key)
+        self.nodes.drop(node)
         if node.seen is not None:
             node.fuse.close_call(node.seen, outcome=Outcome.BROKEN)
 

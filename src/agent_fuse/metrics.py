@@ -4,7 +4,8 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import overload
 from weakref import ReferenceType, WeakKeyDictionary, WeakSet, ref
 
 from opentelemetry import metrics
@@ -26,19 +27,38 @@ from agent_fuse.watched import Standing, Watched
 DRAIN_AT = 512
 """Events and durations that wait before the thread that brings one more counts them."""
 
-_API = "opentelemetry.metrics"
 _NOTHING_DUE = Demand((), (), ())
 _NOWHERE = Context()
 """Durations are recorded later, so they must not be linked to whatever span is current then."""
 
 Read = Callable[[], Iterable[Observation]]
+Callback = Callable[[CallbackOptions], Iterable[Observation]]
+
+
+class _Callbacks(Sequence[Callback]):
+    """One callback, and a word to `asked` when a provider takes it: the API's stand-ins for a missing one do not."""
+
+    def __init__(self, asked: Callable[[], None], callback: Callback) -> None:
+        self._asked = asked
+        self._callback = callback
+
+    def __len__(self) -> int:
+        return 1
+
+    @overload
+    def __getitem__(self, index: int) -> Callback: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Callback]: ...
+    def __getitem__(self, index: int | slice) -> Callback | Sequence[Callback]:
+        self._asked()
+        return (self._callback,)[index]
 
 
 class Meters:
     """The instruments at one MeterProvider.
 
     A call only appends to a queue; the collecting thread counts. Spend is kept in integers and observed, not added up
-    as floats: a total below 8 million USD is exact to the nano-dollar. Without a provider nothing is kept.
+    as floats: a total below 8 million USD is exact to the nano-dollar. Without a provider no fuse is listened to.
 
     Args:
         provider: the MeterProvider; None for the global one, which may be set later.
@@ -49,6 +69,7 @@ class Meters:
         self._blind: Callable[[], Iterable[str]] = tuple
         self._followed: tuple[Watched, ...] = ()
         self._live = False
+        self._waking = threading.Lock()
         self._renew()
         meter = (provider or metrics.get_meter_provider()).get_meter("agent_fuse")
         self._durations = self._instruments(meter)
@@ -78,52 +99,43 @@ class Meters:
         with self._lock:
             self._followed = (*self._followed, watched)
             self._totals.expect(fuse.limits)
-        fuse.listen(lambda event: self._heard(watched, event))
-        fuse.alerts.on_alert = lambda alert: self._heard(watched, alert)
-        fuse.accounting.on_ledger_error = self._failed
-        if isinstance(fuse.ledger, ArrearsLedger):
-            fuse.ledger.on_error = lambda error: self._failed(error.operation)
         if self._live:
             self._begin(watched)
-        else:
-            self._awake()
 
     def leave(self, fuse: Fuse | None) -> None:
         """Show this fuse's limits no more; what its open calls will cost is still counted."""
         with self._lock:
             self._followed = tuple(one for one in self._followed if one.fuse is not fuse)
 
-    # What fuses tell -------------------------------------------------------------------------------------------------
-
-    def _awake(self) -> bool:
-        """Whether there is a provider but the API's own stand-ins."""
-        if not self._live:
-            provider = self._provider or metrics.get_meter_provider()
-            self._live = not type(provider).__module__.startswith(_API)
-            if self._live:
+    def _wake(self) -> None:
+        """There is a provider that means to call back: from now on, listen."""
+        with self._waking:
+            if not self._live:
+                self._live = True
                 for one in self._followed:
                     self._begin(one)
-        return self._live
 
     def _begin(self, watched: Watched) -> None:
         fuse = watched.fuse
+        fuse.listen(lambda event: self._heard(watched, event))
+        fuse.alerts.on_alert = lambda alert: self._heard(watched, alert)
+        fuse.accounting.on_ledger_error = self._errors.append
         fuse.accounting.on_gate = self._timed
+        if isinstance(fuse.ledger, ArrearsLedger):
+            fuse.ledger.on_error = lambda error: self._errors.append(error.operation)
         self._events.extend((watched, Event(entry, _NOTHING_DUE)) for entry in fuse.presumed)
 
+    # What fuses tell -------------------------------------------------------------------------------------------------
+
     def _heard(self, watched: Watched, event: Event | Alert) -> None:
-        if self._live or self._awake():
-            self._events.append((watched, event))
-            if len(self._events) >= DRAIN_AT:
-                self._drain(wait=False)
+        self._events.append((watched, event))
+        if len(self._events) >= DRAIN_AT:
+            self._drain(wait=False)
 
     def _timed(self, gate: str, seconds: float) -> None:
         self._timings.append((gate, seconds))
         if len(self._timings) >= DRAIN_AT:
             self._drain(wait=False)
-
-    def _failed(self, operation: str) -> None:
-        if self._live or self._awake():
-            self._errors.append(operation)
 
     def _drain(self, *, wait: bool) -> None:
         # Never waits on the path of a call: a finaliser or signal handler may run inside this very lock.
@@ -154,7 +166,6 @@ class Meters:
             self._served.add(name)
             return
         self._served = {name}
-        self._awake()
         self._drain(wait=True)
         standings: dict[tuple[tuple[str, str], ...], Standing] = {}
         spent = None
@@ -163,7 +174,7 @@ class Meters:
                 with self._lock:
                     in_all, found = watched.read(time.monotonic())
             except LedgerError as failed:
-                self._failed(failed.operation)
+                self._errors.append(failed.operation)
                 continue
             spent = in_all if spent is None else max(spent, in_all)
             for one in found:
@@ -175,7 +186,8 @@ class Meters:
 
     def _instruments(self, meter: Meter) -> Histogram:
         for instrument, read in self._reads():
-            of = (instrument.name, [self._callback(instrument, read)], instrument.unit, instrument.meaning)
+            callbacks = _Callbacks(self._wake, self._callback(instrument, read))
+            of = (instrument.name, callbacks, instrument.unit, instrument.meaning)
             match instrument.kind:
                 case Kind.COUNTER:
                     meter.create_observable_counter(*of)
@@ -188,7 +200,7 @@ class Meters:
             one.name, one.unit, one.meaning, explicit_bucket_boundaries_advisory=table.SECONDS
         )
 
-    def _callback(self, instrument: Instrument, read: Read) -> Callable[[CallbackOptions], Iterable[Observation]]:
+    def _callback(self, instrument: Instrument, read: Read) -> Callback:
         def observe(options: CallbackOptions) -> Iterable[Observation]:
             del options
             self._refresh(instrument.name)

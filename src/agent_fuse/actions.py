@@ -1,6 +1,5 @@
 """Tool actions: counted against limits, and stopped when they go round in a loop."""
 
-import os
 import time
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -9,31 +8,18 @@ from agent_fuse.accounting import Accounting
 from agent_fuse.asks import Event
 from agent_fuse.blown import Blown
 from agent_fuse.calls import Entry, Status
-from agent_fuse.errors import SentinelBudgetExceeded, SentinelError, SentinelLoopError
+from agent_fuse.errors import SentinelBudgetExceeded, SentinelError
 from agent_fuse.ledgers.base import Amounts, Hold, Meter, Refusal
 from agent_fuse.limits import Demand, Limit, Who, demand, explain
-from agent_fuse.loops import (
-    Level,
-    LoopPolicy,
-    LoopState,
-    Outcome,
-    Signature,
-    Verdict,
-    error_outcome,
-    observe_call,
-    observe_result,
-    result_outcome,
-    signature,
-)
+from agent_fuse.loop_gate import LoopGate
 from agent_fuse.settings import Settings
+from agent_fuse.signatures import Signature
 from agent_fuse.turnstile import Turnstile
 
 UNTOLD = object()
 """Stands for arguments or a result that nobody told."""
 
 _HOLD_SECONDS = 3600.0
-
-_KEY_NOTE = "loops/key"
 
 
 @dataclass(slots=True, eq=False)
@@ -70,14 +56,7 @@ class Actions:
         self._limits = limits
         self._blown = blown
         self.turnstile = turnstile
-        self._key: bytes | None = None
-        self._policy = LoopPolicy(
-            enabled=settings.loop_detection_enabled,
-            threshold=settings.loop_threshold,
-            per_tool=settings.loop_tool_thresholds,
-            ignore_args=LoopPolicy().ignore_args | frozenset(settings.loop_ignore_args),
-            allow=frozenset(settings.loop_allow),
-        )
+        self._loops = LoopGate(settings, accounting)
 
     def open(
         self,
@@ -169,53 +148,19 @@ class Actions:
         action.over = True
         if not action.booked:
             self.turnstile.account(lambda: self._accounting.keep("settle", lambda: self._book(action)))
-        if action.signature is None or action.told or not self._policy.enabled:
-            return
-        doing, key = action.signature, self._key or b""
-        outcome: Outcome | None = None
-        if error:
-            outcome = error_outcome(error, message, key=key)
-        elif result is not UNTOLD:
-            outcome = result_outcome(result, key=key)
-        if outcome is None:
+        doing = action.signature
+        if doing is None or action.told or not (error or result is not UNTOLD):
             return
         action.told = True
-
-        def change(note: bytes | None) -> tuple[bytes | None, None]:
-            return observe_result(LoopState.from_bytes(note), doing, outcome).to_bytes(), None
-
-        self.turnstile.account(lambda: self._write(action, change))
-
-    def _write(self, action: Action, change: object) -> None:
-        ledger = self._accounting.ledger
-        self._accounting.keep(
-            "note",
-            lambda: ledger.update_note(_note(action.who), change, now=self._accounting.clock()),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        outcome = self._loops.outcome(result, error=error, message=message)
+        self.turnstile.account(
+            lambda: self._accounting.keep("note", lambda: self._loops.learn(action.who, doing, outcome))
         )
 
     def _judge(self, action: Action, arguments: object) -> None:
-        if not self._policy.enabled or action.entry.tool in self._policy.allow:
-            return
-        doing = signature(action.entry.tool, arguments, ignore=self._policy.ignore_args, key=self._read_key())
-        action.signature = doing
-
-        def change(note: bytes | None) -> tuple[bytes | None, Verdict]:
-            state, verdict = observe_call(LoopState.from_bytes(note), doing, self._policy)
-            return state.to_bytes(), verdict
-
-        ledger, now = self._accounting.ledger, self._accounting.clock()
-        verdict = self._accounting.ask("loop check", lambda: ledger.update_note(_note(action.who), change, now=now))
-        if verdict.level is Level.TRIP:
-            raise SentinelLoopError(
-                verdict.message,
-                tool=action.entry.tool,
-                call_count=verdict.count,
-                pattern=verdict.pattern,
-                kind=str(verdict.kind),
-                session=action.who.session.id,
-            )
-        if verdict.level is Level.NUDGE:
-            self._accounting.tell(Event(action.entry, action.due, nudge=verdict.message))
+        action.signature, nudge = self._loops.judge(action.who, action.entry.tool, arguments)
+        if nudge:
+            self._accounting.tell(Event(action.entry, action.due, nudge=nudge))
 
     def _hold(self, action: Action) -> None:
         accounting, now = self._accounting, self._accounting.clock()
@@ -270,17 +215,3 @@ class Actions:
         entry = replace(action.entry, id=accounting.new_id(), status=Status.REFUSED, reason=trip.reason)
         accounting.keep("refuse", lambda: accounting.ledger.refuse(entry, action.due.accounts, now=accounting.clock()))
         accounting.tell(Event(entry, action.due, trip))
-
-    def _read_key(self) -> bytes:
-        """The key of this ledger's hashes: arguments are stored as keyed hashes only."""
-        if self._key is None:
-            fresh = os.urandom(16)
-            ledger, now = self._accounting.ledger, self._accounting.clock()
-            self._key = self._accounting.ask(
-                "read", lambda: ledger.update_note(_KEY_NOTE, lambda note: (note or fresh, note or fresh), now=now)
-            )
-        return self._key
-
-
-def _note(who: Who) -> str:
-    return f"loops/{who.session.id}"

@@ -1,7 +1,7 @@
 """Watches the body of a streamed HTTP response (httpx, httpx2) as its reader takes it, and notices how it ended."""
 
 import functools
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator
 from typing import Any
 from weakref import finalize
 
@@ -20,25 +20,28 @@ def observe(response: Any, reader: StreamReader, ended: Callable[[bool], None]) 
 
 
 @functools.cache
-def _observed(kind: Any) -> type[Any]:
+def _observed(kind: Hashable) -> type[Any]:
     """The response class with its four ways out watched."""
+    base: Any = kind
 
     def iter_bytes(self: Any, chunk_size: int | None = None) -> Iterator[bytes]:
-        return self.agent_fuse_watch.each(kind.iter_bytes(self, chunk_size))
+        watch: _Watch = self.agent_fuse_watch
+        return watch.each(base.iter_bytes(self, chunk_size))
 
     def aiter_bytes(self: Any, chunk_size: int | None = None) -> AsyncIterator[bytes]:
-        return self.agent_fuse_watch.aeach(kind.aiter_bytes(self, chunk_size))
+        watch: _Watch = self.agent_fuse_watch
+        return watch.aeach(base.aiter_bytes(self, chunk_size))
 
     def close(self: Any) -> None:
-        kind.close(self)
+        base.close(self)
         self.agent_fuse_watch.closed()
 
     async def aclose(self: Any) -> None:
-        await kind.aclose(self)
+        await base.aclose(self)
         self.agent_fuse_watch.closed()
 
     methods = {"iter_bytes": iter_bytes, "aiter_bytes": aiter_bytes, "close": close, "aclose": aclose}
-    return type(kind.__name__, (kind,), {**methods, "__module__": kind.__module__})
+    return type(base.__name__, (base,), {**methods, "__module__": base.__module__})
 
 
 class _Watch:

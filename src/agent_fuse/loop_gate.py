@@ -1,0 +1,95 @@
+"""The loop rule at work: a session's tool calls are remembered in the ledger, so that its processes share them."""
+
+import os
+
+from agent_fuse.accounting import Accounting
+from agent_fuse.errors import SentinelLoopError
+from agent_fuse.limits import Who
+from agent_fuse.loops import (
+    LoopPolicy,
+    LoopState,
+    Outcome,
+    Signature,
+    Verdict,
+    error_outcome,
+    observe_call,
+    observe_result,
+    result_outcome,
+    signature,
+)
+from agent_fuse.settings import Settings
+from agent_fuse.verdicts import Level
+
+_KEY_NOTE = "loops/key"
+
+
+class LoopGate:
+    """Judges tool calls by the loop rule. Arguments and results are stored as keyed hashes only."""
+
+    def __init__(self, settings: Settings, accounting: Accounting) -> None:
+        self._accounting = accounting
+        self._key: bytes | None = None
+        self._policy = LoopPolicy(
+            enabled=settings.loop_detection_enabled,
+            threshold=settings.loop_threshold,
+            per_tool=settings.loop_tool_thresholds,
+            ignore_args=LoopPolicy().ignore_args | frozenset(settings.loop_ignore_args),
+            allow=frozenset(settings.loop_allow),
+        )
+
+    def judge(self, who: Who, tool: str, arguments: object) -> tuple[Signature | None, str]:
+        """A tool is asked for with these arguments: its signature (None where loops do not matter), and a nudge or "".
+
+        Raises:
+            SentinelLoopError: it goes round in a loop. SentinelSystemError: the ledger failed.
+        """
+        if not self._policy.enabled or tool in self._policy.allow:
+            return None, ""
+        doing = signature(tool, arguments, ignore=self._policy.ignore_args, key=self._read_key())
+
+        def change(note: bytes | None) -> tuple[bytes | None, Verdict]:
+            state, verdict = observe_call(LoopState.from_bytes(note), doing, self._policy)
+            return state.to_bytes(), verdict
+
+        ledger, now = self._accounting.ledger, self._accounting.clock()
+        verdict = self._accounting.ask("loop check", lambda: ledger.update_note(_note(who), change, now=now))
+        if verdict.level is Level.TRIP:
+            raise SentinelLoopError(
+                verdict.message,
+                tool=tool,
+                call_count=verdict.count,
+                pattern=verdict.pattern,
+                kind=str(verdict.kind),
+                session=who.session.id,
+            )
+        return doing, verdict.message if verdict.level is Level.NUDGE else ""
+
+    def outcome(self, result: object, *, error: str, message: str) -> Outcome:
+        """What a tool gave, as a keyed hash: its error where there is one, else its result."""
+        key = self._key or b""
+        return error_outcome(error, message, key=key) if error else result_outcome(result, key=key)
+
+    def learn(self, who: Who, doing: Signature, outcome: Outcome) -> None:
+        """Remember what came of a tool call.
+
+        Raises:
+            LedgerError: the ledger cannot take it now.
+        """
+
+        def change(note: bytes | None) -> tuple[bytes | None, None]:
+            return observe_result(LoopState.from_bytes(note), doing, outcome).to_bytes(), None
+
+        self._accounting.ledger.update_note(_note(who), change, now=self._accounting.clock())
+
+    def _read_key(self) -> bytes:
+        if self._key is None:
+            fresh = os.urandom(16)
+            ledger, now = self._accounting.ledger, self._accounting.clock()
+            self._key = self._accounting.ask(
+                "read", lambda: ledger.update_note(_KEY_NOTE, lambda note: (note or fresh, note or fresh), now=now)
+            )
+        return self._key
+
+
+def _note(who: Who) -> str:
+    return f"loops/{who.session.id}"

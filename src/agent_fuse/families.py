@@ -125,6 +125,11 @@ def vocabulary(bare_model: str) -> Vocabulary | None:
     return None
 
 
+def hides_reasoning(bare_model: str) -> bool:
+    """Whether the model bills reasoning that its answer does not show (OpenAI's guide "Reasoning models")."""
+    return bare_model.startswith(("o1", "o3", "o4", "gpt-5", "gpt-6", "codex-mini", "computer-use"))
+
+
 def bytes_per_token(bare_model: str) -> float:
     """UTF-8 bytes that make a token, on the low side, where no vocabulary is to be had.
 

@@ -211,10 +211,11 @@ class StreamReader:
             delta = _field(choice, "delta")
             texts = [
                 _field(choice, "text"),
-                *(_field(delta, name) for name in ("content", "refusal", "reasoning_content")),
+                *(_field(delta, name) for name in ("content", "refusal", "reasoning_content", "reasoning")),
             ]
-            for call in _items(_field(delta, "tool_calls")):
-                texts += [_field(_field(call, "function"), name) for name in ("name", "arguments")]
+            functions = [_field(call, "function") for call in _items(_field(delta, "tool_calls"))]
+            for function in (*functions, _field(delta, "function_call")):
+                texts += [_field(function, name) for name in ("name", "arguments")]
             written = sum(len(text.encode("utf-8", "replace")) for text in texts if isinstance(text, str))
             self.reading.written += written
             self.reading.pieces += bool(written)

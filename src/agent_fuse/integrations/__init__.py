@@ -34,7 +34,7 @@ def __getattr__(name: str) -> Any:
     try:
         module = importlib.import_module(f"{__name__}.{extra}")
     except ModuleNotFoundError as missing:
-        if missing.name != _LIBRARIES[extra]:
+        if (missing.name or "").partition(".")[0] != _LIBRARIES[extra]:
             raise
         raise ImportError(f'{name} needs {extra}: pip install "agent-fuse[{extra}]"', name=missing.name) from None
     return getattr(module, name)

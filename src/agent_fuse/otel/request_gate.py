@@ -16,7 +16,9 @@ from opentelemetry import trace
 from agent_fuse.asks import Ask
 from agent_fuse.calls import Usage
 from agent_fuse.errors import SentinelError, soften
+from agent_fuse.families import hides_reasoning
 from agent_fuse.fuse import Fuse, Seen
+from agent_fuse.names import bare
 from agent_fuse.otel import active
 from agent_fuse.otel.nodes import DETACHED, Node, around, finish_calls
 from agent_fuse.otel.response import observe
@@ -141,10 +143,18 @@ class Flight:
         if reading.usage is not None and (reading.final or not broken):
             self._close(Outcome.DONE, usage=reading.usage)
         elif reading.complete and self._wants_text:
-            self._close(Outcome.DONE, estimate=Usage(output_tokens=reading.written_tokens))
+            self._close(Outcome.DONE, estimate=Usage(output_tokens=self._counted()))
         else:
             known = reading.usage and replace(reading.usage, output_tokens=None)
             self._close(Outcome.BROKEN if broken or not reading.complete else Outcome.DONE, estimate=known)
+
+    def _counted(self) -> int:
+        """Output tokens of a stream that told no usage: what came; where reasoning is hidden, the quote at least."""
+        written = self._reading.written_tokens
+        money = self.seen.call.payload if self.seen is not None else None
+        if money is None or money.quote is None or not hides_reasoning(bare(money.ask.model)):
+            return written
+        return max(written, money.quote.output_tokens)
 
     def _close(self, outcome: Outcome, *, usage: Usage | None = None, estimate: Usage | None = None) -> None:
         if self.seen is not None and self._fuse is not None:

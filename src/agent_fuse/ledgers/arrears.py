@@ -77,8 +77,7 @@ class ArrearsLedger:
             return answer
 
         def count() -> Reservation | Refusal:
-            if not self._owed.twin.is_booked(hold.entry.id):
-                self._owed.give_back(hold.entry.id)  # the twin's takes its place, and moves over later
+            self._owed.give_back(hold.entry.id)  # the twin's takes its place, and moves over later
             return self._owed.twin.reserve(replace(hold, caps=()), now=now)
 
         return self._do(take, count, now)

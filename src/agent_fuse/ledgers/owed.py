@@ -53,8 +53,8 @@ class Owed:
         self._count = len(self.twin.lines())
 
     def give_back(self, id: str) -> bool:
-        """Release the call's hold in the real ledger, later. False when it has none."""
-        if id not in self.held_there:
+        """Release the call's hold in the real ledger, later. False when it has none, or booking will free it."""
+        if id not in self.held_there or self.twin.is_booked(id):
             return False
         self._released[id] = None
         return True

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Iterator
 from contextvars import copy_context
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,8 +14,11 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from agent_fuse import AgentFuseSpanProcessor, Limit, SentinelBudgetExceeded, SentinelLoopError
 from agent_fuse.calls import Entry, Status, Usage
-from agent_fuse.dialects import BUILT_IN
+from agent_fuse.dialects import BUILT_IN, http, third_party
+from agent_fuse.errors import ConfigurationError
 from agent_fuse.otel import active
+from agent_fuse.settings import settings
+from agent_fuse.sightings import Outcome as CallOutcome
 from agent_fuse.testing import LedgerReader, assert_books_balance
 from spans.replay import Case, Outcome, load, replay
 
@@ -222,9 +227,207 @@ def test_agent_spans_give_session_and_agent_to_the_calls_inside(rig: Callable[..
         ("pydantic-ai", "agent_v5", None, "forecaster"),
     ):
         case, one = of(file, name), rig()
-        if session is None:
-            session = next(start["attributes"]["gen_ai.conversation.id"] for start in case.starts)
+        told = session or next(start["attributes"]["gen_ai.conversation.id"] for start in case.starts)
         one.replay(case)
         entries = one.books.entries(Status.SETTLED)
         assert entries
-        assert {(entry.session, entry.agent) for entry in entries} == {(session, agent)}, file
+        assert {(entry.session, entry.agent) for entry in entries} == {(told, agent)}, file
+
+
+def ending(dialect: str, attributes: dict[str, Any], **facts: Any) -> Any:
+    """What a dialect reads of an ended span with these attributes."""
+    found = next(one for one in BUILT_IN if one.name == dialect)
+    return found.end(SimpleNamespace(name="chat", attributes=attributes), **{"failed": False, **facts})
+
+
+def test_cached_tokens_inside_and_beside_input() -> None:
+    """Buckets are made inclusive: cached tokens told beside the input are added to it, those inside are not."""
+    told = {
+        "gen_ai.usage.input_tokens": 100,
+        "gen_ai.usage.output_tokens": 9,
+        "gen_ai.usage.cache_read.input_tokens": 50,
+        "gen_ai.usage.cache_creation.input_tokens": 20,
+    }
+    inside = next(one for one in BUILT_IN if one.name == "traceloop-anthropic")
+    beside = replace(inside, cached_inside=False)
+    assert inside.usage(told) == Usage(
+        input_tokens=100, output_tokens=9, cache_read_tokens=50, cache_write_tokens=20, reasoning_tokens=None
+    )
+    assert beside.usage(told) == Usage(
+        input_tokens=170, output_tokens=9, cache_read_tokens=50, cache_write_tokens=20, reasoning_tokens=None
+    )
+
+
+def test_reasoning_inside_and_beside_output() -> None:
+    """Reasoning told beside the output is added to it; inside it is not."""
+    told = {"llm.token_count.prompt": 1, "llm.token_count.completion": 9, f"{REASONING}": 4}
+    inside = next(one for one in BUILT_IN if one.name == "openinference-openai")
+    assert inside.usage(told).output_tokens == 9
+    assert replace(inside, reasoning_inside=False).usage(told).output_tokens == 13
+
+
+REASONING = "llm.token_count.completion_details.reasoning"
+
+
+def test_thinking_tokens_that_traceloop_google_leaves_out() -> None:
+    """Output is total - input, where the total knows more; never less than what is told."""
+    told = {"gen_ai.usage.input_tokens": 100, "gen_ai.usage.output_tokens": 10}
+    assert ending("traceloop-google", told | {"gen_ai.usage.total_tokens": 150}).usage.output_tokens == 50
+    assert ending("traceloop-google", told | {"gen_ai.usage.total_tokens": 90}).usage.output_tokens == 10
+    assert ending("traceloop-google", told).usage.output_tokens == 10
+
+
+def test_traceloop_anthropics_stream_over_count() -> None:
+    """A stream's output has the `message_start` figure added: one is taken off, of a stream only."""
+    told = {"gen_ai.usage.input_tokens": 100, "gen_ai.usage.output_tokens": 10}
+    assert ending("traceloop-anthropic", told | {"gen_ai.is_streaming": True}).usage.output_tokens == 9
+    assert ending("traceloop-anthropic", told).usage.output_tokens == 10
+
+
+@pytest.mark.parametrize(
+    ("dialect", "told"),
+    [
+        (
+            "genai-anthropic",
+            {"gen_ai.usage.input_tokens": 100, "gen_ai.usage.output_tokens": 1, "gen_ai.request.stream": True},
+        ),
+        (
+            "openinference-anthropic",
+            {
+                "llm.token_count.prompt": 100,
+                "llm.token_count.completion": 1,
+                "llm.invocation_parameters": '{"stream": true}',
+            },
+        ),
+    ],
+)
+def test_the_one_of_an_abandoned_anthropic_stream_is_unknown(dialect: str, told: dict[str, Any]) -> None:
+    """Without a finish reason the output figure is that of `message_start`: the input counts, the output is unknown."""
+    found = ending(dialect, told)
+    assert (found.usage.input_tokens, found.usage.output_tokens) == (100, None)
+    assert found.outcome is CallOutcome.BROKEN
+    done = ending(dialect, told | {"gen_ai.response.finish_reasons": ("stop",), "llm.finish_reason": "end_turn"})
+    assert (done.usage.output_tokens, done.outcome) == (1, CallOutcome.DONE)
+
+
+def test_pydantic_ais_sum_on_the_agent_span_is_no_call(rig: Callable[..., Rig]) -> None:
+    """Two chats under an agent span that sums them up are two calls, not three."""
+    one = rig()
+    one.replay(of("pydantic-ai", "agent_v5"))
+    assert len(one.models(Status.SETTLED)) == 2
+
+
+def test_a_status_in_the_message_alone_gives_the_hold_back() -> None:
+    """openai-v2 names no error class; the SDK's own words tell the status."""
+    failed = {"failed": True, "message": "Error code: 429 - {'error': {}}"}
+    assert ending("openai-v2", {}, **failed).outcome is CallOutcome.FAILED
+    assert ending("openai-v2", {}, failed=True, message="boom").outcome is CallOutcome.BROKEN
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "outcome"),
+    [
+        ("ConnectError", "", CallOutcome.FAILED),
+        ("requests.exceptions.ConnectionError", "(Caused by NewConnectionError('…'))", CallOutcome.FAILED),
+        ("requests.exceptions.ConnectionError", "('Connection aborted.', RemoteDisconnected())", CallOutcome.BROKEN),
+        ("ReadTimeout", "", CallOutcome.BROKEN),
+        ("RemoteProtocolError", "", CallOutcome.BROKEN),
+        ("ConnectTimeout", "", CallOutcome.FAILED),
+    ],
+)
+def test_http_errors_are_free_only_where_nothing_was_sent(error: str, message: str, outcome: CallOutcome) -> None:
+    """A connection that was never made cost nothing; one that broke may have."""
+    assert ending("http", {"error.type": error}, failed=True, message=message).outcome is outcome
+
+
+@pytest.mark.parametrize(
+    ("method", "url", "endpoints", "found"),
+    [
+        ("POST", "https://api.openai.com/v1/chat/completions", (), ("chat", "openai", "")),
+        ("POST", "https://api.anthropic.com/v1/messages", (), ("messages", "anthropic", "")),
+        ("POST", "https://api.anthropic.com/v1/messages/count_tokens", (), None),
+        ("GET", "https://api.openai.com/v1/models", (), None),
+        ("POST", "https://api.openai.com/v1/moderations", (), None),
+        (
+            "POST",
+            "https://generativelanguage.googleapis.com/v1beta/models/gemini-2.5-flash:generateContent",
+            (),
+            ("generate_content", "google", "gemini-2.5-flash"),
+        ),
+        ("POST", "https://example.com/v1/chat/completions", (), None),
+        ("POST", "http://gpu.local:8000/v1/chat/completions", ("gpu.local",), ("chat", "", "")),
+        ("POST", "http://gpu.local:8000/v1/chat/completions", ("gpu.local:9000",), None),
+        ("POST", "http://127.0.0.1:11434/api/chat", ("http://127.0.0.1:11434",), ("chat", "", "")),
+        ("POST", "http://127.0.0.1:11434/api/pull", ("http://127.0.0.1:11434",), None),
+        ("POST", "https://gw.example/llm/v1/messages", ("https://gw.example/llm",), ("messages", "", "")),
+        ("POST", "https://gw.example/other/v1/messages", ("https://gw.example/llm",), None),
+        ("POST", "https://gw.example/ask", ("https://gw.example/ask",), ("chat", "", "")),
+        ("POST", "http://[bad", ("gw.example",), None),
+        ("POST", "", ("gw.example",), None),
+    ],
+)
+def test_the_wire_gate_knows_model_endpoints(
+    method: str, url: str, endpoints: tuple[str, ...], found: tuple[str, str, str] | None
+) -> None:
+    """Priced paths of known providers and of the user's own endpoints are calls, in new and old attribute names."""
+    (dialect,) = http.dialects(endpoints)
+    for names in (("http.request.method", "url.full"), ("http.method", "http.url")):
+        spot = dialect.start(SimpleNamespace(name=method, attributes=dict(zip(names, (method, url), strict=True))))
+        assert (spot and (spot.operation, spot.provider, spot.model)) == found
+
+
+def test_a_bad_endpoint_is_named_at_the_start() -> None:
+    """An endpoint without a host is a configuration error that says what to write."""
+    with pytest.raises(ConfigurationError, match=r"endpoints holds '/v1': .* names no host; give a host or a URL"):
+        settings({}, endpoints="/v1")
+
+
+TOY = """
+from agent_fuse.dialects.base import Dialect, Fact, Kind
+
+TOY = Dialect(
+    name="toy",
+    scopes=("toy.sdk",),
+    keys={Fact.MODEL: ("toy.model",), Fact.INPUT: ("toy.in",), Fact.OUTPUT: ("toy.out",)},
+    kind_key="toy.kind",
+    kinds={"ask": Kind.MODEL},
+    operations={"ask": "chat"},
+)
+"""
+TOY_SPANS = """{"recorded": {"toy": "1"}, "cases": [
+{"name": "ask", "served": [{"model": "gpt-4o", "input_tokens": 1000, "output_tokens": 10}], "steps": [
+  ["start", 0, {"scope": "toy.sdk", "name": "toy", "attributes": {"toy.kind": "ask", "toy.model": "gpt-4o"}}],
+  ["request"],
+  ["set", 0, {"toy.in": 1000, "toy.out": 10}],
+  ["end", 0, {}]
+]}]}"""
+
+
+def test_a_third_partys_dialect(
+    rig: Callable[..., Rig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One file, an entry point and one file of golden spans are all it takes; a broken one is left out, and said."""
+    site = tmp_path / "site"
+    info = site / "toy-1.dist-info"
+    info.mkdir(parents=True)
+    (site / "toy_dialect.py").write_text(TOY)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toy\nVersion: 1\n")
+    (info / "entry_points.txt").write_text(
+        "[agent_fuse.dialects]\ntoy = toy_dialect:TOY\nbroken = toy_dialect:GONE\nwrong = toy_dialect:Fact\n"
+    )
+    (tmp_path / "toy.json").write_text(TOY_SPANS)
+    monkeypatch.syspath_prepend(str(site))
+    third_party.cache_clear()
+    try:
+        (case,) = load(tmp_path)
+        refusing, booking = rig(budget=0), rig()
+        refused = refusing.replay(case)
+        assert isinstance(refused.trip, SentinelBudgetExceeded)
+        assert refused.requests == 0
+        booking.replay(case)
+        (entry,) = booking.models(Status.SETTLED)
+        assert entry.cost == sum(price(*usage) for usage in case.usages)
+    finally:
+        third_party.cache_clear()
+    assert "the dialect broken of toy_dialect:GONE could not be loaded" in caplog.text
+    assert "it must be a Dialect" in caplog.text

@@ -81,6 +81,16 @@ def test_a_figure_that_comes_later_corrects_an_estimate() -> None:
     assert books.booked == {1: (usage(5), True)}
 
 
+def test_an_end_that_comes_after_all_corrects_a_call_taken_for_broken() -> None:
+    """A span that seemed dropped is ended by a finalizer: its real figure replaces the estimate, once."""
+    books = Books()
+    client = books.sightings.open(1, layer=Layer.CLIENT, source="openai", now=1)
+    books.close(client, now=2, outcome=Outcome.BROKEN)
+    books.close(client, now=3, usage=usage(5))
+    books.close(client, now=4, usage=usage(6))
+    assert books.booked == {1: (usage(5), True)}
+
+
 def test_two_requests_in_one_framework_span_are_two_calls() -> None:
     """The second request inside a span that has one already is a call of its own."""
     books = Books()

@@ -151,8 +151,12 @@ class Sightings(Generic[P]):
         model: str = "",
         response_id: str = "",
     ) -> list[Book[P] | Release[P]]:
-        """A layer saw the call end, once; a second close says nothing. Answers what is to be done in the books."""
-        if sighting.ended_at is not None:
+        """A layer saw the call end, once. Answers what is to be done in the books.
+
+        A second close says nothing, unless the first took the call for broken and this one knows its usage.
+        """
+        corrects = sighting.outcome is Outcome.BROKEN and sighting.usage is None and usage is not None
+        if sighting.ended_at is not None and not corrects:
             return []
         sighting.ended_at, sighting.outcome = now, outcome
         sighting.usage = usage if usage is not None and usage.known else None
@@ -160,7 +164,12 @@ class Sightings(Generic[P]):
         sighting.model = model or sighting.model
         decisions: list[Book[P] | Release[P]] = []
         call = sighting.call
-        if len(call.sightings) == 1 and outcome is not Outcome.FAILED and sighting.layer is not Layer.REQUEST:
+        if (
+            call.state is State.OPEN
+            and len(call.sightings) == 1
+            and outcome is not Outcome.FAILED
+            and sighting.layer is not Layer.REQUEST
+        ):
             twin = self._match(sighting)
             if twin is not None:
                 decisions += self._absorb(twin, call)
@@ -185,9 +194,8 @@ class Sightings(Generic[P]):
             call = outer.call
             if call.state is State.RELEASED or (layer is Layer.REQUEST and _timed_out(call)):
                 return self._renew(payload, call)
-            if call.state is not State.OPEN or (
-                call.has(source) and not (layer is Layer.WIRE and _failed(call, source))
-            ):
+            again = layer is Layer.WIRE and _failed(call, source)
+            if call.state is not State.OPEN or (call.has(source) and not again):
                 return None
             return call
         return None

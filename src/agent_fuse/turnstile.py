@@ -5,6 +5,8 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
+from agent_fuse.errors import SentinelError
+
 log = logging.getLogger("agent_fuse")
 
 
@@ -59,7 +61,7 @@ class Turnstile:
         self.enter()
         try:
             work()
-        except Exception:
+        except (Exception, SentinelError):  # a trip is no Exception, and there is nothing left to stop
             log.exception("accounting failed; the call stays held at its quote")
         finally:
             self.leave()

@@ -1,5 +1,6 @@
 """The open spans that matter: which call, session and agent each belongs to, and what is around it."""
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ from agent_fuse.sightings import Layer
 
 MAX_OPEN = 50_000
 """Spans that never end are forgotten beyond this many, oldest first."""
+
+MAX_DROPPED = 64
+"""Spans dropped by the garbage collector whose end may still come, since it runs finalizers in no certain order."""
 
 
 @dataclass(slots=True, eq=False)
@@ -92,6 +96,7 @@ class Nodes:
 
     def __init__(self) -> None:
         self._nodes: dict[int, Node] = {}
+        self._dropped: deque[Node] = deque(maxlen=MAX_DROPPED)
 
     def __len__(self) -> int:
         return len(self._nodes)
@@ -110,7 +115,14 @@ class Nodes:
     def pop(self, key: int) -> Node | None:
         """Forget a span id; its node, if it was one itself."""
         node = self._nodes.pop(key, None)
+        if node is None and self._dropped:
+            node = next((one for one in self._dropped if one.key == key), None)
         return node if node is not None and node.key == key else None
+
+    def drop(self, node: Node) -> None:
+        """A span was dropped without an end, for all that is known: one of its owners' finalizers may still end it."""
+        if self.pop(node.key) is not None:
+            self._dropped.append(node)
 
 
 def around(node: Node | None) -> Iterator[Seen]:

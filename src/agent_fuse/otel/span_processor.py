@@ -110,7 +110,7 @@ class AgentFuseSpanProcessor(SpanProcessor):
         """Book what the call cost. Never raises."""
         try:
             self.gates.end(span)
-        except Exception:
+        except (Exception, SentinelError):  # a trip is no Exception, and here the money is spent
             log.exception("a span could not be booked; its call stays held at its quote")
 
     def shutdown(self) -> None:

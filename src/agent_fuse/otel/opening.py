@@ -9,6 +9,7 @@ from agent_fuse.fuse import Fuse
 from agent_fuse.ledgers import open_ledger
 from agent_fuse.ledgers.arrears import ArrearsLedger
 from agent_fuse.ledgers.base import Ledger, LedgerError
+from agent_fuse.otel.quiet import quiet
 from agent_fuse.posted import CapPoster
 from agent_fuse.settings import Settings
 
@@ -25,7 +26,9 @@ def open_fuse(settings: Settings, *, clock: Clock = time.time) -> Fuse:
     wait = settings.lock_timeout / (settings.max_retries + 1)
 
     def opened() -> Ledger:
-        return open_ledger(settings.db_path, synchronous=settings.synchronous, lock_timeout=wait)
+        return quiet(
+            lambda: open_ledger(settings.db_path, synchronous=settings.synchronous, lock_timeout=wait), settings.db_path
+        )
 
     if not settings.fail_safe:
         ledger = ArrearsLedger(opened)

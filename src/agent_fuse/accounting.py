@@ -150,7 +150,7 @@ class Accounting:
                 output_tokens=quoted.output_tokens if told.output_tokens is None else told.output_tokens,
             )
         by_quote = usage is None and money.quote is not None
-        cost = money.quote.cost if by_quote and money.quote is not None else self.rates(ask).cost(full)
+        cost = money.quote.cost if by_quote and money.quote is not None else self._rates_of(money).cost(full)
         reason = "" if exact else "quote" if by_quote else "counted"
         status = Status.SETTLED if exact else Status.ESTIMATED
         entry = self._entry(money, status, cost, full, reason=reason, response_id=response_id)
@@ -161,6 +161,12 @@ class Accounting:
             self.quoter.learn(ask.who.session.id, ask.model, quoted=money.quote, body_bytes=ask.body_bytes, usage=full)
         self.tell(Event(entry, money.due))
         return entry
+
+    def _rates_of(self, money: Money) -> Rates:
+        """The rates of the request's own service tier, where its body was seen."""
+        if money.quote is not None and money.ask.body is not None:
+            return money.quote.rates
+        return self.rates(money.ask)
 
     def rates(self, ask: Ask) -> Rates:
         """The prices of a call that was made, even where unknown models are blocked."""

@@ -59,6 +59,7 @@ class Tier:
     output: int
     cache_read: int
     cache_write: int
+    cache_write_1h: int
     input_audio: int
     output_audio: int
     text_bound: int
@@ -95,6 +96,7 @@ class Rates:
         whole = _count(usage.input_tokens)
         read = _count(usage.cache_read_tokens)
         written = _count(usage.cache_write_tokens)
+        kept = _count(usage.cache_write_1h_tokens)
         heard = _count(usage.input_audio_tokens)
         out = _count(usage.output_tokens)
         spoken = _count(usage.output_audio_tokens)
@@ -106,13 +108,14 @@ class Rates:
             written = min(written, whole)
             heard = min(heard, whole - written)
             read = min(read, whole - written - heard)
-        spoken = min(spoken, out)
+        spoken, kept = min(spoken, out), min(kept, written)
         tier = self.tiers[0] if len(self.tiers) == 1 else self._tier(whole)
         picos = (
             self.per_call
             + (whole - read - written - heard) * tier.input
             + read * tier.cache_read
-            + written * tier.cache_write
+            + (written - kept) * tier.cache_write
+            + kept * tier.cache_write_1h
             + heard * tier.input_audio
             + (out - spoken) * tier.output
             + spoken * tier.output_audio
@@ -156,6 +159,7 @@ def flat(price: Price, *, origin: Origin, max_output_tokens: int, context_window
         output=out,
         cache_read=read,
         cache_write=written,
+        cache_write_1h=written,
         input_audio=heard,
         output_audio=spoken,
         text_bound=max(into, read, written),

@@ -61,15 +61,17 @@ def _tier(prices: Prices, above: int) -> Tier:
     out = _at(prices, above, "output_mtok", "output_image_mtok", "output_video_mtok")
     read = _at(prices, above, "cache_read_mtok", otherwise=into)
     written = _at(prices, above, "cache_write_mtok", otherwise=into)
+    kept = _at(prices, above, "cache_write_1h_mtok", otherwise=written)
     heard = _at(prices, above, "input_audio_mtok", otherwise=into)
     spoken = _at(prices, above, "output_audio_mtok", otherwise=out)
-    text_bound = max(into, read, written, _at(prices, above, "cache_write_1h_mtok"))
+    text_bound = max(into, read, written, kept)
     return Tier(
         above=above,
         input=picos(into),
         output=picos(out),
         cache_read=picos(read),
         cache_write=picos(written),
+        cache_write_1h=picos(kept),
         input_audio=picos(heard),
         output_audio=picos(spoken),
         text_bound=picos(text_bound),

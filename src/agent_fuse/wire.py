@@ -88,6 +88,7 @@ def usage_of(body: object) -> Usage | None:
             output_tokens=output,
             cache_read_tokens=read,
             cache_write_tokens=written,
+            cache_write_1h_tokens=count(_field(_field(usage, "cache_creation"), "ephemeral_1h_input_tokens")),
             reasoning_tokens=count(_field(made, "thinking_tokens") if thought is None else thought),
         )
     )

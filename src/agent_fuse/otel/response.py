@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import AsyncIterator, Callable, Hashable, Iterator
-from typing import Any
+from typing import Any, cast
 from weakref import finalize
 
 from agent_fuse.wire import StreamReader
@@ -15,7 +15,7 @@ def observe(response: Any, reader: StreamReader, ended: Callable[[bool], None]) 
     collected as soon as it is dropped. Nothing is read that its user does not read.
     """
     response.agent_fuse_watch = watch = _Watch(reader, ended)
-    response.__class__ = _observed(type(response))
+    response.__class__ = _observed(cast("Hashable", type(response)))
     finalize(response, watch.end, True).atexit = False
 
 

@@ -3,11 +3,11 @@
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from agent_fuse.dialects.base import Dialect, Fact, Kind
 from agent_fuse.dialects.otel import broken_off
-from agent_fuse.dialects.reading import Ending
+from agent_fuse.dialects.reading import Ending, json_object
 from agent_fuse.sightings import Layer, Outcome
 
 _COUNT = "llm.token_count."
@@ -71,7 +71,14 @@ def _parameters(attributes: Mapping[str, Any]) -> str:
 
 
 def _mend_langchain(ending: Ending, attributes: Mapping[str, Any]) -> Ending:
-    """A span that was taken for a model by its name, and was none, gives its hold back."""
+    """A span that was taken for a model by its name, and was none, gives its hold back.
+
+    A tool's result is a message whose call id is new each time: only its content can tell progress.
+    """
+    if attributes.get(KIND) == "TOOL" and isinstance(ending.result, str):
+        data = (json_object(ending.result) or {}).get("data")
+        if isinstance(data, dict) and "content" in data:
+            return replace(ending, result=cast("dict[str, object]", data)["content"])
     if attributes.get(KIND) in ("LLM", "TOOL", None):
         return ending
     return replace(ending, outcome=Outcome.FAILED, usage=None)

@@ -85,7 +85,8 @@ FREE_ERRORS = frozenset(
 )  # fmt: skip
 """Class names of errors after which nothing was charged: the request did not arrive, or was answered with an error."""
 
-_WAITED = ("Timeout", "Cancel", "GeneratorExit", "Abandon", "Interrupt")
+_WAITED = ("Timeout", "Cancel", "GeneratorExit", "Abandon", "Interrupt", "_OTHER")
+"""`_OTHER` is what OpenTelemetry calls an error without a class: genai tells an abandoned async stream so."""
 _UNSENT = re.compile(r"NewConnectionError|NameResolutionError|Failed to establish|Connection refused|Cannot connect to")
 _STATUS = re.compile(r"(?:Error code|status_code|status): ?([45]\d\d)\b")
 

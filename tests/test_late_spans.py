@@ -1,0 +1,61 @@
+"""What the matrix found: a slow machine opens no gate, a broken stream is paid for, a tool's result is its content."""
+
+import json
+import time
+
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+
+from agent_fuse import SentinelBudgetExceeded
+from agent_fuse.dialects import Dialects
+from agent_fuse.dialects.reading import outcome_of
+from agent_fuse.otel.span_processor import AgentFuseSpanProcessor
+from agent_fuse.sightings import Outcome
+
+CHAT = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-4o", "gen_ai.provider.name": "openai"}
+
+
+def start(scope: str, seconds_ago: float) -> None:
+    """A chat span that says it began so long ago, with nothing left to spend."""
+    provider = TracerProvider()
+    provider.add_span_processor(AgentFuseSpanProcessor(budget=0, db_path="memory://", request_gate=False))
+    ago = time.time_ns() - int(seconds_ago * 1e9)
+    try:
+        provider.get_tracer(scope).start_span("chat gpt-4o", attributes=CHAT, start_time=ago).end()
+    finally:
+        provider.shutdown()
+
+
+@pytest.mark.parametrize("scope", ["opentelemetry.instrumentation.genai.openai", "com.anthropic.sdk.python"])
+def test_a_busy_machine_opens_no_gate(scope: str) -> None:
+    """A span of an instrumentation that starts in time is refused however long ago its start seems to be."""
+    with pytest.raises(SentinelBudgetExceeded):
+        start(scope, seconds_ago=5)
+
+
+def test_unknown_late_spans_are_not_refused() -> None:
+    """Of an instrumentation that nobody knows, a span that began long ago was made after the work."""
+    start("somebody.elses", seconds_ago=5)
+    with pytest.raises(SentinelBudgetExceeded):
+        start("somebody.elses", seconds_ago=0)
+
+
+def test_an_error_without_a_class_may_have_cost() -> None:
+    """An abandoned async stream X: the call is booked, not given back."""
+    assert outcome_of(None, failed=True, error="_OTHER") is Outcome.BROKEN
+
+
+def test_openinference_tool_result_is_its_content() -> None:
+    """Two equal results are equal although each is wrapped in a message with a call id of its own."""
+    dialect = Dialects().of("openinference.instrumentation.langchain")
+    assert dialect is not None
+
+    class Span:
+        name = "weather"
+
+        def __init__(self, call: str) -> None:
+            message = {"type": "tool", "data": {"content": "Rain in Bergen.", "tool_call_id": call}}
+            self.attributes = {"openinference.span.kind": "TOOL", "output.value": json.dumps(message)}
+
+    results = [dialect.end(Span(call), failed=False).result for call in ("call_1", "call_2")]
+    assert results == ["Rain in Bergen."] * 2

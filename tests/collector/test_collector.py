@@ -1,6 +1,7 @@
 """From a real call to a panel: instrumented SDK, AgentFuse, OTLP, a real collector, a real store, and PromQL."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from agent_fuse.ledgers import open_ledger
 from agent_fuse.ledgers.base import Meter
 from agent_fuse.testing import LedgerReader
 
-from .conftest import CONFIG, ROOT, Store, binary
+from .conftest import CONFIG, ROOT, Store, binary, free_port
 
 EXAMPLES = ROOT / "examples" / "observability"
 DASHBOARD = json.loads((EXAMPLES / "dashboard.json").read_text())
@@ -209,6 +210,25 @@ def test_configuration_needs_no_contrib() -> None:
         "127.0.0.1"
     ] * 2
     assert all(pipeline["processors"][0] == "memory_limiter" for pipeline in config["service"]["pipelines"].values())
+
+
+@pytest.mark.collector
+def test_the_example_runs() -> None:
+    """`make observability` starts the pieces, spends, and prints figures that match its own budget and refusal."""
+    binary("otelcol"), binary("victoria-metrics")
+    ports = {"COLLECTOR_PORT": str(free_port()), "STORE_PORT": str(free_port())}
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / "run.py")],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        env=os.environ | ports,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "call to gpt-4o" in done.stdout
+    assert re.search(r"Refused in this range +1\n", re.sub(r" +\n", "\n", done.stdout)), done.stdout
+    assert "AgentFuseLimitNearlyUsed\n  AgentFuseRefusing\n" in done.stdout
 
 
 def test_queries_name_metrics_that_there_are() -> None:

@@ -21,8 +21,8 @@ SPANS = """# Span attributes
 What AgentFuse writes on the span of a model call or tool action, while that span is still open.
 
 One span of a call gets the cost: the innermost that is still open when the call is booked, so that costs in a trace add
-up. With the request gate that is the client span. Where a span is made after the call (Traceloop's `openai.response`) or
-ends before its response is read (`with_raw_response`), the cost is in the ledger and in the metrics only.
+up. With the request gate that is the client span. Where a span is made after the call (Traceloop's `openai.response`),
+or ends before its response is read (`with_raw_response`), the cost is in the ledger and in the metrics only.
 
 """
 

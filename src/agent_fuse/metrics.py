@@ -4,23 +4,23 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import overload
+from collections.abc import Callable, Iterable, Iterator
 from weakref import ReferenceType, WeakKeyDictionary, WeakSet, ref
 
 from opentelemetry import metrics
 from opentelemetry.context import Context
-from opentelemetry.metrics import CallbackOptions, Histogram, Meter, MeterProvider, Observation
+from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
 
 from agent_fuse import instruments as table
 from agent_fuse.alert import Alert
 from agent_fuse.asks import Event
 from agent_fuse.calls import NANOS_PER_USD
 from agent_fuse.fuse import Fuse
-from agent_fuse.instruments import Instrument, Kind
+from agent_fuse.instruments import Instrument
 from agent_fuse.ledgers.arrears import ArrearsLedger
 from agent_fuse.ledgers.base import LedgerError
 from agent_fuse.limits import Demand
+from agent_fuse.registering import Callback, register
 from agent_fuse.totals import Series, Totals
 from agent_fuse.watched import Standing, Watched
 
@@ -32,26 +32,6 @@ _NOWHERE = Context()
 """Durations are recorded later, so they must not be linked to whatever span is current then."""
 
 Read = Callable[[], Iterable[Observation]]
-Callback = Callable[[CallbackOptions], Iterable[Observation]]
-
-
-class _Callbacks(Sequence[Callback]):
-    """One callback, and a word to `asked` when a provider takes it: the API's stand-ins for a missing one do not."""
-
-    def __init__(self, asked: Callable[[], None], callback: Callback) -> None:
-        self._asked = asked
-        self._callback = callback
-
-    def __len__(self) -> int:
-        return 1
-
-    @overload
-    def __getitem__(self, index: int) -> Callback: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Callback]: ...
-    def __getitem__(self, index: int | slice) -> Callback | Sequence[Callback]:
-        self._asked()
-        return (self._callback,)[index]
 
 
 class Meters:
@@ -72,7 +52,8 @@ class Meters:
         self._waking = threading.Lock()
         self._renew()
         meter = (provider or metrics.get_meter_provider()).get_meter("agent_fuse")
-        self._durations = self._instruments(meter)
+        callbacks = [(instrument, self._callback(instrument, read)) for instrument, read in self._reads()]
+        self._durations = register(meter, callbacks, self._wake)
         _all.add(self)
 
     def _renew(self) -> None:
@@ -183,22 +164,6 @@ class Meters:
                     standings[one.attributes] = one
         self._standings, self._spent_in_all = standings, spent
         self._drain(wait=True)
-
-    def _instruments(self, meter: Meter) -> Histogram:
-        for instrument, read in self._reads():
-            callbacks = _Callbacks(self._wake, self._callback(instrument, read))
-            of = (instrument.name, callbacks, instrument.unit, instrument.meaning)
-            match instrument.kind:
-                case Kind.COUNTER:
-                    meter.create_observable_counter(*of)
-                case Kind.UP_DOWN:
-                    meter.create_observable_up_down_counter(*of)
-                case _:
-                    meter.create_observable_gauge(*of)
-        one = table.DURATION
-        return meter.create_histogram(
-            one.name, one.unit, one.meaning, explicit_bucket_boundaries_advisory=table.SECONDS
-        )
 
     def _callback(self, instrument: Instrument, read: Read) -> Callback:
         def observe(options: CallbackOptions) -> Iterable[Observation]:

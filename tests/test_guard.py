@@ -3,13 +3,14 @@
 import asyncio
 import functools
 import inspect
+import threading
 from decimal import Decimal
 from typing import Any
 
 import openai
 import pytest
 
-from agent_fuse import SentinelBudgetExceeded, SentinelLoopError, Usage, check_loop, guard, loop_guard
+from agent_fuse import SentinelBudgetExceeded, SentinelLoopError, Usage, call, check_loop, guard, loop_guard
 from agent_fuse.calls import Status
 from agent_fuse.ledgers.base import Meter
 from agent_fuse.testing import LoopbackProvider
@@ -423,6 +424,29 @@ def test_the_tool_action_is_counted_once(box):
     for number in range(4):
         search(f"{number}")
     assert rig.books.spent("session=test", Meter.TOOL_CALLS) == 4
+
+
+def test_other_arguments_are_another_action(box):
+    """A guarded tool that runs after a check of other arguments is counted for itself."""
+    rig = box(budget=1)
+    guarded = loop_guard("search")(lambda query: 1)
+    for number in range(3):
+        check_loop("search", {"query": f"a{number}"})
+        guarded(f"b{number}")
+    assert rig.books.spent("session=test", Meter.TOOL_CALLS) == 6
+
+
+def test_calls_by_hand_that_overlap_are_not_one(box):
+    """A guarded function and a block that run at the same time with the same figures are two calls."""
+    rig = box(budget=1)
+    guarded = ROOM(lambda: ANSWER)
+    with call("gpt-4o", 1000, 500) as one:
+        worker = threading.Thread(target=guarded)
+        worker.start()
+        worker.join()
+        one.response(ANSWER)
+    guarded()
+    assert rig.spent() == 3 * PRICE
 
 
 def test_money_and_tools_are_apart(box):

@@ -7,7 +7,7 @@ from typing import Any, TypeVar, cast, overload
 from agent_fuse import terms as check
 from agent_fuse.arguments import Parameters
 from agent_fuse.errors import ConfigurationError
-from agent_fuse.handcalls import HandCall, open_here
+from agent_fuse.handcalls import SOURCE, HandCall, open_here
 from agent_fuse.wrapping import Start, wrap
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -89,7 +89,7 @@ def _start(
             provider=provider,
         )
         guards_around = sum(1 for one in open_here() if one.is_guard)
-        return _Watch(HandCall(terms, f"guard {guards_around}", assumed=named is None).open())
+        return _Watch(HandCall(terms, f"{SOURCE}:guard {guards_around}", assumed=named is None).open())
 
     return start
 

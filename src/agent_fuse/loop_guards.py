@@ -2,18 +2,23 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any, TypeVar, cast, overload
 
 from agent_fuse import terms as check
-from agent_fuse.actions import UNTOLD, Action, Actions
+from agent_fuse.actions import UNDER_WAY, UNTOLD, Action, Actions
 from agent_fuse.api import init
 from agent_fuse.arguments import Parameters
-from agent_fuse.limits import Session
-from agent_fuse.otel.here import here
+from agent_fuse.limits import Session, Who
+from agent_fuse.otel.here import Place, here
+from agent_fuse.signatures import signature
 from agent_fuse.wrapping import Start, Watch, wrap
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+_LAST: ContextVar[tuple[Action, bytes] | None] = ContextVar("agent_fuse_action_by_hand", default=None)
+"""The action begun last by hand in this context, and a mark of its arguments."""
 
 
 def check_loop(tool_name: str, args: object = None, session_id: str | None = None) -> None:
@@ -34,9 +39,7 @@ def check_loop(tool_name: str, args: object = None, session_id: str | None = Non
         named = check.name("check_loop", "session_id", session_id)
         if named != who.session.id:
             who = replace(who, session=Session(id=named))
-    place.fuse.actions.open(
-        who, tool, {} if args is None else args, source="check_loop", trace_id=who.trace, span_id=place.span_id
-    )
+    _open(place, who, tool, {} if args is None else args, "check_loop")
 
 
 @overload
@@ -63,6 +66,16 @@ def loop_guard(tool_name: Any = None) -> Any:
     return decorate
 
 
+def _open(place: Place, who: Who, tool: str, arguments: object, source: str) -> Action:
+    """Begin an action, unless a layer around has: by hand it is the same one only with the same arguments."""
+    mark, last = signature(tool, arguments).digest, _LAST.get()
+    if last is not None and last[1] != mark and UNDER_WAY.get() is last[0]:
+        UNDER_WAY.set(None)
+    action = place.fuse.actions.open(who, tool, arguments, source=source, trace_id=who.trace, span_id=place.span_id)
+    _LAST.set((action, mark))
+    return action
+
+
 def _start(func: Callable[..., Any], tool_name: str | None) -> Start:
     parameters = Parameters(func)
     tool = tool_name or getattr(func, "__name__", "") or type(func).__name__
@@ -72,9 +85,7 @@ def _start(func: Callable[..., Any], tool_name: str | None) -> Start:
         if given is None:
             return _Unwatched()
         place = here(init)
-        who, actions = place.who, place.fuse.actions
-        action = actions.open(who, tool, given, source="loop_guard", trace_id=who.trace, span_id=place.span_id)
-        return _Watch(actions, action)
+        return _Watch(place.fuse.actions, _open(place, place.who, tool, given, "loop_guard"))
 
     return start
 

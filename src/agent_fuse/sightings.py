@@ -214,7 +214,7 @@ class Sightings(Generic[P]):
         best: Call[P] | None = None
         best_rank: tuple[int, float] = (0, 0.0)
         for call in reversed(self._calls.values()):
-            if call is seen.call or call.state is State.RELEASED or call.has(seen.source):
+            if call is seen.call or call.state is State.RELEASED or _knows(call, seen.source):
                 continue
             rank = max((_rank(seen, other) for other in call.sightings), default=(0, 0.0))
             if rank > best_rank:
@@ -291,6 +291,12 @@ def _rank(seen: Sighting[P], other: Sighting[P]) -> tuple[int, float]:
         return (1, nearness)
     same = (seen.usage.input_tokens, seen.usage.output_tokens) == (other.usage.input_tokens, other.usage.output_tokens)
     return (2, nearness) if same else (0, 0.0)
+
+
+def _knows(call: Call[P], source: str) -> bool:
+    """Whether a source of this kind (before a colon) saw the call: it knows by itself which calls are its own."""
+    kind = source.partition(":")[0]
+    return any(one.source.partition(":")[0] == kind for one in call.sightings)
 
 
 def _same_model(one: str, other: str) -> bool:

@@ -2,6 +2,7 @@
 
 import json
 import time
+from types import SimpleNamespace
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
@@ -59,3 +60,27 @@ def test_openinference_tool_result_is_its_content() -> None:
 
     results = [dialect.end(Span(call), failed=False).result for call in ("call_1", "call_2")]
     assert results == ["Rain in Bergen."] * 2
+
+
+@pytest.mark.parametrize(
+    ("scope", "name", "operation"),
+    [
+        ("opentelemetry.instrumentation.openai.v1", "openai.chat", "chat"),
+        ("opentelemetry.instrumentation.openai.v1", "openai.embeddings", "embeddings"),
+        ("opentelemetry.instrumentation.anthropic", "anthropic.chat", "chat"),
+        ("opentelemetry.instrumentation.google_generativeai", "gemini.generate_content", "generate_content"),
+    ],
+)
+def test_old_traceloop_releases_are_calls(scope: str, name: str, operation: str) -> None:
+    """Traceloop 0.50 starts its spans with `llm.request.type` alone; they are known by their names."""
+    provider = TracerProvider()
+    provider.add_span_processor(AgentFuseSpanProcessor(budget=0, db_path="memory://", request_gate=False))
+    dialect = Dialects().of(scope)
+    assert dialect is not None
+    with pytest.raises(SentinelBudgetExceeded):
+        provider.get_tracer(scope).start_span(name, attributes={"llm.request.type": "chat"})
+    provider.shutdown()
+
+    spot = dialect.start(SimpleNamespace(name=name, attributes={}))
+    assert spot is not None
+    assert spot.operation == operation

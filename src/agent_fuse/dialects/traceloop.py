@@ -18,11 +18,24 @@ _KEYS: Mapping[Fact, tuple[str, ...]] = {
     Fact.SESSION: (*KEYS[Fact.SESSION], f"{_PROPERTIES}session_id", f"{_PROPERTIES}thread_id"),
     Fact.AGENT: (*KEYS[Fact.AGENT], f"{_PROPERTIES}lc_agent_name"),
     Fact.RESULT: ("gen_ai.tool.call.result", "traceloop.entity.output"),
+    Fact.REASONING: (*KEYS[Fact.REASONING], "llm.usage.reasoning_tokens"),
 }
 
 _LATE = frozenset({Fact.MODEL, Fact.MAX_TOKENS, Fact.PROMPT})
 
+_OLD_NAMES = {
+    "openai.chat": "chat", "openai.completion": "text_completion", "openai.embeddings": "embeddings",
+    "openai.response": "chat", "anthropic.chat": "chat", "anthropic.completion": "text_completion",
+    "gemini.generate_content": "generate_content",
+}  # fmt: skip
+"""Spans by name, for releases up to 0.5x, which start without an operation (they have `llm.request.type`)."""
+
 _SDK_CLASSES = frozenset({"ChatOpenAI", "AzureChatOpenAI", "OpenAI", "AzureOpenAI", "ChatAnthropic"})
+
+
+def _old_kind(name: str) -> tuple[Kind, str] | None:
+    operation = _OLD_NAMES.get(name)
+    return (Kind.MODEL, operation) if operation is not None else None
 
 
 def _langchain_kind(name: str) -> tuple[Kind, str] | None:
@@ -32,6 +45,8 @@ def _langchain_kind(name: str) -> tuple[Kind, str] | None:
         return Kind.MODEL, "text_completion"
     if name.startswith("execute_tool "):
         return Kind.TOOL, name.removeprefix("execute_tool ")
+    if name.endswith(".tool"):
+        return Kind.TOOL, name.removesuffix(".tool")
     if name.startswith(("invoke_agent ", "create_agent ")) or name.endswith(".workflow"):
         return Kind.AGENT, ""
     return None
@@ -90,7 +105,7 @@ OPENAI = Dialect(
     ),
     keys=_KEYS,
     kinds=KINDS,
-    kind_of_name=lambda name: (Kind.MODEL, "chat") if name == "openai.response" else None,
+    kind_of_name=_old_kind,
     late_names=frozenset({"openai.response"}),
     late_facts=_LATE,
     gate_follows=lambda _name, _attributes: True,
@@ -100,7 +115,7 @@ LANGCHAIN = Dialect(
     name="traceloop-langchain",
     scopes=("opentelemetry.instrumentation.langchain",),
     layer=Layer.FRAMEWORK,
-    keys=_KEYS,
+    keys={**_KEYS, Fact.ARGUMENTS: (*_KEYS[Fact.ARGUMENTS], "traceloop.entity.input")},
     kinds=KINDS,
     kind_of_name=_langchain_kind,
     late_facts=_LATE | {Fact.ARGUMENTS},
@@ -115,6 +130,7 @@ ANTHROPIC = Dialect(
     scopes=("opentelemetry.instrumentation.anthropic",),
     keys=_KEYS,
     kinds=KINDS,
+    kind_of_name=_old_kind,
     late_facts=_LATE,
     detached=True,
     gate_follows=lambda _name, _attributes: True,
@@ -135,8 +151,9 @@ AGENTS = Dialect(
 GOOGLE = Dialect(
     name="traceloop-google",
     scopes=("opentelemetry.instrumentation.google_generativeai",),
-    keys=_KEYS,
+    keys={**_KEYS, Fact.TOTAL: (*_KEYS.get(Fact.TOTAL, ()), "llm.usage.total_tokens")},
     kinds=KINDS,
+    kind_of_name=_old_kind,
     late_facts=frozenset({Fact.PROMPT}),
     mend=_mend_google,
 )

@@ -66,6 +66,7 @@ ENVIRONMENTS: tuple[Environment, ...] = (
             "genai-openai",
             "genai-anthropic",
             "genai-langchain",
+            "genai-langchain-content",
             "genai-langchain+openai",
             "genai-agents",
             "genai-agents+openai",
@@ -142,8 +143,11 @@ ENVIRONMENTS: tuple[Environment, ...] = (
     Environment(name="openai-v2-old", why="openai-v2's first stable release", setups=("openai-v2",)),
     Environment(name="litellm", why="litellm pins its own openai", setups=("litellm",)),
     Environment(name="litellm-old", why="an older litellm", setups=("litellm",)),
+    Environment(name="google", why="google-genai 3, over httpx2", setups=("tl-google", "httpx-google")),
     Environment(
-        name="google", why="google-genai and its instrumentations", setups=("tl-google", "genai-google", "httpx-google")
+        name="google-2",
+        why="google-genai 2, the newest that OpenTelemetry's google-genai takes",
+        setups=("tl-google", "genai-google", "httpx-google"),
     ),
     Environment(name="google-old", why="google-genai 1", setups=("tl-google", "httpx-google")),
 )

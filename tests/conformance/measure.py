@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
+import contextvars
 import gc
 import time
 from collections.abc import Callable
 from typing import Any
 
 import agent_fuse
-from agent_fuse import Price, SentinelError
+from agent_fuse import Limit, Price, SentinelError
 from agent_fuse.calls import Entry, Status, Usage, to_nanos
 from agent_fuse.errors import public_class
 from agent_fuse.ledgers.base import Amounts
@@ -51,37 +52,41 @@ def usage_for(request: Request) -> Usage:
 class Bench:
     """One process with its instrumentations on: measures kinds of call."""
 
-    def __init__(self, place: Place, processor: AgentFuseSpanProcessor, naming: str) -> None:
+    def __init__(
+        self, place: Place, processor: AgentFuseSpanProcessor, naming: str = "", linger: float = 0.0
+    ) -> None:
         self.place = place
         self.processor = processor
         self.naming = naming
+        self.linger = linger
 
     def measure(self, kind: Kind) -> dict[str, str]:
         """Every column of one row."""
-        cells = {"exhausted": self.exhausted(kind), "booked": self.booked(kind)}
-        if kind.sized and not kind.many:
-            cells["size"] = self.size(kind)
+        columns: dict[str, Callable[[], str]] = {"exhausted": lambda: self.exhausted(kind)}
+        if kind.requests == 1 or kind.agent:
+            columns["size"] = lambda: self.size(kind)
+        columns["booked"] = lambda: self.booked(kind)
         if kind.stream:
-            cells["broken"] = self.broken(kind)
+            columns["broken"] = lambda: self.broken(kind)
         if kind.agent:
-            cells["tools"] = self.tools(kind)
+            columns["tools"] = lambda: self.tools(kind)
         if not kind.many:
-            cells["session"] = self.session(kind, lambda: agent_fuse.session("named"))
+            columns["session"] = lambda: self.session(kind, lambda: agent_fuse.session("named"))
             if self.naming:
-                cells["own"] = self.session(kind, lambda: NAMING[self.naming](self.place, "named"))
-        return cells
+                columns["own"] = lambda: self.session(kind, lambda: NAMING[self.naming](self.place, "named"))
+        # A context of its own for each: some instrumentations leave things behind in it.
+        return {name: contextvars.copy_context().run(column) for name, column in columns.items()}
 
     def exhausted(self, kind: Kind) -> str:
-        """The session has nothing left."""
-        books = self._fresh(budget=1)
+        """A limit over everything has nothing left."""
+        self._fresh(limits=Limit(usd=1, per="all"))
         self._spend("matrix")
         trip = _trip(lambda: kind.run(self.place, SMALL))
-        del books
         return f"{self._sent()}, {trip}"
 
     def size(self, kind: Kind) -> str:
         """Enough is left for a usual call, not for this one."""
-        self._fresh(budget=SIZE_BUDGET)
+        self._fresh(limits=Limit(usd=SIZE_BUDGET, per="all"))
         trip = _trip(lambda: kind.run(self.place, LARGE))
         return f"{self._sent()}, {trip}"
 
@@ -151,11 +156,16 @@ class Bench:
         return "when booked" if found else "not found"
 
     def _fresh(self, **options: Any) -> LedgerReader:
+        if self.linger:
+            _wait(lambda: False, self.linger)
         self.place.reset()
         self.place.openai.default = Reply()
         self.place.google.tool = False
         self.processor.fuse.ledger.close()
-        made = open_fuse(settings({}, db_path="memory://", session_id="matrix", prices=PRICES, **options))
+        own = (self.place.openai.url, self.place.google.url)
+        made = open_fuse(
+            settings({}, db_path="memory://", session_id="matrix", prices=PRICES, endpoints=own, **options)
+        )
         self.processor.use(made)
         return LedgerReader(made.ledger)
 
@@ -211,7 +221,7 @@ def _figure(lines: list[Entry], spent: int, due: int) -> str:
     if states == {Status.SETTLED} and spent == due:
         return "exact"
     if states == {Status.SETTLED}:
-        return f"off by {round(100 * (spent - due) / due):+d}%"
+        return f"off by {(spent - due) / due:+.2%}"
     return "estimated" if states == {Status.ESTIMATED} else "partly estimated"
 
 

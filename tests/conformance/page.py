@@ -13,7 +13,7 @@ from .text import INTRODUCTION, LEGEND, UNSTOPPABLE
 
 PAGE = ROOT / "docs" / "enforcement.md"
 MODES = {"gate": "request gate on", "spans": "spans only"}
-UNTOLD = frozenset({"chat stream without usage"})
+UNTOLD = frozenset({"chat stream without usage", "chat-completions model, stream"})
 """Kinds to which the provider tells no usage: counting is the best there is."""
 
 Rows = Mapping[str, Mapping[str, str]]

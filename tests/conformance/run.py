@@ -18,6 +18,7 @@ def main(name: str, mode: str) -> None:
     from .setups import SETUPS
 
     setup = SETUPS[name]
+    os.environ.update(setup.environ)
     os.environ["ANTHROPIC_OPEN_TELEMETRY"] = "true" if "anthropic-own" in setup.on else "false"
     logging.disable(logging.CRITICAL)
 
@@ -36,14 +37,16 @@ def main(name: str, mode: str) -> None:
 
     tracing = TracerProvider()
     trace.set_tracer_provider(tracing)
-    processor = AgentFuseSpanProcessor(budget=1, db_path="memory://", request_gate=mode == "gate")
-    tracing.add_span_processor(processor)
-    wrap_sampler(tracing)
     with quiet(), LoopbackProvider() as openai, GeminiProvider() as google:
-        kinds = [one for group in setup.groups for one in of_group(group) if setup.takes(one.name)]
+        processor = AgentFuseSpanProcessor(
+            budget=1, db_path="memory://", request_gate=mode == "gate", endpoints=(openai.url, google.url)
+        )
+        tracing.add_span_processor(processor)
+        wrap_sampler(tracing)
+        kinds = [one for group in setup.groups for one in of_group(group)]
         for switch in setup.on:
             SWITCHES[switch](tracing)
-        bench = Bench(Place(openai, google), processor, setup.naming)
+        bench = Bench(Place(openai, google), processor, setup.naming, setup.linger)
         rows = {one.name: bench.measure(one) for one in kinds}
     versions = {}
     for package in setup.packages:

@@ -1,6 +1,6 @@
 """The table of set-ups: which instrumentations are on together, and which kinds of call go through them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 
@@ -17,22 +17,18 @@ class Setup:
     """Whose versions are shown."""
     naming: str = ""
     """How a session is named in the instrumentation's own way; a key of switches.NAMING."""
-    takes: Callable[[str], bool] = field(default=lambda name: True)
-    """Which kinds of its groups."""
+    environ: Mapping[str, str] = field(default_factory=dict)
+    """Environment variables that it needs."""
+    linger: float = 0.0
+    """Seconds that its background threads go on telling of a call."""
     spans: bool = True
     """Whether there are spans at all, so that it can be tried without the request gate."""
 
 
-def _not_anthropic(name: str) -> bool:
-    return "Anthropic" not in name
-
-
-def _chat_only(name: str) -> bool:
-    return name in {"chat", "chat stream", "chat, async", "responses", "8 equal chats, threads"}
-
-
 _TL, _OI, _GENAI = "opentelemetry-instrumentation-", "openinference-instrumentation-", "opentelemetry-instrumentation-genai-"
 _LC = ("langchain-core", "langchain-openai")
+
+_CONTENT = {"OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "span_only"}
 
 SETUPS: dict[str, Setup] = {
     "sdks": Setup(
@@ -75,14 +71,14 @@ SETUPS: dict[str, Setup] = {
         on=("tl-agents",),
         groups=("openai-agents",),
         packages=(_TL + "openai-agents", "openai-agents", "openai"),
-        naming="group_id",
+        naming="association properties",
     ),
     "tl-agents+openai": Setup(
         title="Traceloop openai-agents + openai",
         on=("tl-agents", "tl-openai"),
         groups=("openai-agents",),
         packages=(_TL + "openai-agents", _TL + "openai", "openai-agents", "openai"),
-        naming="group_id",
+        naming="association properties",
     ),
     "tl-google": Setup(
         title="Traceloop google-generativeai",
@@ -110,6 +106,14 @@ SETUPS: dict[str, Setup] = {
         groups=("langchain",),
         packages=(_GENAI + "langchain", *_LC),
         naming="metadata session_id",
+    ),
+    "genai-langchain-content": Setup(
+        title="OpenTelemetry genai-langchain, content captured",
+        on=("genai-langchain",),
+        groups=("langchain",),
+        packages=(_GENAI + "langchain", *_LC),
+        naming="metadata session_id",
+        environ=_CONTENT,
     ),
     "genai-langchain+openai": Setup(
         title="OpenTelemetry genai-langchain + genai-openai + genai-anthropic",
@@ -223,7 +227,11 @@ SETUPS: dict[str, Setup] = {
     ),
     # Others ----------------------------------------------------------------------------------------------------------
     "litellm": Setup(
-        title="litellm's otel callback", on=("litellm",), groups=("litellm",), packages=("litellm", "openai")
+        title="litellm's otel callback",
+        on=("litellm",),
+        groups=("litellm",),
+        packages=("litellm", "openai"),
+        linger=1.0,
     ),
     "httpx": Setup(
         title="HTTP client spans alone",

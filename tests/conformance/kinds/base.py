@@ -29,8 +29,6 @@ class Kind:
     """It is given the tool."""
     many: bool = False
     """Equal calls at once."""
-    sized: bool = True
-    """It carries the prompt."""
 
     @property
     def stream(self) -> bool:

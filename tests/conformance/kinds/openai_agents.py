@@ -10,6 +10,8 @@ from .base import Kinds
 
 KINDS = Kinds()
 
+agents.set_trace_processors([])  # its own exporter, which would send to OpenAI
+
 
 def chat(place: Place) -> Any:
     return agents.OpenAIChatCompletionsModel(model=MODEL, openai_client=place.once(openai_sdk.aclient))
@@ -53,7 +55,7 @@ async def run_stream(place: Place, prompt: str) -> Any:
         yield event
 
 
-@KINDS.add("chat-completions model, stream")
+@KINDS.add("chat-completions model, stream", told=False)
 async def run_chat_stream(place: Place, prompt: str) -> Any:
     async for event in agents.Runner.run_streamed(
         agent(place.once(chat), place), prompt, **options(place)

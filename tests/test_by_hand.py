@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import openai
 import pytest
+from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 
 import agent_fuse
 from agent_fuse import HandCall, SentinelBudgetExceeded, Usage, call, guard, post_flight, pre_flight
@@ -455,3 +456,21 @@ def test_by_hand_inside_a_guarded_function_is_one_call(box):
 
     ask()
     assert (rig.entry().status, rig.spent()) == (Status.SETTLED, PRICE)
+
+
+def test_under_langchain_the_trip_is_soft(box):
+    """In a LangChain model of one's own, whose async path knows only Exception, the trip arrives as its own class."""
+
+    class Mine(GenericFakeChatModel):
+        def _generate(self, *args: Any, **kwargs: Any) -> Any:
+            with call("gpt-4o", 1000, 500):
+                return super()._generate(*args, **kwargs)
+
+    rig = box(budget=Decimal("0.0075"))
+    model = Mine(messages=iter(["hello", "again", "once more"]))
+    assert model.invoke("hi").content == "hello"
+    with pytest.raises(SentinelBudgetExceeded):
+        model.invoke("hi")
+    with pytest.raises(SentinelBudgetExceeded):
+        asyncio.run(model.ainvoke("hi"))
+    assert (rig.entry().status, rig.books.refused("session=test")) == (Status.ESTIMATED, 2)

@@ -17,6 +17,8 @@ from agent_fuse.errors import (
 from agent_fuse.otel.marks import session_of
 
 _LANGCHAIN_MODELS = "langchain_core.language_models"
+_MODEL_BODIES = frozenset({"_generate", "_stream", "_call"})
+"""Methods that a LangChain model of someone's own writes; its async path runs them in a thread of an executor."""
 _MAX_FRAMES = 400
 
 REASONS = {kind.__name__: kind.reason for kind in (SentinelBudgetExceeded, SentinelLoopError, SentinelSystemError)}
@@ -54,13 +56,20 @@ def tell_late_refusal(span: Any) -> None:
         span.set_attributes({"agent_fuse.refused": True, "agent_fuse.refused.reason": reason})
 
 
+def _is_body_of_model(frame: FrameType) -> bool:
+    if frame.f_code.co_name not in _MODEL_BODIES:
+        return False
+    kinds = type(frame.f_locals.get("self")).__mro__
+    return any(kind.__module__.startswith(_LANGCHAIN_MODELS) for kind in kinds)
+
+
 def under_langchain() -> bool:
     """Whether LangChain's model layer, which only knows Exception, is above on the stack (paid on the trip path)."""
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
     for _ in range(_MAX_FRAMES):
         if frame is None:
             return False
-        if str(frame.f_globals.get("__name__", "")).startswith(_LANGCHAIN_MODELS):
+        if str(frame.f_globals.get("__name__", "")).startswith(_LANGCHAIN_MODELS) or _is_body_of_model(frame):
             return True
         frame = frame.f_back
     return False

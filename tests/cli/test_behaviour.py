@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import pty
 import stat
 import subprocess
 import sys
@@ -307,3 +308,29 @@ def test_entry_point(story):
     )
     assert done.stdout.startswith("BilledCost,")
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("key", [b"q", b"\x03"], ids=["q", "ctrl-c"])
+def test_top_lives_until_a_key(story, key):
+    """On a real terminal top takes the screen, draws frame after frame, and a key ends it with 0 and the screen back."""
+    program = Path(sys.executable).with_name("agent-fuse")
+    child, terminal = pty.fork()
+    if not child:
+        os.environ.update(COLUMNS="80", LINES="24", TERM="xterm-256color")
+        os.execv(program, [str(program), "top", "--every", "0.1", "--db", str(story)])
+    seen, pressed = b"", False
+    while True:
+        try:
+            part = os.read(terminal, 65_536)
+        except OSError:  # how Linux tells that the other side is gone
+            break
+        if not part:
+            break
+        seen += part
+        if not pressed and seen.count(b"q ends") >= 2:
+            os.write(terminal, key)
+            pressed = True
+    _, status = os.waitpid(child, 0)
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert seen.index(b"\x1b[?1049h") < seen.index(b"an hour") < seen.index(b"\x1b[?1049l")

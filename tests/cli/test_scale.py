@@ -67,6 +67,7 @@ def test_report_tells_how_much_it_leaves_out(crowds):
     text = page(found)
     reader.close()
     assert f"and {len(found.tally.sessions) - 200:,} more, " in text
+    assert f"and {len(found.tally.loops) - 200:,} more; agent-fuse report --json" in text
     assert len(text) < 500_000
 
 

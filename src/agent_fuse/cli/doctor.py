@@ -38,7 +38,9 @@ def doctor(
 ) -> None:
     """Is this set-up guarded, and if not, what is the fix?
 
-    Looks at each instrumentation, gate, sampler, switch, the ledger, the tokenizer. With a SCRIPT: runs it in a process of its own, from which nothing can leave this machine (a model call fails as
+    Looks at each instrumentation, gate, sampler, switch, the ledger, the tokenizer.
+
+    With a SCRIPT: runs it in a process of its own, from which nothing can leave this machine (a model call fails as
     if the network were down), and looks when it ends. Without: looks at what init() sets up in this environment.
     Exits with 1 when anything is blind or off. Options come before SCRIPT.
     """

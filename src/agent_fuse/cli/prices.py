@@ -34,7 +34,8 @@ def prices(
 ) -> None:
     """What a model costs, USD per million tokens.
 
-    From the bundled data, without network. An unknown model shows what AGENTFUSE_UNKNOWN_MODEL makes of it; where that is `block`, the exit code is 2.
+    From the bundled data, without network. An unknown model shows what AGENTFUSE_UNKNOWN_MODEL makes of it; where that
+    is `block`, the exit code is 2.
     """
     from agent_fuse.prices import PriceBook  # noqa: PLC0415 - other commands do without
     from agent_fuse.settings import settings  # noqa: PLC0415

@@ -9,7 +9,7 @@ from agent_fuse.report.words import count, day, money, safe
 
 WIDTH, HEIGHT = 960, 280
 LEFT, RIGHT, TOP, BOTTOM = 64, 8, 16, 28
-STRIP = 64
+STRIP, ABOVE_STRIP = 64, 26
 COLOURED = 5
 """Models with a colour of their own; the others share grey."""
 OTHERS = "other models"
@@ -46,8 +46,8 @@ def over_time(tally: Tally, first: float, last: float) -> str:
     if strip:
         base = HEIGHT - BOTTOM + strip
         parts.append(f'<line class="axis" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{base}" y2="{base}"/>')
-        parts.append(f'<text class="tick" x="{LEFT - 8}" y="{base - 14}" text-anchor="end">refused</text>')
-        parts.append(f'<text class="tick" x="{LEFT - 8}" y="{base - 1}" text-anchor="end">max {max(refusals):,}</text>')
+        for y, number in ((base + 4, 0), (base - STRIP + ABOVE_STRIP + 4, max(refusals))):
+            parts.append(f'<text class="tick" x="{LEFT - 8}" y="{y}" text-anchor="end">{number:,}</text>')
     peak = max(range(len(buckets)), key=lambda place: sum(stacks[place]))
     told = (
         f"Spend over time in steps of {_length(tally.step)}. The most was {money(sum(stacks[peak]))}, "
@@ -111,7 +111,7 @@ def _bars(x: float, width: float, stack: Sequence[int], most: int) -> str:
 
 
 def _refused(x: float, width: float, number: int, most: int) -> str:
-    height = max(number / most * (STRIP - 26), 2)
+    height = max(number / most * (STRIP - ABOVE_STRIP), 2)
     y = HEIGHT - BOTTOM + STRIP - height
     return (
         f'<rect class="refused" x="{x + width * 0.1:.1f}" y="{y:.1f}" width="{width * 0.8:.1f}" height="{height:.1f}"/>'

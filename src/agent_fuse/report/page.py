@@ -5,7 +5,7 @@ from importlib.resources import files
 
 from agent_fuse.ledgers.base import Meter
 from agent_fuse.report.charts import over_time
-from agent_fuse.report.tables import Cell, Columns, draw, spenders
+from agent_fuse.report.tables import MOST_ROWS, Cell, Columns, draw, spenders
 from agent_fuse.report.tally import Tally
 from agent_fuse.report.words import REASONS, count, day, money, name, rounded, safe, short, time
 from agent_fuse.standing import Standing
@@ -157,10 +157,12 @@ def _refusals(tally: Tally) -> str:
                 Cell(time(loop.first), time(loop.first)),
                 Cell(time(loop.last), time(loop.last)),
             ]
-            for (session, agent, tool), loop in sorted(tally.loops.items(), key=lambda one: -one[1].count)
+            for (session, agent, tool), loop in sorted(tally.loops.items(), key=lambda one: -one[1].count)[:MOST_ROWS]
         ]
         titles = ("tool", "refused", "session", "agent", "first cut", "last cut")
-        parts.append(draw("Loops that were cut", Columns(titles=titles), loops))
+        rest = len(tally.loops) - len(loops)
+        foot = f"and {rest:,} more; agent-fuse report --json has them all" if rest else ""
+        parts.append(draw("Loops that were cut", Columns(titles=titles), loops, foot=foot))
     latest = [
         [
             Cell(time(at), time(at)),

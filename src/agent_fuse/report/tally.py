@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from agent_fuse.ledgers.reading import TOOL, Fact
 
 _STEPS = (60, 300, 900, 1_800, 3_600, 3 * 3_600, 6 * 3_600, 12 * 3_600, 86_400, 7 * 86_400, 28 * 86_400)
-_MOST_STEPS = 48
+_MOST_STEPS = 96
 _GROUPS = 50_000
 _LATEST = 50
 
@@ -125,7 +125,7 @@ class Tally:
 
 
 def step_for(first: float, last: float) -> int:
-    """Length of the time buckets, seconds, for lines from `first` to `last`: at most 48 of them."""
+    """Length of the time buckets, seconds, for lines from `first` to `last`: at most 97 of them."""
     for step in _STEPS:
         if int(last // step) - int(first // step) < _MOST_STEPS:
             return step

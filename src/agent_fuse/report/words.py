@@ -7,6 +7,7 @@ from html import escape
 from agent_fuse.calls import show_usd, to_usd
 
 _SMALL = Decimal("0.0001")
+_LARGE = Decimal(1_000)
 
 REASONS = {
     "budget": ("A limit was reached", "the call did not fit under a cap any more"),
@@ -37,8 +38,10 @@ def money(nanos: int) -> str:
 
 
 def rounded(nanos: int) -> str:
-    """Dollars for a headline: to the cent from ten cents on."""
+    """Dollars for a headline: to the cent from ten cents on, to the dollar from a thousand on."""
     usd = to_usd(nanos)
+    if usd >= _LARGE:
+        return f"${usd.quantize(Decimal(1), ROUND_HALF_EVEN):,}"
     return f"${usd.quantize(Decimal('0.01'), ROUND_HALF_EVEN):,}" if usd >= Decimal("0.1") else money(nanos)
 
 

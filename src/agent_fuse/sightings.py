@@ -6,107 +6,18 @@ equal calls are matched crosswise.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from enum import Enum, IntEnum, auto
+from collections.abc import Iterable, Iterator
 from typing import Generic, TypeVar
 
-from agent_fuse.calls import Entry, Usage
+from agent_fuse.calls import Usage
+from agent_fuse.sighted import Book, Call, Layer, Outcome, Release, Sighting, State
+
+__all__ = ["Book", "Call", "Layer", "Outcome", "Release", "Sighting", "Sightings", "State"]
 
 P = TypeVar("P")
 
-
-class Layer(IntEnum):
-    """Where a call was seen; the outer layer is the greater one."""
-
-    WIRE = 0
-    REQUEST = 1
-    CLIENT = 2
-    FRAMEWORK = 3
-
-
 _TRUST = {Layer.REQUEST: 3, Layer.CLIENT: 2, Layer.FRAMEWORK: 1, Layer.WIRE: 0}
-
-
-class Outcome(Enum):
-    """How one layer saw the call end."""
-
-    DONE = auto()
-    FAILED = auto()
-    """It cannot have cost anything: refused connection, 4xx, 429, 5xx, a trip."""
-    BROKEN = auto()
-    """It may have cost something: a stream broken off, a cancelled task, no answer in time."""
-
-
-class State(Enum):
-    """How the money of a call stands."""
-
-    OPEN = auto()
-    ESTIMATED = auto()
-    EXACT = auto()
-    RELEASED = auto()
-
-
-@dataclass(slots=True, eq=False)
-class Sighting(Generic[P]):
-    """One layer's view of a call."""
-
-    call: "Call[P]"
-    layer: Layer
-    source: str
-    """The instrumentation scope, or `request`."""
-    started_at: float
-    """Seconds, UTC epoch, real time."""
-    model: str = ""
-    ended_at: float | None = None
-    outcome: Outcome = Outcome.DONE
-    usage: Usage | None = None
-    estimate: Usage | None = None
-    response_id: str = ""
-    on_booked: Callable[[Entry], None] | None = None
-    """Told what the call was booked at, if this is the innermost layer that still sees it."""
-
-
-@dataclass(slots=True, eq=False)
-class Call(Generic[P]):
-    """One call, with everything that saw it."""
-
-    payload: P
-    """What the fuse knows of its money."""
-    sightings: list[Sighting[P]] = field(default_factory=list["Sighting[P]"])
-    state: State = State.OPEN
-    told: Sighting[P] | None = None
-    """The layer that was told what it cost. One layer, so that costs on spans add up."""
-
-    def has(self, source: str) -> bool:
-        """Whether this source saw the call already."""
-        return any(one.source == source for one in self.sightings)
-
-    def booked(self, entry: Entry) -> None:
-        """Tell the innermost layer that still sees the call, and that layer only, also when it is corrected."""
-        ears = [one for one in self.sightings if one.ended_at is None and one.on_booked is not None]
-        if self.told is None and ears:
-            self.told = min(ears, key=lambda one: one.layer)
-        if self.told is not None and self.told in ears and self.told.on_booked is not None:
-            self.told.on_booked(entry)
-
-
-@dataclass(frozen=True, slots=True)
-class Book(Generic[P]):
-    """Settle the call by `usage`: a figure that was reported (exact), one that was counted, or None for the quote."""
-
-    call: Call[P]
-    usage: Usage | None
-    exact: bool
-    seen: Sighting[P]
-
-
-@dataclass(frozen=True, slots=True)
-class Release(Generic[P]):
-    """Give the call's hold back: it cost nothing, or it turned out to be a sighting of another call."""
-
-    call: Call[P]
-
+"""Whose figure is believed, when several layers told one."""
 
 _SLACK = 0.005
 """Seconds by which the clocks of two layers may disagree."""
@@ -210,13 +121,18 @@ class Sightings(Generic[P]):
         return call
 
     def _match(self, seen: Sighting[P]) -> Call[P] | None:
-        """The one call, open or ended lately, that this lone sighting is most likely another view of."""
+        """The one call that this lone sighting is most likely another view of.
+
+        An outer layer that is still open is not asked: it knows its usage when it ends, and matches then. Among equals
+        the one that started first: outer layers that end later may not have begun by then.
+        """
         best: Call[P] | None = None
         best_rank: tuple[int, float] = (0, 0.0)
         for call in reversed(self._calls.values()):
             if call is seen.call or call.state is State.RELEASED or _knows(call, seen.source):
                 continue
-            rank = max((_rank(seen, other) for other in call.sightings), default=(0, 0.0))
+            others = (one for one in call.sightings if one.ended_at is not None or one.layer <= seen.layer)
+            rank = max((_rank(seen, other) for other in others), default=(0, 0.0))
             if rank > best_rank:
                 best, best_rank = call, rank
         return best

@@ -10,12 +10,11 @@ from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span
-from opentelemetry.trace import StatusCode
 
 from agent_fuse.actions import UNTOLD, Action
 from agent_fuse.asks import Ask
 from agent_fuse.dialects import Dialects
-from agent_fuse.dialects.base import Dialect, Ending, Fact, Kind
+from agent_fuse.dialects.base import Dialect, Fact, Kind
 from agent_fuse.errors import SentinelError, soften
 from agent_fuse.fuse import Fuse, Seen
 from agent_fuse.limits import Session, Who, keys_of
@@ -25,6 +24,7 @@ from agent_fuse.otel.context import default_session, process_name, who
 from agent_fuse.otel.marks import mark_booked
 from agent_fuse.otel.nodes import Node, Nodes, around, detach
 from agent_fuse.otel.request_gate import FLIGHT
+from agent_fuse.otel.span_ends import close
 from agent_fuse.otel.trips import finish_refused, tell_late_refusal, under_langchain
 from agent_fuse.otel.watch import watch
 from agent_fuse.sightings import Layer, Outcome
@@ -190,10 +190,7 @@ class SpanGates:
             return
         if node.lost is not None:
             node.lost.detach()
-        if node.seen is not None:
-            self._close(span, node, node.dialect)
-        elif node.action is not None:
-            self._close_action(span, node, node.action)
+        close(span, node)
 
     def _missed(self, span: ReadableSpan) -> None:
         """A span that did not look like a call at its start turns out to be one: account for it, refuse nothing."""
@@ -207,12 +204,11 @@ class SpanGates:
         of = self.who(None, outer)
         if spot.kind is Kind.MODEL:
             node.seen = self.fuse.open_call(self._ask(span, node, of, late=True), around(outer))
-            self._close(span, node, dialect)
         else:
             told = UNTOLD if spot.arguments is None else spot.arguments
             source = _source(span, dialect)
             node.action = self.fuse.actions.ran(of, spot.tool or span.name, told, source=source, trace_id=of.trace)
-            self._close_action(span, node, node.action)
+        close(span, node)
 
     @staticmethod
     def _around(node: Node) -> Iterator[Seen]:
@@ -221,27 +217,6 @@ class SpanGates:
         if flight is not None and flight.seen is not None:
             yield flight.seen
         yield from around(node.parent)
-
-    def _close(self, span: ReadableSpan, node: Node, dialect: Dialect) -> None:
-        if node.seen is None:
-            return
-        ending = _ending(span, dialect)
-        node.fuse.close_call(
-            node.seen,
-            outcome=ending.outcome,
-            usage=ending.usage,
-            model=ending.model,
-            provider=ending.provider,
-            response_id=ending.response_id,
-            ended_at=span.end_time / 1e9 if span.end_time else None,
-        )
-
-    def _close_action(self, span: ReadableSpan, node: Node, action: Action) -> None:
-        ending = _ending(span, node.dialect)
-        if ending.arguments is not None:
-            node.fuse.actions.told(action, ending.arguments, ran=True)
-        result = UNTOLD if ending.result is None else ending.result
-        node.fuse.actions.close(action, result, error=ending.error, message=ending.message)
 
     def _lost(self, node: Node) -> None:
         """The span was dropped without an end: what it may have cost is booked at the quote."""
@@ -253,13 +228,3 @@ class SpanGates:
 def _source(span: ReadableSpan, dialect: Dialect) -> str:
     scope = span.instrumentation_scope
     return scope.name if scope is not None else dialect.name
-
-
-def _ending(span: ReadableSpan, dialect: Dialect) -> Ending:
-    raised = next((event.attributes or {} for event in reversed(span.events) if event.name == "exception"), {})
-    return dialect.end(
-        span,
-        failed=span.status.status_code is StatusCode.ERROR,
-        error=str(raised.get("exception.type", "")),
-        message=span.status.description or str(raised.get("exception.message", "")),
-    )

@@ -1,0 +1,51 @@
+"""What the end of a span does: its call is booked, or its tool's result tells the loop rule. Nothing here raises."""
+
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.trace import StatusCode
+
+from agent_fuse.actions import UNTOLD
+from agent_fuse.dialects.base import Dialect, Ending
+from agent_fuse.otel.nodes import Node
+
+
+def close(span: ReadableSpan, node: Node) -> None:
+    """Book the call, or close the action, that a node stands for."""
+    if node.seen is not None:
+        _close_call(span, node)
+    elif node.action is not None:
+        _close_action(span, node)
+
+
+def _close_call(span: ReadableSpan, node: Node) -> None:
+    if node.seen is None:
+        return
+    ending = _ending(span, node.dialect)
+    node.fuse.close_call(
+        node.seen,
+        outcome=ending.outcome,
+        usage=ending.usage,
+        model=ending.model,
+        provider=ending.provider,
+        response_id=ending.response_id,
+        ended_at=span.end_time / 1e9 if span.end_time else None,
+    )
+
+
+def _close_action(span: ReadableSpan, node: Node) -> None:
+    if node.action is None:
+        return
+    ending = _ending(span, node.dialect)
+    if ending.arguments is not None:
+        node.fuse.actions.told(node.action, ending.arguments, ran=True)
+    result = UNTOLD if ending.result is None else ending.result
+    node.fuse.actions.close(node.action, result, error=ending.error, message=ending.message)
+
+
+def _ending(span: ReadableSpan, dialect: Dialect) -> Ending:
+    raised = next((event.attributes or {} for event in reversed(span.events) if event.name == "exception"), {})
+    return dialect.end(
+        span,
+        failed=span.status.status_code is StatusCode.ERROR,
+        error=str(raised.get("exception.type", "")),
+        message=span.status.description or str(raised.get("exception.message", "")),
+    )

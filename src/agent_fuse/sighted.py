@@ -1,0 +1,99 @@
+"""A sighting: what one layer saw of a call; and a call, with everything that saw it (values only)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum, IntEnum, auto
+from typing import Generic, TypeVar
+
+from agent_fuse.calls import Entry, Usage
+
+P = TypeVar("P")
+
+
+class Layer(IntEnum):
+    """Where a call was seen; the outer layer is the greater one."""
+
+    WIRE = 0
+    REQUEST = 1
+    CLIENT = 2
+    FRAMEWORK = 3
+
+
+class Outcome(Enum):
+    """How one layer saw the call end."""
+
+    DONE = auto()
+    FAILED = auto()
+    """It cannot have cost anything: refused connection, 4xx, 429, 5xx, a trip."""
+    BROKEN = auto()
+    """It may have cost something: a stream broken off, a cancelled task, no answer in time."""
+
+
+class State(Enum):
+    """How the money of a call stands."""
+
+    OPEN = auto()
+    ESTIMATED = auto()
+    EXACT = auto()
+    RELEASED = auto()
+
+
+@dataclass(slots=True, eq=False)
+class Sighting(Generic[P]):
+    """One layer's view of a call."""
+
+    call: "Call[P]"
+    layer: Layer
+    source: str
+    """The instrumentation scope, or `request`."""
+    started_at: float
+    """Seconds, UTC epoch, real time."""
+    model: str = ""
+    ended_at: float | None = None
+    outcome: Outcome = Outcome.DONE
+    usage: Usage | None = None
+    estimate: Usage | None = None
+    response_id: str = ""
+    on_booked: Callable[[Entry], None] | None = None
+    """Told what the call was booked at, if this is the innermost layer that still sees it."""
+
+
+@dataclass(slots=True, eq=False)
+class Call(Generic[P]):
+    """One call, with everything that saw it."""
+
+    payload: P
+    """What the fuse knows of its money."""
+    sightings: list[Sighting[P]] = field(default_factory=list["Sighting[P]"])
+    state: State = State.OPEN
+    told: Sighting[P] | None = None
+    """The layer that was told what it cost. One layer, so that costs on spans add up."""
+
+    def has(self, source: str) -> bool:
+        """Whether this source saw the call already."""
+        return any(one.source == source for one in self.sightings)
+
+    def booked(self, entry: Entry) -> None:
+        """Tell the innermost layer that still sees the call, and that layer only, also when it is corrected."""
+        ears = [one for one in self.sightings if one.ended_at is None and one.on_booked is not None]
+        if self.told is None and ears:
+            self.told = min(ears, key=lambda one: one.layer)
+        if self.told is not None and self.told in ears and self.told.on_booked is not None:
+            self.told.on_booked(entry)
+
+
+@dataclass(frozen=True, slots=True)
+class Book(Generic[P]):
+    """Settle the call by `usage`: a figure that was reported (exact), one that was counted, or None for the quote."""
+
+    call: Call[P]
+    usage: Usage | None
+    exact: bool
+    seen: Sighting[P]
+
+
+@dataclass(frozen=True, slots=True)
+class Release(Generic[P]):
+    """Give the call's hold back: it cost nothing, or it turned out to be a sighting of another call."""
+
+    call: Call[P]

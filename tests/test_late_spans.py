@@ -8,10 +8,11 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
 from agent_fuse import SentinelBudgetExceeded
+from agent_fuse.calls import Usage
 from agent_fuse.dialects import Dialects
 from agent_fuse.dialects.reading import outcome_of
 from agent_fuse.otel.span_processor import AgentFuseSpanProcessor
-from agent_fuse.sightings import Outcome
+from agent_fuse.sightings import Book, Layer, Outcome, Release, Sightings
 
 CHAT = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-4o", "gen_ai.provider.name": "openai"}
 
@@ -84,3 +85,16 @@ def test_old_traceloop_releases_are_calls(scope: str, name: str, operation: str)
     spot = dialect.start(SimpleNamespace(name=name, attributes={}))
     assert spot is not None
     assert spot.operation == operation
+
+
+@pytest.mark.parametrize(("inner_id", "calls"), [("resp_1", 1), ("resp_2", 2), ("", 2)])
+def test_one_scope_of_two_instrumentations(inner_id: str, calls: int) -> None:
+    """The genai-* packages' first releases share one scope: the same response told twice by it is one call."""
+    scope, used = "opentelemetry.util.genai.handler", Usage(input_tokens=10, output_tokens=2)
+    sightings: Sightings[str] = Sightings()
+    outer = sightings.open("outer", layer=Layer.CLIENT, source=scope, now=1.0, model="gpt-4o")
+    inner = sightings.open("inner", layer=Layer.CLIENT, source=scope, now=1.1, model="gpt-4o")
+    done = sightings.close(inner, now=1.9, usage=used, response_id=inner_id)
+    done += sightings.close(outer, now=2.0, usage=used, response_id="resp_1")
+    assert sum(isinstance(one, Book) for one in done) == calls
+    assert sum(isinstance(one, Release) for one in done) == 2 - calls

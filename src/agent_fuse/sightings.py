@@ -19,6 +19,9 @@ P = TypeVar("P")
 _TRUST = {Layer.REQUEST: 3, Layer.CLIENT: 2, Layer.FRAMEWORK: 1, Layer.WIRE: 0}
 """Whose figure is believed, when several layers told one."""
 
+_SHARED = "opentelemetry.util.genai.handler"
+"""Scope of the spans of every genai-* instrumentation in their first releases."""
+
 _SLACK = 0.005
 """Seconds by which the clocks of two layers may disagree."""
 
@@ -129,7 +132,9 @@ class Sightings(Generic[P]):
         best: Call[P] | None = None
         best_rank: tuple[int, float] = (0, 0.0)
         for call in reversed(self._calls.values()):
-            if call is seen.call or call.state is State.RELEASED or _knows(call, seen.source):
+            if call is seen.call or call.state is State.RELEASED:
+                continue
+            if _knows(call, seen.source) and not _told_again(call, seen):
                 continue
             others = (one for one in call.sightings if one.ended_at is not None or one.layer <= seen.layer)
             rank = max((_rank(seen, other) for other in others), default=(0, 0.0))
@@ -213,6 +218,14 @@ def _knows(call: Call[P], source: str) -> bool:
     """Whether a source of this kind (before a colon) saw the call: it knows by itself which calls are its own."""
     kind = source.partition(":")[0]
     return any(one.source.partition(":")[0] == kind for one in call.sightings)
+
+
+def _told_again(call: Call[P], seen: Sighting[P]) -> bool:
+    """A scope that several instrumentations share tells one call twice: the same response, within the same time."""
+    return seen.source == _SHARED and any(
+        one.source == _SHARED and one.response_id == seen.response_id != "" and _same_time(seen, one)
+        for one in call.sightings
+    )
 
 
 def _same_model(one: str, other: str) -> bool:

@@ -2,7 +2,7 @@
 
 import json
 import time
-from types import SimpleNamespace
+import types
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
@@ -12,6 +12,7 @@ from agent_fuse.calls import Usage
 from agent_fuse.dialects import Dialects
 from agent_fuse.dialects.reading import outcome_of
 from agent_fuse.otel.span_processor import AgentFuseSpanProcessor
+from agent_fuse.otel.trips import under_langchain
 from agent_fuse.sightings import Book, Layer, Outcome, Release, Sightings
 
 CHAT = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-4o", "gen_ai.provider.name": "openai"}
@@ -82,7 +83,7 @@ def test_old_traceloop_releases_are_calls(scope: str, name: str, operation: str)
         provider.get_tracer(scope).start_span(name, attributes={"llm.request.type": "chat"})
     provider.shutdown()
 
-    spot = dialect.start(SimpleNamespace(name=name, attributes={}))
+    spot = dialect.start(types.SimpleNamespace(name=name, attributes={}))
     assert spot is not None
     assert spot.operation == operation
 
@@ -98,3 +99,17 @@ def test_one_scope_of_two_instrumentations(inner_id: str, calls: int) -> None:
     done += sightings.close(outer, now=2.0, usage=used, response_id="resp_1")
     assert sum(isinstance(one, Book) for one in done) == calls
     assert sum(isinstance(one, Release) for one in done) == 2 - calls
+
+
+def test_callbacks_get_the_hard_form() -> None:
+    """Inside LangChain's callback manager, which swallows every Exception, a trip is raised hard."""
+    callbacks, models = (
+        types.ModuleType("langchain_core.callbacks.manager"),
+        types.ModuleType("langchain_core.language_models.chat_models"),
+    )
+    for module in (callbacks, models):
+        exec("def call(inner): return inner()", module.__dict__)
+    assert under_langchain() is False
+    assert models.call(under_langchain) is True
+    assert models.call(lambda: callbacks.call(under_langchain)) is False
+    assert callbacks.call(lambda: models.call(under_langchain)) is True

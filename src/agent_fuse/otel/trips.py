@@ -17,6 +17,8 @@ from agent_fuse.errors import (
 from agent_fuse.otel.marks import session_of
 
 _LANGCHAIN_MODELS = "langchain_core.language_models"
+_LANGCHAIN_CALLBACKS = "langchain_core.callbacks"
+"""Its callback manager swallows every Exception: where it is nearer than the model layer, the hard form is wanted."""
 _MODEL_BODIES = frozenset({"_generate", "_stream", "_call"})
 """Methods that a LangChain model of someone's own writes; its async path runs them in a thread of an executor."""
 _MAX_FRAMES = 400
@@ -69,7 +71,10 @@ def under_langchain() -> bool:
     for _ in range(_MAX_FRAMES):
         if frame is None:
             return False
-        if str(frame.f_globals.get("__name__", "")).startswith(_LANGCHAIN_MODELS) or _is_body_of_model(frame):
+        module = str(frame.f_globals.get("__name__", ""))
+        if module.startswith(_LANGCHAIN_CALLBACKS):
+            return False
+        if module.startswith(_LANGCHAIN_MODELS) or _is_body_of_model(frame):
             return True
         frame = frame.f_back
     return False

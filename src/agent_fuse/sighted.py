@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum, auto
+from math import inf
 from typing import Generic, TypeVar
 
 from agent_fuse.calls import Entry, Usage
@@ -66,6 +67,8 @@ class Call(Generic[P]):
     """What the fuse knows of its money."""
     sightings: list[Sighting[P]] = field(default_factory=list["Sighting[P]"])
     state: State = State.OPEN
+    over: float = inf
+    """When the last of them ended, seconds, UTC epoch; infinite while one is open."""
     told: Sighting[P] | None = None
     """The layer that was told what it cost. One layer, so that costs on spans add up."""
 

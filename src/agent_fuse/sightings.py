@@ -7,9 +7,11 @@ equal calls are matched crosswise.
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
+from math import inf
 from typing import Generic, TypeVar
 
 from agent_fuse.calls import Usage
+from agent_fuse.likeness import SLACK, knows, rank, told_again
 from agent_fuse.sighted import Book, Call, Layer, Outcome, Release, Sighting, State
 
 __all__ = ["Book", "Call", "Layer", "Outcome", "Release", "Sighting", "Sightings", "State"]
@@ -19,18 +21,14 @@ P = TypeVar("P")
 _TRUST = {Layer.REQUEST: 3, Layer.CLIENT: 2, Layer.FRAMEWORK: 1, Layer.WIRE: 0}
 """Whose figure is believed, when several layers told one."""
 
-_SHARED = "opentelemetry.util.genai.handler"
-"""Scope of the spans of every genai-* instrumentation in their first releases."""
-
-_SLACK = 0.005
-"""Seconds by which the clocks of two layers may disagree."""
-
 
 class Sightings(Generic[P]):
     """The open calls of this process, and those that ended lately. Takes no lock: the fuse does."""
 
     def __init__(self, *, remember: int = 512, seconds: float = 600.0) -> None:
         self._calls: OrderedDict[int, Call[P]] = OrderedDict()
+        self._answers: dict[str, Call[P]] = {}
+        """Calls by response id."""
         self._remember = remember
         self._seconds = seconds
 
@@ -51,6 +49,7 @@ class Sightings(Generic[P]):
             self._calls[id(call)] = call
         sighting = Sighting(call, layer, source, now, model)
         call.sightings.append(sighting)
+        call.over = inf
         self._forget(now)
         return sighting
 
@@ -78,6 +77,7 @@ class Sightings(Generic[P]):
         sighting.model = model or sighting.model
         decisions: list[Book[P] | Release[P]] = []
         call = sighting.call
+        call.over = _last_end(call)
         if (
             call.state is State.OPEN
             and len(call.sightings) == 1
@@ -88,6 +88,8 @@ class Sightings(Generic[P]):
             if twin is not None:
                 decisions += self._absorb(twin, call)
                 call = twin
+        if response_id:
+            self._answers[response_id] = call
         return decisions + self._decide(call)
 
     def drop(self, sighting: Sighting[P], *, now: float) -> None:
@@ -95,7 +97,7 @@ class Sightings(Generic[P]):
         for one in sighting.call.sightings:
             if one.ended_at is None:
                 one.ended_at, one.outcome = now, Outcome.FAILED
-        sighting.call.state = State.RELEASED
+        sighting.call.state, sighting.call.over = State.RELEASED, now
 
     def open_calls(self) -> Iterator[Call[P]]:
         """Calls that some layer still sees as open."""
@@ -131,21 +133,25 @@ class Sightings(Generic[P]):
         """
         best: Call[P] | None = None
         best_rank: tuple[int, float] = (0, 0.0)
+        answered, since = self._answers.get(seen.response_id), seen.started_at - SLACK
         for call in reversed(self._calls.values()):
+            if call.over < since and call is not answered:
+                continue  # it was over before this one began
             if call is seen.call or call.state is State.RELEASED:
                 continue
-            if _knows(call, seen.source) and not _told_again(call, seen):
+            if knows(call, seen.source) and not told_again(call, seen):
                 continue
             others = (one for one in call.sightings if one.ended_at is not None or one.layer <= seen.layer)
-            rank = max((_rank(seen, other) for other in others), default=(0, 0.0))
-            if rank > best_rank:
-                best, best_rank = call, rank
+            fit = max((rank(seen, other) for other in others), default=(0, 0.0))
+            if fit > best_rank:
+                best, best_rank = call, fit
         return best
 
     def _absorb(self, twin: Call[P], call: Call[P]) -> list[Book[P] | Release[P]]:
         for one in call.sightings:
             one.call = twin
         twin.sightings += call.sightings
+        twin.over = _last_end(twin)
         call.sightings = []
         self._calls.pop(id(call), None)
         if call.state is not State.OPEN:
@@ -181,6 +187,8 @@ class Sightings(Generic[P]):
                 self._calls.move_to_end(key)
             elif len(self._calls) > self._remember or now - _last_end(call) > self._seconds:
                 del self._calls[key]
+                for one in call.sightings:
+                    self._answers.pop(one.response_id, None)
             else:
                 return
 
@@ -198,45 +206,4 @@ def _failed(call: Call[P], source: str) -> bool:
 
 
 def _last_end(call: Call[P]) -> float:
-    return max((one.ended_at or 0.0 for one in call.sightings), default=0.0)
-
-
-def _rank(seen: Sighting[P], other: Sighting[P]) -> tuple[int, float]:
-    """How well two sightings fit one call: (0, _) not at all; then equal usage, then equal ids; nearer starts first."""
-    nearness = -abs(seen.started_at - other.started_at)
-    if seen.response_id and other.response_id:
-        return (3, nearness) if seen.response_id == other.response_id else (0, 0.0)
-    if not _same_model(seen.model, other.model) or not _same_time(seen, other):
-        return (0, 0.0)
-    if seen.usage is None or other.usage is None:
-        return (1, nearness)
-    same = (seen.usage.input_tokens, seen.usage.output_tokens) == (other.usage.input_tokens, other.usage.output_tokens)
-    return (2, nearness) if same else (0, 0.0)
-
-
-def _knows(call: Call[P], source: str) -> bool:
-    """Whether a source of this kind (before a colon) saw the call: it knows by itself which calls are its own."""
-    kind = source.partition(":")[0]
-    return any(one.source.partition(":")[0] == kind for one in call.sightings)
-
-
-def _told_again(call: Call[P], seen: Sighting[P]) -> bool:
-    """A scope that several instrumentations share tells one call twice: the same response, within the same time."""
-    return seen.source == _SHARED and any(
-        one.source == _SHARED and one.response_id == seen.response_id != "" and _same_time(seen, one)
-        for one in call.sightings
-    )
-
-
-def _same_model(one: str, other: str) -> bool:
-    return not one or not other or one.startswith(other) or other.startswith(one)
-
-
-def _same_time(seen: Sighting[P], other: Sighting[P]) -> bool:
-    """The outer layer's time must contain the inner one's; sightings of one layer must overlap."""
-    outer, inner = (seen, other) if seen.layer >= other.layer else (other, seen)
-    last = seen.ended_at or seen.started_at
-    outer_end, inner_end = outer.ended_at or last, inner.ended_at or last
-    if outer.layer == inner.layer:
-        return inner.started_at <= outer_end + _SLACK and outer.started_at <= inner_end + _SLACK
-    return outer.started_at - _SLACK <= inner.started_at and inner_end <= outer_end + _SLACK
+    return max((inf if one.ended_at is None else one.ended_at for one in call.sightings), default=0.0)

@@ -1,5 +1,7 @@
-"""Recipes for golden spans: for each dialect, the real package is turned on and called. Imports are inside: no environment
-holds all of them."""
+"""Recipes for golden spans: for each dialect, the real package is turned on and called.
+
+Imports are inside the functions: no environment holds all packages.
+"""
 
 import asyncio
 import contextlib

@@ -128,7 +128,7 @@ class Session:
         error = ""
         try:
             run()
-        except Exception as failed:  # noqa: BLE001  a recorded failure is part of the case
+        except Exception as failed:
             error = type(failed).__name__
         time.sleep(0.05)
         with self.recorder.lock:

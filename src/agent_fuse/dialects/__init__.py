@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from importlib.metadata import entry_points
-from typing import Any, cast
+from typing import cast
 
 from agent_fuse.dialects import anthropic_sdk, http, litellm, openinference, otel, pydantic_ai, traceloop
 from agent_fuse.dialects.base import Dialect
@@ -41,8 +41,7 @@ def _load() -> Iterator[Dialect]:
         except Exception:
             log.warning("the dialect %s of %s could not be loaded", entry.name, entry.value, exc_info=True)
             continue
-        found: Any = [loaded] if isinstance(loaded, Dialect) else loaded
-        many = cast("list[object]", list(found) if isinstance(found, Iterable) else [found])
+        many = cast("Iterable[object]", loaded) if isinstance(loaded, list | tuple) else (cast("object", loaded),)
         for one in many:
             if isinstance(one, Dialect):
                 yield one

@@ -1,11 +1,15 @@
 """What the end of a span does: its call is booked, or its tool's result tells the loop rule. Nothing here raises."""
 
+from collections.abc import Mapping
+
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import StatusCode
 
 from agent_fuse.actions import UNTOLD
 from agent_fuse.dialects.base import Dialect, Ending
 from agent_fuse.otel.nodes import Node
+
+_NOTHING: Mapping[str, object] = {}
 
 
 def close(span: ReadableSpan, node: Node) -> None:
@@ -42,7 +46,7 @@ def _close_action(span: ReadableSpan, node: Node) -> None:
 
 
 def _ending(span: ReadableSpan, dialect: Dialect) -> Ending:
-    raised = next((event.attributes or {} for event in reversed(span.events) if event.name == "exception"), {})
+    raised = next((event.attributes for event in reversed(span.events) if event.name == "exception"), None) or _NOTHING
     return dialect.end(
         span,
         failed=span.status.status_code is StatusCode.ERROR,

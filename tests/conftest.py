@@ -1,5 +1,6 @@
 """What every test gets: a clean environment, a home of its own, and no network but loopback."""
 
+import inspect
 import ipaddress
 import os
 import socket
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from unpatch import restored
 
 from boxes import box  # noqa: F401  a fixture for every test
 
@@ -62,6 +64,19 @@ def _loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket.socket, "connect", connect)
     monkeypatch.setattr(socket.socket, "connect_ex", connect_ex)
     monkeypatch.setattr(socket, "getaddrinfo", lookup)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What a module instruments is taken out after it, and its processors guard nothing any more."""
+    if "instrument" not in inspect.getsource(request.module) and "init(" not in inspect.getsource(request.module):
+        yield
+    else:
+        with restored():
+            yield
+    active = sys.modules.get("agent_fuse.otel.active")
+    if active is not None:
+        active._guards = ()
 
 
 @pytest.fixture(autouse=True)

@@ -21,7 +21,7 @@ from agent_fuse.settings import settings
 from agent_fuse.testing import LedgerReader, LoopbackProvider, Reply
 
 from . import kinds  # noqa: F401  every library is loaded before it is instrumented
-from .unpatch import restored
+from unpatch import restored
 
 INSTRUMENTATIONS: dict[str, list[Callable[[], Any]]] = {
     "openai": [OpenAIInstrumentor, AnthropicInstrumentor],

@@ -22,7 +22,7 @@ from agent_fuse.otel import blind
 from agent_fuse.otel.installing import wrap_sampler
 from agent_fuse.testing import LedgerReader, LoopbackProvider
 
-from .unpatch import restored
+from unpatch import restored
 
 MESSAGES: Any = [{"role": "user", "content": "hi"}]
 REMOTE = SpanContext(trace_id=7, span_id=7, is_remote=True, trace_flags=TraceFlags(0))

@@ -28,7 +28,7 @@ from agent_fuse import (
 from agent_fuse.errors import is_soft, soften
 from agent_fuse.testing import LoopbackProvider
 
-from .unpatch import restored
+from unpatch import restored
 
 MESSAGES: Any = [{"role": "user", "content": "hi"}]
 

@@ -15,7 +15,7 @@ from agent_fuse.calls import Status, Usage
 from agent_fuse.otel import instrumentor
 from agent_fuse.testing import LedgerReader, LoopbackProvider, Reply, assert_books_balance
 
-from .unpatch import restored
+from unpatch import restored
 
 MESSAGES: Any = [{"role": "user", "content": "Say hello."}]
 TOLD = Usage(input_tokens=1117, output_tokens=233, cache_read_tokens=512)

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
+
 PATCHED = ("openai", "anthropic", "langchain", "langchain_core", "langchain_openai", "langgraph")
 """Libraries whose functions instrumentations replace."""
 
@@ -36,14 +38,26 @@ def _functions(holder: Any) -> dict[str, Any]:
     }
 
 
+def instrumented() -> Iterator[Any]:
+    """Instrumentors of others that are on."""
+    known = list(BaseInstrumentor.__subclasses__())
+    for kind in known:
+        known += kind.__subclasses__()
+        one = getattr(kind, "_instance", None)
+        if isinstance(one, kind) and one.is_instrumented_by_opentelemetry and "agent_fuse" not in kind.__module__:
+            yield one
+
+
 @contextmanager
 def restored() -> Iterator[None]:
-    """Functions and methods replaced inside are put back at the end."""
+    """Instrumentations turned on inside are turned off at the end, and functions they replaced are put back."""
     load_sdks()
     before = {id(holder): (holder, _functions(holder)) for holder in _holders()}
     try:
         yield
     finally:
+        for one in list(instrumented()):
+            one.uninstrument()
         for holder, functions in before.values():
             now = vars(holder)
             for name, value in functions.items():

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry import context
 from opentelemetry.instrumentation.anthropic import AnthropicInstrumentor
 from opentelemetry.instrumentation.langchain import LangchainInstrumentor
 from opentelemetry.instrumentation.openai import OpenAIInstrumentor
@@ -19,9 +20,9 @@ from agent_fuse.otel.opening import open_fuse
 from agent_fuse.otel.span_processor import AgentFuseSpanProcessor
 from agent_fuse.settings import settings
 from agent_fuse.testing import LedgerReader, LoopbackProvider, Reply
+from unpatch import restored
 
 from . import kinds  # noqa: F401  every library is loaded before it is instrumented
-from unpatch import restored
 
 INSTRUMENTATIONS: dict[str, list[Callable[[], Any]]] = {
     "openai": [OpenAIInstrumentor, AnthropicInstrumentor],
@@ -89,6 +90,7 @@ def wired(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 @pytest.fixture
 def rig(wired: Any, loopback: LoopbackProvider, tmp_path: Path) -> Iterator[Rig]:
     processor, exporter, instrumentation = wired
+    context.attach(context.Context())  # Traceloop leaves its suppression keys in the context of the test before
     exporter.clear()
     processor.gates.nodes = Nodes()
     loopback.reset()

@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import openai
 import pytest
+from opentelemetry import context
 from opentelemetry.instrumentation.httpx import HTTPX2ClientInstrumentor, HTTPXClientInstrumentor
 from opentelemetry.instrumentation.openai import OpenAIInstrumentor
 from opentelemetry.sdk.trace import TracerProvider
@@ -14,7 +15,6 @@ from agent_fuse import AgentFuseSpanProcessor, SentinelBudgetExceeded
 from agent_fuse.calls import Status, Usage
 from agent_fuse.otel import instrumentor
 from agent_fuse.testing import LedgerReader, LoopbackProvider, Reply, assert_books_balance
-
 from unpatch import restored
 
 MESSAGES: Any = [{"role": "user", "content": "Say hello."}]
@@ -60,6 +60,7 @@ class Rig:
 @pytest.fixture
 def rig(tracing: TracerProvider, loopback: LoopbackProvider, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     made: list[Rig] = []
+    context.attach(context.Context())  # Traceloop leaves its suppression keys in the context of the test before
     loopback.reset()
     loopback.default = Reply(usage=TOLD)
     was_on = instrumentor.wanted()

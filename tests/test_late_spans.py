@@ -48,20 +48,26 @@ def test_an_error_without_a_class_may_have_cost() -> None:
     assert outcome_of(None, failed=True, error="_OTHER") is Outcome.BROKEN
 
 
-def test_openinference_tool_result_is_its_content() -> None:
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda call: json.dumps({"type": "tool", "data": {"content": "Rain in Bergen.", "tool_call_id": call}}),
+        lambda call: json.dumps({"content": "Rain in Bergen.", "type": "tool", "tool_call_id": call}),
+        lambda call: json.dumps({"output": f"content='Rain in Bergen.' name='weather' tool_call_id='{call}'"}),
+    ],
+    ids=["0.1.80", "0.1.55", "0.1.42"],
+)
+def test_openinference_tool_result_is_its_content(wrap) -> None:
     """Two equal results are equal although each is wrapped in a message with a call id of its own."""
     dialect = Dialects().of("openinference.instrumentation.langchain")
     assert dialect is not None
 
-    class Span:
-        name = "weather"
+    def result(content: str) -> object:
+        attributes = {"openinference.span.kind": "TOOL", "output.value": content}
+        return dialect.end(types.SimpleNamespace(name="weather", attributes=attributes), failed=False).result
 
-        def __init__(self, call: str) -> None:
-            message = {"type": "tool", "data": {"content": "Rain in Bergen.", "tool_call_id": call}}
-            self.attributes = {"openinference.span.kind": "TOOL", "output.value": json.dumps(message)}
-
-    results = [dialect.end(Span(call), failed=False).result for call in ("call_1", "call_2")]
-    assert results == ["Rain in Bergen."] * 2
+    assert result(wrap("call_1")) == result(wrap("call_2"))
+    assert result(wrap("call_1")) != result(wrap("call_1").replace("Rain", "Sun"))
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from agent_fuse.dialects.reading import Ending, json_object
 from agent_fuse.sightings import Layer, Outcome
 
 _COUNT = "llm.token_count."
+_CALL_ID = re.compile(r"tool_call_id='[^']*'")
 
 KEYS: Mapping[Fact, tuple[str, ...]] = {
     Fact.PROVIDER: ("llm.provider", "llm.system"),
@@ -70,15 +71,21 @@ def _parameters(attributes: Mapping[str, Any]) -> str:
     return str(attributes.get("llm.invocation_parameters", ""))
 
 
+def _content(result: str) -> object:
+    """The content of a tool's message: as JSON, in `data` since 0.1.6x, or as releases up to 0.1.4x print it."""
+    message = json_object(result) or {}
+    inner = message.get("data", message)
+    found = cast("dict[str, object]", inner) if isinstance(inner, dict) else {}
+    return found["content"] if "tool_call_id" in found and "content" in found else _CALL_ID.sub("", result)
+
+
 def _mend_langchain(ending: Ending, attributes: Mapping[str, Any]) -> Ending:
     """A span that was taken for a model by its name, and was none, gives its hold back.
 
     A tool's result is a message whose call id is new each time: only its content can tell progress.
     """
     if attributes.get(KIND) == "TOOL" and isinstance(ending.result, str):
-        data = (json_object(ending.result) or {}).get("data")
-        if isinstance(data, dict) and "content" in data:
-            return replace(ending, result=cast("dict[str, object]", data)["content"])
+        return replace(ending, result=_content(ending.result))
     if attributes.get(KIND) in ("LLM", "TOOL", None):
         return ending
     return replace(ending, outcome=Outcome.FAILED, usage=None)

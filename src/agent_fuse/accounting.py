@@ -3,15 +3,14 @@
 import itertools
 import logging
 import os
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TypeVar
 
 from agent_fuse.asks import Ask, Event, Money
 from agent_fuse.calls import Entry, Status, Usage
+from agent_fuse.desk import Desk
 from agent_fuse.errors import SentinelBudgetExceeded, SentinelError, SentinelSystemError, UnknownModelError
-from agent_fuse.ledgers.base import Amounts, Balance, Cap, Hold, Ledger, LedgerError, Meter, Refusal, Unwritable
+from agent_fuse.ledgers.base import Amounts, Balance, Cap, Hold, Ledger, Meter, Refusal
 from agent_fuse.limits import Demand, Limit, Who, explain
 from agent_fuse.prices import PriceBook
 from agent_fuse.quotes import Quote, Quoter
@@ -21,10 +20,7 @@ from agent_fuse.wire import semantic_operation
 
 log = logging.getLogger("agent_fuse")
 
-T = TypeVar("T")
 Clock = Callable[[], float]
-
-TRY_AGAIN_SECONDS = 1.0
 
 _UNKNOWN = Usage()
 _NOTHING = Usage(input_tokens=0, output_tokens=0)
@@ -36,6 +32,7 @@ class Accounting:
     def __init__(self, settings: Settings, ledger: Ledger, clock: Clock) -> None:
         self._settings = settings
         self.ledger = ledger
+        self.desk = Desk(settings.max_retries)
         self.clock = clock
         self.book = PriceBook(settings.prices, settings.unknown_model)
         self.quoter = Quoter(self.book, strict=settings.strict)
@@ -46,8 +43,6 @@ class Accounting:
         """Told which gate took how many seconds, while someone wants to know."""
         self.on_reserved: Callable[[Who, Demand, Mapping[str, Balance]], None] | None = None
         """Told whose call took a hold, and its accounts after it."""
-        self.on_ledger_error: Callable[[str], None] | None = None
-        """Told which operation the ledger could not do."""
         self.renew()
 
     def renew(self) -> None:
@@ -60,11 +55,14 @@ class Accounting:
         return f"{self._prefix}{next(self._numbers):x}"
 
     def look(self, money: Money) -> None:
-        """Refuse when nothing is left, without a hold. Asks the ledger only once a call was refused here."""
-        if not self._short:
+        """Refuse when nothing is left, without a hold.
+
+        Where an exact gate follows, the ledger is only asked once a call was refused here.
+        """
+        if not self._short and not money.ask.awaits:
             return
-        caps = money.due.caps
-        found = self.ask("balances", lambda: self.ledger.balances([cap.account for cap in caps]))
+        caps = [cap for cap in money.due.caps if cap.meter is not Meter.TOOL_CALLS]
+        found = self.desk.ask("balances", lambda: self.ledger.balances([cap.account for cap in caps]))
         for cap in caps:
             balance = found[cap.account]
             settled, held = getattr(balance.settled, cap.meter), getattr(balance.held, cap.meter)
@@ -92,7 +90,7 @@ class Accounting:
             caps=money.due.caps,
             expires_at=now + self._settings.hold_seconds,
         )
-        answer = self.ask("reserve", lambda: self.ledger.reserve(hold, now=now))
+        answer = self.desk.ask("reserve", lambda: self.ledger.reserve(hold, now=now))
         if isinstance(answer, Refusal):
             raise self._exceeded(money, answer)
         money.held = True
@@ -121,14 +119,14 @@ class Accounting:
         usage = quote.usage if quote is not None else Usage()
         entry = self._entry(money, Status.REFUSED, quote.cost if quote is not None else 0, usage, reason=trip.reason)
         if not isinstance(trip, SentinelSystemError):
-            self.keep("refuse", lambda: self.ledger.refuse(entry, money.due.accounts, now=self.clock()))
+            self.desk.keep("refuse", lambda: self.ledger.refuse(entry, money.due.accounts, now=self.clock()))
         self.tell(Event(entry, money.due, trip))
 
     def release(self, money: Money) -> None:
         """The call cost nothing: give its hold back."""
         if money.held:
             money.held = False
-            self.keep("release", lambda: self.ledger.release(money.id, now=self.clock()))
+            self.desk.keep("release", lambda: self.ledger.release(money.id, now=self.clock()))
 
     def settle(self, money: Money, usage: Usage | None, *, exact: bool, response_id: str) -> Entry:
         """Book the call: by usage that was reported (exact) or counted, where unknown by its quote."""
@@ -156,7 +154,7 @@ class Accounting:
         entry = self._entry(money, status, cost, full, reason=reason, response_id=response_id)
         amounts = Amounts(usd=cost, tokens=full.total_tokens, output_tokens=full.output_tokens or 0, calls=1)
         money.held = False
-        self.keep("settle", lambda: self.ledger.settle(entry, money.due.accounts, amounts, now=self.clock()))
+        self.desk.keep("settle", lambda: self.ledger.settle(entry, money.due.accounts, amounts, now=self.clock()))
         if exact:
             self.quoter.learn(ask.who.session.id, ask.model, quoted=money.quote, body_bytes=ask.body_bytes, usage=full)
         self.tell(Event(entry, money.due))
@@ -176,36 +174,6 @@ class Accounting:
             return self.book.rates(None, None)
 
     # Inside ----------------------------------------------------------------------------------------------------------
-
-    def ask(self, operation: str, work: Callable[[], T]) -> T:
-        """The ledger's answer, tried again up to `max_retries` times.
-
-        Raises:
-            SentinelSystemError: it cannot answer.
-        """
-        for attempt in itertools.count():
-            try:
-                return work()
-            except LedgerError as failed:
-                if isinstance(failed, Unwritable) or attempt >= self._settings.max_retries:
-                    self._tell_error(operation)
-                    raise system_error(operation, failed, attempt) from failed
-        raise AssertionError("count() does not end")
-
-    def keep(self, operation: str, work: Callable[[], object]) -> None:
-        """Accounting that the ledger cannot take now is tried again until it can: nothing is lost while we live."""
-        try:
-            work()
-        except LedgerError as failed:
-            self._tell_error(operation)
-            log.error("%s; AgentFuse tries again until it is booked", failed)  # noqa: TRY400  the cause is in it
-            timer = threading.Timer(TRY_AGAIN_SECONDS, lambda: self.keep(operation, work))
-            timer.daemon = True
-            timer.start()
-
-    def _tell_error(self, operation: str) -> None:
-        if self.on_ledger_error is not None:
-            self.on_ledger_error(operation)
 
     def _exceeded(self, money: Money, refusal: Refusal) -> SentinelBudgetExceeded:
         self._short = True
@@ -261,9 +229,3 @@ class Accounting:
                 listener(event)
             except Exception:
                 log.exception("a listener failed")
-
-
-def system_error(operation: str, failed: LedgerError, retries: int) -> SentinelSystemError:
-    """The trip for a ledger that cannot answer."""
-    message = f"call blocked since it could not be booked: {failed}; mend the ledger or set fail_safe=False"
-    return SentinelSystemError(message, operation=operation, original_error=failed, retry_count=retries)

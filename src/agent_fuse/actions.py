@@ -96,7 +96,7 @@ class Actions:
                 self._judge(action, arguments)
             self._hold(action)
             if not awaited or arguments is not UNTOLD:
-                accounting.ask("settle", lambda: self._book(action))
+                accounting.desk.ask("settle", lambda: self._book(action))
         except SentinelError as trip:
             self._refused(action, trip)
             raise
@@ -118,7 +118,7 @@ class Actions:
         action = Action(entry, who, demand(self._limits, who), sources={source})
         if arguments is not UNTOLD:
             self.told(action, arguments, ran=True)
-        self.turnstile.account(lambda: accounting.keep("settle", lambda: self._book(action)))
+        self.turnstile.account(lambda: accounting.desk.keep("settle", lambda: self._book(action)))
         return action
 
     def told(self, action: Action, arguments: object, *, ran: bool = False) -> None:
@@ -133,7 +133,7 @@ class Actions:
         try:
             self._judge(action, arguments)
             if not ran:
-                self._accounting.ask("settle", lambda: self._book(action))
+                self._accounting.desk.ask("settle", lambda: self._book(action))
         except SentinelError as trip:
             if ran:
                 self._blown.blow(action.who.session.id, trip)
@@ -147,14 +147,14 @@ class Actions:
         """The tool ran. Its result, or its error, tells progress from a loop; the first told counts. Never raises."""
         action.over = True
         if not action.booked:
-            self.turnstile.account(lambda: self._accounting.keep("settle", lambda: self._book(action)))
+            self.turnstile.account(lambda: self._accounting.desk.keep("settle", lambda: self._book(action)))
         doing = action.signature
         if doing is None or action.told or not (error or result is not UNTOLD):
             return
         action.told = True
         outcome = self._loops.outcome(result, error=error, message=message)
         self.turnstile.account(
-            lambda: self._accounting.keep("note", lambda: self._loops.learn(action.who, doing, outcome))
+            lambda: self._accounting.desk.keep("note", lambda: self._loops.learn(action.who, doing, outcome))
         )
 
     def _judge(self, action: Action, arguments: object) -> None:
@@ -174,7 +174,7 @@ class Actions:
                 caps=capped,
                 expires_at=now + _HOLD_SECONDS,
             )
-            answer = accounting.ask("reserve", lambda: accounting.ledger.reserve(hold, now=now))
+            answer = accounting.desk.ask("reserve", lambda: accounting.ledger.reserve(hold, now=now))
             if isinstance(answer, Refusal):
                 raise self._exceeded(action, answer)
             action.held = True
@@ -211,7 +211,9 @@ class Actions:
         action.over = action.booked = True
         accounting = self._accounting
         if action.held:
-            accounting.keep("release", lambda: accounting.ledger.release(action.entry.id, now=accounting.clock()))
+            accounting.desk.keep("release", lambda: accounting.ledger.release(action.entry.id, now=accounting.clock()))
         entry = replace(action.entry, id=accounting.new_id(), status=Status.REFUSED, reason=trip.reason)
-        accounting.keep("refuse", lambda: accounting.ledger.refuse(entry, action.due.accounts, now=accounting.clock()))
+        accounting.desk.keep(
+            "refuse", lambda: accounting.ledger.refuse(entry, action.due.accounts, now=accounting.clock())
+        )
         accounting.tell(Event(entry, action.due, trip))

@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from agent_fuse.accounting import Accounting, Clock, system_error
+from agent_fuse.accounting import Accounting, Clock
 from agent_fuse.actions import Actions
 from agent_fuse.alerts import Alerts
 from agent_fuse.asks import Ask, Event, Money
 from agent_fuse.blown import Blown
 from agent_fuse.calls import Entry, Usage
+from agent_fuse.desk import system_error
 from agent_fuse.errors import SentinelError
 from agent_fuse.ledgers.base import Balance, Ledger, LedgerError
 from agent_fuse.limits import demand
@@ -193,7 +194,7 @@ class Fuse:
             money.due = demand(self.limits, ask.who)
         money.ask = ask
         try:
-            if ask.gate_follows:
+            if ask.gate_follows or ask.awaits:
                 if ask.looks:
                     self.accounting.look(money)
             else:

@@ -52,7 +52,7 @@ class LoopGate:
             return state.to_bytes(), verdict
 
         ledger, now = self._accounting.ledger, self._accounting.clock()
-        verdict = self._accounting.ask("loop check", lambda: ledger.update_note(_note(who), change, now=now))
+        verdict = self._accounting.desk.ask("loop check", lambda: ledger.update_note(_note(who), change, now=now))
         if verdict.level is Level.TRIP:
             raise SentinelLoopError(
                 verdict.message,
@@ -85,7 +85,7 @@ class LoopGate:
         if self._key is None:
             fresh = os.urandom(16)
             ledger, now = self._accounting.ledger, self._accounting.clock()
-            self._key = self._accounting.ask(
+            self._key = self._accounting.desk.ask(
                 "read", lambda: ledger.update_note(_KEY_NOTE, lambda note: (note or fresh, note or fresh), now=now)
             )
         return self._key

@@ -100,7 +100,7 @@ class Meters:
         fuse = watched.fuse
         fuse.listen(lambda event: self._heard(watched, event))
         fuse.alerts.on_alert = lambda alert: self._heard(watched, alert)
-        fuse.accounting.on_ledger_error = self._errors.append
+        fuse.accounting.desk.on_error = self._errors.append
         fuse.accounting.on_gate = self._timed
         if isinstance(fuse.ledger, ArrearsLedger):
             fuse.ledger.on_error = lambda error: self._errors.append(error.operation)

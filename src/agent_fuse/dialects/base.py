@@ -74,6 +74,8 @@ class Dialect:
     """What a span is may only show at its end: model and tool calls missed at their start are read then."""
     late_facts: frozenset[Fact] = frozenset()
     """Facts that arrive after the span's start but before the work: they are watched for."""
+    prompt_follows: Callable[[], bool] | None = None
+    """Whether the prompt is the last of the late facts to come: a quote waits for it."""
     gate_follows: Callable[[str, Attributes], bool] | None = None
     """Whether a span of this name, with these attributes, goes through the openai or anthropic SDK."""
     detached: bool = False

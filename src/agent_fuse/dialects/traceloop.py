@@ -1,6 +1,7 @@
 """Traceloop's instrumentations (OpenLLMetry): openai, langchain, anthropic, openai-agents, google-generativeai."""
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, cast
@@ -20,6 +21,11 @@ _KEYS: Mapping[Fact, tuple[str, ...]] = {
     Fact.RESULT: ("gen_ai.tool.call.result", "traceloop.entity.output"),
     Fact.REASONING: (*KEYS[Fact.REASONING], "llm.usage.reasoning_tokens"),
 }
+
+
+def _content_is_on() -> bool:
+    return os.environ.get("TRACELOOP_TRACE_CONTENT", "true").lower() == "true"
+
 
 _LATE = frozenset({Fact.MODEL, Fact.MAX_TOKENS, Fact.PROMPT})
 
@@ -108,6 +114,7 @@ OPENAI = Dialect(
     kind_of_name=_old_kind,
     late_names=frozenset({"openai.response"}),
     late_facts=_LATE,
+    prompt_follows=_content_is_on,
     gate_follows=lambda _name, _attributes: True,
 )
 
@@ -119,6 +126,7 @@ LANGCHAIN = Dialect(
     kinds=KINDS,
     kind_of_name=_langchain_kind,
     late_facts=_LATE | {Fact.ARGUMENTS},
+    prompt_follows=_content_is_on,
     detached=True,
     gate_follows=lambda name, _attributes: name.partition(".")[0] in _SDK_CLASSES,
     arguments_of=_inputs,
@@ -132,6 +140,7 @@ ANTHROPIC = Dialect(
     kinds=KINDS,
     kind_of_name=_old_kind,
     late_facts=_LATE,
+    prompt_follows=_content_is_on,
     detached=True,
     gate_follows=lambda _name, _attributes: True,
     mend=_mend_anthropic,

@@ -59,7 +59,7 @@ class Flight:
             return
         here = trace.get_current_span().get_span_context().span_id
         processor = active.of_span(here)
-        if processor is None:
+        if processor is None or not processor.fuse.settings.request_gate:
             return
         node = processor.node(here)
         frame = DETACHED.get()

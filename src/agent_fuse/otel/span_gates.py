@@ -126,7 +126,8 @@ class SpanGates:
     def _facts_came(self, span: Span, node: Node, parent_context: Context | None) -> None:
         """Facts arrived after the span's start, before the request: ask again with what is known now."""
         spot = node.dialect.start(span)
-        if spot is None or node.seen is None:
+        follows = node.dialect.prompt_follows
+        if spot is None or node.seen is None or not spot.model or (follows and not spot.prompt and follows()):
             return
         node.spot = spot
         try:
@@ -140,6 +141,7 @@ class SpanGates:
     def _ask(self, span: ReadableSpan, node: Node, of: Who, *, late: bool) -> Ask:
         spot = node.spot
         at = span.get_span_context()
+        follows = spot.gate_follows and self.fuse.settings.request_gate and active.request_gate_installed()
         return Ask(
             layer=node.dialect.layer,
             source=_source(span, node.dialect),
@@ -154,7 +156,8 @@ class SpanGates:
             span_id=trace.format_span_id(at.span_id) if at is not None else "",
             late=late,
             started_at=span.start_time / 1e9 if late and span.start_time is not None else None,
-            gate_follows=spot.gate_follows and active.request_gate_installed(),
+            gate_follows=follows,
+            awaits=not (late or spot.model or follows) and Fact.MODEL in node.dialect.late_facts,
             looks=not node.dialect.swallows,
         )
 

@@ -4,13 +4,17 @@ import json
 import logging
 import sys
 import tempfile
+import time
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from agent_fuse import SentinelBudgetExceeded, SentinelLoopError, init, monitor, session
+from agent_fuse import SentinelBudgetExceeded, SentinelLoopError, init, session
 from agent_fuse.calls import Usage
 from agent_fuse.testing import LoopbackProvider, Reply, Request, ToolCall
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 BUDGET = Decimal("0.25")
 _PACE_SECONDS = 0.12
@@ -47,9 +51,10 @@ def run() -> int:
         picture.scene("2  A loop that swallows every Exception, all night")
         second = _budget_loop(provider, picture)
         picture.close()
-        after = provider.count - first - second
-        _bill(console, [("typo-agent", first), ("night-shift", second)], after)
-    console.print(f"\nThe books are in {folder / 'ledger.db'}")
+        late = provider.count - first - second
+        console.print(f"\nThe provider's own count: {first} + {second} requests, {late} after a trip.\n")
+        processor.fuse.ledger.close()
+    _bill(console, folder)
     return 0
 
 
@@ -104,18 +109,15 @@ def _budget_loop(provider: LoopbackProvider, picture: Any) -> int:
     return provider.count - before
 
 
-def _bill(console: Any, sessions: list[tuple[str, int]], after: int) -> None:
-    from rich.table import Table  # noqa: PLC0415
+def _bill(console: "Console", folder: Path) -> None:
+    """What the ledger holds, as `agent-fuse status` and `agent-fuse report` show it to anybody."""
+    from agent_fuse.cli.status import print_standings  # noqa: PLC0415
+    from agent_fuse.ledgers.reading import open_reader  # noqa: PLC0415
+    from agent_fuse.report import gather, page  # noqa: PLC0415
+    from agent_fuse.standing import known_caps, standings  # noqa: PLC0415
 
-    table = Table(title="What was spent", title_justify="left")
-    table.add_column("session")
-    for name in ("spent", "left", "calls booked", "requests the provider received"):
-        table.add_column(name, justify="right")
-    for name, requests in sessions:
-        with session(name):
-            stats = monitor()
-        left = stats.budget_remaining_usd if stats.budget_remaining_usd is not None else Decimal(0)
-        table.add_row(name, f"${stats.session_spend_usd:.4f}", f"${left:.4f}", str(stats.session_calls), str(requests))
-    console.print()
-    console.print(table)
-    console.print(f"Requests that arrived after a trip: {after}")
+    reader = open_reader(folder / "ledger.db")
+    print_standings(console, standings(reader, known_caps(reader, {}), limit=10).shown)
+    report = folder / "report.html"
+    report.write_text(page(gather(reader, {}, now=time.time())), encoding="utf-8")
+    console.print(f"\nLedger  {folder / 'ledger.db'}\nReport  {report}")

@@ -151,7 +151,8 @@ AGENTS = Dialect(
     scopes=("opentelemetry.instrumentation.openai_agents",),
     layer=Layer.FRAMEWORK,
     keys=_KEYS,
-    kinds=KINDS,
+    kinds={**KINDS, "response": Kind.MODEL},
+    operations={"response": "chat"},
     gate_follows=lambda _name, attributes: "/" not in str(attributes.get("gen_ai.request.model", "")),
     swallows=True,
 )

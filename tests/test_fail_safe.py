@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -40,8 +40,9 @@ class Wreck:
 
 
 @pytest.fixture
-def fallen(box, tmp_path: Path) -> Callable[..., Any]:
-    """A box whose ledger was well, and then went."""
+def fallen(box, tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    """A box whose ledger was well, and then went; it is back when the test is over."""
+    wrecks: list[Wreck] = []
 
     def make(**options: Any) -> tuple[Any, Wreck]:
         folder = tmp_path / "ledger"
@@ -49,10 +50,14 @@ def fallen(box, tmp_path: Path) -> Callable[..., Any]:
         rig = box(budget=1, db_path=str(folder / "ledger.db"), max_retries=1, lock_timeout=0.2, **options)
         check_loop("warm", {})
         wreck = Wreck(folder / "ledger.db", rig.fuse.ledger)
+        wrecks.append(wreck)
         wreck.break_it()
         return rig, wreck
 
-    return make
+    yield make
+    for one in wrecks:
+        if one.path.is_dir():
+            one.mend()
 
 
 def by_pair() -> None:

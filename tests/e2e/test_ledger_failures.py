@@ -128,7 +128,7 @@ def test_fail_safe_blocks_and_names_cause_and_file(wreck, provider: LoopbackProv
     before = snapshot(folder)
 
     def run() -> None:
-        AgentFuseSpanProcessor(budget=1, db_path=str(folder / "ledger.db"), max_retries=0)
+        AgentFuseSpanProcessor(budget=1, db_path=str(folder / "ledger.db"), max_retries=0, lock_timeout=1)
         ask(provider)
 
     with pytest.raises(SentinelSystemError) as caught:
@@ -148,7 +148,9 @@ def test_availability_lets_calls_go_and_books_them_later(
     """fail_safe=False: calls go, one warning, spend is counted meanwhile and written once the ledger is back."""
     folder, mend, name = wreck
     clock = [1000.0]
-    options = settings({}, budget=1, db_path=str(folder / "ledger.db"), fail_safe=False, session_id="s", max_retries=0)
+    options = settings(
+        {}, budget=1, db_path=str(folder / "ledger.db"), fail_safe=False, session_id="s", max_retries=0, lock_timeout=1
+    )
     with caplog.at_level(logging.WARNING, logger="agent_fuse"):
         processor = AgentFuseSpanProcessor(fuse=open_fuse(options, clock=lambda: clock[0]))
         for _ in range(3):
@@ -173,7 +175,7 @@ def test_availability_lets_calls_go_and_books_them_later(
 def test_a_settle_that_fails_is_written_later(provider: LoopbackProvider, tmp_path: Path) -> None:
     """fail_safe=True, and the ledger goes between hold and settle: the paid response arrives, and is booked later."""
     path = tmp_path / "ledger.db"
-    processor = AgentFuseSpanProcessor(budget=1, db_path=str(path), session_id="s", max_retries=0)
+    processor = AgentFuseSpanProcessor(budget=1, db_path=str(path), session_id="s", max_retries=0, lock_timeout=1)
     locks: list[Callable[[], None]] = []
 
     def script(_: object):

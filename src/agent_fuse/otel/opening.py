@@ -3,6 +3,7 @@
 import time
 
 from agent_fuse.accounting import Clock
+from agent_fuse.asks import Event
 from agent_fuse.calls import Entry
 from agent_fuse.errors import SentinelSystemError
 from agent_fuse.fuse import Fuse
@@ -47,5 +48,10 @@ def open_fuse(settings: Settings, *, clock: Clock = time.time) -> Fuse:
     fuse.presumed = tuple(presumed)
     poster = CapPoster(ledger, fuse.limits)
     poster.post(now=clock())
-    fuse.listen(lambda event: poster.met(event.due, now=clock()))
+
+    def met(event: Event) -> None:
+        if not isinstance(event.trip, SentinelSystemError):  # a ledger that just failed is not asked again at once
+            poster.met(event.due, now=clock())
+
+    fuse.listen(met)
     return fuse

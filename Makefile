@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench soak local-model observability clean
+.PHONY: help demo test check bench matrix soak local-model observability clean
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed 's/:.*## /\t/' | expand -t 14
@@ -26,6 +26,9 @@ check: $(STAMP) ## lint, format, types, import rules
 bench: $(STAMP) ## run every benchmark, one after another
 	@ls tests/benchmarks/[a-z]*.py >/dev/null
 	@set -e; for script in tests/benchmarks/[a-z]*.py; do printf '\n== %s\n' "$$script"; $(PY) "$$script"; done
+
+matrix: $(STAMP) ## try every instrumentation, rewrite docs/enforcement.md
+	@PYTHONPATH=tests $(PY) -m conformance.matrix
 
 soak: $(STAMP) ## run the tests that take minutes
 	@$(PY) -m pytest -m soak

@@ -139,7 +139,9 @@ ENVIRONMENTS: tuple[Environment, ...] = (
             "genai-agents+openai",
         ),
     ),
-    Environment(name="openai-v2", why="openai-v2 cannot be imported beside the newest util-genai", setups=("openai-v2",)),
+    Environment(
+        name="openai-v2", why="openai-v2 cannot be imported beside the newest util-genai", setups=("openai-v2",)
+    ),
     Environment(name="openai-v2-old", why="openai-v2's first stable release", setups=("openai-v2",)),
     Environment(name="litellm", why="litellm pins its own openai", setups=("litellm",)),
     Environment(name="litellm-old", why="an older litellm", setups=("litellm",)),

@@ -52,9 +52,7 @@ def usage_for(request: Request) -> Usage:
 class Bench:
     """One process with its instrumentations on: measures kinds of call."""
 
-    def __init__(
-        self, place: Place, processor: AgentFuseSpanProcessor, naming: str = "", linger: float = 0.0
-    ) -> None:
+    def __init__(self, place: Place, processor: AgentFuseSpanProcessor, naming: str = "", linger: float = 0.0) -> None:
         self.place = place
         self.processor = processor
         self.naming = naming

@@ -82,7 +82,7 @@ def _versions(entry: Mapping[str, Any]) -> str:
 
 
 def _short(package: str) -> str:
-    return package.removeprefix("opentelemetry-instrumentation-").replace("openinference-instrumentation-", "OI ")
+    return package.removeprefix("opentelemetry-")
 
 
 def _anchor(environment: str, setup: str) -> str:

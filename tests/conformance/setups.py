@@ -1,6 +1,6 @@
 """The table of set-ups: which instrumentations are on together, and which kinds of call go through them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 
@@ -25,7 +25,11 @@ class Setup:
     """Whether there are spans at all, so that it can be tried without the request gate."""
 
 
-_TL, _OI, _GENAI = "opentelemetry-instrumentation-", "openinference-instrumentation-", "opentelemetry-instrumentation-genai-"
+_TL, _OI, _GENAI = (
+    "opentelemetry-instrumentation-",
+    "openinference-instrumentation-",
+    "opentelemetry-instrumentation-genai-",
+)
 _LC = ("langchain-core", "langchain-openai")
 
 _CONTENT = {"OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "span_only"}

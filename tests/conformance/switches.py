@@ -55,16 +55,12 @@ SWITCHES: dict[str, Callable[[TracerProvider], None]] = {
     "tl-anthropic": _instrumentor("opentelemetry.instrumentation.anthropic", "AnthropicInstrumentor"),
     "tl-langchain": _instrumentor("opentelemetry.instrumentation.langchain", "LangchainInstrumentor"),
     "tl-agents": _instrumentor("opentelemetry.instrumentation.openai_agents", "OpenAIAgentsInstrumentor"),
-    "tl-google": _instrumentor(
-        "opentelemetry.instrumentation.google_generativeai", "GoogleGenerativeAiInstrumentor"
-    ),
+    "tl-google": _instrumentor("opentelemetry.instrumentation.google_generativeai", "GoogleGenerativeAiInstrumentor"),
     "genai-openai": _instrumentor("opentelemetry.instrumentation.genai.openai", "OpenAIInstrumentor"),
     "genai-anthropic": _instrumentor("opentelemetry.instrumentation.genai.anthropic", "AnthropicInstrumentor"),
     "genai-langchain": _instrumentor("opentelemetry.instrumentation.genai.langchain", "LangChainInstrumentor"),
     "genai-agents": _instrumentor("opentelemetry.instrumentation.genai.openai_agents", "OpenAIAgentsInstrumentor"),
-    "genai-google": _instrumentor(
-        "opentelemetry.instrumentation.google_genai", "GoogleGenAiSdkInstrumentor"
-    ),
+    "genai-google": _instrumentor("opentelemetry.instrumentation.google_genai", "GoogleGenAiSdkInstrumentor"),
     "openai-v2": _instrumentor("opentelemetry.instrumentation.openai_v2", "OpenAIInstrumentor"),
     "oi-openai": _instrumentor("openinference.instrumentation.openai", "OpenAIInstrumentor"),
     "oi-anthropic": _instrumentor("openinference.instrumentation.anthropic", "AnthropicInstrumentor"),

@@ -7,7 +7,8 @@ from typing import Any
 
 import anthropic
 
-from ..place import CLAUDE, Place
+from conformance.place import CLAUDE, Place
+
 from .base import Kinds
 
 KINDS = Kinds()

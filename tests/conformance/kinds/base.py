@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..place import Place
+from conformance.place import Place
 
 Call = Callable[[Place, str], Any]
 

@@ -4,7 +4,8 @@ from typing import Any
 
 from google import genai
 
-from ..place import GEMINI, Place
+from conformance.place import GEMINI, Place
+
 from .base import Kinds
 
 KINDS = Kinds()

@@ -13,7 +13,8 @@ try:
 except ImportError:
     from langgraph.prebuilt import create_react_agent as create_agent
 
-from ..place import CLAUDE, EMBEDDER, MODEL, Place
+from conformance.place import CLAUDE, EMBEDDER, MODEL, Place
+
 from .base import Kinds
 
 KINDS = Kinds()

@@ -4,7 +4,8 @@ from typing import Any
 
 import litellm
 
-from ..place import CLAUDE, MODEL, Place
+from conformance.place import CLAUDE, MODEL, Place
+
 from .base import Kinds
 
 KINDS = Kinds()

@@ -4,7 +4,8 @@ from typing import Any
 
 import agents
 
-from ..place import MODEL, Place
+from conformance.place import MODEL, Place
+
 from . import openai_sdk
 from .base import Kinds
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import openai
 
-from ..place import EMBEDDER, MODEL, Place
+from conformance.place import EMBEDDER, MODEL, Place
+
 from .base import Kinds
 
 KINDS = Kinds()

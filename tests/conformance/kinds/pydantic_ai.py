@@ -9,7 +9,8 @@ from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
 from pydantic_ai.providers.anthropic import AnthropicProvider
 from pydantic_ai.providers.openai import OpenAIProvider
 
-from ..place import CLAUDE, MODEL, Place
+from conformance.place import CLAUDE, MODEL, Place
+
 from . import anthropic_sdk, openai_sdk
 from .base import Kinds
 
@@ -31,7 +32,7 @@ def claude(place: Place) -> Agent[None, str]:
 
 def with_tool(place: Place) -> Agent[None, str]:
     agent = chat(place)
-    agent.tool_plain(name="weather", description="The weather in a city.")(lambda city: place.weather(city))
+    agent.tool_plain(name="weather", description="The weather in a city.")(place.weather)
     return agent
 
 

@@ -136,8 +136,6 @@ class Dialect:
             model=self.text(attributes, Fact.MODEL) or self.text(attributes, Fact.RESPONSE_MODEL),
             provider=self.text(attributes, Fact.PROVIDER),
             response_id=response_id,
-            session=self.text(attributes, Fact.SESSION),
-            agent=self.text(attributes, Fact.AGENT),
             tool=self.text(attributes, Fact.TOOL),
             arguments=self.arguments(attributes),
             result=next((attributes[key] for key in self.keys.get(Fact.RESULT, ()) if key in attributes), None),

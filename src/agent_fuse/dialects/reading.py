@@ -64,8 +64,6 @@ class Ending:
     model: str = ""
     provider: str = ""
     response_id: str = ""
-    session: str = ""
-    agent: str = ""
     tool: str = ""
     arguments: object = None
     result: object = None

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from opentelemetry import trace
 
-from agent_fuse.dialects.base import Dialect, Fact, Kind, Spot
+from agent_fuse.dialects.base import Dialect, Kind, Spot
 from agent_fuse.errors import SentinelError, soften
 from agent_fuse.fuse import Fuse, Seen
 from agent_fuse.limits import Who
@@ -35,7 +35,7 @@ class Place:
         spot = Spot(kind=Kind.MODEL, operation=operation)
         node = Node(-1, _no_span, self.fuse, _BY_HAND, spot, self.node, seen=seen)
         if self.node is not None:
-            node.session, node.agent = self.node.told(Fact.SESSION), self.node.told(Fact.AGENT)
+            node.session, node.agent = self.node.told()
         return node
 
 

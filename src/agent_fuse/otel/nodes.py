@@ -45,16 +45,17 @@ class Node:
     waiting: "tuple[Node, ...]" = ()
     """Calls that callbacks told of just before this one, in the same context, whose requests are still to come."""
 
-    def told(self, fact: Fact) -> str:
-        """The session or agent that this span, or the nearest around it, has told by now."""
+    def told(self) -> tuple[str, str]:
+        """The session and the agent that this span, or the nearest around it, has told by now; empty where none has."""
+        session = agent = ""
         for one in self.chain():
-            live = one.span()
-            of_session = fact is Fact.SESSION
-            said = (one.session or one.spot.session) if of_session else (one.agent or one.spot.agent)
-            said = said or (one.dialect.text(live.attributes or {}, fact) if live is not None else "")
-            if said:
-                return said
-        return ""
+            session, agent = session or one.session or one.spot.session, agent or one.agent or one.spot.agent
+            live = one.span() if not (session and agent) else None
+            if live is not None:
+                said = dict(live.attributes or {})
+                session = session or one.dialect.text(said, Fact.SESSION)
+                agent = agent or one.dialect.text(said, Fact.AGENT)
+        return session, agent
 
     def chain(self) -> "Iterator[Node]":
         """This span and those around it, innermost first."""

@@ -165,11 +165,12 @@ class SpanGates:
         """On whose account a call goes that starts in this context, inside this node."""
         span = node.span() if node is not None else None
         of = (span if span is not None else trace.get_current_span(at)).get_span_context()
+        session, agent = node.told() if node is not None else ("", "")
         return who(
             at if at is not None else otel_context.get_current(),
             fallback=self._session,
-            session=node.told(Fact.SESSION) if node is not None else "",
-            agent=node.told(Fact.AGENT) if node is not None else "",
+            session=session,
+            agent=agent,
             trace=trace.format_trace_id(of.trace_id) if of.is_valid else "",
             process=self._process,
             keys=self._keys,

@@ -84,7 +84,7 @@ def main() -> None:
     for _ in range(20):
         for kind, found in figures.items():
             set_up(kind)
-            found += timed(call, ROUNDS // 20)
+            found.extend(timed(call, ROUNDS // 20))
     tracer = bare.get_tracer("bench")
     set_up("bare")
     span = timed(lambda: tracer.start_span("x").end(), ROUNDS)

@@ -36,6 +36,9 @@ TOLD = Usage(input_tokens=1117, output_tokens=233, cache_read_tokens=512, reason
 CLAUDE_TOLD = Usage(input_tokens=2117, output_tokens=233, cache_read_tokens=512, cache_write_tokens=300)
 EMBEDDED = Usage(input_tokens=1117, output_tokens=0)
 
+BOOKINGS = 3
+RIGHT = "once, exact"
+
 LOOP_THRESHOLD = 3
 ROUNDS = 8
 """Times that the model asks for the same tool before it gives in."""
@@ -63,7 +66,7 @@ class Bench:
         columns: dict[str, Callable[[], str]] = {"exhausted": lambda: self.exhausted(kind)}
         if kind.requests == 1 or kind.agent:
             columns["size"] = lambda: self.size(kind)
-        columns["booked"] = lambda: self.booked(kind)
+        columns["booked"] = lambda: self.worst_of(BOOKINGS, kind)
         if kind.stream:
             columns["broken"] = lambda: self.broken(kind)
         if kind.agent:
@@ -87,6 +90,11 @@ class Bench:
         self._fresh(limits=Limit(usd=SIZE_BUDGET, per="all"))
         trip = _trip(lambda: kind.run(self.place, LARGE))
         return f"{self._sent()}, {trip}"
+
+    def worst_of(self, times: int, kind: Kind) -> str:
+        """What a few bookings came to: the first that is not as it should be, since matching is a matter of timing."""
+        found = (self.booked(kind) for _ in range(times))
+        return next((word for word in found if word != RIGHT), RIGHT)
 
     def booked(self, kind: Kind) -> str:
         """What is in the books after a call, against what the provider served."""
@@ -113,7 +121,7 @@ class Bench:
     def broken(self, kind: Kind) -> str:
         """The caller leaves after the first piece."""
         books = self._fresh(budget=100)
-        self.place.openai.default = Reply(text="word " * 200, usage=None)
+        self.place.openai.default = Reply(text="word " * 200)
         trip = _trip(lambda: kind.abandon(self.place, SMALL))
         gc.collect()
         _wait(lambda: bool(_models(books)) and not books.open_holds())

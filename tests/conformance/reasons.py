@@ -244,7 +244,8 @@ REASONS: tuple[Reason, ...] = (
         modes="spans",
         kinds="messages.stream(), async",
         columns=("size",),
-        text="Traceloop anthropic sets the attributes of this span only after the request has left. Keep the request gate on.",
+        text="Traceloop anthropic tells the prompt of this call from a thread of its own, where a raise cannot reach the caller. "
+        "Keep the request gate on.",
     ),
     Reason(
         key="cache-write",
@@ -273,15 +274,6 @@ REASONS: tuple[Reason, ...] = (
         words="^2 for 1",
         text="OpenInference names the span of `with_retry` like the model inside, and beside Traceloop langchain the two can "
         "be taken for two calls. Use one LangChain instrumentation, not two.",
-    ),
-    Reason(
-        key="oi-close",
-        setups="oi-anthropic",
-        environments="openai-1|openai-2",
-        columns=("broken",),
-        words="AttributeError",
-        text="In this release OpenInference's stream object has no `close`, so leaving a stream raises an AttributeError by "
-        "itself; what was sent is booked.",
     ),
     Reason(
         key="oi-no-span",

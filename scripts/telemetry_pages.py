@@ -4,8 +4,8 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from agent_fuse import instruments
 from agent_fuse.otel import marks
+from agent_fuse.telemetry import instruments
 
 DOCS = Path(__file__).parents[1] / "docs"
 

@@ -39,8 +39,10 @@ class Box:
 @pytest.fixture
 def box(tmp_path: Path) -> Iterator[Callable[..., Box]]:
     """Makes a fuse box with these options; the newest one guards."""
-    from agent_fuse import AgentFuseSpanProcessor, byhand, handcalls
-    from agent_fuse.actions import UNDER_WAY
+    from agent_fuse import AgentFuseSpanProcessor
+    from agent_fuse.byhand import flights as byhand
+    from agent_fuse.byhand import handcalls
+    from agent_fuse.engine.actions import UNDER_WAY
     from agent_fuse.otel.nodes import DETACHED
     from agent_fuse.otel.opening import open_fuse
     from agent_fuse.settings import settings

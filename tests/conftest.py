@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
-from unpatch import restored
 
 from boxes import box  # noqa: F401  a fixture for every test
+from unpatch import restored
 
 FOREIGN = ("OTEL_", "AGENTFUSE_", "OPENAI_", "ANTHROPIC_", "LANGSMITH_", "LANGCHAIN_", "LANGGRAPH_", "TRACELOOP_")
 """Environment variables that would change what the libraries under test do."""

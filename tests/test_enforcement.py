@@ -9,6 +9,7 @@ from conformance.cells import GREEN, cell
 from conformance.environments import ENVIRONMENTS, HERE
 from conformance.matrix import modes, run
 from conformance.page import PAGE, page
+from conformance.reasons import REASONS
 from conformance.setups import SETUPS
 
 QUICK = ("tl-openai", "tl-anthropic", "tl-langchain")
@@ -76,3 +77,9 @@ def test_a_live_run_gives_the_stored_rows(setup: str, mode: str) -> None:
         "pin the same releases in constraints.txt and environments/newest.txt"
     )
     assert live["rows"] == stored[mode], f"{SETUPS[setup].title} changed: run `make matrix` and see why"
+
+
+def test_every_footnote_is_used() -> None:
+    """No reason outlives the cell that it explained."""
+    text = page()
+    assert [one.key for one in REASONS if f"[^{one.key}]:" not in text] == []

@@ -3,12 +3,12 @@
 import pytest
 
 from agent_fuse.calls import Entry, Status
+from agent_fuse.engine.posted import CapPoster
 from agent_fuse.ledgers import open_ledger
 from agent_fuse.ledgers.base import Amounts
 from agent_fuse.ledgers.reading import open_reader
 from agent_fuse.limits import Limit
-from agent_fuse.pace import measure
-from agent_fuse.posted import CapPoster
+from agent_fuse.views.pace import measure
 
 NOW = 1_800_000_000.0
 

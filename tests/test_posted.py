@@ -2,15 +2,15 @@
 
 import pytest
 
-from agent_fuse.accounting import Clock
+from agent_fuse.engine.accounting import Clock
+from agent_fuse.engine.posted import CapPoster, PostedCap, read_posted
 from agent_fuse.ledgers import open_ledger
 from agent_fuse.ledgers.base import LedgerError, Meter
 from agent_fuse.ledgers.reading import open_reader
 from agent_fuse.limits import Limit, Session, Who, demand
 from agent_fuse.otel.opening import open_fuse
-from agent_fuse.posted import CapPoster, PostedCap, read_posted
 from agent_fuse.settings import settings
-from agent_fuse.standing import known_caps, standings
+from agent_fuse.views.standing import known_caps, standings
 
 CLOCK: Clock = lambda: 1_800_000_000.0  # noqa: E731
 

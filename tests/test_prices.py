@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 from agent_fuse import prices
 from agent_fuse.calls import MAX_TOKENS, Usage
 from agent_fuse.errors import ConfigurationError, UnknownModelError
-from agent_fuse.families import DEFAULT_MAX_OUTPUT, max_output
-from agent_fuse.names import bare, stem
 from agent_fuse.prices import FALLBACK_PRICE, Price, PriceBook, model_endpoint
-from agent_fuse.rates import Origin
-from agent_fuse.tariffs import tiers
+from agent_fuse.quoting.families import DEFAULT_MAX_OUTPUT, max_output
+from agent_fuse.quoting.names import bare, stem
+from agent_fuse.quoting.rates import Origin
+from agent_fuse.quoting.tariffs import tiers
 
 AT = datetime(2026, 11, 24, 12, tzinfo=UTC).timestamp()
 MODELS = [(provider, model) for provider in providers for model in provider.models]

@@ -17,10 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openai.types.chat import ChatCompletionMessage
 
-from agent_fuse import vocabularies
 from agent_fuse.calls import MAX_TOKENS
-from agent_fuse.families import Vocabulary, bytes_per_token, image_tokens, vocabulary
-from agent_fuse.recent import Recent
+from agent_fuse.quoting import vocabularies
+from agent_fuse.quoting.families import Vocabulary, bytes_per_token, image_tokens, vocabulary
+from agent_fuse.quoting.recent import Recent
 from agent_fuse.tokens import UNREADABLE_TOKENS, TokenCounter, upper_bound_tokens
 
 COOKBOOK = [
@@ -168,7 +168,7 @@ import importlib.util, socket, sys
 def refuse(*args, **options):
     print("NETWORK"); raise OSError
 socket.getaddrinfo = socket.create_connection = socket.socket.connect = refuse
-from agent_fuse import vocabularies
+from agent_fuse.quoting import vocabularies
 vocabularies.find_spec = lambda name: None
 vocabularies.os.environ["TIKTOKEN_CACHE_DIR"] = sys.argv[1]
 from agent_fuse.tokens import TokenCounter
@@ -204,7 +204,7 @@ def test_fork_while_loading(run_python):
     """A child forked while a thread loads a vocabulary does not wait for that thread, which it does not have."""
     script = """
 import os, threading, time
-from agent_fuse import vocabularies
+from agent_fuse.quoting import vocabularies
 real = vocabularies.build
 def slow(name, environ):
     time.sleep(0.5 if threading.current_thread() is not threading.main_thread() else 0)

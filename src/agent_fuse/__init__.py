@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from agent_fuse.alert import Alert, AlertKind
     from agent_fuse.api import UsageStats, boundary, init, monitor, session
-    from agent_fuse.byhand import call, post_flight, pre_flight
+    from agent_fuse.byhand.flights import call, post_flight, pre_flight
+    from agent_fuse.byhand.guards import guard
+    from agent_fuse.byhand.handcalls import HandCall
+    from agent_fuse.byhand.loop_guards import check_loop, loop_guard
     from agent_fuse.calls import Usage
-    from agent_fuse.checkup import Fact, doctor
     from agent_fuse.errors import (
         ConfigurationError,
         SentinelBudgetExceeded,
@@ -17,14 +19,12 @@ if TYPE_CHECKING:
         SentinelSystemError,
         UnknownModelError,
     )
-    from agent_fuse.guards import guard
-    from agent_fuse.handcalls import HandCall
     from agent_fuse.limits import Limit
-    from agent_fuse.loop_guards import check_loop, loop_guard
     from agent_fuse.otel.sampler import AgentFuseSampler
     from agent_fuse.otel.span_processor import AgentFuseSpanProcessor
     from agent_fuse.otel.zero_code import AgentFuseInstrumentor
     from agent_fuse.prices import Price
+    from agent_fuse.views.checkup import Fact, doctor
 
 __all__ = [
     "AgentFuseInstrumentor",
@@ -60,9 +60,9 @@ __all__ = [
 _HOMES = {
     "alert": ("Alert", "AlertKind"),
     "api": ("UsageStats", "boundary", "init", "monitor", "session"),
-    "byhand": ("call", "post_flight", "pre_flight"),
+    "byhand.flights": ("call", "post_flight", "pre_flight"),
     "calls": ("Usage",),
-    "checkup": ("Fact", "doctor"),
+    "views.checkup": ("Fact", "doctor"),
     "errors": (
         "ConfigurationError",
         "SentinelBudgetExceeded",
@@ -71,10 +71,10 @@ _HOMES = {
         "SentinelSystemError",
         "UnknownModelError",
     ),
-    "guards": ("guard",),
-    "handcalls": ("HandCall",),
+    "byhand.guards": ("guard",),
+    "byhand.handcalls": ("HandCall",),
     "limits": ("Limit",),
-    "loop_guards": ("check_loop", "loop_guard"),
+    "byhand.loop_guards": ("check_loop", "loop_guard"),
     "otel.sampler": ("AgentFuseSampler",),
     "otel.span_processor": ("AgentFuseSpanProcessor",),
     "otel.zero_code": ("AgentFuseInstrumentor",),

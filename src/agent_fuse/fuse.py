@@ -6,19 +6,19 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from agent_fuse.accounting import Accounting, Clock
-from agent_fuse.actions import Actions
-from agent_fuse.alerts import Alerts
-from agent_fuse.asks import Ask, Event, Money
-from agent_fuse.blown import Blown
 from agent_fuse.calls import Entry, Usage
-from agent_fuse.desk import system_error
+from agent_fuse.engine.accounting import Accounting, Clock
+from agent_fuse.engine.actions import Actions
+from agent_fuse.engine.alerts import Alerts
+from agent_fuse.engine.asks import Ask, Event, Money
+from agent_fuse.engine.blown import Blown
+from agent_fuse.engine.desk import system_error
+from agent_fuse.engine.turnstile import Turnstile
 from agent_fuse.errors import SentinelError
 from agent_fuse.ledgers.base import Balance, Ledger, LedgerError
 from agent_fuse.limits import demand
 from agent_fuse.settings import Settings
 from agent_fuse.sightings import Layer, Outcome, Release, Sighting, Sightings
-from agent_fuse.turnstile import Turnstile
 
 Seen = Sighting[Money]
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from struct import Struct
 from typing import Self
 
-from agent_fuse.signatures import (
+from agent_fuse.looping.signatures import (
     DIGEST_BYTES,
     OUTCOME_BYTES,
     TOOL_BYTES,
@@ -28,8 +28,8 @@ from agent_fuse.signatures import (
     result_outcome,
     signature,
 )
-from agent_fuse.tables import Table
-from agent_fuse.verdicts import PASS, Level, LoopKind, LoopPolicy, Verdict, judge
+from agent_fuse.looping.tables import Table
+from agent_fuse.looping.verdicts import PASS, Level, LoopKind, LoopPolicy, Verdict, judge
 
 __all__ = [
     "Level",

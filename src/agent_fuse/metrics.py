@@ -11,18 +11,18 @@ from opentelemetry import metrics
 from opentelemetry.context import Context
 from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
 
-from agent_fuse import instruments as table
 from agent_fuse.alert import Alert
-from agent_fuse.asks import Event
 from agent_fuse.calls import NANOS_PER_USD
+from agent_fuse.engine.asks import Event
 from agent_fuse.fuse import Fuse
-from agent_fuse.instruments import Instrument
 from agent_fuse.ledgers.arrears import ArrearsLedger
 from agent_fuse.ledgers.base import LedgerError
 from agent_fuse.limits import Demand
-from agent_fuse.registering import Callback, register
-from agent_fuse.totals import Series, Totals
-from agent_fuse.watched import Standing, Watched
+from agent_fuse.telemetry import instruments as table
+from agent_fuse.telemetry.instruments import Instrument
+from agent_fuse.telemetry.registering import Callback, register
+from agent_fuse.telemetry.totals import Series, Totals
+from agent_fuse.telemetry.watched import Standing, Watched
 
 DRAIN_AT = 512
 """Events and durations that wait before the thread that brings one more counts them."""

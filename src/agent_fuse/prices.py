@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Literal, cast
 from urllib.parse import urlsplit
 
 from agent_fuse.errors import ConfigurationError, UnknownModelError
-from agent_fuse.families import max_output
-from agent_fuse.names import bare, fine_tuned, spellings
-from agent_fuse.rates import Origin, Price, Rates, flat, scaled
-from agent_fuse.recent import Recent
-from agent_fuse.tariffs import per_call, tiers
+from agent_fuse.quoting.families import max_output
+from agent_fuse.quoting.names import bare, fine_tuned, spellings
+from agent_fuse.quoting.rates import Origin, Price, Rates, flat, scaled
+from agent_fuse.quoting.recent import Recent
+from agent_fuse.quoting.tariffs import per_call, tiers
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, Provider

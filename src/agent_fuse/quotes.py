@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from agent_fuse import asked
-from agent_fuse.bodies import Count
 from agent_fuse.calls import MAX_TOKENS, Usage
-from agent_fuse.learned import Learned
 from agent_fuse.prices import PriceBook
-from agent_fuse.quote import Quote, Source
-from agent_fuse.rates import Origin, Rates
+from agent_fuse.quoting import asked
+from agent_fuse.quoting.bodies import Count
+from agent_fuse.quoting.learned import Learned
+from agent_fuse.quoting.quote import Quote, Source
+from agent_fuse.quoting.rates import Origin, Rates
 from agent_fuse.tokens import TokenCounter, upper_bound_tokens
 
 __all__ = ["DEFAULT_INPUT_TOKENS", "DEFAULT_OUTPUT_TOKENS", "Quote", "Quoter", "Source"]

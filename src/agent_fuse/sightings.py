@@ -11,8 +11,8 @@ from math import inf
 from typing import Generic, TypeVar
 
 from agent_fuse.calls import Usage
-from agent_fuse.likeness import SLACK, knows, rank, told_again
-from agent_fuse.sighted import Book, Call, Layer, Outcome, Release, Sighting, State
+from agent_fuse.seeing.likeness import SLACK, knows, rank, told_again
+from agent_fuse.seeing.sighted import Book, Call, Layer, Outcome, Release, Sighting, State
 
 __all__ = ["Book", "Call", "Layer", "Outcome", "Release", "Sighting", "Sightings", "State"]
 

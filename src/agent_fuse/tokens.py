@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from agent_fuse.bodies import CLAUDE_TOOLS, Count, Walk
 from agent_fuse.calls import MAX_TOKENS
-from agent_fuse.families import Vocabulary, bytes_per_token, vocabulary
-from agent_fuse.names import bare
-from agent_fuse.recent import Recent
-from agent_fuse.vocabularies import Encoding, load
+from agent_fuse.quoting.bodies import CLAUDE_TOOLS, Count, Walk
+from agent_fuse.quoting.families import Vocabulary, bytes_per_token, vocabulary
+from agent_fuse.quoting.names import bare
+from agent_fuse.quoting.recent import Recent
+from agent_fuse.quoting.vocabularies import Encoding, load
 
 __all__ = ["Count", "TokenCounter", "upper_bound_tokens"]
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
-from agent_fuse.asks import Ask
 from agent_fuse.calls import Usage
+from agent_fuse.engine.asks import Ask
 from agent_fuse.fuse import Fuse
 from agent_fuse.limits import Limit, Session, Who
 from agent_fuse.metrics import Meters

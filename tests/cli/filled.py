@@ -1,10 +1,10 @@
 """A ledger with a story: deterministic calls of a few sessions, some refused, one still open."""
 
 from agent_fuse.calls import Entry, Status
+from agent_fuse.engine.posted import CapPoster
 from agent_fuse.ledgers import open_ledger
 from agent_fuse.ledgers.base import Amounts, Hold
 from agent_fuse.limits import Limit, Session, Who, demand
-from agent_fuse.posted import CapPoster
 
 NOW = 1_800_000_000.0
 """2027-01-15 08:00:00 UTC."""

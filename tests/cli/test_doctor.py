@@ -98,14 +98,14 @@ TOLD = {
 
 NURSERY = """
 import json, os, sys, threading
-import openai, anthropic, agent_fuse, agent_fuse.checkup, agent_fuse.api
+import openai, anthropic, agent_fuse, agent_fuse.views.checkup, agent_fuse.api
 import opentelemetry.instrumentation.anthropic, opentelemetry.instrumentation.langchain
 import opentelemetry.instrumentation.openai
 import langchain.agents, langchain_openai, langgraph.prebuilt
 import genai_prices.data
 from agent_fuse.cli import probe
-from agent_fuse.families import Vocabulary
-from agent_fuse.vocabularies import load
+from agent_fuse.quoting.families import Vocabulary
+from agent_fuse.quoting.vocabularies import load
 
 load(Vocabulary.O200K)
 sys.modules["agent_fuse.cli.probe"] = probe

@@ -16,10 +16,10 @@ import apsw
 import pytest
 import yaml
 
-from agent_fuse import instruments as table
 from agent_fuse.calls import Entry, Status
 from agent_fuse.ledgers import open_ledger
 from agent_fuse.ledgers.base import Meter
+from agent_fuse.telemetry import instruments as table
 from agent_fuse.testing import LedgerReader
 
 from .conftest import CONFIG, ROOT, Store, binary, free_port

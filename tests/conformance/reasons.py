@@ -214,12 +214,6 @@ REASONS: tuple[Reason, ...] = (
         "task fails: nothing is sent, and the caller sees an empty answer instead of the trip. Newer releases pass it on.",
     ),
     Reason(
-        key="swallowed",
-        columns=(*REFUSED, "session", "own"),
-        words="^0 sent, no trip|at the gate, no trip",
-        text="Nothing is sent, and the library swallows the trip: the caller sees no error.",
-    ),
-    Reason(
         key="langchain-async",
         setups="*langchain*",
         columns=(*REFUSED, "session", "own"),
@@ -265,15 +259,6 @@ REASONS: tuple[Reason, ...] = (
         words="AttributeError",
         text="Traceloop openai 0.55 breaks openai-agents' streamed and tool-calling Responses by itself, after the response, "
         "with or without AgentFuse: move to a newer release.",
-    ),
-    Reason(
-        key="two-frameworks",
-        environments="newest",
-        setups="all-langchain",
-        columns=("booked",),
-        words="^2 for 1",
-        text="OpenInference names the span of `with_retry` like the model inside, and beside Traceloop langchain the two can "
-        "be taken for two calls. Use one LangChain instrumentation, not two.",
     ),
     Reason(
         key="oi-no-span",

@@ -21,7 +21,6 @@ from agent_fuse.calls import Status, Usage
 from agent_fuse.otel import blind
 from agent_fuse.otel.installing import wrap_sampler
 from agent_fuse.testing import LedgerReader, LoopbackProvider
-
 from unpatch import restored
 
 MESSAGES: Any = [{"role": "user", "content": "hi"}]

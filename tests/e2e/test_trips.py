@@ -27,7 +27,6 @@ from agent_fuse import (
 )
 from agent_fuse.errors import is_soft, soften
 from agent_fuse.testing import LoopbackProvider
-
 from unpatch import restored
 
 MESSAGES: Any = [{"role": "user", "content": "hi"}]

@@ -7,8 +7,8 @@ from typing import Any
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
-from agent_fuse.asks import Ask
 from agent_fuse.calls import Usage
+from agent_fuse.engine.asks import Ask
 from agent_fuse.fuse import Fuse, Seen
 from agent_fuse.limits import Session, Who
 from agent_fuse.metrics import Meters

@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent_fuse import instruments as table
 from agent_fuse.calls import NANOS_PER_USD, Entry, Status, Usage, to_nanos
 from agent_fuse.errors import SentinelBudgetExceeded
 from agent_fuse.ledgers.base import Meter
 from agent_fuse.limits import ALL, Limit
 from agent_fuse.sightings import Layer
+from agent_fuse.telemetry import instruments as table
+from agent_fuse.telemetry.totals import MAX_NAMES, MAX_SERIES, OTHER, Series, Totals
 from agent_fuse.testing import LedgerReader
-from agent_fuse.totals import MAX_NAMES, MAX_SERIES, OTHER, Series, Totals
 
 from .desk import desk, read
 
@@ -204,7 +204,7 @@ def test_open_calls_are_shown_while_they_are_open():
 
 CRASH = """
 import sys, time
-from agent_fuse.asks import Ask
+from agent_fuse.engine.asks import Ask
 from agent_fuse.limits import Session, Who
 from agent_fuse.otel.opening import open_fuse
 from agent_fuse.settings import settings

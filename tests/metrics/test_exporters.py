@@ -15,13 +15,13 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from prometheus_client import start_http_server
 
-from agent_fuse import instruments as table
 from agent_fuse.errors import SentinelBudgetExceeded
 from agent_fuse.ledgers.base import Meter
 from agent_fuse.limits import Limit
 from agent_fuse.metrics import Meters
 from agent_fuse.otel.opening import open_fuse
 from agent_fuse.settings import settings
+from agent_fuse.telemetry import instruments as table
 from agent_fuse.testing import LedgerReader
 
 from .desk import Desk

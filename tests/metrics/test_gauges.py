@@ -12,8 +12,8 @@ from agent_fuse.ledgers.memory import MemoryLedger
 from agent_fuse.limits import Limit
 from agent_fuse.otel import opening
 from agent_fuse.settings import settings
+from agent_fuse.telemetry.watched import MAX_ACCOUNTS, SECONDS, Watched
 from agent_fuse.testing import LedgerReader
-from agent_fuse.watched import MAX_ACCOUNTS, SECONDS, Watched
 
 from .desk import desk, read
 

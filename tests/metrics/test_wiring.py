@@ -10,12 +10,12 @@ from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
-from agent_fuse import instruments as table
 from agent_fuse.metrics import Meters, meters
 from agent_fuse.otel.marks import TABLE as MARKS
 from agent_fuse.otel.opening import open_fuse
 from agent_fuse.otel.span_processor import AgentFuseSpanProcessor
 from agent_fuse.settings import settings
+from agent_fuse.telemetry import instruments as table
 
 from .desk import Desk, read
 
@@ -51,7 +51,7 @@ from opentelemetry import metrics
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from agent_fuse.otel.span_processor import AgentFuseSpanProcessor
-from agent_fuse.asks import Ask
+from agent_fuse.engine.asks import Ask
 from agent_fuse.calls import Usage
 from agent_fuse.limits import Session, Who
 from agent_fuse.sightings import Layer

@@ -16,8 +16,8 @@ from agent_fuse.calls import Status
 from agent_fuse.cli import clock
 from agent_fuse.cli.options import Agent, Db, Model, Session, Since, Tool, reader, selection
 from agent_fuse.errors import ConfigurationError
-from agent_fuse.focus import COLUMNS, charges
 from agent_fuse.ledgers.reading import EVERY_STATUS
+from agent_fuse.views.focus import COLUMNS, charges
 
 
 class Format(StrEnum):

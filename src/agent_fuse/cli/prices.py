@@ -10,7 +10,7 @@ import typer
 from agent_fuse.cli.options import Json
 from agent_fuse.cli.show import clean, console, emit, say
 from agent_fuse.cli.tables import Column, Row, draw
-from agent_fuse.rates import Origin, Rates
+from agent_fuse.quoting.rates import Origin, Rates
 
 _BUCKETS = ("input", "output", "cache_read", "cache_write", "input_audio", "output_audio")
 _PICOS_PER_TOKEN_OF_USD_PER_MILLION = 1_000_000

@@ -69,7 +69,7 @@ def _bare() -> str:
 
 
 def _survey(result: Path, db: str | None, ended: str) -> None:
-    from agent_fuse.checkup import doctor  # noqa: PLC0415 - the program comes first
+    from agent_fuse.views.checkup import doctor  # noqa: PLC0415 - the program comes first
 
     facts = [{"what": one.what, "state": str(one.state), "fix": one.fix} for one in doctor(db_path=db)]
     result.write_text(json.dumps({"ended": ended, "facts": facts}), "utf-8")

@@ -13,7 +13,7 @@ from agent_fuse.cli.show import amount, bar, clean, console, emit, exact, iso, m
 from agent_fuse.cli.tables import Column, Heading, Row, draw
 from agent_fuse.ledgers.base import Balance, Meter
 from agent_fuse.limits import ALL
-from agent_fuse.standing import Standing, Standings, known_caps, standings
+from agent_fuse.views.standing import Standing, Standings, known_caps, standings
 
 
 def status(

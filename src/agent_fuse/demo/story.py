@@ -6,6 +6,7 @@ import sys
 import tempfile
 import time
 from decimal import Decimal
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -26,9 +27,8 @@ _ANSWER = "I see. Let me try once more with another approach to the session cook
 def run() -> int:
     """Run the demonstration. Returns the exit status: 0, or 2 when a package that it needs is missing."""
     try:
-        import langchain.agents  # noqa: F401, PLC0415
-        import langchain_openai  # noqa: F401, PLC0415
-        import openai  # noqa: F401, PLC0415
+        for name in ("langchain.agents", "langchain_openai", "openai"):
+            import_module(name)
         from rich.console import Console  # noqa: PLC0415
 
         from agent_fuse.demo.picture import Picture  # noqa: PLC0415
@@ -60,7 +60,6 @@ def run() -> int:
 
 def _tool_loop(provider: LoopbackProvider, picture: Any) -> int:
     """An agent whose model asks for the same tool call again and again. Returns the requests it made."""
-    from langchain.agents import create_agent  # noqa: PLC0415
     from langchain_core.tools import tool  # noqa: PLC0415
     from langchain_openai import ChatOpenAI  # noqa: PLC0415
 
@@ -74,7 +73,7 @@ def _tool_loop(provider: LoopbackProvider, picture: Any) -> int:
         tool_calls=(call,), usage=Usage(input_tokens=1200, output_tokens=60), delay_s=_PACE_SECONDS
     )
     model = ChatOpenAI(model=_MODEL, base_url=provider.openai_base_url, api_key=cast("Any", "fake-key"))
-    agent = cast("Any", create_agent(model, tools=[edit_file]))
+    agent: Any = import_module("langchain.agents").create_agent(model, tools=[edit_file])
     with session("typo-agent"):
         try:
             agent.invoke({"messages": [("user", "Fix the typo.")]}, {"recursion_limit": 10_000})
@@ -114,7 +113,7 @@ def _bill(console: "Console", folder: Path) -> None:
     from agent_fuse.cli.status import print_standings  # noqa: PLC0415
     from agent_fuse.ledgers.reading import open_reader  # noqa: PLC0415
     from agent_fuse.report import gather, page  # noqa: PLC0415
-    from agent_fuse.standing import known_caps, standings  # noqa: PLC0415
+    from agent_fuse.views.standing import known_caps, standings  # noqa: PLC0415
 
     reader = open_reader(folder / "ledger.db")
     print_standings(console, standings(reader, known_caps(reader, {}), limit=10).shown)

@@ -12,7 +12,7 @@ from langchain_core.messages import BaseMessage
 from langchain_core.outputs import LLMResult
 
 from agent_fuse import api
-from agent_fuse.actions import UNTOLD
+from agent_fuse.engine.actions import UNTOLD
 from agent_fuse.errors import ConfigurationError, SentinelError
 from agent_fuse.integrations import langchain_facts as facts
 from agent_fuse.otel import instrumentor

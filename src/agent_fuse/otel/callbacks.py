@@ -6,9 +6,9 @@ from weakref import ReferenceType
 
 from opentelemetry import trace
 
-from agent_fuse.actions import UNDER_WAY, UNTOLD, Action
-from agent_fuse.asks import Ask
 from agent_fuse.dialects.base import Dialect, Kind, Spot
+from agent_fuse.engine.actions import UNDER_WAY, UNTOLD, Action
+from agent_fuse.engine.asks import Ask
 from agent_fuse.errors import SentinelError
 from agent_fuse.otel import active
 from agent_fuse.otel.nodes import DETACHED, Node, around, detach, finish_calls

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import finalize
 
-from agent_fuse.actions import Action
 from agent_fuse.dialects.base import Dialect, Fact, Spot
+from agent_fuse.engine.actions import Action
 from agent_fuse.errors import SentinelError
 from agent_fuse.fuse import Fuse, Seen
 from agent_fuse.otel.trips import finish_refused

@@ -2,16 +2,16 @@
 
 import time
 
-from agent_fuse.accounting import Clock
-from agent_fuse.asks import Event
 from agent_fuse.calls import Entry
+from agent_fuse.engine.accounting import Clock
+from agent_fuse.engine.asks import Event
+from agent_fuse.engine.posted import CapPoster
 from agent_fuse.errors import SentinelSystemError
 from agent_fuse.fuse import Fuse
 from agent_fuse.ledgers import open_ledger
 from agent_fuse.ledgers.arrears import ArrearsLedger
 from agent_fuse.ledgers.base import Ledger, LedgerError
 from agent_fuse.otel.quiet import quiet
-from agent_fuse.posted import CapPoster
 from agent_fuse.settings import Settings
 
 

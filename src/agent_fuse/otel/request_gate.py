@@ -13,16 +13,16 @@ from typing import Any, cast
 
 from opentelemetry import trace
 
-from agent_fuse.asks import Ask
 from agent_fuse.calls import Usage
+from agent_fuse.engine.asks import Ask
 from agent_fuse.errors import SentinelError, soften
-from agent_fuse.families import hides_reasoning
 from agent_fuse.fuse import Fuse, Seen
-from agent_fuse.names import bare
 from agent_fuse.otel import active
 from agent_fuse.otel.nodes import DETACHED, Node, around, finish_calls
 from agent_fuse.otel.response import observe
 from agent_fuse.otel.trips import under_langchain
+from agent_fuse.quoting.families import hides_reasoning
+from agent_fuse.quoting.names import bare
 from agent_fuse.sightings import Layer, Outcome
 from agent_fuse.wire import Reading, StreamReader, read_body, usage_of
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import StatusCode
 
-from agent_fuse.actions import UNTOLD
 from agent_fuse.dialects.base import Dialect, Ending
+from agent_fuse.engine.actions import UNTOLD
 from agent_fuse.otel.nodes import Node
 
 _NOTHING: Mapping[str, object] = {}

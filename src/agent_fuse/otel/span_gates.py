@@ -11,10 +11,10 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span
 
-from agent_fuse.actions import UNTOLD, Action
-from agent_fuse.asks import Ask
 from agent_fuse.dialects import Dialects
 from agent_fuse.dialects.base import Dialect, Fact, Kind
+from agent_fuse.engine.actions import UNTOLD, Action
+from agent_fuse.engine.asks import Ask
 from agent_fuse.errors import SentinelError, soften
 from agent_fuse.fuse import Fuse, Seen
 from agent_fuse.limits import Session, Who, keys_of

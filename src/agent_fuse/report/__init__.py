@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from agent_fuse.ledgers.reading import Reader
 from agent_fuse.report.page import Report, page
 from agent_fuse.report.tally import Tally, step_for
-from agent_fuse.standing import known_caps, standings
+from agent_fuse.views.standing import known_caps, standings
 
 __all__ = ["Report", "gather", "page"]
 

@@ -8,7 +8,7 @@ from agent_fuse.report.charts import over_time
 from agent_fuse.report.tables import MOST_ROWS, Cell, Columns, draw, spenders
 from agent_fuse.report.tally import Tally
 from agent_fuse.report.words import REASONS, count, day, money, name, rounded, safe, short, time
-from agent_fuse.standing import Standing
+from agent_fuse.views.standing import Standing
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 _FUSE = (

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from agent_fuse.families import Vocabulary, vocabulary
-from agent_fuse.media import MEDIA, weigh
+from agent_fuse.quoting.families import Vocabulary, vocabulary
+from agent_fuse.quoting.media import MEDIA, weigh
 
 _PER_MESSAGE, _PRIMING, _PER_NAME = 3, 3, 1
 _TOOL, _TOOL_CL100K, _TOOLS_END, _PROPERTY, _ENUM, _ENUM_ITEM = 7, 10, 12, 3, -3, 3

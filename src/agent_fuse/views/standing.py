@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from agent_fuse.calls import to_nanos
+from agent_fuse.engine.posted import PREFIX, PostedCap, read_posted
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.ledgers.base import Amounts, Balance, Meter
 from agent_fuse.ledgers.reading import Reader
 from agent_fuse.limits import ALL
-from agent_fuse.posted import PREFIX, PostedCap, read_posted
 
 BUDGET = "AGENTFUSE_BUDGET"
 

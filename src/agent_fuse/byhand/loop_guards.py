@@ -7,13 +7,13 @@ from dataclasses import replace
 from typing import Any, TypeVar, cast, overload
 
 from agent_fuse import terms as check
-from agent_fuse.actions import UNDER_WAY, UNTOLD, Action, Actions
 from agent_fuse.api import init
-from agent_fuse.arguments import Parameters
+from agent_fuse.byhand.arguments import Parameters
+from agent_fuse.byhand.wrapping import Start, Watch, wrap
+from agent_fuse.engine.actions import UNDER_WAY, UNTOLD, Action, Actions
 from agent_fuse.limits import Session, Who
+from agent_fuse.looping.signatures import signature
 from agent_fuse.otel.here import Place, here
-from agent_fuse.signatures import signature
-from agent_fuse.wrapping import Start, Watch, wrap
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -3,13 +3,13 @@
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 
-from agent_fuse import instruments as table
 from agent_fuse.alert import Alert
-from agent_fuse.asks import Event
 from agent_fuse.calls import Entry, Status
+from agent_fuse.engine.asks import Event
 from agent_fuse.errors import SentinelBudgetExceeded, SentinelLoopError, SentinelSystemError
-from agent_fuse.instruments import Instrument
 from agent_fuse.limits import Limit
+from agent_fuse.telemetry import instruments as table
+from agent_fuse.telemetry.instruments import Instrument
 
 OTHER = "other"
 """Stands for every name beyond the first `MAX_NAMES` of its attribute."""

@@ -5,10 +5,10 @@ from contextlib import AbstractContextManager
 from typing import Any, TypeVar, cast, overload
 
 from agent_fuse import terms as check
-from agent_fuse.arguments import Parameters
+from agent_fuse.byhand.arguments import Parameters
+from agent_fuse.byhand.handcalls import SOURCE, HandCall, open_here
+from agent_fuse.byhand.wrapping import Start, wrap
 from agent_fuse.errors import ConfigurationError
-from agent_fuse.handcalls import SOURCE, HandCall, open_here
-from agent_fuse.wrapping import Start, wrap
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 
 from agent_fuse.alert import Alert, AlertKind
-from agent_fuse.asks import Event
 from agent_fuse.calls import show_usd, to_usd
+from agent_fuse.engine.asks import Event
+from agent_fuse.engine.turnstile import Turnstile
 from agent_fuse.errors import SentinelError
 from agent_fuse.ledgers.base import Balance, Cap, Ledger, LedgerError, Meter
 from agent_fuse.limits import Demand, Limit, Who
 from agent_fuse.settings import Settings
-from agent_fuse.turnstile import Turnstile
 
 log = logging.getLogger("agent_fuse")
 

@@ -5,8 +5,8 @@ from typing import overload
 
 from opentelemetry.metrics import CallbackOptions, Histogram, Meter, Observation
 
-from agent_fuse import instruments as table
-from agent_fuse.instruments import Instrument, Kind
+from agent_fuse.telemetry import instruments as table
+from agent_fuse.telemetry.instruments import Instrument, Kind
 
 Callback = Callable[[CallbackOptions], Iterable[Observation]]
 

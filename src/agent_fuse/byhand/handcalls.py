@@ -11,14 +11,14 @@ from typing import Self
 
 from agent_fuse import terms as check
 from agent_fuse.api import init
-from agent_fuse.asks import Ask
+from agent_fuse.byhand.failures import is_free
+from agent_fuse.byhand.reported import Told
 from agent_fuse.calls import Usage, to_usd
+from agent_fuse.engine.asks import Ask
 from agent_fuse.errors import ConfigurationError, SentinelError
-from agent_fuse.failures import is_free
 from agent_fuse.fuse import Fuse, Seen
 from agent_fuse.otel import here
 from agent_fuse.otel.nodes import Node
-from agent_fuse.reported import Told
 from agent_fuse.sightings import Layer, Outcome
 from agent_fuse.terms import Terms
 

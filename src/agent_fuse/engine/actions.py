@@ -4,17 +4,17 @@ import time
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 
-from agent_fuse.accounting import Accounting
-from agent_fuse.asks import Event
-from agent_fuse.blown import Blown
 from agent_fuse.calls import Entry, Status
+from agent_fuse.engine.accounting import Accounting
+from agent_fuse.engine.asks import Event
+from agent_fuse.engine.blown import Blown
+from agent_fuse.engine.loop_gate import LoopGate
+from agent_fuse.engine.turnstile import Turnstile
 from agent_fuse.errors import SentinelBudgetExceeded, SentinelError
 from agent_fuse.ledgers.base import Amounts, Hold, Meter, Refusal
 from agent_fuse.limits import Demand, Limit, Who, demand, explain
-from agent_fuse.loop_gate import LoopGate
+from agent_fuse.looping.signatures import Signature
 from agent_fuse.settings import Settings
-from agent_fuse.signatures import Signature
-from agent_fuse.turnstile import Turnstile
 
 UNTOLD = object()
 """Stands for arguments or a result that nobody told."""

@@ -8,16 +8,16 @@ from pathlib import Path
 from opentelemetry.sdk.trace import TracerProvider
 
 from agent_fuse.errors import ConfigurationError
-from agent_fuse.families import Vocabulary
 from agent_fuse.ledgers.base import LedgerError
 from agent_fuse.ledgers.reading import Reader, Selection, open_reader
 from agent_fuse.otel import active
 from agent_fuse.otel.facts import Fact, State, blind, off, ok
 from agent_fuse.otel.survey import survey
 from agent_fuse.prices import PriceBook
-from agent_fuse.rates import Origin
+from agent_fuse.quoting.families import Vocabulary
+from agent_fuse.quoting.rates import Origin
+from agent_fuse.quoting.vocabularies import load
 from agent_fuse.settings import Settings, settings
-from agent_fuse.vocabularies import load
 
 __all__ = ["Fact", "State", "doctor"]
 

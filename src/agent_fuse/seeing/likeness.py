@@ -2,7 +2,7 @@
 
 from typing import TypeVar
 
-from agent_fuse.sighted import Call, Sighting
+from agent_fuse.seeing.sighted import Call, Sighting
 
 P = TypeVar("P")
 

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from agent_fuse.calls import MAX_TOKENS, Usage
-from agent_fuse.names import stem
-from agent_fuse.rates import Rates
-from agent_fuse.recent import Recent
+from agent_fuse.quoting.names import stem
+from agent_fuse.quoting.rates import Rates
+from agent_fuse.quoting.recent import Recent
 
 _K = TypeVar("_K")
 _DECAY = 0.75

@@ -6,15 +6,15 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from agent_fuse.asks import Ask, Event, Money
 from agent_fuse.calls import Entry, Status, Usage
-from agent_fuse.desk import Desk
+from agent_fuse.engine.asks import Ask, Event, Money
+from agent_fuse.engine.desk import Desk
 from agent_fuse.errors import SentinelBudgetExceeded, SentinelError, SentinelSystemError, UnknownModelError
 from agent_fuse.ledgers.base import Amounts, Balance, Cap, Hold, Ledger, Meter, Refusal
 from agent_fuse.limits import Demand, Limit, Who, explain
 from agent_fuse.prices import PriceBook
 from agent_fuse.quotes import Quote, Quoter
-from agent_fuse.rates import Rates
+from agent_fuse.quoting.rates import Rates
 from agent_fuse.settings import Settings
 from agent_fuse.wire import semantic_operation
 

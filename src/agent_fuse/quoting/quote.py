@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from agent_fuse.calls import Usage
-from agent_fuse.rates import Rates
+from agent_fuse.quoting.rates import Rates
 
 
 class Source(StrEnum):

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Protocol
 
-from agent_fuse.rates import Tier, picos
+from agent_fuse.quoting.rates import Tier, picos
 
 
 class Step(Protocol):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from agent_fuse.ledgers.base import Balance, Meter
 from agent_fuse.ledgers.reading import Reader, Selection, Sums
 from agent_fuse.limits import ALL
-from agent_fuse.standing import Standing, known_caps, standings
+from agent_fuse.views.standing import Standing, known_caps, standings
 
 _SHORTEST = 10.0
 _LIMITS = 20

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from agent_fuse.families import image_tokens
+from agent_fuse.quoting.families import image_tokens
 
 _BASE64_PER_AUDIO_TOKEN, _BASE64_PER_FILE_TOKEN = 100, 16
 """Audio of 32 tokens a second (Gemini; OpenAI 10) at 24 kbit/s; a page of PDF of 20 kB at 1,700 tokens. Estimates."""

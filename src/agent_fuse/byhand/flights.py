@@ -7,9 +7,9 @@ from typing import Any
 
 from agent_fuse import terms as check
 from agent_fuse.api import init
+from agent_fuse.byhand.handcalls import HandCall, open_here
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.fuse import Fuse
-from agent_fuse.handcalls import HandCall, open_here
 from agent_fuse.otel import here
 from agent_fuse.terms import Terms
 

@@ -2,9 +2,10 @@
 
 import os
 
-from agent_fuse.accounting import Accounting
+from agent_fuse.engine.accounting import Accounting
 from agent_fuse.errors import SentinelLoopError
 from agent_fuse.limits import Who
+from agent_fuse.looping.verdicts import Level
 from agent_fuse.loops import (
     LoopPolicy,
     LoopState,
@@ -18,7 +19,6 @@ from agent_fuse.loops import (
     signature,
 )
 from agent_fuse.settings import Settings
-from agent_fuse.verdicts import Level
 
 _KEY_NOTE = "loops/key"
 

@@ -4,12 +4,12 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from agent_fuse import instruments as table
 from agent_fuse.calls import NANOS_PER_USD
 from agent_fuse.fuse import Fuse
 from agent_fuse.ledgers.base import Balance, Cap, Meter
 from agent_fuse.limits import ALL, Demand, Limit
-from agent_fuse.totals import label_of
+from agent_fuse.telemetry import instruments as table
+from agent_fuse.telemetry.totals import label_of
 
 MAX_ACCOUNTS = 500
 """Accounts of one fuse that are watched, the latest to be met."""

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
-from agent_fuse.families import Vocabulary
+from agent_fuse.quoting.families import Vocabulary
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,1 @@
+"""What is inside the fuse: accounting, tool actions, alerts, and the guards of its own threads."""

@@ -1,0 +1,1 @@
+"""What is behind the loop rule: canonical arguments, signatures, verdicts, bounded tables."""

@@ -1,0 +1,1 @@
+"""What is behind prices, tokens and quotes: rates, names, vocabularies, what was learned."""

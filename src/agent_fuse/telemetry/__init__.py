@@ -1,0 +1,1 @@
+"""What is behind the metrics: the table of instruments, exact totals, watched limits."""

@@ -1,0 +1,1 @@
+"""What an operator looks at: standings, pace, FOCUS charges, the check-up."""

@@ -1,6 +1,7 @@
 """What the matrix found: a slow machine opens no gate, a broken stream is paid for, a tool's result is its content."""
 
 import json
+import threading
 import time
 import types
 
@@ -119,3 +120,23 @@ def test_callbacks_get_the_hard_form() -> None:
     assert models.call(under_langchain) is True
     assert models.call(lambda: callbacks.call(under_langchain)) is False
     assert callbacks.call(lambda: models.call(under_langchain)) is True
+
+
+def test_a_fact_told_by_another_thread_refuses_nothing() -> None:
+    """Traceloop sets the prompt of an async stream in a thread of its own, where a trip stops nothing: it is booked."""
+    provider = TracerProvider()
+    processor = AgentFuseSpanProcessor(budget="0.001", db_path="memory://", session_id="s", request_gate=False)
+    provider.add_span_processor(processor)
+    span = provider.get_tracer("opentelemetry.instrumentation.anthropic").start_span(
+        "anthropic.chat", attributes={"gen_ai.operation.name": "chat"}
+    )
+    facts = {"gen_ai.request.model": "gpt-4o", "gen_ai.input.messages": "x" * 100_000}
+    told = threading.Thread(target=span.set_attributes, args=(facts,))
+    told.start()
+    told.join()
+    assert span.is_recording()
+    span.set_attributes({"gen_ai.usage.input_tokens": 1000, "gen_ai.usage.output_tokens": 500})
+    span.end()
+    (entry,) = processor.fuse.ledger.journal()
+    assert (str(entry.status), entry.cost) == ("settled", 7_500_000)
+    provider.shutdown()

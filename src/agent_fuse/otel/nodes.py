@@ -3,7 +3,8 @@
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from threading import get_ident
 from typing import Any
 from weakref import finalize
 
@@ -35,6 +36,8 @@ class Node:
     spot: Spot
     parent: "Node | None"
     seen: Seen | None = None
+    thread: int = field(default_factory=get_ident)
+    """Where the span started: only a trip raised there stops the call."""
     lost: "finalize[Any, Any] | None" = None
     """Runs when the span is dropped without an end."""
     action: Action | None = None

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping
 from functools import partial
+from threading import get_ident
 from typing import Any
 from weakref import finalize, ref
 
@@ -129,6 +130,8 @@ class SpanGates:
         follows = node.dialect.prompt_follows
         if spot is None or node.seen is None or not spot.model or (follows and not spot.prompt and follows()):
             return
+        if get_ident() != node.thread:
+            return  # told by a thread of the instrumentation's own: a trip raised here would stop nothing
         node.spot = spot
         try:
             node.fuse.requote(

@@ -12,8 +12,8 @@ ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
 MACHINE = re.compile(
     r"(?<![\w.])/(?:root|home/\w+|Users/\w+|work)/"  # a folder of whoever wrote it
-    r"|[\w-]*\.?(?:pypi|npmjs|pythonhosted|rubygems|conda|anaconda)\.(?:org|com|io)/(?:simple|packages|pypi)\b"
-    r"|--(?:extra-)?index-url|--trusted-host|--find-links"
+    r"|https?://[\w.-]+/(?:simple|packages)/"  # a package index
+    r"|--(?:extra-)?(?:index)-url|--trusted-host|--find-links"
 )
 
 
@@ -38,11 +38,11 @@ def test_no_machine_in_the_repository():
 
 @pytest.mark.parametrize(
     "line",
-    ["cd /root/thing", "open('/home/ann/x')", "https://pypi.org/simple/", "pip install --index-url=x"],
+    ["cd {}root/thing", "open('{}home/ann/x')", "https:{}{}index.invalid/simple/", "pip install --trusted-host=x"],
 )
 def test_machine_pattern_sees(line):
     """The pattern above finds what it is for."""
-    assert MACHINE.search(line)
+    assert MACHINE.search(line.replace("{}", "/"))  # spelled out here, the lines would be found themselves
 
 
 def test_constraints_are_exact_pins():

@@ -18,7 +18,7 @@ from agent_fuse.errors import SentinelError
 from agent_fuse.ledgers.base import Balance, Ledger, LedgerError
 from agent_fuse.limits import demand
 from agent_fuse.settings import Settings
-from agent_fuse.sightings import Layer, Outcome, Release, Sighting, Sightings
+from agent_fuse.sightings import Layer, Outcome, Release, Sighting, Sightings, lone
 
 Seen = Sighting[Money]
 
@@ -66,11 +66,13 @@ class Fuse:
             SentinelSystemError: the ledger failed and fail_safe=True.
             SentinelError: any trip, when the fuse is blown.
         """
-        if self.turnstile.busy and self.settings.fail_safe:
+        if self.turnstile.busy:
             # A signal handler or finaliser calls a model from the middle of our own transaction: it cannot be judged.
-            raise system_error(
-                "reserve", LedgerError("reserve", "of this thread", "the fuse is at work here already"), 0
-            )
+            if self.settings.fail_safe:
+                raise system_error(
+                    "reserve", LedgerError("reserve", "of this thread", "the fuse is at work here already"), 0
+                )
+            return lone(self._money(ask), layer=ask.layer, source=ask.source, now=time.time(), model=ask.model)
         self.turnstile.enter()
         on_gate = self.accounting.on_gate if not ask.late else None
         started = time.perf_counter() if on_gate is not None else 0.0
@@ -163,7 +165,7 @@ class Fuse:
 
     def _open(self, ask: Ask, around: Iterable[Seen]) -> Seen:
         session = ask.who.session.id
-        money = Money(self.accounting.new_id(), ask, self.clock(), demand(self.limits, ask.who))
+        money = self._money(ask)
         blown = None if ask.late else self.blown.take(session)
         if blown is not None:
             self.accounting.refused(money, blown)
@@ -179,8 +181,10 @@ class Fuse:
             )
         if not ask.late:
             self._judge(seen, ask)
-            self.blown.admitted(session)
         return seen
+
+    def _money(self, ask: Ask) -> Money:
+        return Money(self.accounting.new_id(), ask, self.clock(), demand(self.limits, ask.who))
 
     def _judge(self, seen: Seen, ask: Ask) -> None:
         money = seen.call.payload
@@ -199,6 +203,7 @@ class Fuse:
                     self.accounting.look(money)
             else:
                 self.accounting.hold(money)
+                self.blown.admitted(ask.who.session.id)
         except SentinelError as trip:
             with self._lock:
                 self._sightings.drop(seen, now=time.time())

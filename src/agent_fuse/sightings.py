@@ -193,6 +193,13 @@ class Sightings(Generic[P]):
                 return
 
 
+def lone(payload: P, *, layer: Layer, source: str, now: float, model: str = "") -> Sighting[P]:
+    """A sighting of a call of its own that no other can join: taking part would need a lock that may be taken."""
+    sighting = Sighting(Call(payload), layer, source, now, model)
+    sighting.call.sightings.append(sighting)
+    return sighting
+
+
 def _timed_out(call: Call[P]) -> bool:
     """Its request may have been charged but never answered, so the layers around it may try again."""
     requests = [one for one in call.sightings if one.layer is Layer.REQUEST]

@@ -25,7 +25,10 @@ from agent_fuse import (
     boundary,
     session,
 )
+from agent_fuse.calls import Usage
+from agent_fuse.engine.asks import Ask
 from agent_fuse.errors import is_soft, soften
+from agent_fuse.sightings import Layer
 from agent_fuse.testing import LoopbackProvider
 from unpatch import restored
 
@@ -194,3 +197,39 @@ def test_nested_sessions_bind_too(provider: LoopbackProvider, tmp_path: Path) ->
             ask(provider)
     ask(provider)
     assert provider.count == 3
+
+
+@pytest.mark.parametrize("instrumented", [True, False], ids=["traceloop", "no spans"])
+def test_a_retry_loop_over_a_call_too_big_ends(provider: LoopbackProvider, tmp_path: Path, instrumented: bool) -> None:
+    """A call that is too big passes a framework's gate, which sees that something is left.
+
+    The row of soft refusals by the exact gate goes on all the same, and blows the fuse.
+    """
+    tracing = TracerProvider()
+    tracing.add_span_processor(
+        AgentFuseSpanProcessor(budget="0.00001", db_path=str(tmp_path / "ledger.db"), session_id="s")
+    )
+    with restored():
+        if instrumented:
+            LangchainInstrumentor().instrument(tracer_provider=tracing)
+        assert tries_until_trip(lambda: chat(provider).invoke("hi")) <= 4
+    assert provider.count == 0
+
+
+def test_a_call_from_inside_the_fuse_is_let_go_and_booked_when_availability_comes_first(tmp_path: Path) -> None:
+    """fail_safe=False: a signal handler's call in the middle of our own work neither raises nor deadlocks, and counts."""
+    processor = AgentFuseSpanProcessor(
+        budget=1, db_path=str(tmp_path / "ledger.db"), session_id="s", fail_safe=False, request_gate=False
+    )
+    fuse = processor.fuse
+    ask = Ask(layer=Layer.CLIENT, source="x", who=processor.who(None, None), model="gpt-4o", provider="openai")
+    fuse.turnstile.enter()
+    with fuse._lock:
+        seen = fuse.open_call(ask)
+        fuse.close_call(seen, usage=Usage(input_tokens=1000, output_tokens=500))
+    assert fuse.turnstile.busy
+    assert list(fuse.ledger.journal()) == []
+    fuse.turnstile.leave()
+    assert not fuse.turnstile.busy
+    assert [entry.cost for entry in fuse.ledger.journal()] == [7_500_000]
+    processor.shutdown()

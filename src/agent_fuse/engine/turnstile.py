@@ -28,15 +28,17 @@ class Turnstile:
     @property
     def busy(self) -> bool:
         """Whether this thread is inside."""
-        return getattr(self._local, "busy", False)
+        return getattr(self._local, "depth", 0) > 0
 
     def enter(self) -> None:
-        """This thread starts its work; it must `leave`."""
-        self._local.busy = True
+        """This thread starts its work, perhaps inside other work of its own; it must `leave`."""
+        self._local.depth = getattr(self._local, "depth", 0) + 1
 
     def leave(self) -> None:
         """This thread is done; what had to wait is done now."""
-        self._local.busy = False
+        self._local.depth -= 1
+        if self._local.depth:
+            return
         while self._later:
             try:
                 work = self._later.popleft()

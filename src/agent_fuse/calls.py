@@ -92,6 +92,30 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RefusedBy:
+    """What refused a call: the limit as it stood just then, and what to do about it.
+
+    Amounts are nano-dollars for the meter `usd`, else counts. All but `advice` is empty where it was no limit.
+    """
+
+    limit: str = ""
+    """The limit in words: `$5.00 per user.id`."""
+    per: str = ""
+    """Its key: `session`, `agent`, `all`, or an attribute's name."""
+    value: str = ""
+    """Whose account of that key it was: `ann`; empty for `all`."""
+    meter: str = ""
+    cap: int = 0
+    spent: int = 0
+    held: int = 0
+    """By calls that were open."""
+    requested: int = 0
+    """By the refused call."""
+    advice: str = ""
+    """What to do, in words that fit the limit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """One line of the journal: a call that was booked or refused. No prompt or completion text."""
 
@@ -119,3 +143,5 @@ class Entry:
     response_id: str = ""
     trace_id: str = ""
     span_id: str = ""
+    refused_by: RefusedBy | None = None
+    """Of a refused call; None where an older version wrote the line."""

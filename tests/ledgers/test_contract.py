@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from agent_fuse.calls import Entry, Status
+from agent_fuse.calls import Entry, RefusedBy, Status
 from agent_fuse.ledgers.base import (
     Amounts,
     Balance,
@@ -183,6 +183,26 @@ def test_refused_call_is_written_and_counted_once(ledger):
     ledger.refuse(line("c", 60, reason="budget"), ("all", "user=ann"), now=NOW)
     assert ledger.balances(["all", "user=ann"]) == {"all": Balance(refused=1), "user=ann": Balance(refused=1)}
     assert list(ledger.journal()) == [line("c", 60, Status.REFUSED, reason="budget")]
+
+
+def test_what_refused_a_call_is_kept(ledger):
+    """The journal keeps the limit that refused, as it stood then; a call booked after all keeps nothing of it."""
+    by = RefusedBy(
+        limit="$0.02 per user.id",
+        per="user.id",
+        value="é=x",
+        meter="usd",
+        advice="raise it",
+        cap=2**53,
+        spent=15,
+        held=0,
+        requested=7,
+    )
+    ledger.refuse(line("c", 60, Status.REFUSED, reason="budget", refused_by=by), ("all",), now=NOW)
+    ledger.refuse(line("d", 60, Status.REFUSED, reason="loop", refused_by=RefusedBy()), ("all",), now=NOW)
+    assert {one.id: one.refused_by for one in ledger.journal()} == {"c": by, "d": RefusedBy()}
+    ledger.settle(line("c", 40), ("all",), amounts(40), now=NOW)
+    assert {one.id: one.refused_by for one in ledger.journal()} == {"c": None, "d": RefusedBy()}
 
 
 @pytest.mark.parametrize("status", [Status.SETTLED, Status.ESTIMATED])

@@ -78,12 +78,15 @@ def test_database_from_the_future(file):
     ledger.close()
     db = apsw.Connection(str(file))
     db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-    db.pragma("user_version", len(migrations.MIGRATIONS) + 7)
+    future = len(migrations.MIGRATIONS) + 7
+    db.pragma("user_version", future)
     db.close()
     log = Path(f"{file}-wal")
     before = file.read_bytes(), log.read_bytes()
     assert before[1], "its last writer was killed"
-    with pytest.raises(LedgerError, match=r"it is of version 8, made by a newer AgentFuse .*; upgrade agent-fuse"):
+    with pytest.raises(
+        LedgerError, match=rf"it is of version {future}, made by a newer AgentFuse .*; upgrade agent-fuse"
+    ):
         open_ledger(file)
     assert (file.read_bytes(), log.read_bytes()) == before
 
@@ -106,26 +109,26 @@ def test_database_of_another_program(file, version):
 def test_migration_and_its_number_are_one(file, monkeypatch):
     """A migration that fails leaves the database as it was; the next start takes it up again."""
 
-    def m002_fails(db):
+    def fails(db):
         db.execute("CREATE TABLE half (x)")
         raise OSError("the plug is pulled")
 
-    def m002_works(db):
+    def works(db):
         db.execute("CREATE TABLE whole (x)")
 
     ledger = open_ledger(file)
     reserve(ledger, "c", 10)
     ledger.close()
     steps = list(migrations.MIGRATIONS)
-    monkeypatch.setattr(migrations, "MIGRATIONS", [*steps, m002_fails])
+    monkeypatch.setattr(migrations, "MIGRATIONS", [*steps, fails])
     with pytest.raises(LedgerError, match="open failed: the plug is pulled"):
         open_ledger(file)
     db = apsw.Connection(str(file))
-    assert db.pragma("user_version") == 1
+    assert db.pragma("user_version") == len(steps)
     assert not db.table_exists("main", "half")
-    monkeypatch.setattr(migrations, "MIGRATIONS", [*steps, m002_works])
+    monkeypatch.setattr(migrations, "MIGRATIONS", [*steps, works])
     assert usd(open_ledger(file)) == (0, 10)
-    assert db.pragma("user_version") == 2
+    assert db.pragma("user_version") == len(steps) + 1
     assert db.execute("SELECT count(*) FROM whole").fetchall() == [(0,)]
 
 

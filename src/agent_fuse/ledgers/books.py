@@ -5,7 +5,20 @@ from operator import add, neg, sub
 from agent_fuse.calls import Entry, Status
 from agent_fuse.ledgers import rows
 from agent_fuse.ledgers.base import Balance, Hold, Refusal, Reservation, Settling
-from agent_fuse.ledgers.rows import ENTRY, METERS, NO_ACCOUNT, NOTHING, PLACE, REASON, STATUS, WIDTH, Figures, Row
+from agent_fuse.ledgers.rows import (
+    ENTRY,
+    METERS,
+    NO_ACCOUNT,
+    NOT_REFUSED,
+    NOTHING,
+    PLACE,
+    REASON,
+    REFUSED_BY,
+    STATUS,
+    WIDTH,
+    Figures,
+    Row,
+)
 from agent_fuse.ledgers.sql import Connection
 
 PAGE = 200
@@ -27,10 +40,13 @@ _NAMES = {
     "add_to_account": ", ".join(f"{one} = {one} + ?" for one in _ACCOUNT_COLUMNS),
     "account_marks": _marks(len(_ACCOUNT_COLUMNS)),
     "call": ", ".join(ENTRY),
+    "refused_by": ", ".join(REFUSED_BY),
+    "refused_marks": _marks(len(ENTRY) + len(REFUSED_BY)),
     "hold": "accounts, " + ", ".join(f"hold_{meter}" for meter in METERS),
     "booked": "accounts, " + ", ".join(f"booked_{meter}" for meter in METERS),
     "hold_marks": _marks(len(ENTRY) + 1 + WIDTH + 4),
     "line_marks": _marks(len(ENTRY) + 1 + WIDTH),
+    "whole_marks": _marks(len(ENTRY) + 1 + WIDTH + len(REFUSED_BY)),
     "page": str(PAGE),
 }
 
@@ -42,7 +58,9 @@ def _fill(statement: str) -> str:
 FIRST_ACCOUNTS = _fill("SELECT name, {account} FROM accounts ORDER BY name LIMIT {page}")
 NEXT_ACCOUNTS = _fill("SELECT name, {account} FROM accounts WHERE name > ? ORDER BY name LIMIT {page}")
 HOLDS = _fill("SELECT {call}, {hold}, expires_at FROM holds ORDER BY at, id")
-LINES = _fill("SELECT {call} FROM journal WHERE at >= ? AND (at, id) < (?, ?) ORDER BY at DESC, id DESC LIMIT ?")
+LINES = _fill(
+    "SELECT {call}, {refused_by} FROM journal WHERE at >= ? AND (at, id) < (?, ?) ORDER BY at DESC, id DESC LIMIT ?"
+)
 OWNERS = "SELECT DISTINCT host, pid, started FROM holds WHERE host = ?"
 EXPIRED = "SELECT 1 FROM holds WHERE expires_at <= ? LIMIT 1"
 OF_OWNER = _fill("SELECT {call}, {hold} FROM holds WHERE host = ? AND pid = ? AND started = ? LIMIT {page}")
@@ -61,10 +79,11 @@ _NEW_ACCOUNT = _fill("INSERT INTO accounts ({account}, name) VALUES ({account_ma
 _FIND_HOLD = _fill("SELECT {hold} FROM holds WHERE id = ?")
 _SET_HOLD = _fill("INSERT OR REPLACE INTO holds VALUES ({hold_marks})")
 _DROP_HOLD = "DELETE FROM holds WHERE id = ?"
-_ADD_LINE = _fill("INSERT INTO journal VALUES ({line_marks}) ON CONFLICT DO NOTHING")
+_ADD_LINE = _fill("INSERT INTO journal ({call}, {booked}) VALUES ({line_marks}) ON CONFLICT DO NOTHING")
+_ADD_REFUSED = _fill("INSERT INTO journal ({call}, {refused_by}) VALUES ({refused_marks}) ON CONFLICT DO NOTHING")
 _FIND_STATUS = "SELECT status FROM journal WHERE id = ?"
 _FIND_LINE = _fill("SELECT status, {booked} FROM journal WHERE id = ?")
-_SET_LINE = _fill("UPDATE journal SET ({call}, {booked}) = ({line_marks}) WHERE id = ?")
+_SET_LINE = _fill("UPDATE journal SET ({call}, {booked}, {refused_by}) = ({whole_marks}) WHERE id = ?")
 # A RETURNING clause or an IN list would save a statement each, and cost more: SQLite makes a table in memory for them.
 
 
@@ -125,9 +144,9 @@ def book(db: Connection, line: Row, names: tuple[str, ...], figures: Figures) ->
     return Settling.BOOKED
 
 
-def refuse(db: Connection, line: Row, names: tuple[str, ...]) -> None:
-    """Write a refused call down and count it, once."""
-    db.execute(_ADD_LINE, line + _NO_BOOKING)
+def refuse(db: Connection, line: Row, by: Row, names: tuple[str, ...]) -> None:
+    """Write a refused call down, with what refused it, and count it, once."""
+    db.execute(_ADD_REFUSED, line + by)
     if db.changes():
         for name in names:
             _charge(db, name, NOTHING, NOTHING, refused=1)
@@ -176,7 +195,7 @@ def _book_again(db: Connection, line: Row, names: tuple[str, ...], figures: Figu
     else:
         names = rows.unpack(accounts)
         change = tuple(map(sub, figures, booked))
-    db.execute(_SET_LINE, (*line, *(_NO_BOOKING if real else (rows.pack(names), *figures)), line[0]))
+    db.execute(_SET_LINE, (*line, *(_NO_BOOKING if real else (rows.pack(names), *figures)), *NOT_REFUSED, line[0]))
     for name in names:
         _charge(db, name, change, NOTHING)
     return Settling.BOOKED if status == Status.REFUSED else Settling.CORRECTED

@@ -61,7 +61,16 @@ def m001_books(db: Connection) -> None:
         STRICT, WITHOUT ROWID""")
 
 
-MIGRATIONS: list[Callable[[Connection], None]] = [m001_books]
+def m002_refused_by(db: Connection) -> None:
+    """Which limit refused a call, and what to do: columns of the journal, NULL for every line that is there."""
+    for column in (
+        *("limit TEXT", "per TEXT", "value TEXT", "meter TEXT"),
+        *("cap INTEGER", "spent INTEGER", "held INTEGER", "requested INTEGER", "advice TEXT"),
+    ):
+        db.execute(f"ALTER TABLE journal ADD COLUMN refused_{column}")
+
+
+MIGRATIONS: list[Callable[[Connection], None]] = [m001_books, m002_refused_by]
 """In order, and never changed once released: `user_version` counts those that a database has been through."""
 
 
@@ -71,21 +80,26 @@ _LOOK = """
 
 
 def pending(db: Connection) -> bool:
-    """Whether the database has steps before it. Only reads.
+    """Whether the database has steps before it. Only reads. Raises NotOurs."""
+    return version(db) < len(MIGRATIONS)
+
+
+def version(db: Connection) -> int:
+    """How many steps the database has been through; 0 for one that is empty. Only reads.
 
     Raises:
         NotOurs: it was made by a newer AgentFuse, or by another program.
     """
     # One statement, one moment: another process may be making the tables just now.
-    version, mark, tables = db.execute(_LOOK).fetchall()[0]
-    if version > len(MIGRATIONS):
+    found, mark, tables = db.execute(_LOOK).fetchall()[0]
+    if found > len(MIGRATIONS):
         raise NotOurs(
-            f"it is of version {version}, made by a newer AgentFuse than this one, which knows {len(MIGRATIONS)}; "
+            f"it is of version {found}, made by a newer AgentFuse than this one, which knows {len(MIGRATIONS)}; "
             "upgrade agent-fuse"
         )
-    if mark != APPLICATION_ID and (version, mark, tables) != (0, 0, 0):
+    if mark != APPLICATION_ID and (found, mark, tables) != (0, 0, 0):
         raise NotOurs("it is a database of another program; name another file for the ledger")
-    return bool(version < len(MIGRATIONS))
+    return int(found)
 
 
 def migrate(db: Connection) -> None:

@@ -13,7 +13,7 @@ from agent_fuse.calls import Entry, Status
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.ledgers import books, rows
 from agent_fuse.ledgers.base import Balance, LedgerError, Meter
-from agent_fuse.ledgers.migrations import NotOurs, pending
+from agent_fuse.ledgers.migrations import NotOurs, version
 from agent_fuse.ledgers.sql import FAILURES, Connection, words
 
 T = TypeVar("T")
@@ -26,6 +26,9 @@ TOOL = "execute_tool"
 """`gen_ai.operation.name` of a tool action."""
 
 _ENTRY = ", ".join(rows.ENTRY)
+_REFUSED_BY = ", ".join(rows.REFUSED_BY)
+_KEEPS_REFUSED_BY = 2
+"""The version of the tables from which on the journal says what refused a call."""
 _ACCOUNT = ", ".join(
     [*(f"settled_{meter}" for meter in rows.METERS), *(f"held_{meter}" for meter in rows.METERS), "refused"]
 )
@@ -91,21 +94,23 @@ class Reader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._db = self._connect(path)
+        self._db, found = self._connect(path)
+        # A ledger that no fuse of this version has opened yet is read as it is: a reader changes nothing.
+        self._entry = f"{_ENTRY}, {_REFUSED_BY}" if found >= _KEEPS_REFUSED_BY else _ENTRY
 
-    def _connect(self, path: Path) -> Connection:
+    def _connect(self, path: Path) -> tuple[Connection, int]:
         try:
             path.stat()
             db = cast("Connection", apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY))
             db.set_busy_timeout(_BUSY_MILLISECONDS)
-            older = pending(db)
+            found = version(db)
         except FileNotFoundError:
             raise LedgerError("open", str(path), "there is no such file; name another one with --db") from None
         except (*FAILURES, NotOurs) as error:
             raise LedgerError("open", str(path), words(error)) from error
-        if older:
-            raise LedgerError("open", str(path), "no fuse has written to it with this version yet; start one first")
-        return db
+        if not found:
+            raise LedgerError("open", str(path), "it is empty: no fuse has written to it yet; start one first")
+        return db, found
 
     def close(self) -> None:
         """Close the file."""
@@ -145,7 +150,7 @@ class Reader:
         """Journal lines, newest first, read a page at a time."""
         condition, values = which.where()
         query = (
-            f"SELECT {_ENTRY} FROM journal WHERE {condition} AND (at, id) < (?, ?) "  # noqa: S608 - columns
+            f"SELECT {self._entry} FROM journal WHERE {condition} AND (at, id) < (?, ?) "  # noqa: S608 - columns
             "ORDER BY at DESC, id DESC LIMIT ?"
         )
         left = books.LARGEST if limit is None else limit

@@ -7,11 +7,15 @@ from functools import lru_cache
 from operator import attrgetter
 from typing import Any, cast
 
-from agent_fuse.calls import Entry, Status
+from agent_fuse.calls import Entry, RefusedBy, Status
 from agent_fuse.ledgers.base import Amounts, Balance, Hold, Meter
 
-ENTRY = tuple(one.name for one in fields(Entry))
-"""Columns of a call, in order."""
+ENTRY = tuple(one.name for one in fields(Entry) if one.name != "refused_by")
+"""Columns of a call, in order; those of what refused it are `REFUSED_BY`, which only the journal has."""
+
+_REFUSED_BY = tuple(one.name for one in fields(RefusedBy))
+REFUSED_BY = tuple(f"refused_{name}" for name in _REFUSED_BY)
+"""Columns of what refused a call, in order; all NULL for every other call."""
 
 METERS = tuple(meter.value for meter in Meter)
 """Columns of an amount, in order; an account's row is settled amounts, held amounts, refused calls."""
@@ -27,15 +31,26 @@ Row = tuple[Any, ...]
 NOTHING: Figures = (0,) * WIDTH
 NO_ACCOUNT: Figures = (0,) * (2 * WIDTH + 1)
 
+NOT_REFUSED: Row = (None,) * len(REFUSED_BY)
+
 entry_row = cast("Callable[[Entry], Row]", attrgetter(*ENTRY))
 figures_of = cast("Callable[[Amounts], Figures]", attrgetter(*METERS))
+_refused_by_row = cast("Callable[[RefusedBy], Row]", attrgetter(*_REFUSED_BY))
 
 
 def entry(row: Row) -> Entry:
-    """A call from its columns."""
-    values = dict(zip(ENTRY, row, strict=True))
+    """A call from its columns, with or without those of what refused it."""
+    values = dict(zip(ENTRY, row, strict=False))
     values["status"] = Status(values["status"])
-    return Entry(**values)
+    by = row[len(ENTRY) :]
+    if not by or by[0] is None:
+        return Entry(**values)
+    return Entry(**values, refused_by=RefusedBy(**dict(zip(_REFUSED_BY, by, strict=True))))
+
+
+def refused_by_row(one: Entry) -> Row:
+    """The columns of what refused a call."""
+    return NOT_REFUSED if one.refused_by is None else _refused_by_row(one.refused_by)
 
 
 def balance(row: Figures) -> Balance:

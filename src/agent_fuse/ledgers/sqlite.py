@@ -60,7 +60,8 @@ class SqliteLedger:
         line = rows.entry_row(entry)
         line = (*line[: rows.STATUS], Status.REFUSED, *line[rows.STATUS + 1 :])
         names = rows.once(tuple(accounts))
-        self._database.write("refuse", lambda db: books.refuse(db, line, names))
+        by = rows.refused_by_row(entry)
+        self._database.write("refuse", lambda db: books.refuse(db, line, by, names))
 
     def balances(self, accounts: Sequence[str]) -> dict[str, Balance]:
         """See Ledger."""

@@ -1,0 +1,139 @@
+"""A ledger that an older version wrote: what is in it keeps its meaning, and the steps it lacks are taken at once.
+
+`tests/data/ledgers/v1.db` was written by AgentFuse as it was before version 2 of the tables: sessions with ordinary and
+with odd names, settled, estimated and refused calls, one call open (its owner on another host), posted caps.
+"""
+
+import shutil
+from pathlib import Path
+
+import apsw
+import pytest
+
+from agent_fuse.calls import Entry, RefusedBy, Status
+from agent_fuse.ledgers import migrations, open_ledger
+from agent_fuse.ledgers.base import Amounts, LedgerError, Settling
+from agent_fuse.ledgers.reading import Selection, open_reader
+from agent_fuse.limits import Limit, Session, Who, demand
+from ledgers.samples import NOW
+
+OLD = Path(__file__).parents[1] / "data" / "ledgers" / "v1.db"
+COST = 7_500_000
+ONE = Amounts(usd=COST, tokens=1500, output_tokens=500, calls=1)
+BY = RefusedBy(
+    limit="$0.02 per user.id",
+    per="user.id",
+    value="ann",
+    meter="usd",
+    cap=20_000_000,
+    spent=15_000_000,
+    held=COST,
+    requested=COST,
+    advice="raise the limit",
+)
+
+
+@pytest.fixture
+def old(tmp_path):
+    """A copy of the old ledger."""
+    path = tmp_path / "old.db"
+    shutil.copyfile(OLD, path)
+    return path
+
+
+def version(path):
+    return apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY).pragma("user_version")
+
+
+def settled(ledger, name):
+    return ledger.balances([name])[name].settled.usd
+
+
+def test_old_books_are_as_they_were(old):
+    """Opening an old ledger takes it to the newest version, and no figure, line, hold or note changes."""
+    assert version(old) == 1
+    ledger = open_ledger(old)
+    assert version(old) == len(migrations.MIGRATIONS)
+    assert [entry.id for entry in ledger.journal()] == ["c6", "c5", "c4", "c3", "c2", "c1"]
+    assert {entry.refused_by for entry in ledger.journal()} == {None}
+    assert [entry.reason for entry in ledger.journal() if entry.status is Status.REFUSED] == ["loop", "budget"]
+    assert [(hold.entry.id, hold.amounts) for hold in ledger.holds()] == [("c7", ONE)]
+    assert {name: balance.settled.usd for name, balance in ledger.accounts()} == {
+        "agent=(none)": COST,
+        "agent=writer": 3 * COST,
+        "all": 4 * COST,
+        "session=a=b%3Dc é": COST,
+        "session=run-1": 2 * COST,
+        "session=run-2": COST,
+        "user.id=(none)": COST,
+        "user.id=ann": 2 * COST,
+        "user.id=x=y": COST,
+    }
+    assert ledger.balances(["all"])["all"].refused == 2
+    assert ledger.update_note("loops/key", lambda note: (note, note), now=NOW) == b"k" * 16
+
+
+@pytest.mark.parametrize("session", ["run-1", "run-2", "a=b%3Dc é"])
+@pytest.mark.parametrize("user", ["ann", "x=y", ""])
+def test_old_accounts_are_met_again(old, session, user):
+    """A call of today meets the accounts that the older version booked on, whatever is in a session's or user's name."""
+    limits = (Limit(usd=1, per="user.id"), Limit(usd=1, per="all"))
+    keys = {"user.id": user} if user else {}
+    due = demand(limits, Who(session=Session(id=session), keys=keys))
+    known = {name for name, _ in open_ledger(old).accounts()}
+    assert len(due.accounts) == 3
+    assert set(due.accounts) <= known
+
+
+def test_old_calls_go_on(old):
+    """What was open is settled, what was estimated is corrected, what was refused is booked after all: once each."""
+    ledger = open_ledger(old)
+
+    def book(call, cost):
+        entry = Entry(id=call, at=NOW, status=Status.SETTLED, session="run-1", cost=cost)
+        return ledger.settle(entry, ("all",), Amounts(usd=cost, calls=1), now=NOW)
+
+    assert book("c7", 5) is Settling.BOOKED
+    assert book("c2", 7) is Settling.CORRECTED
+    assert book("c3", 9) is Settling.BOOKED
+    assert book("c1", 11) is Settling.UNCHANGED
+    assert ledger.holds() == []
+    assert settled(ledger, "all") == 3 * COST + 5 + 7 + 9
+    assert settled(ledger, "user.id=ann") == COST + 5 + 7
+    assert ledger.balances(["user.id=ann"])["user.id=ann"].held == Amounts()
+
+
+def test_old_ledger_says_what_refused_from_now_on(old):
+    """A refusal in a ledger that was old keeps its limit; a call booked after all keeps nothing of it."""
+    ledger = open_ledger(old)
+    entry = Entry(id="new", at=NOW, status=Status.REFUSED, session="run-1", reason="budget", refused_by=BY)
+    ledger.refuse(entry, ("all",), now=NOW)
+    assert next(ledger.journal()) == entry
+    assert next(open_reader(old).entries(Selection())) == entry
+    booked = Entry(id="new", at=NOW, status=Status.SETTLED, session="run-1")
+    ledger.settle(booked, ("all",), Amounts(calls=1), now=NOW)
+    assert next(ledger.journal()).refused_by is None
+
+
+def test_old_ledger_is_read_before_any_fuse_opens_it(old):
+    """The command line reads an old ledger as it is, and changes nothing: `user_version` is left for a fuse."""
+    reader = open_reader(old)
+    found = list(reader.entries(Selection(statuses=frozenset([Status.REFUSED]))))
+    assert [(entry.id, entry.reason, entry.refused_by) for entry in found] == [
+        ("c4", "loop", None),
+        ("c3", "budget", None),
+    ]
+    assert reader.balances(["all"])["all"].settled.usd == 4 * COST
+    reader.close()
+    assert version(old) == 1
+    assert old.read_bytes() == OLD.read_bytes()
+
+
+def test_older_version_keeps_off(old, monkeypatch):
+    """A version that knows fewer steps refuses the ledger in one line, and alters nothing."""
+    open_ledger(old).close()
+    before = old.read_bytes()
+    monkeypatch.setattr(migrations, "MIGRATIONS", migrations.MIGRATIONS[:1])
+    with pytest.raises(LedgerError, match="made by a newer AgentFuse than this one, which knows 1; upgrade agent-fuse"):
+        open_ledger(old)
+    assert old.read_bytes() == before

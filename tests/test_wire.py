@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from agent_fuse.calls import Usage
 from agent_fuse.prices import PriceBook
-from agent_fuse.wire import Reading, StreamReader, operation_of, usage_of
+from agent_fuse.usage_reader import read_usage
+from agent_fuse.wire import Reading, StreamReader, operation_of
 
 
 @pytest.mark.parametrize(
@@ -49,7 +50,7 @@ ANTHROPIC: dict[str, Any] = {
 
 def test_anthropic_usage_is_made_inclusive() -> None:
     """Anthropic tells cached tokens beside the input; here they are part of it."""
-    assert usage_of({"usage": ANTHROPIC}) == Usage(
+    assert read_usage({"usage": ANTHROPIC}) == Usage(
         input_tokens=150,
         output_tokens=50,
         cache_read_tokens=30,
@@ -61,7 +62,7 @@ def test_anthropic_usage_is_made_inclusive() -> None:
 
 def test_an_hour_of_cache_is_billed_as_the_price_list_does() -> None:
     """Tokens written to the one-hour cache cost more than those kept for five minutes."""
-    usage = usage_of({"usage": ANTHROPIC})
+    usage = read_usage({"usage": ANTHROPIC})
     assert usage is not None
     told = PricedUsage(
         input_tokens=150, output_tokens=50, cache_read_tokens=30, cache_write_tokens=20, cache_write_1h_tokens=15
@@ -78,7 +79,7 @@ def test_openai_chat_and_responses_usage() -> None:
         "prompt_tokens_details": {"cached_tokens": 4, "audio_tokens": 1},
         "completion_tokens_details": {"reasoning_tokens": 2},
     }
-    assert usage_of({"usage": chat}) == Usage(
+    assert read_usage({"usage": chat}) == Usage(
         input_tokens=10,
         output_tokens=5,
         cache_read_tokens=4,
@@ -91,7 +92,7 @@ def test_openai_chat_and_responses_usage() -> None:
         "input_tokens_details": {"cached_tokens": 4},
         "output_tokens_details": {"reasoning_tokens": 2},
     }
-    assert usage_of({"usage": responses}) == Usage(
+    assert read_usage({"usage": responses}) == Usage(
         input_tokens=10, output_tokens=5, cache_read_tokens=4, reasoning_tokens=2
     )
 
@@ -178,7 +179,7 @@ def test_a_whole_json_body_read_in_pieces() -> None:
 )
 def test_hostile_usage_is_unknown_or_sane(body: Any) -> None:
     """Figures of wrong type, negative or absurd are unknown."""
-    usage = usage_of(body)
+    usage = read_usage(body)
     if usage is not None:
         for figure in (usage.input_tokens, usage.output_tokens):
             assert figure is None or 0 <= figure <= 3 * 10**10

@@ -53,7 +53,7 @@ def show_usd(nanos: int) -> str:
 class Usage:
     """Tokens one call used, in inclusive buckets; None is unknown, 0 is zero.
 
-    `input_tokens` includes cached, cache-written and audio input; `output_tokens` includes reasoning and audio output
+    `input_tokens` includes cached, cache-written, audio and image input, `output_tokens` reasoning, audio and images
     (OpenTelemetry GenAI semantic conventions, `gen_ai.usage.*`).
     """
 
@@ -66,6 +66,10 @@ class Usage:
     reasoning_tokens: int | None = None
     input_audio_tokens: int | None = None
     output_audio_tokens: int | None = None
+    input_image_tokens: int | None = None
+    output_image_tokens: int | None = None
+    parts: "tuple[tuple[str, Usage], ...]" = ()
+    """What other models used for this answer, besides all of the above: each by name, billed at its own rates."""
 
     @property
     def known(self) -> bool:
@@ -74,8 +78,9 @@ class Usage:
 
     @property
     def total_tokens(self) -> int:
-        """Input plus output tokens, unknown counted as zero."""
-        return (self.input_tokens or 0) + (self.output_tokens or 0)
+        """Input plus output tokens, those of `parts` too, unknown counted as zero."""
+        own = (self.input_tokens or 0) + (self.output_tokens or 0)
+        return own + sum(part.total_tokens for _, part in self.parts) if self.parts else own
 
 
 class Status(StrEnum):

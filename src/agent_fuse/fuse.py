@@ -107,6 +107,7 @@ class Fuse:
         model: str = "",
         provider: str = "",
         response_id: str = "",
+        tier: str | None = None,
         ended_at: float | None = None,
     ) -> None:
         """A layer saw the call end; it is booked when it is time to. Never raises.
@@ -114,8 +115,11 @@ class Fuse:
         Args:
             usage: as reported; None when it was not.
             estimate: as counted, fields unknown left None; the quote fills them.
+            model: that answered. tier: the service tier it was served at, None where that is not told.
             ended_at: seconds, UTC epoch, real time; now when left out.
         """
+        if tier is not None:
+            seen.tier = tier
 
         def close() -> None:
             with self._lock:
@@ -137,7 +141,14 @@ class Fuse:
                 if (model and not ask.model) or (provider and not ask.provider):
                     money.ask = replace(ask, model=ask.model or model, provider=ask.provider or provider)
                 ids = (one.response_id for one in decision.call.sightings if one.response_id)
-                entry = self.accounting.settle(money, decision.usage, exact=decision.exact, response_id=next(ids, ""))
+                entry = self.accounting.settle(
+                    money,
+                    decision.usage,
+                    exact=decision.exact,
+                    response_id=next(ids, ""),
+                    model=model,
+                    tier=decision.seen.tier,
+                )
                 decision.call.booked(entry)
 
         self.turnstile.account(close)

@@ -7,14 +7,16 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from itertools import chain
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 from urllib.parse import urlsplit
 
 from agent_fuse.errors import ConfigurationError, UnknownModelError
+from agent_fuse.quoting.asked import PRICED_TIERS
 from agent_fuse.quoting.families import max_output
 from agent_fuse.quoting.names import bare, fine_tuned, spellings
 from agent_fuse.quoting.rates import Origin, Price, Rates, flat, scaled
 from agent_fuse.quoting.recent import Recent
+from agent_fuse.quoting.supplements import supplemented
 from agent_fuse.quoting.tariffs import per_call, tiers
 
 if TYPE_CHECKING:
@@ -53,6 +55,7 @@ class PriceBook:
         self._overrides = {name.strip().lower(): price for name, price in (overrides or {}).items()}
         self._resolved: Recent[tuple[str, str | None, str], tuple[Rates, int | None]] = Recent(2_048)
         self._warned: Recent[str, bool] = Recent(2_048)
+        self._served: Recent[tuple[str, str | None], str] = Recent(2_048)
         self._unnamed = flat(FALLBACK_PRICE, origin=Origin.FALLBACK, max_output_tokens=max_output("", None))
 
     def rates(
@@ -80,6 +83,14 @@ class PriceBook:
         self._resolved.put(key, (rates, int(now // 60) if changes else None))
         return rates
 
+    def served(self, model: str, provider: str | None, by: str) -> None:
+        """An answer to a call of `model`, which has no price, names the model that gave it: price the next ones so."""
+        key = (model, provider)
+        if by != model and self._served.get(key) != by and _listed(by, provider) is not None:
+            self._served.put(key, by)
+            for tier in ("", *PRICED_TIERS):
+                self._resolved.drop((model, provider, tier))
+
     def _resolve(self, model: str, provider: str | None, at: float, tier: str) -> tuple[Rates, bool]:
         if (own := self._own(model, provider)) is not None:
             listed = _listed(model, provider)
@@ -97,6 +108,8 @@ class PriceBook:
             return _from_data(*listed, at=at, tier=tier), isinstance(listed[1].prices, list)
         if (base := fine_tuned(model)) is not None and (listed := _listed(base, provider)) is not None:
             return scaled(_from_data(*listed, at=at, tier=tier), _FINE_TUNE_FACTOR), isinstance(listed[1].prices, list)
+        if (by := self._served.get((model, provider))) is not None and (listed := _listed(by, provider)) is not None:
+            return _from_data(*listed, at=at, tier=tier), isinstance(listed[1].prices, list)
         return self._unknown(model, provider), False
 
     def _own(self, model: str, provider: str | None) -> Price | None:
@@ -176,8 +189,8 @@ def _has_price(model: "ModelInfo") -> bool:
 
 def _from_data(provider: "Provider", model: "ModelInfo", *, at: float, tier: str) -> Rates:
     own = any(model is one for one in provider.models)
-    context = {"service_tier": tier, "speed": tier} if tier and own else None
-    prices = vars(model.get_prices(datetime.fromtimestamp(at, UTC), context))
+    context = {"service_tier": tier, "speed": tier, "processing": tier} if tier and own else None
+    prices: Any = supplemented(provider.id, model.id, vars(model.get_prices(datetime.fromtimestamp(at, UTC), context)))
     return Rates(
         tiers=tiers(prices),
         per_call=per_call(prices),

@@ -73,7 +73,8 @@ def usage(what: str, **figures: object) -> Usage:
     Raises:
         ConfigurationError: a figure is no count of tokens, or a part is more than its whole.
     """
-    found = Usage(**{field: tokens(what, field, value) for field, value in figures.items()})
+    checked: Any = {field: tokens(what, field, value) for field, value in figures.items()}
+    found = Usage(**checked)
     for part in ("cache_read_tokens", "cache_write_tokens", "input_audio_tokens"):
         _fits(what, part, getattr(found, part), "input_tokens", found.input_tokens)
     for part in ("reasoning_tokens", "output_audio_tokens"):

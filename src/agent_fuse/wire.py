@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, cast
 
-from agent_fuse.calls import MAX_TOKENS, Usage
+from agent_fuse.calls import Usage
+from agent_fuse.usage_reader import later, read_usage
 
 _OPERATIONS = (
     ("/chat/completions", "chat"),
@@ -38,67 +39,8 @@ def semantic_operation(operation: str) -> str:
     return "chat" if operation in ("responses", "messages") else operation
 
 
-def count(value: object) -> int | None:
-    """A token figure if it is one: a whole number from 0 to MAX_TOKENS; else None, unknown."""
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int):
-        return value if 0 <= value <= MAX_TOKENS else None
-    if isinstance(value, float) and 0 <= value <= MAX_TOKENS and value.is_integer():
-        return int(value)
-    return None
-
-
-def usage_of(body: object) -> Usage | None:
-    """Usage from a response body (dict or SDK model), or from its `usage` object's fields, inclusive buckets.
-
-    Field names: OpenAI chat (`prompt_tokens`, `completion_tokens`), Responses (`input_tokens` with
-    `input_tokens_details`), Anthropic (`input_tokens` beside `cache_read_input_tokens`, which this adds up).
-    """
-    usage = _field(body, "usage")
-    if usage is None:
-        return None
-    prompt = count(_field(usage, "prompt_tokens"))
-    if prompt is not None or _field(usage, "completion_tokens") is not None:
-        details, made = _field(usage, "prompt_tokens_details"), _field(usage, "completion_tokens_details")
-        return _known(
-            Usage(
-                input_tokens=prompt,
-                output_tokens=count(_field(usage, "completion_tokens")),
-                cache_read_tokens=count(_field(details, "cached_tokens")),
-                cache_write_tokens=count(_field(details, "cache_write_tokens")),
-                reasoning_tokens=count(_field(made, "reasoning_tokens")),
-                input_audio_tokens=count(_field(details, "audio_tokens")),
-                output_audio_tokens=count(_field(made, "audio_tokens")),
-            )
-        )
-    given, output = count(_field(usage, "input_tokens")), count(_field(usage, "output_tokens"))
-    details, made = _field(usage, "input_tokens_details"), _field(usage, "output_tokens_details")
-    if details is not None:
-        read, written = count(_field(details, "cached_tokens")), count(_field(details, "cache_write_tokens"))
-    else:
-        read = count(_field(usage, "cache_read_input_tokens"))
-        written = count(_field(usage, "cache_creation_input_tokens"))
-        if given is not None:
-            given += (read or 0) + (written or 0)
-    thought = _field(made, "reasoning_tokens")
-    return _known(
-        Usage(
-            input_tokens=given,
-            output_tokens=output,
-            cache_read_tokens=read,
-            cache_write_tokens=written,
-            cache_write_1h_tokens=count(_field(_field(usage, "cache_creation"), "ephemeral_1h_input_tokens")),
-            reasoning_tokens=count(_field(made, "thinking_tokens") if thought is None else thought),
-        )
-    )
-
-
-def _known(usage: Usage) -> Usage | None:
-    return usage if usage.known else None
-
-
-def _field(holder: object, name: str) -> Any:
+def field_of(holder: object, name: str) -> Any:
+    """A field of a dict or of an SDK's object."""
     if holder is None:
         return None
     if isinstance(holder, Mapping):
@@ -113,6 +55,8 @@ class Reading:
     usage: Usage | None = None
     response_id: str = ""
     model: str = ""
+    tier: str | None = None
+    """The service tier or speed that the answer says it was served at; None where it says nothing."""
     complete: bool = False
     """The model said that it was done, so whatever was counted is all there is."""
     final: bool = False
@@ -130,13 +74,25 @@ class Reading:
 
 def read_body(body: object, reading: Reading) -> None:
     """Take usage, id and model from a whole response: a dict or an SDK model."""
-    usage = usage_of(body)
+    usage = read_usage(body)
     if usage is not None:
         reading.usage = usage
-    for name, found in (("response_id", _field(body, "id")), ("model", _field(body, "model"))):
+    for name, found in (("response_id", field_of(body, "id")), ("model", field_of(body, "model"))):
         if isinstance(found, str):
             setattr(reading, name, found)
+    _read_tier(body, reading)
     reading.complete = reading.final = True
+
+
+def _read_tier(body: object, reading: Reading) -> None:
+    """OpenAI tells the tier beside the usage, Anthropic inside it (`service_tier`, and `speed` where it is fast)."""
+    usage = field_of(body, "usage")
+    for told in (field_of(usage, "speed"), field_of(usage, "service_tier"), field_of(body, "service_tier")):
+        if isinstance(told, str) and told != "standard":
+            reading.tier = told
+            return
+    if usage is not None and field_of(usage, "service_tier") == "standard":
+        reading.tier = "standard"
 
 
 class StreamReader:
@@ -187,9 +143,9 @@ class StreamReader:
             return
         event = _parse(line)
         if event is not None:
-            self._event(event)
+            self._event(event, line)
 
-    def _event(self, event: dict[str, Any]) -> None:
+    def _event(self, event: dict[str, Any], line: bytes) -> None:
         reading = self.reading
         kind = event.get("type")
         inner = event.get("response") or event.get("message")
@@ -198,9 +154,11 @@ class StreamReader:
             reading.response_id = body["id"]
         if isinstance(body.get("model"), str):
             reading.model = body["model"]
-        usage = usage_of(body)
+        if b'"service_tier"' in line:
+            _read_tier(body, reading)
+        usage = read_usage(body)
         if usage is not None:
-            reading.usage = _later(reading.usage, usage)
+            reading.usage = later(reading.usage, usage)
             reading.final = kind == "message_delta" or (kind is None and not event.get("choices"))
         if kind in ("response.completed", "response.incomplete", "response.failed", "message_stop"):
             reading.complete = reading.final = True
@@ -209,18 +167,18 @@ class StreamReader:
 
     def _count(self, event: dict[str, Any]) -> None:
         for choice in _items(event.get("choices")):
-            delta = _field(choice, "delta")
+            delta = field_of(choice, "delta")
             texts = [
-                _field(choice, "text"),
-                *(_field(delta, name) for name in ("content", "refusal", "reasoning_content", "reasoning")),
+                field_of(choice, "text"),
+                *(field_of(delta, name) for name in ("content", "refusal", "reasoning_content", "reasoning")),
             ]
-            functions = [_field(call, "function") for call in _items(_field(delta, "tool_calls"))]
-            for function in (*functions, _field(delta, "function_call")):
-                texts += [_field(function, name) for name in ("name", "arguments")]
+            functions = [field_of(call, "function") for call in _items(field_of(delta, "tool_calls"))]
+            for function in (*functions, field_of(delta, "function_call")):
+                texts += [field_of(function, name) for name in ("name", "arguments")]
             written = sum(len(text.encode("utf-8", "replace")) for text in texts if isinstance(text, str))
             self.reading.written += written
             self.reading.pieces += bool(written)
-            if _field(choice, "finish_reason"):
+            if field_of(choice, "finish_reason"):
                 self.reading.complete = True
 
 
@@ -234,12 +192,3 @@ def _parse(text: bytes) -> dict[str, Any] | None:
     except ValueError:
         return None
     return cast("dict[str, Any]", found) if isinstance(found, dict) else None
-
-
-def _later(old: Usage | None, new: Usage) -> Usage:
-    """Cumulative usage (Anthropic sends input first, output last): the newer figure wins where it is known."""
-    if old is None:
-        return new
-    if new.input_tokens is None or new.input_tokens < (old.input_tokens or 0):
-        return replace(old, output_tokens=new.output_tokens if new.output_tokens is not None else old.output_tokens)
-    return new

@@ -8,7 +8,7 @@ from typing import Any
 from agent_fuse.calls import Usage
 from agent_fuse.dialects.reading import Ending, Kind, SpanLike, Spot, json_object, outcome_of
 from agent_fuse.sightings import Layer
-from agent_fuse.wire import count
+from agent_fuse.usage_reader import count
 
 __all__ = ["AGENT_OPERATIONS", "MODEL_OPERATIONS", "Dialect", "Ending", "Fact", "Kind", "Layer", "SpanLike", "Spot"]
 

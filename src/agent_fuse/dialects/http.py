@@ -10,7 +10,8 @@ from agent_fuse.dialects.base import Dialect, Fact, Kind, Spot
 from agent_fuse.dialects.reading import Ending, never_sent
 from agent_fuse.prices import model_endpoint
 from agent_fuse.sightings import Layer, Outcome
-from agent_fuse.wire import count, operation_of
+from agent_fuse.usage_reader import count
+from agent_fuse.wire import operation_of
 
 _METHOD = ("http.request.method", "http.method")
 _URL = ("url.full", "http.url")

@@ -14,7 +14,8 @@ from agent_fuse.ledgers.base import Amounts, Balance, Cap, Hold, Ledger, Meter, 
 from agent_fuse.limits import Demand, Limit, Who, explain
 from agent_fuse.prices import PriceBook
 from agent_fuse.quotes import Quote, Quoter
-from agent_fuse.quoting.rates import Rates
+from agent_fuse.quoting import asked
+from agent_fuse.quoting.rates import Origin, Rates
 from agent_fuse.settings import Settings
 from agent_fuse.wire import semantic_operation
 
@@ -128,8 +129,20 @@ class Accounting:
             money.held = False
             self.desk.keep("release", lambda: self.ledger.release(money.id, now=self.clock()))
 
-    def settle(self, money: Money, usage: Usage | None, *, exact: bool, response_id: str) -> Entry:
-        """Book the call: by usage that was reported (exact) or counted, where unknown by its quote."""
+    def settle(
+        self,
+        money: Money,
+        usage: Usage | None,
+        *,
+        exact: bool,
+        response_id: str,
+        model: str = "",
+        tier: str | None = None,
+    ) -> Entry:
+        """Book the call: by usage that was reported (exact) or counted, where unknown by its quote.
+
+        `model` and `tier` are what the answer says it was served by; they outrank what was asked for.
+        """
         ask = money.ask
         told = usage or _UNKNOWN
         if money.quote is None and (told.input_tokens is None or told.output_tokens is None):
@@ -148,7 +161,7 @@ class Accounting:
                 output_tokens=quoted.output_tokens if told.output_tokens is None else told.output_tokens,
             )
         by_quote = usage is None and money.quote is not None
-        cost = money.quote.cost if by_quote and money.quote is not None else self._rates_of(money).cost(full)
+        cost = money.quote.cost if by_quote and money.quote is not None else self._cost(money, full, model, tier)
         reason = "" if exact else "quote" if by_quote else "counted"
         status = Status.SETTLED if exact else Status.ESTIMATED
         entry = self._entry(money, status, cost, full, reason=reason, response_id=response_id)
@@ -160,16 +173,24 @@ class Accounting:
         self.tell(Event(entry, money.due))
         return entry
 
-    def _rates_of(self, money: Money) -> Rates:
-        """The rates of the request's own service tier, where its body was seen."""
-        if money.quote is not None and money.ask.body is not None:
-            return money.quote.rates
-        return self.rates(money.ask)
+    def _cost(self, money: Money, usage: Usage, model: str, tier: str | None) -> int:
+        ask = money.ask
+        asked_tier = asked.tier(opened) if (opened := asked.opened(ask.body)) is not None else ""
+        rates = money.quote.rates if money.quote is not None and ask.body is not None else self.rates(ask)
+        if rates.origin is Origin.FALLBACK and model and ask.model:
+            self.book.served(ask.model, ask.provider or None, model)
+        served_tier = asked_tier if tier is None else asked.priced_tier(tier)
+        if rates.origin is Origin.FALLBACK or served_tier != asked_tier:
+            rates = self.rates(ask, served_tier)
+        cost = rates.cost(usage)
+        for name, part in usage.parts:
+            cost += self.rates(replace(ask, model=name or ask.model)).cost(part)
+        return cost
 
-    def rates(self, ask: Ask) -> Rates:
+    def rates(self, ask: Ask, tier: str = "") -> Rates:
         """The prices of a call that was made, even where unknown models are blocked."""
         try:
-            return self.book.rates(ask.model or None, ask.provider or None)
+            return self.book.rates(ask.model or None, ask.provider or None, tier=tier)
         except UnknownModelError:
             return self.book.rates(None, None)
 

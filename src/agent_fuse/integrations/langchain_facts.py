@@ -7,7 +7,7 @@ from langchain_core.messages import BaseMessage, convert_to_openai_messages
 from langchain_core.outputs import ChatGeneration, LLMResult
 
 from agent_fuse.calls import Usage
-from agent_fuse.wire import count, usage_of
+from agent_fuse.usage_reader import count, read_usage
 
 Facts = Mapping[str, Any]
 
@@ -86,7 +86,7 @@ def result_of(response: LLMResult) -> Usage | None:
             if found.known:
                 return found
     told = (response.llm_output or {}).get("token_usage") or (response.llm_output or {}).get("usage")
-    return usage_of({"usage": told}) if told else None
+    return read_usage({"usage": told}) if told else None
 
 
 def is_free(response: LLMResult) -> bool:

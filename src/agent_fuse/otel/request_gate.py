@@ -24,7 +24,8 @@ from agent_fuse.otel.trips import under_langchain
 from agent_fuse.quoting.families import hides_reasoning
 from agent_fuse.quoting.names import bare
 from agent_fuse.sightings import Layer, Outcome
-from agent_fuse.wire import Reading, StreamReader, read_body, usage_of
+from agent_fuse.usage_reader import read_usage
+from agent_fuse.wire import Reading, StreamReader, read_body
 
 SOURCE = "request"
 
@@ -104,7 +105,7 @@ class Flight:
         """The response was made into what the caller gets; a whole body is booked now."""
         if self.seen is None or self._reader is not None:
             return
-        if usage_of(parsed) is not None:
+        if read_usage(parsed) is not None:
             read_body(parsed, self._reading)
         else:
             self._read_content(response)
@@ -158,8 +159,15 @@ class Flight:
 
     def _close(self, outcome: Outcome, *, usage: Usage | None = None, estimate: Usage | None = None) -> None:
         if self.seen is not None and self._fuse is not None:
+            reading = self._reading
             self._fuse.close_call(
-                self.seen, outcome=outcome, usage=usage, estimate=estimate, response_id=self._reading.response_id
+                self.seen,
+                outcome=outcome,
+                usage=usage,
+                estimate=estimate,
+                model=reading.model,
+                response_id=reading.response_id,
+                tier=reading.tier,
             )
 
 

@@ -11,6 +11,9 @@ Body = dict[str, Any]
 UNREADABLE_BYTES = 1_000_000
 """Size of a body that cannot be written as JSON."""
 
+PRICED_TIERS = ("priority", "flex", "fast", "batch")
+"""Service tiers and speeds that the data may price apart."""
+
 _CAPS = ("max_completion_tokens", "max_output_tokens", "max_tokens", "max_tokens_to_sample")
 
 
@@ -38,7 +41,12 @@ def choices(body: Body) -> int:
 def tier(body: Body) -> str:
     """The service tier that the data may price apart."""
     asked = body.get("service_tier") or body.get("speed")
-    return asked if isinstance(asked, str) and asked in ("priority", "flex", "fast") else ""
+    return priced_tier(asked) if isinstance(asked, str) else ""
+
+
+def priced_tier(told: str) -> str:
+    """A service tier or speed as it is asked for or told, empty where it is the ordinary one."""
+    return told if told in PRICED_TIERS else ""
 
 
 def size(body: Body) -> int:

@@ -62,6 +62,10 @@ class Tier:
     cache_write_1h: int
     input_audio: int
     output_audio: int
+    input_image: int
+    output_text: int
+    """What `output` is where an answer tells how much of it is images; else it is the dearer of the two."""
+    output_image: int
     text_bound: int
     """Dearest of the buckets a text token of input can fall in, the one-hour cache write included."""
     media_bound: int
@@ -100,25 +104,30 @@ class Rates:
         heard = _count(usage.input_audio_tokens)
         out = _count(usage.output_tokens)
         spoken = _count(usage.output_audio_tokens)
+        shown, drawn = _count(usage.input_image_tokens), _count(usage.output_image_tokens)
         if usage.input_tokens is None:
-            whole = min(read + written + heard, MAX_TOKENS)
+            whole = min(read + written + heard + shown, MAX_TOKENS)
         if usage.output_tokens is None:
-            out = max(_count(usage.reasoning_tokens), spoken)
-        if read + written + heard > whole:
+            out = max(_count(usage.reasoning_tokens), spoken + drawn)
+        if read + written + heard + shown > whole:
             written = min(written, whole)
             heard = min(heard, whole - written)
-            read = min(read, whole - written - heard)
+            shown = min(shown, whole - written - heard)
+            read = min(read, whole - written - heard - shown)
         spoken, kept = min(spoken, out), min(kept, written)
+        drawn = min(drawn, out - spoken)
         tier = self.tiers[0] if len(self.tiers) == 1 else self._tier(whole)
         picos = (
             self.per_call
-            + (whole - read - written - heard) * tier.input
+            + (whole - read - written - heard - shown) * tier.input
             + read * tier.cache_read
             + (written - kept) * tier.cache_write
             + kept * tier.cache_write_1h
             + heard * tier.input_audio
-            + (out - spoken) * tier.output
+            + shown * tier.input_image
+            + (out - spoken - drawn) * (tier.output if usage.output_image_tokens is None else tier.output_text)
             + spoken * tier.output_audio
+            + drawn * tier.output_image
         )
         return -(-picos // PICOS_PER_NANO)
 
@@ -162,6 +171,9 @@ def flat(price: Price, *, origin: Origin, max_output_tokens: int, context_window
         cache_write_1h=written,
         input_audio=heard,
         output_audio=spoken,
+        input_image=into,
+        output_text=out,
+        output_image=out,
         text_bound=max(into, read, written),
         media_bound=max(into, read, written, heard),
         output_bound=max(out, spoken),

@@ -36,5 +36,10 @@ class Recent(Generic[K, V]):
         if len(young) >= self._size:
             self._old, self._young = young, {}
 
+    def drop(self, key: K) -> None:
+        """Forget a key."""
+        self._young.pop(key, None)
+        self._old.pop(key, None)
+
     def __len__(self) -> int:
         return len(self._young.keys() | self._old.keys())

@@ -56,14 +56,17 @@ def _at(prices: Prices, above: int, *names: str, otherwise: Decimal = Decimal(0)
 
 
 def _tier(prices: Prices, above: int) -> Tier:
-    """One tier. Images and video have no bucket in Usage: a model that makes them is taken to make no text."""
+    """One tier. A model that makes images or video is taken to make nothing else, unless an answer tells them apart."""
     into = _at(prices, above, "input_mtok")
-    out = _at(prices, above, "output_mtok", "output_image_mtok", "output_video_mtok")
+    text = _at(prices, above, "output_mtok")
+    out = max(text, _at(prices, above, "output_image_mtok", "output_video_mtok"))
     read = _at(prices, above, "cache_read_mtok", otherwise=into)
     written = _at(prices, above, "cache_write_mtok", otherwise=into)
     kept = _at(prices, above, "cache_write_1h_mtok", otherwise=written)
     heard = _at(prices, above, "input_audio_mtok", otherwise=into)
     spoken = _at(prices, above, "output_audio_mtok", otherwise=out)
+    shown = _at(prices, above, "input_image_mtok", otherwise=into)
+    drawn = _at(prices, above, "output_image_mtok", otherwise=text)
     text_bound = max(into, read, written, kept)
     return Tier(
         above=above,
@@ -74,6 +77,9 @@ def _tier(prices: Prices, above: int) -> Tier:
         cache_write_1h=picos(kept),
         input_audio=picos(heard),
         output_audio=picos(spoken),
+        input_image=picos(shown),
+        output_text=picos(text),
+        output_image=picos(drawn),
         text_bound=picos(text_bound),
         media_bound=picos(max(text_bound, heard, _at(prices, above, "input_image_mtok", "input_video_mtok"))),
         output_bound=picos(max(out, spoken, _at(prices, above, "output_reasoning_mtok", "output_citation_mtok"))),

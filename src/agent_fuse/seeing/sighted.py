@@ -55,6 +55,8 @@ class Sighting(Generic[P]):
     usage: Usage | None = None
     estimate: Usage | None = None
     response_id: str = ""
+    tier: str | None = None
+    """The service tier that the answer says it was served at."""
     on_booked: Callable[[Entry], None] | None = None
     """Told what the call was booked at, if this is the innermost layer that still sees it."""
 

@@ -1,0 +1,16 @@
+"""Prices that genai-prices' data lacks, by its names and in its units: dated, with sources."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+AUDIO: Mapping[tuple[str, str], Mapping[str, Decimal]] = {
+    ("openai", "gpt-4o-audio-preview"): {"input_audio_mtok": Decimal(40), "output_audio_mtok": Decimal(80)},
+    ("openai", "gpt-4o-mini-audio-preview"): {"input_audio_mtok": Decimal(10), "output_audio_mtok": Decimal(20)},
+}
+"""USD per million audio tokens: OpenAI's pricing page, "Audio tokens", as of 2026-11 (the data has text rates only)."""
+
+
+def supplemented(provider: str, model: str, prices: Mapping[str, object]) -> dict[str, object]:
+    """An entry's prices with what the data lacks; what the data has, now or later, wins."""
+    missing = {name: price for name, price in AUDIO.get((provider, model), {}).items() if prices.get(name) is None}
+    return {**prices, **missing}

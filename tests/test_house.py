@@ -54,9 +54,9 @@ def test_constraints_are_exact_pins():
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT / "src")))
 def test_source_file_is_one_concept(path):
-    """A source file has at most 250 lines, and its first line says what the concept is."""
+    """A source file has at most 350 lines, and its first line says what the concept is."""
     lines = path.read_text().splitlines()
-    assert len(lines) <= 250, "ask what concept hides in it"
+    assert len(lines) <= 350, "ask what concept hides in it"
     assert not lines or lines[0].startswith(('"""', "#!"))
 
 

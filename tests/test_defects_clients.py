@@ -29,6 +29,7 @@ from agent_fuse import (
     SentinelBudgetExceeded,
     SentinelError,
     SentinelLoopError,
+    SentinelSystemError,
 )
 from agent_fuse.calls import Status, Usage, to_nanos
 from agent_fuse.integrations import (
@@ -574,8 +575,12 @@ def test_only_trips_leave_the_handler(bench: Bench, caplog: pytest.LogCaptureFix
     """raise_error=True raises what a handler raises: a fault of ours must not be among it, any trip must."""
     handler: Any = AgentFuseCallbackHandler()
     assert isinstance(handler, BaseCallbackHandler)
+    bench.use(budget=1, fail_safe=False)
     handler.on_chat_model_start({}, 3, run_id=None)
-    assert "could not be judged" in caplog.text
+    assert "AgentFuse failed in judging a LangChain run; the call goes unjudged" in caplog.text
+    bench.use(budget=1)
+    with pytest.raises(SentinelSystemError, match="could not be judged: judging a LangChain run failed"):
+        handler.on_chat_model_start({}, 3, run_id=None)
     bench.use(unknown_model="block")
     with pytest.raises(SentinelError, match="no-such-model"):
         chat(bench, model="no-such-model", callbacks=[handler]).invoke("hello")

@@ -4,7 +4,7 @@
      └ SentinelError                 a trip: a call was refused, nothing was sent
         ├ SentinelBudgetExceeded     a limit (USD, tokens, calls) does not admit the call
         ├ SentinelLoopError          the same tool action again and again
-        └ SentinelSystemError        the ledger failed and fail_safe=True
+        └ SentinelSystemError        the ledger, or AgentFuse itself, failed and fail_safe=True
     Exception
      └ ConfigurationError            a bad option, named with its value and what is allowed (a ValueError)
         └ UnknownModelError          no price for a model, and unknown_model="block"
@@ -110,7 +110,7 @@ class SentinelLoopError(SentinelError):
 
 
 class SentinelSystemError(SentinelError):
-    """The ledger failed and `fail_safe=True`: the call was blocked since it could not be booked."""
+    """The ledger or AgentFuse itself failed and `fail_safe=True`: the call was blocked since nothing could judge it."""
 
     reason = "system"
     operation: str

@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from agent_fuse.calls import Entry, Usage
@@ -17,8 +17,9 @@ from agent_fuse.engine.turnstile import Turnstile
 from agent_fuse.errors import SentinelError
 from agent_fuse.ledgers.base import Balance, Ledger, LedgerError
 from agent_fuse.limits import demand
+from agent_fuse.seams import BOOKED_AT_QUOTE, GOES_ON, HELD_AT_QUOTE, fault, harmless, quietly, unjudged
 from agent_fuse.settings import Settings
-from agent_fuse.sightings import Layer, Outcome, Release, Sighting, Sightings, lone
+from agent_fuse.sightings import Book, Layer, Outcome, Release, Sighting, Sightings, State, lone
 
 Seen = Sighting[Money]
 
@@ -49,6 +50,7 @@ class Fuse:
         self._lock = threading.Lock()
         os.register_at_fork(after_in_child=self._after_fork)
 
+    @harmless("beginning anew in a forked child", GOES_ON)
     def _after_fork(self) -> None:
         self._lock = threading.Lock()
         self.turnstile.renew()
@@ -78,9 +80,14 @@ class Fuse:
         started = time.perf_counter() if on_gate is not None else 0.0
         try:
             return self._open(ask, around)
+        except SentinelError:
+            raise
+        except Exception as error:  # noqa: BLE001  fail_safe decides
+            unjudged("opening a call", error, fail_safe=self.settings.fail_safe and not ask.late)
+            return lone(self._money(ask), layer=ask.layer, source=ask.source, now=time.time(), model=ask.model)
         finally:
             if on_gate is not None:
-                on_gate(_GATES[ask.layer], time.perf_counter() - started)
+                quietly("timing a gate", GOES_ON, on_gate, _GATES[ask.layer], time.perf_counter() - started)
             self.turnstile.leave()
 
     def requote(self, seen: Seen, ask: Ask) -> None:
@@ -122,36 +129,56 @@ class Fuse:
             seen.tier = tier
 
         def close() -> None:
-            with self._lock:
-                decisions = self._sightings.close(
-                    seen,
-                    now=ended_at if ended_at is not None else time.time(),
-                    outcome=outcome,
-                    usage=usage,
-                    estimate=estimate,
-                    model=model,
-                    response_id=response_id,
-                )
+            try:
+                with self._lock:
+                    decisions = self._sightings.close(
+                        seen,
+                        now=ended_at if ended_at is not None else time.time(),
+                        outcome=outcome,
+                        usage=usage,
+                        estimate=estimate,
+                        model=model,
+                        response_id=response_id,
+                    )
+            except Exception as error:  # noqa: BLE001  what was paid for is booked, whatever fails of ours
+                fault("finding what else saw a call", error, BOOKED_AT_QUOTE)
+                decisions = list(self._alone(seen, outcome, usage))
             for decision in decisions:
-                money = decision.call.payload
-                if isinstance(decision, Release):
-                    self.accounting.release(money)
-                    continue
-                ask = money.ask
-                if (model and not ask.model) or (provider and not ask.provider):
-                    money.ask = replace(ask, model=ask.model or model, provider=ask.provider or provider)
-                ids = (one.response_id for one in decision.call.sightings if one.response_id)
-                entry = self.accounting.settle(
-                    money,
-                    decision.usage,
-                    exact=decision.exact,
-                    response_id=next(ids, ""),
-                    model=model,
-                    tier=decision.seen.tier,
-                )
-                decision.call.booked(entry)
+                quietly("booking a call", HELD_AT_QUOTE, self._book, decision, model, provider)
 
         self.turnstile.account(close)
+
+    @staticmethod
+    def _alone(seen: Seen, outcome: Outcome, usage: Usage | None) -> Iterator[Book[Money] | Release[Money]]:
+        """What is done with a call's money when all that is known is that one layer saw it end."""
+        call = seen.call
+        seen.ended_at, seen.outcome = time.time(), outcome
+        if outcome is Outcome.FAILED:
+            if call.state is State.OPEN and all(one.ended_at is not None for one in call.sightings):
+                call.state = State.RELEASED
+                yield Release(call)
+        elif call.state is State.OPEN or (call.state is State.ESTIMATED and usage is not None):
+            call.state = State.ESTIMATED if usage is None else State.EXACT
+            yield Book(call, usage, usage is not None, seen)
+
+    def _book(self, decision: Book[Money] | Release[Money], model: str, provider: str) -> None:
+        money = decision.call.payload
+        if isinstance(decision, Release):
+            self.accounting.release(money)
+            return
+        ask = money.ask
+        if (model and not ask.model) or (provider and not ask.provider):
+            money.ask = replace(ask, model=ask.model or model, provider=ask.provider or provider)
+        ids = (one.response_id for one in decision.call.sightings if one.response_id)
+        entry = self.accounting.settle(
+            money,
+            decision.usage,
+            exact=decision.exact,
+            response_id=next(ids, ""),
+            model=model,
+            tier=decision.seen.tier,
+        )
+        quietly("writing a cost on its span", GOES_ON, decision.call.booked, entry)
 
     def balances(self, accounts: Sequence[str]) -> dict[str, Balance]:
         """Accounts as they stand, for whoever looks on from another thread. Takes no write lock.
@@ -198,7 +225,23 @@ class Fuse:
         return Money(self.accounting.new_id(), ask, self.clock(), demand(self.limits, ask.who))
 
     def _judge(self, seen: Seen, ask: Ask) -> None:
-        money = seen.call.payload
+        try:
+            try:
+                self._hold(seen.call.payload, ask)
+            except SentinelError:
+                raise
+            except Exception as error:  # noqa: BLE001  fail_safe decides
+                unjudged("judging a call", error, fail_safe=self.settings.fail_safe)
+        except SentinelError as trip:
+            quietly("closing a refused call", GOES_ON, self._drop, seen)
+            quietly("writing a refused call down", GOES_ON, self.accounting.refused, seen.call.payload, trip)
+            raise
+
+    def _drop(self, seen: Seen) -> None:
+        with self._lock:
+            self._sightings.drop(seen, now=time.time())
+
+    def _hold(self, money: Money, ask: Ask) -> None:
         if money.held and (
             ask.gate_follows or ask.layer is Layer.WIRE or (ask.body is None and money.ask.body is not None)
         ):
@@ -208,15 +251,9 @@ class Fuse:
         if not money.held and ask is not money.ask:
             money.due = demand(self.limits, ask.who)
         money.ask = ask
-        try:
-            if ask.gate_follows or ask.awaits:
-                if ask.looks:
-                    self.accounting.look(money)
-            else:
-                self.accounting.hold(money)
-                self.blown.admitted(ask.who.session.id)
-        except SentinelError as trip:
-            with self._lock:
-                self._sightings.drop(seen, now=time.time())
-            self.accounting.refused(money, trip)
-            raise
+        if ask.gate_follows or ask.awaits:
+            if ask.looks:
+                self.accounting.look(money)
+        else:
+            self.accounting.hold(money)
+            self.blown.admitted(ask.who.session.id)

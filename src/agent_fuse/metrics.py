@@ -18,6 +18,7 @@ from agent_fuse.fuse import Fuse
 from agent_fuse.ledgers.arrears import ArrearsLedger
 from agent_fuse.ledgers.base import LedgerError
 from agent_fuse.limits import Demand
+from agent_fuse.seams import GOES_ON, harmless, quietly
 from agent_fuse.telemetry import instruments as table
 from agent_fuse.telemetry.instruments import Instrument
 from agent_fuse.telemetry.registering import Callback, register
@@ -88,6 +89,7 @@ class Meters:
         with self._lock:
             self._followed = tuple(one for one in self._followed if one.fuse is not fuse)
 
+    @harmless("handing metrics to a provider", GOES_ON)
     def _wake(self) -> None:
         """There is a provider that means to call back: from now on, listen."""
         with self._waking:
@@ -168,11 +170,14 @@ class Meters:
     def _callback(self, instrument: Instrument, read: Read) -> Callback:
         def observe(options: CallbackOptions) -> Iterable[Observation]:
             del options
-            self._refresh(instrument.name)
-            with self._lock:
-                return list(read())
+            return quietly("reading metrics", "their figures are left out", self._observed, instrument, read) or ()
 
         return observe
+
+    def _observed(self, instrument: Instrument, read: Read) -> list[Observation]:
+        self._refresh(instrument.name)
+        with self._lock:
+            return list(read())
 
     def _reads(self) -> Iterator[tuple[Instrument, Read]]:
         yield table.COST, lambda: _observe(self._totals.cost, NANOS_PER_USD)
@@ -208,7 +213,7 @@ def _observe(series: Series, unit: int = 1) -> Iterator[Observation]:
 def _after_fork() -> None:
     """A forked child counts its own calls: what its parent counted, the parent tells."""
     for one in _all:
-        one._renew()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        quietly("beginning anew in a forked child", GOES_ON, one._renew)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
 
 _all: "WeakSet[Meters]" = WeakSet()

@@ -113,7 +113,8 @@ OPTIONS = (
         name="fail_safe",
         parse=parsers.truth,
         default=True,
-        doc="When the ledger fails: block calls (true), or let them go, count on, and book later (false).",
+        doc="When the ledger fails, or a call cannot be judged for a fault of AgentFuse's own: block calls (true), or "
+        "let them go, count on, and book later (false).",
     ),
     Option(
         name="max_retries",

@@ -8,10 +8,15 @@ from typing import Any
 from agent_fuse import terms as check
 from agent_fuse.api import init
 from agent_fuse.byhand.handcalls import HandCall, open_here
+from agent_fuse.calls import Usage
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.fuse import Fuse
 from agent_fuse.otel import here
+from agent_fuse.seams import GOES_ON, HELD_AT_QUOTE, checked, harmless, judge, quietly
 from agent_fuse.terms import Terms
+
+_TERMS = "reading the terms of a call by hand"
+_BOOKING = "booking a call by hand"
 
 MAX_PENDING = 10_000
 """Calls that wait for their post_flight; beyond it the oldest is booked by estimate."""
@@ -40,17 +45,19 @@ def call(
         ConfigurationError: a bad argument; at once. SentinelBudgetExceeded, SentinelSystemError, SentinelError: when
         entered, as `pre_flight` does.
     """
-    return HandCall(
-        check.terms(
-            "call",
-            model,
-            estimated_input_tokens=estimated_input_tokens,
-            estimated_output_tokens=estimated_output_tokens,
-            messages=messages,
-            prompt=prompt,
-            provider=provider,
-        )
+    terms = judge(
+        _TERMS,
+        here.fail_safe,
+        check.terms,
+        "call",
+        model,
+        estimated_input_tokens=estimated_input_tokens,
+        estimated_output_tokens=estimated_output_tokens,
+        messages=messages,
+        prompt=prompt,
+        provider=provider,
     )
+    return HandCall(terms or Terms(model=model, provider=provider))
 
 
 def pre_flight(
@@ -71,19 +78,22 @@ def pre_flight(
         ConfigurationError: a bad argument. SentinelBudgetExceeded: a limit does not admit the call.
         SentinelSystemError: the ledger failed and fail_safe=True. SentinelError: any trip, when the fuse is blown.
     """
-    made = HandCall(
-        check.terms(
-            "pre_flight",
-            model,
-            estimated_input_tokens=estimated_input_tokens,
-            estimated_output_tokens=estimated_output_tokens,
-            messages=messages,
-            prompt=prompt,
-            provider=provider,
-        )
-    ).open()
-    made.enter()
-    _pending.add(made)
+    terms = judge(
+        _TERMS,
+        here.fail_safe,
+        check.terms,
+        "pre_flight",
+        model,
+        estimated_input_tokens=estimated_input_tokens,
+        estimated_output_tokens=estimated_output_tokens,
+        messages=messages,
+        prompt=prompt,
+        provider=provider,
+    )
+    made = HandCall(terms or Terms(model=model, provider=provider))
+    judge("judging a call by hand", here.fail_safe, made.open)
+    quietly("keeping a call by hand", HELD_AT_QUOTE, made.enter)
+    quietly("keeping a call by hand", HELD_AT_QUOTE, _pending.add, made)
     return made
 
 
@@ -113,10 +123,13 @@ def post_flight(
     Raises:
         ConfigurationError: a bad argument. Never a trip: what was spent is booked, at once or when the ledger is back.
     """
-    named = check.name("post_flight", "model", model)
     if metadata is not None and not isinstance(metadata, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigurationError(f"post_flight metadata is {metadata!r}; it must be a mapping, or None")
-    used = check.usage(
+    named = checked(_BOOKING, HELD_AT_QUOTE, check.name, "post_flight", "model", model) or model
+    used = checked(
+        _BOOKING,
+        HELD_AT_QUOTE,
+        check.usage,
         "post_flight",
         input_tokens=input_tokens,
         output_tokens=output_tokens,
@@ -127,6 +140,10 @@ def post_flight(
         output_audio_tokens=output_audio_tokens,
     )
     response_id = str((metadata or {}).get("response_id") or "")
+    quietly(_BOOKING, HELD_AT_QUOTE, _book, named, used or Usage(), response_id, provider)
+
+
+def _book(named: str, used: Usage, response_id: str, provider: str) -> None:
     made = _of_this_context(named) or _pending.take(here.here(init).who.session.id, named)
     if made is None:
         estimate = (used.input_tokens, used.output_tokens)
@@ -197,4 +214,4 @@ class _Pending:
 
 
 _pending = _Pending()
-os.register_at_fork(after_in_child=_pending.renew)
+os.register_at_fork(after_in_child=harmless("beginning anew in a forked child", GOES_ON)(_pending.renew))

@@ -1,7 +1,6 @@
 """`guard`: a decorator that treats each call of a function as one model call."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import Any, TypeVar, cast, overload
 
 from agent_fuse import terms as check
@@ -100,8 +99,11 @@ class _Watch:
     def __init__(self, made: HandCall) -> None:
         self._made = made
 
-    def inside(self) -> AbstractContextManager[None]:
-        return self._made.inside()
+    def enter(self) -> None:
+        self._made.enter()
+
+    def leave(self) -> None:
+        self._made.leave()
 
     def yielded(self, value: object) -> None:
         self._made.piece(value)

@@ -1,8 +1,7 @@
 """One model call guarded by hand: quoted and held when it opens, booked when it closes."""
 
 import threading
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import replace
 from decimal import Decimal
@@ -19,10 +18,15 @@ from agent_fuse.errors import ConfigurationError, SentinelError
 from agent_fuse.fuse import Fuse, Seen
 from agent_fuse.otel import here
 from agent_fuse.otel.nodes import Node
+from agent_fuse.seams import BOOKED_AT_QUOTE, GOES_ON, HELD_AT_QUOTE, checked, judge, quietly
 from agent_fuse.sightings import Layer, Outcome
 from agent_fuse.terms import Terms
 
 SOURCE = "by hand"
+
+_JUDGING = "judging a call by hand"
+_AROUND = "going along with a call by hand"
+_BOOKING = "booking a call by hand"
 
 _NESTED = 64
 """Calls open around another in one context, beyond which the outermost are forgotten there."""
@@ -97,7 +101,10 @@ class HandCall:
         Raises:
             ConfigurationError: a figure is no count of tokens, or a part is more than its whole.
         """
-        self._told.usage = check.usage(
+        used = checked(
+            "reading the usage of a call by hand",
+            BOOKED_AT_QUOTE,
+            check.usage,
             "call.usage",
             input_tokens=input_tokens,
             output_tokens=output_tokens,
@@ -107,18 +114,19 @@ class HandCall:
             input_audio_tokens=input_audio_tokens,
             output_audio_tokens=output_audio_tokens,
         )
+        self._told.usage = used or self._told.usage
 
     def response(self, response: object) -> bool:
         """Take usage and id from a provider's response, an object or a dict. Returns whether it told its usage."""
-        return self._told.take(response)
+        return bool(quietly("reading a response", BOOKED_AT_QUOTE, self._told.take, response))
 
     def piece(self, piece: object) -> None:
         """Take usage and id from a piece of a streamed response, where it tells any."""
-        self._told.take_piece(piece)
+        quietly("reading a piece of a response", BOOKED_AT_QUOTE, self._told.take_piece, piece)
 
     def release(self) -> None:
         """The call was not made, or cost nothing: give its hold back."""
-        self._end(Outcome.FAILED, None, None)
+        quietly(_BOOKING, HELD_AT_QUOTE, self._end, Outcome.FAILED, None, None)
 
     def open(self, *, late: bool = False) -> Self:
         """Quote the call and take its hold; `late` is a call that was made already, and is never refused.
@@ -151,7 +159,7 @@ class HandCall:
         except SentinelError as trip:
             raise here.refuse(trip, place) from trip.__cause__
         self.fuse = place.fuse
-        self.frame = place.frame(self.seen, said.operation)
+        self.frame = quietly(_AROUND, GOES_ON, place.frame, self.seen, said.operation)
         return self
 
     def enter(self) -> None:
@@ -173,23 +181,13 @@ class HandCall:
         What was told of its usage is booked whatever happened since. Without usage, an error after which nothing can
         have been charged gives the hold back, and anything else is booked by estimate.
         """
-        if self._told.usage is not None:
-            self._end(Outcome.DONE, self._told.usage, None)
-        elif error is None:
-            self._end(Outcome.DONE, self._told.pieces, None)
-        elif is_free(error):
-            self._end(Outcome.FAILED, None, None)
+        told = self._told
+        if told.usage is not None or error is None:
+            quietly(_BOOKING, HELD_AT_QUOTE, self._end, Outcome.DONE, told.usage or told.pieces, None)
+        elif quietly("telling what an error cost", BOOKED_AT_QUOTE, is_free, error):
+            quietly(_BOOKING, HELD_AT_QUOTE, self._end, Outcome.FAILED, None, None)
         else:
-            self._end(Outcome.BROKEN, None, self._told.pieces)
-
-    @contextmanager
-    def inside(self) -> Generator[None]:
-        """What this context does in the block happens in this call."""
-        self.enter()
-        try:
-            yield
-        finally:
-            self.leave()
+            quietly(_BOOKING, HELD_AT_QUOTE, self._end, Outcome.BROKEN, None, told.pieces)
 
     def finish(self, usage: Usage, response_id: str) -> None:
         """It ended well, and this is what it used."""
@@ -213,9 +211,9 @@ class HandCall:
             return
         self._claimed = True
         if self.on_end is not None:
-            self.on_end(self)
+            quietly("forgetting a call by hand", GOES_ON, self.on_end, self)
         if self._assumed:
-            self.rename(self._told.model)
+            quietly("naming a call's model", GOES_ON, self.rename, self._told.model)
         self.fuse.close_call(
             self.seen,
             outcome=outcome,
@@ -226,22 +224,26 @@ class HandCall:
         )
 
     def __enter__(self) -> Self:
-        self.open()
-        self.enter()
+        judge(_JUDGING, here.fail_safe, self.open)
+        quietly(_AROUND, GOES_ON, self.enter)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         del kind, at
-        self.leave()
-        self.close(error)
+        quietly(_AROUND, GOES_ON, self.leave)
+        quietly(_BOOKING, HELD_AT_QUOTE, self.close, error)
 
     async def __aenter__(self) -> Self:
-        return self.__enter__()
+        judge(_JUDGING, here.fail_safe, self.open)
+        quietly(_AROUND, GOES_ON, self.enter)
+        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
-        self.__exit__(kind, error, at)
+        del kind, at
+        quietly(_AROUND, GOES_ON, self.leave)
+        quietly(_BOOKING, HELD_AT_QUOTE, self.close, error)
 
 
 def open_here() -> tuple[HandCall, ...]:

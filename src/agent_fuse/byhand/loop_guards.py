@@ -1,7 +1,6 @@
 """`check_loop` and `loop_guard`: the tool gate by hand."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any, TypeVar, cast, overload
@@ -9,11 +8,12 @@ from typing import Any, TypeVar, cast, overload
 from agent_fuse import terms as check
 from agent_fuse.api import init
 from agent_fuse.byhand.arguments import Parameters
-from agent_fuse.byhand.wrapping import Start, Watch, wrap
+from agent_fuse.byhand.wrapping import UNWATCHED, Start, Watch, wrap
 from agent_fuse.engine.actions import UNDER_WAY, UNTOLD, Action, Actions
 from agent_fuse.limits import Session, Who
 from agent_fuse.looping.signatures import signature
-from agent_fuse.otel.here import Place, here
+from agent_fuse.otel.here import Place, fail_safe, here
+from agent_fuse.seams import judge
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -32,6 +32,10 @@ def check_loop(tool_name: str, args: object = None, session_id: str | None = Non
         ConfigurationError: a bad argument. SentinelLoopError: it is a loop. SentinelBudgetExceeded: a limit on tool
         calls does not admit it. SentinelSystemError: the ledger failed and fail_safe=True.
     """
+    judge("checking a tool action", fail_safe, _check, tool_name, {} if args is None else args, session_id)
+
+
+def _check(tool_name: str, args: object, session_id: str | None) -> None:
     tool = check.name("check_loop", "tool_name", tool_name)
     place = here(init)
     who = place.who
@@ -39,7 +43,7 @@ def check_loop(tool_name: str, args: object = None, session_id: str | None = Non
         named = check.name("check_loop", "session_id", session_id)
         if named != who.session.id:
             who = replace(who, session=Session(id=named))
-    _open(place, who, tool, {} if args is None else args, "check_loop")
+    _open(place, who, tool, args, "check_loop")
 
 
 @overload
@@ -83,7 +87,7 @@ def _start(func: Callable[..., Any], tool_name: str | None) -> Start:
     def start(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Watch:
         given = parameters.bind(args, kwargs)
         if given is None:
-            return _Unwatched()
+            return UNWATCHED  # a call that the function does not take: it will say so itself
         place = here(init)
         return _Watch(place.fuse.actions, _open(place, place.who, tool, given, "loop_guard"))
 
@@ -97,8 +101,8 @@ class _Watch:
         self._actions = actions
         self._action = action
 
-    def inside(self) -> AbstractContextManager[None]:
-        return nullcontext()
+    def enter(self) -> None: ...
+    def leave(self) -> None: ...
 
     def yielded(self, value: object) -> None:
         """A generator's items are not its result."""
@@ -111,14 +115,3 @@ class _Watch:
             self._actions.close(self._action, error=type(error).__qualname__, message=str(error))
         else:
             self._actions.close(self._action)
-
-
-class _Unwatched:
-    """A call whose arguments the function does not take: it will say so itself."""
-
-    def inside(self) -> AbstractContextManager[None]:
-        return nullcontext()
-
-    def yielded(self, value: object) -> None: ...
-    def returned(self, value: object) -> None: ...
-    def raised(self, error: BaseException) -> None: ...

@@ -3,19 +3,27 @@
 import functools
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar, cast
 
 from agent_fuse.errors import ConfigurationError
+from agent_fuse.otel.here import fail_safe
+from agent_fuse.seams import GOES_ON, HELD_AT_QUOTE, judge, quietly
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Watch(Protocol):
-    """One call of a wrapped function, as what wraps it sees it. Only `inside` may be entered more than once."""
+    """One call of a wrapped function, as what wraps it sees it. What it raises goes no further.
 
-    def inside(self) -> AbstractContextManager[None]:
-        """Around every stretch of the function's own code."""
+    `enter` and `leave` are told around every stretch of the function's own code, so more than once.
+    """
+
+    def enter(self) -> None:
+        """The function's own code runs from here on."""
+        ...
+
+    def leave(self) -> None:
+        """It pauses, or is done."""
         ...
 
     def yielded(self, value: object) -> None:
@@ -31,8 +39,23 @@ class Watch(Protocol):
         ...
 
 
+class _Unwatched:
+    def enter(self) -> None: ...
+    def leave(self) -> None: ...
+    def yielded(self, value: object) -> None: ...
+    def returned(self, value: object) -> None: ...
+    def raised(self, error: BaseException) -> None: ...
+
+
+UNWATCHED: Watch = _Unwatched()
+"""The watch of a call that is let go without one."""
+
 Start = Callable[[tuple[Any, ...], dict[str, Any]], Watch]
-"""Begins to watch a call with these arguments, just before it runs; what it raises reaches the caller."""
+"""Begins to watch a call with these arguments, just before it runs; the trips it raises reach the caller."""
+
+_FUNCTION = "judging a guarded function"
+_AROUND = "going along with a guarded function"
+_END = "booking a guarded function"
 
 
 def wrap(what: str, func: F, start: Callable[[Callable[..., Any]], Start]) -> F:
@@ -46,7 +69,7 @@ def wrap(what: str, func: F, start: Callable[[Callable[..., Any]], Start]) -> F:
         return cast("F", type(held)(wrap(what, held.__func__, start)))
     if not callable(func) or isinstance(func, type):
         raise ConfigurationError(f"{what} decorates {func!r}; it must be a function or a method")
-    begin, called = start(func), getattr(func, "__call__", None)  # noqa: B004  an object may be called like a coroutine
+    begin, called = _start(func, start), getattr(func, "__call__", None)  # noqa: B004  an object may be called like a coroutine
     if inspect.isasyncgenfunction(func) or inspect.isasyncgenfunction(called):
         wrapper = _async_generator(func, begin)
     elif inspect.iscoroutinefunction(func) or inspect.iscoroutinefunction(called):
@@ -58,18 +81,40 @@ def wrap(what: str, func: F, start: Callable[[Callable[..., Any]], Start]) -> F:
     return cast("F", functools.wraps(func)(wrapper))
 
 
+def _start(func: Callable[..., Any], start: Callable[[Callable[..., Any]], Start]) -> Start:
+    """How to begin; where it cannot be made, each call of the function is one that cannot be judged."""
+    try:
+        return start(func)
+    except ConfigurationError:
+        raise
+    except Exception as error:  # noqa: BLE001  the module that decorates can be imported
+        kept = error
+
+        def begin(*_: object) -> Watch:
+            raise kept
+
+        return begin
+
+
+# Each wrapper guards every word with its watch by itself: what stands between them and the function would have to be
+# guarded in its turn.
+
+
 def _plain(func: Callable[..., Any], start: Start) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
-        watch = start(args, kwargs)
+        watch = judge(_FUNCTION, fail_safe, start, args, kwargs) or UNWATCHED
         try:
-            with watch.inside():
+            quietly(_AROUND, GOES_ON, watch.enter)
+            try:
                 result = func(*args, **kwargs)
+            finally:
+                quietly(_AROUND, GOES_ON, watch.leave)
         except BaseException as error:
-            watch.raised(error)
+            quietly(_END, HELD_AT_QUOTE, watch.raised, error)
             raise
         if inspect.isawaitable(result):
             return _awaited(result, watch)
-        watch.returned(result)
+        quietly(_END, HELD_AT_QUOTE, watch.returned, result)
         return result
 
     return call
@@ -77,37 +122,53 @@ def _plain(func: Callable[..., Any], start: Start) -> Callable[..., Any]:
 
 async def _awaited(result: Awaitable[Any], watch: Watch) -> Any:
     try:
-        with watch.inside():
+        quietly(_AROUND, GOES_ON, watch.enter)
+        try:
             value = await result
+        finally:
+            quietly(_AROUND, GOES_ON, watch.leave)
     except BaseException as error:
-        watch.raised(error)
+        quietly(_END, HELD_AT_QUOTE, watch.raised, error)
         raise
-    watch.returned(value)
+    quietly(_END, HELD_AT_QUOTE, watch.returned, value)
     return value
 
 
 def _coroutine(func: Callable[..., Any], start: Start) -> Callable[..., Any]:
     async def call(*args: Any, **kwargs: Any) -> Any:
-        watch = start(args, kwargs)
-        return await _awaited(func(*args, **kwargs), watch)
+        watch = judge(_FUNCTION, fail_safe, start, args, kwargs) or UNWATCHED
+        try:
+            quietly(_AROUND, GOES_ON, watch.enter)
+            try:
+                value = await func(*args, **kwargs)
+            finally:
+                quietly(_AROUND, GOES_ON, watch.leave)
+        except BaseException as error:
+            quietly(_END, HELD_AT_QUOTE, watch.raised, error)
+            raise
+        quietly(_END, HELD_AT_QUOTE, watch.returned, value)
+        return value
 
     return call
 
 
 def _generator(func: Callable[..., Any], start: Start) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        watch = start(args, kwargs)
-        body: Generator[Any, Any, Any] = func(*args, **kwargs)
+        watch = judge(_FUNCTION, fail_safe, start, args, kwargs) or UNWATCHED
         sent, thrown = None, None
         try:
+            body: Generator[Any, Any, Any] = func(*args, **kwargs)
             while True:
                 try:
-                    with watch.inside():
+                    quietly(_AROUND, GOES_ON, watch.enter)
+                    try:
                         value = body.send(sent) if thrown is None else body.throw(thrown)
+                    finally:
+                        quietly(_AROUND, GOES_ON, watch.leave)
                 except StopIteration as stop:
-                    watch.returned(stop.value)
+                    quietly(_END, HELD_AT_QUOTE, watch.returned, stop.value)
                     return stop.value
-                watch.yielded(value)
+                quietly(_AROUND, GOES_ON, watch.yielded, value)
                 sent, thrown = None, None
                 try:
                     sent = yield value
@@ -117,7 +178,7 @@ def _generator(func: Callable[..., Any], start: Start) -> Callable[..., Any]:
                 except BaseException as error:  # noqa: BLE001  it is thrown on into the body
                     thrown = error
         except BaseException as error:
-            watch.raised(error)
+            quietly(_END, HELD_AT_QUOTE, watch.raised, error)
             raise
 
     return call
@@ -125,17 +186,20 @@ def _generator(func: Callable[..., Any], start: Start) -> Callable[..., Any]:
 
 def _async_generator(func: Callable[..., Any], start: Start) -> Callable[..., Any]:
     async def call(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        watch = start(args, kwargs)
-        body: AsyncGenerator[Any, Any] = func(*args, **kwargs)
+        watch = judge(_FUNCTION, fail_safe, start, args, kwargs) or UNWATCHED
         sent, thrown = None, None
         try:
+            body: AsyncGenerator[Any, Any] = func(*args, **kwargs)
             while True:
                 try:
-                    with watch.inside():
+                    quietly(_AROUND, GOES_ON, watch.enter)
+                    try:
                         value = await (body.asend(sent) if thrown is None else body.athrow(thrown))
+                    finally:
+                        quietly(_AROUND, GOES_ON, watch.leave)
                 except StopAsyncIteration:
                     break
-                watch.yielded(value)
+                quietly(_AROUND, GOES_ON, watch.yielded, value)
                 sent, thrown = None, None
                 try:
                     sent = yield value
@@ -145,8 +209,8 @@ def _async_generator(func: Callable[..., Any], start: Start) -> Callable[..., An
                 except BaseException as error:  # noqa: BLE001  it is thrown on into the body
                     thrown = error
         except BaseException as error:
-            watch.raised(error)
+            quietly(_END, HELD_AT_QUOTE, watch.raised, error)
             raise
-        watch.returned(None)
+        quietly(_END, HELD_AT_QUOTE, watch.returned, None)
 
     return call

@@ -1,10 +1,10 @@
 """The books of one fuse: quotes become holds, usage becomes cost, and every call becomes a line of the journal."""
 
 import itertools
-import logging
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 
 from agent_fuse.calls import Entry, Status, Usage
 from agent_fuse.engine.asks import Ask, Event, Money
@@ -16,10 +16,9 @@ from agent_fuse.prices import PriceBook
 from agent_fuse.quotes import Quote, Quoter
 from agent_fuse.quoting import asked
 from agent_fuse.quoting.rates import Origin, Rates
+from agent_fuse.seams import BOOKED_AT_QUOTE, GOES_ON, fault, quietly, refusal
 from agent_fuse.settings import Settings
 from agent_fuse.wire import semantic_operation
-
-log = logging.getLogger("agent_fuse")
 
 Clock = Callable[[], float]
 
@@ -68,7 +67,8 @@ class Accounting:
             balance = found[cap.account]
             settled, held = getattr(balance.settled, cap.meter), getattr(balance.held, cap.meter)
             if settled + held >= cap.amount and not (cap.meter is Meter.USD and self._is_free(money.ask)):
-                raise self._exceeded(money, Refusal(cap, settled, held, 0))
+                short = Refusal(cap, settled, held, 0)
+                raise refusal(partial(self._exceeded, money, short))
         self._short = False
 
     def hold(self, money: Money) -> None:
@@ -80,7 +80,7 @@ class Accounting:
         try:
             quote = self.quote(money.ask)
         except UnknownModelError as unknown:
-            raise self._unpriced(money, unknown) from None
+            raise refusal(partial(self._unpriced, money, unknown)) from None
         money.quote = quote
         now = self.clock()
         tokens = quote.input_tokens + quote.output_tokens
@@ -93,10 +93,10 @@ class Accounting:
         )
         answer = self.desk.ask("reserve", lambda: self.ledger.reserve(hold, now=now))
         if isinstance(answer, Refusal):
-            raise self._exceeded(money, answer)
+            raise refusal(partial(self._exceeded, money, answer))
         money.held = True
         if self.on_reserved is not None:
-            self.on_reserved(money.ask.who, money.due, answer.balances)
+            quietly("warning of a limit", GOES_ON, self.on_reserved, money.ask.who, money.due, answer.balances)
 
     def quote(self, ask: Ask) -> Quote:
         """What the call may cost."""
@@ -143,6 +143,22 @@ class Accounting:
 
         `model` and `tier` are what the answer says it was served by; they outrank what was asked for.
         """
+        try:
+            entry, full = self._price(money, usage, exact=exact, response_id=response_id, model=model, tier=tier)
+        except Exception as error:  # noqa: BLE001  what was paid for is booked, whatever fails of ours
+            fault("pricing an answer", error, BOOKED_AT_QUOTE if money.quote is not None else "it is booked unpriced")
+            entry, full = self._at_quote(money, usage, response_id)
+        amounts = Amounts(usd=entry.cost, tokens=full.total_tokens, output_tokens=full.output_tokens or 0, calls=1)
+        money.held = False
+        self.desk.keep("settle", lambda: self.ledger.settle(entry, money.due.accounts, amounts, now=self.clock()))
+        if entry.status is Status.SETTLED:
+            quietly("learning from a call", GOES_ON, self._learn, money, full)
+        quietly("counting a call", GOES_ON, self.tell, Event(entry, money.due))
+        return entry
+
+    def _price(
+        self, money: Money, usage: Usage | None, *, exact: bool, response_id: str, model: str, tier: str | None
+    ) -> tuple[Entry, Usage]:
         ask = money.ask
         told = usage or _UNKNOWN
         if money.quote is None and (told.input_tokens is None or told.output_tokens is None):
@@ -164,14 +180,17 @@ class Accounting:
         cost = money.quote.cost if by_quote and money.quote is not None else self._cost(money, full, model, tier)
         reason = "" if exact else "quote" if by_quote else "counted"
         status = Status.SETTLED if exact else Status.ESTIMATED
-        entry = self._entry(money, status, cost, full, reason=reason, response_id=response_id)
-        amounts = Amounts(usd=cost, tokens=full.total_tokens, output_tokens=full.output_tokens or 0, calls=1)
-        money.held = False
-        self.desk.keep("settle", lambda: self.ledger.settle(entry, money.due.accounts, amounts, now=self.clock()))
-        if exact:
-            self.quoter.learn(ask.who.session.id, ask.model, quoted=money.quote, body_bytes=ask.body_bytes, usage=full)
-        self.tell(Event(entry, money.due))
-        return entry
+        return self._entry(money, status, cost, full, reason=reason, response_id=response_id), full
+
+    def _at_quote(self, money: Money, usage: Usage | None, response_id: str) -> tuple[Entry, Usage]:
+        quote = money.quote
+        full = quote.usage if quote is not None else usage or _NOTHING
+        cost, reason = (quote.cost, "quote") if quote is not None else (0, "unpriced")
+        return self._entry(money, Status.ESTIMATED, cost, full, reason=reason, response_id=response_id), full
+
+    def _learn(self, money: Money, usage: Usage) -> None:
+        ask = money.ask
+        self.quoter.learn(ask.who.session.id, ask.model, quoted=money.quote, body_bytes=ask.body_bytes, usage=usage)
 
     def _cost(self, money: Money, usage: Usage, model: str, tier: str | None) -> int:
         ask = money.ask
@@ -214,6 +233,9 @@ class Accounting:
             return self.quote(ask)
         except UnknownModelError:
             return None
+        except Exception as error:  # noqa: BLE001  the call is over: its usage may still be told and priced
+            fault("quoting a call that was made", error, "only the usage that it told is booked")
+            return None
 
     def _is_free(self, ask: Ask) -> bool:
         return bool(ask.model) and self.rates(ask).cost(Usage(input_tokens=1_000, output_tokens=1_000)) == 0
@@ -246,7 +268,4 @@ class Accounting:
     def tell(self, event: Event) -> None:
         """Tell the listeners."""
         for listener in self.listeners:
-            try:
-                listener(event)
-            except Exception:
-                log.exception("a listener failed")
+            quietly("counting a call", GOES_ON, listener, event)

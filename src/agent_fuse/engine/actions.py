@@ -14,6 +14,7 @@ from agent_fuse.errors import SentinelBudgetExceeded, SentinelError
 from agent_fuse.ledgers.base import Amounts, Hold, Meter, Refusal
 from agent_fuse.limits import Demand, Limit, Who, demand, explain
 from agent_fuse.looping.signatures import Signature
+from agent_fuse.seams import GOES_ON, quietly, refusal, unjudged
 from agent_fuse.settings import Settings
 
 UNTOLD = object()
@@ -53,6 +54,7 @@ class Actions:
         self, settings: Settings, limits: tuple[Limit, ...], accounting: Accounting, blown: Blown, turnstile: Turnstile
     ) -> None:
         self._accounting = accounting
+        self._fail_safe = settings.fail_safe
         self._limits = limits
         self._blown = blown
         self.turnstile = turnstile
@@ -91,18 +93,20 @@ class Actions:
         try:
             blown = self._blown.take(who.session.id)
             if blown is not None:
-                raise blown
+                raise blown  # noqa: TRY301  written down below, as every trip
             if arguments is not UNTOLD:
                 self._judge(action, arguments)
             self._hold(action)
             if not awaited or arguments is not UNTOLD:
                 accounting.desk.ask("settle", lambda: self._book(action))
         except SentinelError as trip:
-            self._refused(action, trip)
+            quietly("writing a refused action down", GOES_ON, self._refused, action, trip)
             raise
+        except Exception as error:  # noqa: BLE001  fail_safe decides
+            self._failed(action, error)
         finally:
             if accounting.on_gate is not None:
-                accounting.on_gate("tool", time.perf_counter() - started)
+                quietly("timing a gate", GOES_ON, accounting.on_gate, "tool", time.perf_counter() - started)
             self.turnstile.leave()
         UNDER_WAY.set(action)
         return action
@@ -138,8 +142,10 @@ class Actions:
             if ran:
                 self._blown.blow(action.who.session.id, trip)
                 return
-            self._refused(action, trip)
+            quietly("writing a refused action down", GOES_ON, self._refused, action, trip)
             raise
+        except Exception as error:  # noqa: BLE001  fail_safe decides
+            self._failed(action, error, ran=ran)
         finally:
             self.turnstile.leave()
 
@@ -152,15 +158,24 @@ class Actions:
         if doing is None or action.told or not (error or result is not UNTOLD):
             return
         action.told = True
-        outcome = self._loops.outcome(result, error=error, message=message)
-        self.turnstile.account(
-            lambda: self._accounting.desk.keep("note", lambda: self._loops.learn(action.who, doing, outcome))
-        )
+
+        def learn() -> None:
+            outcome = self._loops.outcome(result, error=error, message=message)
+            self._accounting.desk.keep("note", lambda: self._loops.learn(action.who, doing, outcome))
+
+        self.turnstile.account(learn)
+
+    def _failed(self, action: Action, error: Exception, *, ran: bool = False) -> None:
+        try:
+            unjudged("judging a tool action", error, fail_safe=self._fail_safe and not ran)
+        except SentinelError as trip:
+            quietly("writing a refused action down", GOES_ON, self._refused, action, trip)
+            raise
 
     def _judge(self, action: Action, arguments: object) -> None:
         action.signature, nudge = self._loops.judge(action.who, action.entry.tool, arguments)
         if nudge:
-            self._accounting.tell(Event(action.entry, action.due, nudge=nudge))
+            quietly("telling of a loop", GOES_ON, self._accounting.tell, Event(action.entry, action.due, nudge=nudge))
 
     def _hold(self, action: Action) -> None:
         accounting, now = self._accounting, self._accounting.clock()
@@ -176,10 +191,10 @@ class Actions:
             )
             answer = accounting.desk.ask("reserve", lambda: accounting.ledger.reserve(hold, now=now))
             if isinstance(answer, Refusal):
-                raise self._exceeded(action, answer)
+                raise refusal(lambda: self._exceeded(action, answer))
             action.held = True
             if accounting.on_reserved is not None:
-                accounting.on_reserved(action.who, action.due, answer.balances)
+                quietly("warning of a limit", GOES_ON, accounting.on_reserved, action.who, action.due, answer.balances)
 
     def _book(self, action: Action) -> None:
         if action.booked:
@@ -187,7 +202,7 @@ class Actions:
         accounting, one = self._accounting, Amounts(tool_calls=1)
         accounting.ledger.settle(action.entry, action.due.accounts, one, now=accounting.clock())
         action.booked, action.held = True, False
-        accounting.tell(Event(action.entry, action.due))
+        quietly("counting a tool action", GOES_ON, accounting.tell, Event(action.entry, action.due))
 
     def _entry(self, who: Who, tool: str, trace_id: str, span_id: str) -> Entry:
         return Entry(

@@ -12,6 +12,7 @@ from agent_fuse.engine.turnstile import Turnstile
 from agent_fuse.errors import SentinelError
 from agent_fuse.ledgers.base import Balance, Cap, Ledger, LedgerError, Meter
 from agent_fuse.limits import Demand, Limit, Who
+from agent_fuse.seams import GOES_ON, quietly
 from agent_fuse.settings import Settings
 
 log = logging.getLogger("agent_fuse")
@@ -82,18 +83,19 @@ class Alerts:
     def _send(self, alert: Alert) -> None:
         log.warning("%s", alert.message, extra={"agent_fuse_alert": alert})
         if self.on_alert is not None:
-            self.on_alert(alert)
+            quietly("counting a warning", GOES_ON, self.on_alert, alert)
         callback = self._callback
         if callback is None:
             return
 
-        def deliver() -> None:
-            try:
-                callback(alert)
-            except (Exception, SentinelError):
-                log.exception("on_warning failed")
+        self._turnstile.afterwards(lambda: _deliver(callback, alert))
 
-        self._turnstile.afterwards(deliver)
+
+def _deliver(callback: Callable[[Alert], None], alert: Alert) -> None:
+    try:
+        callback(alert)
+    except (Exception, SentinelError):  # it may call a model itself, which a limit may refuse
+        log.exception("on_warning failed")
 
 
 def _limit_alert(who: Who, cap: Cap, limit: Limit, balance: Balance, share: float) -> Alert:

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from agent_fuse.errors import SentinelSystemError
 from agent_fuse.ledgers.base import LedgerError, Unwritable
+from agent_fuse.seams import GOES_ON, HELD_AT_QUOTE, harmless, quietly
 
 log = logging.getLogger("agent_fuse")
 
@@ -46,13 +47,14 @@ class Desk:
         except LedgerError as failed:
             self._tell(operation)
             log.error("%s; AgentFuse tries again until it is booked", failed)  # noqa: TRY400  the cause is in it
-            timer = threading.Timer(TRY_AGAIN_SECONDS, lambda: self.keep(operation, work))
+            again = harmless("booking what the ledger could not take", HELD_AT_QUOTE)(self.keep)
+            timer = threading.Timer(TRY_AGAIN_SECONDS, again, (operation, work))
             timer.daemon = True
             timer.start()
 
     def _tell(self, operation: str) -> None:
         if self.on_error is not None:
-            self.on_error(operation)
+            quietly("counting a failure of the ledger", GOES_ON, self.on_error, operation)
 
 
 def system_error(operation: str, failed: LedgerError, retries: int) -> SentinelSystemError:

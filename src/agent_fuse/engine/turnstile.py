@@ -1,13 +1,10 @@
 """One thread, one piece of fuse work at a time: what comes in between (GC, signals) is done right after."""
 
-import logging
 import threading
 from collections import deque
 from collections.abc import Callable
 
-from agent_fuse.errors import SentinelError
-
-log = logging.getLogger("agent_fuse")
+from agent_fuse.seams import HELD_AT_QUOTE, quietly
 
 
 class Turnstile:
@@ -62,8 +59,6 @@ class Turnstile:
             return
         self.enter()
         try:
-            work()
-        except (Exception, SentinelError):  # a trip is no Exception, and there is nothing left to stop
-            log.exception("accounting failed; the call stays held at its quote")
+            quietly("booking a call", HELD_AT_QUOTE, work)
         finally:
             self.leave()

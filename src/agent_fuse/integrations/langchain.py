@@ -1,7 +1,6 @@
 """The LangChain callback handler: refuses model calls and tool actions before they begin, and books what they cost."""
 
 import functools
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ParamSpec, cast
@@ -12,15 +11,15 @@ from langchain_core.messages import BaseMessage
 from langchain_core.outputs import LLMResult
 
 from agent_fuse import api
+from agent_fuse.calls import Usage
 from agent_fuse.engine.actions import UNTOLD
 from agent_fuse.errors import ConfigurationError, SentinelError
 from agent_fuse.integrations import langchain_facts as facts
-from agent_fuse.otel import instrumentor
+from agent_fuse.otel import active, instrumentor
 from agent_fuse.otel.callbacks import begin_action, begin_call, end_action, outcome_of
 from agent_fuse.otel.nodes import Node
+from agent_fuse.seams import BOOKED_AT_QUOTE, GOES_ON, HELD_AT_QUOTE, fault, harmless, quietly, unjudged
 from agent_fuse.sightings import Outcome
-
-log = logging.getLogger("agent_fuse")
 
 P = ParamSpec("P")
 
@@ -39,7 +38,7 @@ _RUNS: dict[UUID, _Run] = {}
 """Runs under way, whichever handler saw them first: two handlers on one model count once."""
 
 
-def _only_trips(method: Callable[P, None]) -> Callable[P, None]:
+def _judges(method: Callable[P, None]) -> Callable[P, None]:
     """LangChain raises what this handler raises: that must be a trip, never a fault of ours."""
 
     @functools.wraps(method)
@@ -48,10 +47,14 @@ def _only_trips(method: Callable[P, None]) -> Callable[P, None]:
             method(*args, **kwargs)
         except SentinelError:
             raise
-        except Exception:
-            log.exception("a LangChain callback could not be judged; it passes")
+        except Exception as error:  # noqa: BLE001  fail_safe decides
+            unjudged("judging a LangChain run", error, fail_safe=active.fail_safe())
 
     return call
+
+
+_books = harmless("booking a LangChain run", HELD_AT_QUOTE)
+"""What a run cost is paid for: nothing is raised."""
 
 
 class AgentFuseCallbackHandler(BaseCallbackHandler):
@@ -80,7 +83,7 @@ class AgentFuseCallbackHandler(BaseCallbackHandler):
 
     # Models ----------------------------------------------------------------------------------------------------------
 
-    @_only_trips
+    @_judges
     def on_chat_model_start(
         self,
         serialized: dict[str, Any],
@@ -95,7 +98,7 @@ class AgentFuseCallbackHandler(BaseCallbackHandler):
         said = [message for each in messages for message in each]
         self._begin("chat", serialized, said, run_id, parent_run_id, metadata or {}, kwargs)
 
-    @_only_trips
+    @_judges
     def on_llm_start(
         self,
         serialized: dict[str, Any],
@@ -137,31 +140,39 @@ class AgentFuseCallbackHandler(BaseCallbackHandler):
         )
         if outer is not None:
             outer.wraps = True
-        _keep(run_id, node)
+        quietly("keeping a LangChain run", HELD_AT_QUOTE, _keep, run_id, node)
 
-    @_only_trips
+    @_books
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
         """The model answered: the call is booked by the usage that the answer tells."""
         del kwargs
         run = _RUNS.pop(run_id, None)
         if run is None:
             return
-        if run.wraps or facts.is_free(response):
-            _end(run, Outcome.FAILED)
-        else:
-            _end(run, Outcome.DONE, response)
+        try:
+            free = run.wraps or facts.is_free(response)
+            usage = None if free else facts.result_of(response)
+        except Exception as error:  # noqa: BLE001  what was paid for is booked, whatever fails of ours
+            fault("reading a LangChain answer", error, BOOKED_AT_QUOTE)
+            _end(run, Outcome.BROKEN)
+            return
+        _end(run, Outcome.FAILED if free else Outcome.DONE, usage)
 
-    @_only_trips
+    @_books
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """The model failed: its hold is given back unless it may have cost."""
         run = _RUNS.pop(run_id, None)
-        if run is not None:
-            broken = facts.wrote(kwargs.get("response")) and not run.wraps
-            _end(run, Outcome.BROKEN if broken else outcome_of(error))
+        if run is None:
+            return
+        broken = quietly("reading a LangChain answer", BOOKED_AT_QUOTE, facts.wrote, kwargs.get("response"))
+        if broken is None or (broken and not run.wraps):
+            _end(run, Outcome.BROKEN)
+        else:
+            _end(run, quietly("telling what an error cost", BOOKED_AT_QUOTE, outcome_of, error) or Outcome.BROKEN)
 
     # Tools -----------------------------------------------------------------------------------------------------------
 
-    @_only_trips
+    @_judges
     def on_tool_start(
         self,
         serialized: dict[str, Any],
@@ -181,9 +192,9 @@ class AgentFuseCallbackHandler(BaseCallbackHandler):
         node = begin_action(
             SOURCE, str(name), arguments, facts=told, session=facts.session_of(told), agent=facts.agent_of(told)
         )
-        _keep(run_id, node)
+        quietly("keeping a LangChain run", GOES_ON, _keep, run_id, node)
 
-    @_only_trips
+    @_books
     def on_tool_end(self, output: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """The tool ran; what it returned tells progress from a loop."""
         del kwargs
@@ -195,7 +206,7 @@ class AgentFuseCallbackHandler(BaseCallbackHandler):
         failed = getattr(output, "status", "") == "error"
         end_action(run.node, UNTOLD if failed else result, error="error" if failed else "", message=str(result))
 
-    @_only_trips
+    @_books
     def on_tool_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """The tool failed."""
         del kwargs
@@ -209,18 +220,21 @@ class AgentFuseCallbackHandler(BaseCallbackHandler):
 
 
 def _keep(run_id: UUID, node: Node | None) -> None:
+    """The run was let go: its end belongs to `node`."""
     if node is None:
         return
-    while len(_RUNS) >= _MAX_RUNS:
+    run = _RUNS[run_id] = _Run(node)
+    quietly("forgetting old LangChain runs", GOES_ON, _forget, run)
+
+
+def _forget(newest: _Run) -> None:
+    while len(_RUNS) > _MAX_RUNS:
         lost = _RUNS.pop(next(iter(_RUNS)), None)
-        if lost is not None:
+        if lost is not None and lost is not newest:
             _end(lost, Outcome.BROKEN)
-    _RUNS[run_id] = _Run(node)
 
 
-def _end(run: _Run, outcome: Outcome, response: LLMResult | None = None) -> None:
+def _end(run: _Run, outcome: Outcome, usage: Usage | None = None) -> None:
     node = run.node
-    if node.seen is None:
-        return
-    usage = facts.result_of(response) if response is not None else None
-    node.fuse.close_call(node.seen, outcome=outcome, usage=usage, model=cast("Any", node.seen).model)
+    if node.seen is not None:
+        node.fuse.close_call(node.seen, outcome=outcome, usage=usage, model=cast("Any", node.seen).model)

@@ -14,6 +14,9 @@ from agent_fuse.otel.nodes import Node
 class Guard(Protocol):
     """What a gate needs of the processor that guards a call."""
 
+    fail_safe: bool
+    """Whether a call that cannot be judged is blocked."""
+
     @property
     def fuse(self) -> Fuse:
         """The fuse that judges."""
@@ -60,6 +63,11 @@ def of_span(span_id: int) -> Guard | None:
             if one.node(span_id) is not None:
                 return one
     return known[0] if known else None
+
+
+def fail_safe() -> bool:
+    """Whether a call is blocked that cannot be judged by any guard in particular: where one of them says so."""
+    return any(one.fail_safe for one in _guards)
 
 
 def request_gate_installed() -> bool:

@@ -14,6 +14,7 @@ from agent_fuse.otel import active
 from agent_fuse.otel.nodes import DETACHED, Node, around, detach, finish_calls
 from agent_fuse.otel.request_gate import cost_nothing
 from agent_fuse.otel.trips import finish_refused
+from agent_fuse.seams import GOES_ON, quietly
 from agent_fuse.sightings import Layer, Outcome
 
 _NONE = Dialect(name="callbacks", scopes=(), layer=Layer.FRAMEWORK, keys={})
@@ -65,9 +66,9 @@ def begin_call(
     try:
         node.seen = node.fuse.open_call(ask, around(node.parent))
     except SentinelError as trip:
-        finish_calls(trip, node.parent, frame)
+        quietly("finishing a refused call", GOES_ON, finish_calls, trip, node.parent, frame)
         raise
-    detach(node, outside=inside)
+    quietly("placing a call", GOES_ON, detach, node, outside=inside)
     return node
 
 
@@ -89,8 +90,7 @@ def begin_action(
             of, tool, arguments, source=source, trace_id=of.trace, span_id=trace.format_span_id(here) if here else ""
         )
     except SentinelError as trip:
-        joined = _span_of(guard, before) if before is not None and source in before.sources else None
-        finish_refused(joined, trip)
+        quietly("finishing a refused action", GOES_ON, _finish_joined, guard, before, source, trip)
         raise
     return node
 
@@ -119,6 +119,10 @@ def _here(spot: Spot, session: str, agent: str) -> tuple[int, active.Guard | Non
     node.session = session
     node.agent = agent
     return here, guard, node
+
+
+def _finish_joined(guard: active.Guard, before: Action | None, source: str, trip: SentinelError) -> None:
+    finish_refused(_span_of(guard, before) if before is not None and source in before.sources else None, trip)
 
 
 def _span_of(guard: active.Guard, action: Action) -> Any:

@@ -12,6 +12,8 @@ from agent_fuse.limits import Who
 from agent_fuse.otel import active
 from agent_fuse.otel.nodes import DETACHED, Node, around, finish_calls
 from agent_fuse.otel.trips import under_langchain
+from agent_fuse.seams import GOES_ON, quietly
+from agent_fuse.settings import settings
 from agent_fuse.sightings import Layer
 
 _BY_HAND = Dialect(name="by hand", scopes=(), layer=Layer.FRAMEWORK, keys={})
@@ -53,6 +55,11 @@ def here(start: Callable[[], object]) -> Place:
     return Place(fuse=guard.fuse, node=node, who=who, span_id=trace.format_span_id(span) if span else "")
 
 
+def fail_safe() -> bool:
+    """Whether a call by hand that cannot be judged is blocked: the guards at work say, else the settings."""
+    return active.fail_safe() if active.guards() else settings().fail_safe
+
+
 def enter(node: Node) -> None:
     """From here on, requests and spans of this context happen in `node`; `leave` ends that."""
     DETACHED.set(node)
@@ -67,7 +74,7 @@ def leave(node: Node, before: Node | None) -> None:
 def refuse(trip: SentinelError, place: Place) -> SentinelError:
     """Finish the spans of a refused call; the trip in the form that its caller can carry, as at the request gate."""
     soft = under_langchain()
-    finish_calls(trip, place.node, end=not soft)
+    quietly("finishing a refused call", GOES_ON, finish_calls, trip, place.node, end=not soft)
     if not soft:
         return trip
     place.fuse.blown.softened(trip.__dict__.get("session", ""), trip)

@@ -15,13 +15,17 @@ from typing import Any, cast
 
 from wrapt import register_post_import_hook
 
+from agent_fuse.errors import SentinelError
 from agent_fuse.otel import active
-from agent_fuse.otel.request_gate import FLIGHT, Flight
+from agent_fuse.otel.request_gate import FLIGHT, Flight, unjudged_request
+from agent_fuse.seams import GOES_ON, HELD_AT_QUOTE, harmless, quietly
 from agent_fuse.wire import operation_of
 
 log = logging.getLogger("agent_fuse")
 
 SDKS = ("openai", "anthropic")
+
+_JUDGING, _READING, _FAILING = "judging a request", "reading an answer", "noting a failed request"
 
 _MARK = "_agent_fuse_original"
 _lock = threading.Lock()
@@ -51,6 +55,7 @@ def install() -> None:
             register_post_import_hook(functools.partial(_gate_if_wanted, sdk), f"{sdk}._base_client")
 
 
+@harmless("installing the request gate", "its SDK's requests are not gated")
 def _gate_if_wanted(sdk: str, module: object) -> None:
     del module
     if _wanted:
@@ -104,12 +109,13 @@ def _gate(sdk: str) -> None:
 
 def _request(original: Callable[..., Any], sdk: str) -> Callable[..., Any]:
     def request(self: Any, *args: Any, **kwargs: Any) -> Any:
-        flight = Flight(sdk)
+        flight = quietly(_JUDGING, GOES_ON, Flight, sdk)
         token = FLIGHT.set(flight)
         try:
             return original(self, *args, **kwargs)
         except BaseException as error:
-            flight.failed(error)
+            if flight is not None:
+                quietly(_FAILING, HELD_AT_QUOTE, flight.failed, error)
             raise
         finally:
             FLIGHT.reset(token)
@@ -119,12 +125,13 @@ def _request(original: Callable[..., Any], sdk: str) -> Callable[..., Any]:
 
 def _arequest(original: Callable[..., Any], sdk: str) -> Callable[..., Any]:
     async def request(self: Any, *args: Any, **kwargs: Any) -> Any:
-        flight = Flight(sdk)
+        flight = quietly(_JUDGING, GOES_ON, Flight, sdk)
         token = FLIGHT.set(flight)
         try:
             return await original(self, *args, **kwargs)
         except BaseException as error:
-            flight.failed(error)
+            if flight is not None:
+                quietly(_FAILING, HELD_AT_QUOTE, flight.failed, error)
             raise
         finally:
             FLIGHT.reset(token)
@@ -135,11 +142,16 @@ def _arequest(original: Callable[..., Any], sdk: str) -> Callable[..., Any]:
 def _build_request(original: Callable[..., Any], sdk: str) -> Callable[..., Any]:
     def build(self: Any, options: Any, *args: Any, **kwargs: Any) -> Any:
         request = original(self, options, *args, **kwargs)
-        flight = FLIGHT.get() or Flight(sdk)
-        operation = operation_of(options.method, options.url)
-        if operation is not None:
-            size = request.headers.get("content-length")
-            flight.judge(operation, options.url, _body(options), int(size) if size else None)
+        try:
+            flight = FLIGHT.get() or Flight(sdk)
+            operation = operation_of(options.method, options.url)
+            if operation is not None:
+                size = request.headers.get("content-length")
+                flight.judge(operation, options.url, _body(options), int(size) if size else None)
+        except SentinelError:
+            raise
+        except Exception as error:  # noqa: BLE001  fail_safe decides
+            unjudged_request(error)
         return request
 
     return build
@@ -160,13 +172,13 @@ def _process(original: Callable[..., Any], sdk: str) -> Callable[..., Any]:
         flight = FLIGHT.get()
         if flight is None:
             return original(self, response=response, **kwargs)
-        flight.answered(response)
+        quietly(_READING, HELD_AT_QUOTE, flight.answered, response)
         try:
             parsed = original(self, response=response, **kwargs)
         except BaseException:
-            flight.unreadable(response)
+            quietly(_READING, HELD_AT_QUOTE, flight.unreadable, response)
             raise
-        flight.result(response, parsed)
+        quietly(_READING, HELD_AT_QUOTE, flight.result, response, parsed)
         return parsed
 
     return process
@@ -179,13 +191,13 @@ def _aprocess(original: Callable[..., Any], sdk: str) -> Callable[..., Any]:
         flight = FLIGHT.get()
         if flight is None:
             return await original(self, response=response, **kwargs)
-        flight.answered(response)
+        quietly(_READING, HELD_AT_QUOTE, flight.answered, response)
         try:
             parsed = await original(self, response=response, **kwargs)
         except BaseException:
-            flight.unreadable(response)
+            quietly(_READING, HELD_AT_QUOTE, flight.unreadable, response)
             raise
-        flight.result(response, parsed)
+        quietly(_READING, HELD_AT_QUOTE, flight.result, response, parsed)
         return parsed
 
     return process
@@ -198,7 +210,7 @@ def _sleep(original: Callable[..., Any], sdk: str) -> Callable[..., Any]:
         # Without a response, it is called inside the handler of the error that made the SDK try again.
         flight = FLIGHT.get()
         if flight is not None and kwargs.get("response") is None:
-            flight.attempt_failed(sys.exc_info()[1])
+            quietly(_FAILING, HELD_AT_QUOTE, flight.attempt_failed, sys.exc_info()[1])
         return original(self, *args, **kwargs)
 
     return sleep

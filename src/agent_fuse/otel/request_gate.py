@@ -23,11 +23,14 @@ from agent_fuse.otel.response import observe
 from agent_fuse.otel.trips import under_langchain
 from agent_fuse.quoting.families import hides_reasoning
 from agent_fuse.quoting.names import bare
+from agent_fuse.seams import BOOKED_AT_QUOTE, GOES_ON, fault, quietly, unjudged
 from agent_fuse.sightings import Layer, Outcome
 from agent_fuse.usage_reader import read_usage
 from agent_fuse.wire import Reading, StreamReader, read_body
 
 SOURCE = "request"
+
+_COST = "telling what an error cost"
 
 NOT_SENT = frozenset(
     {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol", "LocalProtocolError",
@@ -46,7 +49,8 @@ class Flight:
         self.seen: Seen | None = None
         self._fuse: Fuse | None = None
         self._answered = False
-        self._reader: StreamReader | None = None
+        self._watched = False
+        """The answer's body is read by someone else than `result`."""
         self._reading = Reading()
         self._wants_text = False
 
@@ -98,35 +102,43 @@ class Flight:
             return
         self._answered = True
         if not response.is_closed:
-            self._reader = StreamReader(self._reading, count_text=self._wants_text)
-            observe(response, self._reader, self._stream_ended)
+            reader = StreamReader(self._reading, count_text=self._wants_text)
+            self._watched = True
+            try:
+                observe(response, reader, self._stream_ended)
+            except Exception as error:  # noqa: BLE001  what was paid for is booked, whatever fails of ours
+                self._lost(error)
 
     def result(self, response: Any, parsed: object) -> None:
         """The response was made into what the caller gets; a whole body is booked now."""
-        if self.seen is None or self._reader is not None:
+        if self.seen is None or self._watched:
             return
-        if read_usage(parsed) is not None:
-            read_body(parsed, self._reading)
+        try:
+            if read_usage(parsed) is not None:
+                read_body(parsed, self._reading)
+            else:
+                self._read_content(response)
+        except Exception as error:  # noqa: BLE001  what was paid for is booked, whatever fails of ours
+            self._lost(error)
         else:
-            self._read_content(response)
-        self._finish(broken=False)
+            self._finish(broken=False)
 
     def unreadable(self, response: Any) -> None:
         """The SDK could not make sense of a paid response."""
-        if self.seen is not None and self._reader is None:
-            self._read_content(response)
+        if self.seen is not None and not self._watched:
+            quietly("reading an answer", BOOKED_AT_QUOTE, self._read_content, response)
             self._finish(broken=True)
 
     def failed(self, error: BaseException) -> None:
         """`request()` raised: give the hold back where nothing can have been charged."""
         if self.seen is None or self._answered:
             return
-        free = isinstance(error, SentinelError) or cost_nothing(error)
+        free = isinstance(error, SentinelError) or quietly(_COST, BOOKED_AT_QUOTE, cost_nothing, error)
         self._close(Outcome.FAILED if free else Outcome.BROKEN)
 
     def attempt_failed(self, error: BaseException | None) -> None:
         """One attempt failed and the SDK will try again; an attempt that may have been charged is booked by itself."""
-        if self.seen is not None and error is not None and not cost_nothing(error):
+        if self.seen is not None and error is not None and not quietly(_COST, BOOKED_AT_QUOTE, cost_nothing, error):
             self._close(Outcome.BROKEN)
             self.seen = None
 
@@ -140,6 +152,16 @@ class Flight:
         self._finish(broken=broken)
 
     def _finish(self, *, broken: bool) -> None:
+        try:
+            self._book(broken=broken)
+        except Exception as error:  # noqa: BLE001  what was paid for is booked, whatever fails of ours
+            self._lost(error)
+
+    def _lost(self, error: Exception) -> None:
+        fault("reading an answer", error, BOOKED_AT_QUOTE)
+        self._close(Outcome.BROKEN)
+
+    def _book(self, *, broken: bool) -> None:
         reading = self._reading
         if reading.usage is not None and (reading.final or not broken):
             self._close(Outcome.DONE, usage=reading.usage)
@@ -171,9 +193,23 @@ class Flight:
             )
 
 
+def unjudged_request(error: Exception) -> None:
+    """A request could not be judged because of a fault of ours.
+
+    Raises:
+        SentinelError: the trip that was on its way. SentinelSystemError: fail_safe=True. Soft under LangChain.
+    """
+    try:
+        unjudged("judging a request", error, fail_safe=active.fail_safe())
+    except SentinelError as trip:
+        if quietly("looking for LangChain", GOES_ON, under_langchain):
+            raise soften(trip) from trip.__cause__
+        raise
+
+
 def _leave(trip: SentinelError, *around_it: Node | None, soft: bool) -> SentinelError:
     """Finish the spans of the refused call, and give the trip the form that its caller can carry."""
-    finish_calls(trip, *around_it, end=not soft)
+    quietly("finishing a refused call", GOES_ON, finish_calls, trip, *around_it, end=not soft)
     return soften(trip) if soft else trip
 
 

@@ -5,7 +5,10 @@ from collections.abc import AsyncIterator, Callable, Hashable, Iterator
 from typing import Any, cast
 from weakref import finalize
 
+from agent_fuse.seams import BOOKED_AT_QUOTE, HELD_AT_QUOTE, quietly
 from agent_fuse.wire import StreamReader
+
+_PLACE = "reading the body of a response"
 
 
 def observe(response: Any, reader: StreamReader, ended: Callable[[bool], None]) -> None:
@@ -16,7 +19,7 @@ def observe(response: Any, reader: StreamReader, ended: Callable[[bool], None]) 
     """
     response.agent_fuse_watch = watch = _Watch(reader, ended)
     response.__class__ = _observed(cast("Hashable", type(response)))
-    finalize(response, watch.end, True).atexit = False
+    finalize(response, quietly, _PLACE, HELD_AT_QUOTE, watch.end, True).atexit = False
 
 
 @functools.cache
@@ -26,64 +29,79 @@ def _observed(kind: Hashable) -> type[Any]:
 
     def iter_bytes(self: Any, chunk_size: int | None = None) -> Iterator[bytes]:
         watch: _Watch = self.agent_fuse_watch
-        return watch.each(base.iter_bytes(self, chunk_size))
+        watch.reading = True
+        try:
+            for data in base.iter_bytes(self, chunk_size):
+                quietly(_PLACE, BOOKED_AT_QUOTE, watch.took, data)
+                watch.reading = False
+                yield data
+                watch.reading = True
+        except Exception:
+            quietly(_PLACE, HELD_AT_QUOTE, watch.end, True)
+            raise
+        quietly(_PLACE, HELD_AT_QUOTE, watch.done)
 
-    def aiter_bytes(self: Any, chunk_size: int | None = None) -> AsyncIterator[bytes]:
+    async def aiter_bytes(self: Any, chunk_size: int | None = None) -> AsyncIterator[bytes]:
         watch: _Watch = self.agent_fuse_watch
-        return watch.aeach(base.aiter_bytes(self, chunk_size))
+        watch.reading = True
+        try:
+            async for data in base.aiter_bytes(self, chunk_size):
+                quietly(_PLACE, BOOKED_AT_QUOTE, watch.took, data)
+                watch.reading = False
+                yield data
+                watch.reading = True
+        except Exception:
+            quietly(_PLACE, HELD_AT_QUOTE, watch.end, True)
+            raise
+        quietly(_PLACE, HELD_AT_QUOTE, watch.done)
 
     def close(self: Any) -> None:
         base.close(self)
-        self.agent_fuse_watch.closed()
+        quietly(_PLACE, HELD_AT_QUOTE, self.agent_fuse_watch.closed)
 
     async def aclose(self: Any) -> None:
         await base.aclose(self)
-        self.agent_fuse_watch.closed()
+        quietly(_PLACE, HELD_AT_QUOTE, self.agent_fuse_watch.closed)
 
     methods = {"iter_bytes": iter_bytes, "aiter_bytes": aiter_bytes, "close": close, "aclose": aclose}
     return type(base.__name__, (base,), {**methods, "__module__": base.__module__})
 
 
 class _Watch:
+    """What is known of one body. Called by the host's reading, which notices nothing of what goes wrong here."""
+
     def __init__(self, reader: StreamReader, ended: Callable[[bool], None]) -> None:
-        self._reader = reader
+        self._reader: StreamReader | None = reader
         self._ended: Callable[[bool], None] | None = ended
-        self._reading = False
+        self.reading = False
+        """Whether its user is inside a read."""
+
+    def took(self, data: bytes) -> None:
+        """The next bytes went by. A reader that failed once is asked no more: what it says would be wrong."""
+        reader = self._reader
+        if reader is not None:
+            self._reader = None
+            reader.feed(data)
+            self._reader = reader
+
+    def done(self) -> None:
+        """The body ended as it should."""
+        reader, whole = self._reader, False
+        try:
+            if reader is not None:
+                reader.close()
+                whole = True
+        finally:
+            self.end(not whole)
+
+    def closed(self) -> None:
+        """The response was closed."""
+        # httpx closes a response from inside the last read of its body; only a close between reads breaks it off.
+        if not self.reading:
+            self.end(True)
 
     def end(self, broken: bool) -> None:
+        """Nothing more will be read; said once."""
         ended, self._ended = self._ended, None
         if ended is not None:
             ended(broken)
-
-    def closed(self) -> None:
-        # httpx closes a response from inside the last read of its body; only a close between reads breaks it off.
-        if not self._reading:
-            self.end(broken=True)
-
-    def each(self, body: Iterator[bytes]) -> Iterator[bytes]:
-        self._reading = True
-        try:
-            for data in body:
-                self._reader.feed(data)
-                self._reading = False
-                yield data
-                self._reading = True
-        except Exception:
-            self.end(broken=True)
-            raise
-        self._reader.close()
-        self.end(broken=False)
-
-    async def aeach(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        self._reading = True
-        try:
-            async for data in body:
-                self._reader.feed(data)
-                self._reading = False
-                yield data
-                self._reading = True
-        except Exception:
-            self.end(broken=True)
-            raise
-        self._reader.close()
-        self.end(broken=False)

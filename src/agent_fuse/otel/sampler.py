@@ -7,6 +7,8 @@ from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 from opentelemetry.trace import Link, SpanKind, TraceState
 from opentelemetry.util.types import Attributes
 
+from agent_fuse.seams import fault
+
 _CAN_BE_CALLS = (SpanKind.CLIENT, SpanKind.INTERNAL)
 
 
@@ -32,8 +34,11 @@ class AgentFuseSampler(Sampler):
     ) -> SamplingResult:
         """The delegate's answer, with DROP made RECORD_ONLY where the span can be a call."""
         result = self.delegate.should_sample(parent_context, trace_id, name, kind, attributes, links, trace_state)
-        if result.decision is Decision.DROP and (kind is None or kind in _CAN_BE_CALLS):
-            return SamplingResult(Decision.RECORD_ONLY, attributes, result.trace_state)
+        try:
+            if result.decision is Decision.DROP and (kind is None or kind in _CAN_BE_CALLS):
+                return SamplingResult(Decision.RECORD_ONLY, attributes, result.trace_state)
+        except Exception as error:  # noqa: BLE001  who starts a span gets no fault of ours
+            fault("sampling a span", error, "the sampler inside decides")
         return result
 
     def get_description(self) -> str:

@@ -8,6 +8,8 @@ from opentelemetry.trace import StatusCode
 from agent_fuse.dialects.base import Dialect, Ending
 from agent_fuse.engine.actions import UNTOLD
 from agent_fuse.otel.nodes import Node
+from agent_fuse.seams import BOOKED_AT_QUOTE, GOES_ON, fault
+from agent_fuse.sightings import Outcome
 
 _NOTHING: Mapping[str, object] = {}
 
@@ -23,7 +25,12 @@ def close(span: ReadableSpan, node: Node) -> None:
 def _close_call(span: ReadableSpan, node: Node) -> None:
     if node.seen is None:
         return
-    ending = _ending(span, node.dialect)
+    try:
+        ending = _ending(span, node.dialect)
+    except Exception as error:  # noqa: BLE001  what was paid for is booked, whatever fails of ours
+        fault("reading the end of a span", error, BOOKED_AT_QUOTE)
+        node.fuse.close_call(node.seen, outcome=Outcome.BROKEN)
+        return
     node.fuse.close_call(
         node.seen,
         outcome=ending.outcome,
@@ -38,7 +45,12 @@ def _close_call(span: ReadableSpan, node: Node) -> None:
 def _close_action(span: ReadableSpan, node: Node) -> None:
     if node.action is None:
         return
-    ending = _ending(span, node.dialect)
+    try:
+        ending = _ending(span, node.dialect)
+    except Exception as error:  # noqa: BLE001  the action is counted, whatever fails of ours
+        fault("reading the end of a span", error, GOES_ON)
+        node.fuse.actions.close(node.action)
+        return
     if ending.arguments is not None:
         node.fuse.actions.told(node.action, ending.arguments, ran=True)
     result = UNTOLD if ending.result is None else ending.result

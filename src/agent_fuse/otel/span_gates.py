@@ -1,7 +1,7 @@
 """The call gate and the tool gate: what is done when a span starts, when its facts arrive, and when it ends."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from threading import get_ident
 from typing import Any
@@ -12,7 +12,7 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span
 
-from agent_fuse.dialects import Dialects
+from agent_fuse.dialects import BUILT_IN, Dialects
 from agent_fuse.dialects.base import Dialect, Fact, Kind
 from agent_fuse.engine.actions import UNTOLD, Action
 from agent_fuse.engine.asks import Ask
@@ -28,10 +28,14 @@ from agent_fuse.otel.request_gate import FLIGHT
 from agent_fuse.otel.span_ends import close
 from agent_fuse.otel.trips import finish_refused, tell_late_refusal, under_langchain
 from agent_fuse.otel.watch import watch
+from agent_fuse.seams import BOOKED_AT_QUOTE, GOES_ON, HELD_AT_QUOTE, fault, quietly, unjudged
 from agent_fuse.sightings import Layer, Outcome
 
 LATE_NS = 100_000_000
 """A span of an unknown instrumentation whose start lies this far in the past (nanoseconds) was made after the work."""
+
+_SIGNS = ("gen_ai.", "llm.", "openinference.", "traceloop.")
+_LATE_NAMES = frozenset(name for dialect in BUILT_IN for name in dialect.late_names)
 
 
 class SpanGates:
@@ -77,25 +81,46 @@ class SpanGates:
                 self._tool(span, node, parent_context)
         except SentinelError as trip:
             soft = dialect.layer is Layer.CLIENT and not dialect.swallows and under_langchain()
-            finish_refused(span, trip)
+            quietly("finishing a refused span", GOES_ON, finish_refused, span, trip)
             if soft:
                 node.fuse.blown.softened(trip.__dict__.get("session", ""), trip)
                 raise soften(trip) from trip.__cause__
             raise
+
+    def unread(self, span: Span, error: Exception) -> None:
+        """A span that starts could not be judged because of a fault of ours.
+
+        Raises:
+            SentinelError: the trip that was on its way. SentinelSystemError: the span can be a call and fail_safe=True.
+        """
+        try:
+            unjudged("judging a span", error, fail_safe=self.fuse.settings.fail_safe and may_be_call(span))
+        except SentinelError as trip:
+            quietly("finishing a refused span", GOES_ON, finish_refused, span, trip)
+            soft = quietly("looking for LangChain", GOES_ON, under_langchain)
+            raise (soften(trip) if soft else trip) from trip.__cause__
 
     def _call(self, span: Span, node: Node, parent_context: Context | None) -> None:
         late = self._is_late(span, node)
         ask = self._ask(span, node, self.who(parent_context, node, span.attributes), late=late)
         node.seen = self.fuse.open_call(ask, self._around(node))
         node.seen.on_booked = partial(mark_booked, node.span)
+        # It is judged now: what goes wrong with the rest is no reason to stop it.
+        quietly("following a span", BOOKED_AT_QUOTE, self._follow, span, node, parent_context, ask, late=late)
+
+    def _follow(self, span: Span, node: Node, parent_context: Context | None, ask: Ask, *, late: bool) -> None:
         if late:
             watch(span, node.dialect.keys_of(Fact.ERROR), tell_late_refusal)
-        node.lost = finalize(span, self._lost, node)
+        node.lost = finalize(span, quietly, "booking a span that never ended", HELD_AT_QUOTE, self._lost, node)
         node.lost.atexit = False
         if node.dialect.detached and not late:
             detach(node)
         if node.dialect.late_facts and not late and not ask.gate_follows:
-            watch(span, node.dialect.watched(), lambda live: self._facts_came(live, node, parent_context))
+            watch(
+                span,
+                node.dialect.watched(),
+                partial(self._came, node, lambda live: self._facts_came(live, node, parent_context)),
+            )
 
     def _tool(self, span: Span, node: Node, parent_context: Context | None) -> None:
         if self._is_late(span, node):
@@ -112,17 +137,30 @@ class SpanGates:
             span_id=trace.format_span_id(node.key),
         )
         if told is None and Fact.ARGUMENTS in node.dialect.late_facts:
-            watch(span, node.dialect.watched(), lambda live: self._arguments_came(live, node, action))
+            watch(
+                span,
+                node.dialect.watched(),
+                partial(self._came, node, lambda live: self._arguments_came(live, node, action)),
+            )
 
-    def _arguments_came(self, span: Span, node: Node, action: Action) -> None:
-        arguments = node.dialect.arguments(span.attributes or {})
-        if arguments is None:
-            return
+    def _came(self, node: Node, judge: Callable[[Span], None], live: Span) -> None:
+        """Late facts of a live span are there: it is judged again, and finished when it is refused."""
         try:
-            node.fuse.actions.told(action, arguments)
+            judge(live)
         except SentinelError as trip:
-            finish_refused(span, trip)
+            quietly("finishing a refused span", GOES_ON, finish_refused, live, trip)
             raise
+        except Exception as error:  # noqa: BLE001  fail_safe decides
+            if get_ident() == node.thread:
+                self.unread(live, error)
+            else:
+                fault("judging a span", error, GOES_ON)
+
+    @staticmethod
+    def _arguments_came(span: Span, node: Node, action: Action) -> None:
+        arguments = node.dialect.arguments(span.attributes or {})
+        if arguments is not None:
+            node.fuse.actions.told(action, arguments)
 
     def _facts_came(self, span: Span, node: Node, parent_context: Context | None) -> None:
         """Facts arrived after the span's start, before the request: ask again with what is known now."""
@@ -133,13 +171,7 @@ class SpanGates:
         if get_ident() != node.thread:
             return  # told by a thread of the instrumentation's own: a trip raised here would stop nothing
         node.spot = spot
-        try:
-            node.fuse.requote(
-                node.seen, self._ask(span, node, self.who(parent_context, node, span.attributes), late=False)
-            )
-        except SentinelError as trip:
-            finish_refused(span, trip)
-            raise
+        node.fuse.requote(node.seen, self._ask(span, node, self.who(parent_context, node, span.attributes), late=False))
 
     def _ask(self, span: ReadableSpan, node: Node, of: Who, *, late: bool) -> Ask:
         spot = node.spot
@@ -195,9 +227,9 @@ class SpanGates:
         if node is None:
             self._missed(span)
             return
+        close(span, node)
         if node.lost is not None:
             node.lost.detach()
-        close(span, node)
 
     def _missed(self, span: ReadableSpan) -> None:
         """A span that did not look like a call at its start turns out to be one: account for it, refuse nothing."""
@@ -230,6 +262,13 @@ class SpanGates:
         self.nodes.drop(node)
         if node.seen is not None:
             node.fuse.close_call(node.seen, outcome=Outcome.BROKEN)
+
+
+def may_be_call(span: Span) -> bool:
+    """Whether a span that no dialect could be asked about looks like a call that is yet to be made."""
+    if span.name in _LATE_NAMES or (span.start_time is not None and time.time_ns() - span.start_time > LATE_NS):
+        return False
+    return any(key.startswith(_SIGNS) for key in span.attributes or ())
 
 
 def _source(span: ReadableSpan, dialect: Dialect) -> str:

@@ -1,6 +1,5 @@
 """The OpenTelemetry span processor that users add to their provider."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Unpack
 
@@ -21,9 +20,8 @@ from agent_fuse.otel.opening import open_fuse
 from agent_fuse.otel.self_test import PROBE, refuse_probe
 from agent_fuse.otel.span_gates import SpanGates
 from agent_fuse.prices import Price
+from agent_fuse.seams import GOES_ON, HELD_AT_QUOTE, fault, quietly
 from agent_fuse.settings import ProcessorOptions, settings
-
-log = logging.getLogger("agent_fuse")
 
 
 class AgentFuseSpanProcessor(SpanProcessor):
@@ -67,6 +65,7 @@ class AgentFuseSpanProcessor(SpanProcessor):
             )
             fuse = open_fuse(found)
         self.gates = SpanGates(fuse)
+        self.fail_safe = fuse.settings.fail_safe
         self._meters = meters(meter_provider)
         self._meters.follow(fuse, blind=_blind)
         self._shut = False
@@ -79,6 +78,7 @@ class AgentFuseSpanProcessor(SpanProcessor):
         """From now on, judge by this fuse. Calls that are open stay with the one that let them go."""
         self._meters.follow(fuse, instead_of=self.fuse, blind=_blind)
         self.gates.use(fuse)
+        self.fail_safe = fuse.settings.fail_safe
 
     @property
     def fuse(self) -> Fuse:
@@ -103,21 +103,21 @@ class AgentFuseSpanProcessor(SpanProcessor):
             self.gates.start(span, parent_context)
         except SentinelError:
             raise
-        except Exception:
-            log.exception("a span could not be judged; it passes this gate")
+        except Exception as error:  # noqa: BLE001  fail_safe decides
+            self.gates.unread(span, error)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Book what the call cost. Never raises."""
         try:
             self.gates.end(span)
-        except (Exception, SentinelError):  # a trip is no Exception, and here the money is spent
-            log.exception("a span could not be booked; its call stays held at its quote")
+        except (Exception, SentinelError) as error:  # noqa: BLE001  the money is spent: not even a trip
+            fault("booking a span", error, HELD_AT_QUOTE)
 
     def shutdown(self) -> None:
         """Stop guarding: neither spans nor requests are judged by this processor any more."""
         self._shut = True
-        self._meters.leave(self.fuse)
-        active.remove(self)
+        quietly("shutting down", GOES_ON, active.remove, self)
+        quietly("shutting down", GOES_ON, self._meters.leave, self.gates.fuse)
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:  # noqa: ARG002  the SDK's signature
         """Nothing is buffered: every call is booked when it ends."""

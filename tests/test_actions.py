@@ -77,7 +77,11 @@ def test_a_limit_on_tool_calls(box):
         check_loop("tool9", {})
     trip = refused.value
     assert (trip.meter, trip.spent, trip.requested, trip.budget_limit) == ("tool_calls", 3, 1, 3)
-    assert str(trip).startswith("tool 'tool9' refused before it was sent: it may cost 1 tool calls, with 3 tool calls")
+    assert str(trip) == (
+        "tool 'tool9' refused before it was sent: it asks for 1 tool call, with 3 tool calls used of the limit of "
+        "3 tool calls per session 'test'; let the agent answer with what it has, raise the limit on tool calls or "
+        "start a new session"
+    )
     assert rig.books.spent("session=test", Meter.TOOL_CALLS) == 3
     assert rig.books.refused("session=test") == 1
     assert_books_balance(rig.fuse.ledger)

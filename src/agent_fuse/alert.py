@@ -25,6 +25,8 @@ class Alert:
     """The tool that is about to be stopped, for a loop."""
     limit: str = ""
     """The limit in words: `$5.00 per session 'run-1'`."""
+    rule: str = ""
+    """The same without whose it is, as the limit itself is written: `$5.00 per session`."""
     meter: str = ""
     share: float = 0.0
     """The share of the limit that was passed, of `warn_at`."""

@@ -19,6 +19,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Self, TypeVar
 
+from agent_fuse.calls import RefusedBy
+
 _Trip = TypeVar("_Trip", bound="SentinelError")
 
 
@@ -73,6 +75,8 @@ class SentinelBudgetExceeded(SentinelError):
     session: str
     resets_at: datetime | None
     """When the limit's window ends (UTC); None for a limit without a window."""
+    refused_by: RefusedBy
+    """The limit as the journal keeps it: its key and value, its figures as integers, and what to do."""
 
     @property
     def current_spend(self) -> Decimal:

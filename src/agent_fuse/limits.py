@@ -1,14 +1,14 @@
 """Limits: caps on what a session, an agent, a user may spend, and which accounts and caps a call meets."""
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from hashlib import blake2b
 
-from agent_fuse.calls import Usd, show_usd, to_nanos, to_usd
+from agent_fuse.calls import Usd, show_usd, to_nanos
 from agent_fuse.errors import ConfigurationError
-from agent_fuse.ledgers.base import Cap, Meter, Refusal
+from agent_fuse.ledgers.base import Cap, Meter
 
 ALL = "all"
 """The account that every call is booked on."""
@@ -16,6 +16,9 @@ ALL = "all"
 NOBODY = "(none)"
 """The value under which calls that lack a limit's key are counted, together."""
 
+_LIKE_NOBODY = re.compile(r"\(+none\)+")
+_ESCAPED = re.compile("=|%(?=3D|25)")
+_ESCAPES = re.compile("%25(?=3D|25)|%3D")
 _SHARED = frozenset({"session", "trace", "agent", "process", ALL})
 _MAX_VALUE = 160
 
@@ -60,8 +63,16 @@ class Limit:
         object.__setattr__(self, "cap", _cap(given[0], getattr(self, given[0].value)))
 
     def __str__(self) -> str:
-        amount = show_usd(self.cap) if self.meter is Meter.USD else f"{self.cap:,} {self.meter.replace('_', ' ')}"
+        amount = counted(self.meter, self.cap)
         return f"{amount} in all" if self.per == ALL else f"{amount} per {self.per}"
+
+
+def counted(meter: Meter, amount: int) -> str:
+    """An amount on a meter, in words: `$5.00`, `1 tool call`, `40 tool calls`."""
+    if meter is Meter.USD:
+        return show_usd(amount)
+    unit = meter.replace("_", " ")
+    return f"{amount:,} {unit.removesuffix('s') if amount == 1 else unit}"
 
 
 def _cap(meter: Meter, value: object) -> int:
@@ -123,7 +134,8 @@ class Who:
                 found = self.keys.get(per, "")
                 for session in self.session.chain():
                     found = found or session.attributes.get(per, "")
-        return found or NOBODY
+        # A value that reads like the absence of one is another account: `(none)` is told from it by more brackets.
+        return f"({found})" if _LIKE_NOBODY.fullmatch(found) else found or NOBODY
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,12 +149,26 @@ class Demand:
 
 
 def account(per: str, value: str) -> str:
-    """The name of an account; very long values are cut and hashed."""
+    """The name of an account, one for each pair of key and value; very long values are cut and hashed.
+
+    The first `=` divides them, so one in the key's own name is written `%3D`. Every other name is as it is.
+    """
     if per == ALL:
         return ALL
     if len(value) > _MAX_VALUE:
         value = f"{value[:_MAX_VALUE]}#{blake2b(value.encode('utf-8', 'replace'), digest_size=8).hexdigest()}"
-    return f"{per}={value}"
+    return f"{escaped(per)}={value}"
+
+
+def escaped(per: str) -> str:
+    """A key as it stands in the names of its accounts."""
+    return _ESCAPED.sub(lambda found: "%3D" if found[0] == "=" else "%25", per)
+
+
+def key_of(name: str) -> tuple[str, str]:
+    """Key and value of an account, from its name; `all` has no value."""
+    per, _, value = name.partition("=")
+    return _ESCAPES.sub(lambda found: "=" if found[0] == "%3D" else "%", per), value
 
 
 def demand(limits: Sequence[Limit], who: Who) -> Demand:
@@ -176,33 +202,3 @@ def demand(limits: Sequence[Limit], who: Who) -> Demand:
 def keys_of(limits: Sequence[Limit]) -> frozenset[str]:
     """The attribute or baggage names that these limits need to know."""
     return frozenset(limit.per for limit in limits) - _SHARED
-
-
-def explain(refusal: Refusal, limit: Limit, what: str) -> tuple[str, dict[str, object]]:
-    """The message and the fields of the trip for a refusal. `what` names the refused call."""
-    money = refusal.cap.meter is Meter.USD
-
-    def edge(amount: int) -> Decimal:
-        return to_usd(amount) if money else Decimal(amount)
-
-    def show(amount: int) -> str:
-        return show_usd(amount) if money else f"{amount:,}"
-
-    _, _, value = refusal.cap.account.partition("=")
-    words = f"{limit} {value!r}" if value else str(limit)
-    held = f" and {show(refusal.held)} held by open calls" if refusal.held else ""
-    unit = "" if money else f" {refusal.cap.meter.replace('_', ' ')}"
-    asked = f"it may cost {show(refusal.requested)}{unit}, with " if refusal.requested else ""
-    message = (
-        f"{what} refused before it was sent: {asked}{show(refusal.settled)}{unit} spent{held} "
-        f"of the limit of {words}; raise the limit or start a new session"
-    )
-    return message, {
-        "limit": words,
-        "meter": str(refusal.cap.meter),
-        "spent": edge(refusal.settled),
-        "held": edge(refusal.held),
-        "requested": edge(refusal.requested),
-        "budget_limit": edge(refusal.cap.amount),
-        "resets_at": None,
-    }

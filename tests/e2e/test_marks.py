@@ -2,19 +2,23 @@
 
 import pytest
 
+from agent_fuse.calls import RefusedBy
 from agent_fuse.errors import SentinelBudgetExceeded, SentinelLoopError
 from agent_fuse.otel.marks import (
+    ADVICE,
     AMOUNT,
+    CAP,
     CURRENCY,
     ERROR,
     ESTIMATED,
+    KEY,
     LIMIT,
+    PER,
     REASON,
     REFUSED,
     SESSION,
     SOURCE,
     TABLE,
-    TOOL,
 )
 from agent_fuse.otel.trips import refusal_attributes
 
@@ -66,10 +70,14 @@ def test_a_refused_span_says_why_and_whose(rig: Rig) -> None:
     refused = [span for span in rig.spans() if span.attributes.get(REFUSED)]
     assert refused
     for span in refused:
-        told = {name: span.attributes.get(name) for name in (REASON, LIMIT, SESSION, ERROR, AMOUNT)}
+        told = {name: span.attributes.get(name) for name in (REASON, LIMIT, PER, KEY, CAP, SESSION, ERROR, AMOUNT)}
+        assert span.attributes[ADVICE] == "the limit admits nothing; raise the limit"
         assert told == {
             REASON: "budget",
             LIMIT: "$0.00 per session 'test'",
+            PER: "session",
+            KEY: "test",
+            CAP: 0,
             SESSION: "test",
             ERROR: "SentinelBudgetExceeded",
             AMOUNT: None,
@@ -78,7 +86,8 @@ def test_a_refused_span_says_why_and_whose(rig: Rig) -> None:
 
 def test_the_table_of_span_attributes_is_whole() -> None:
     """Each attribute that a refusal writes is in the table."""
-    trips = [SentinelBudgetExceeded("m", limit="l"), SentinelLoopError("m", tool="t")]
+    by = RefusedBy(limit="l", per="user.id", value="ann", meter="usd", cap=2_500_000_000, spent=1, advice="a")
+    trips = [SentinelBudgetExceeded("m", limit="l 'ann'", refused_by=by), SentinelLoopError("m", tool="t")]
     written = {name for trip in trips for name in refusal_attributes(trip)}
-    assert written == {ERROR, REFUSED, REASON, LIMIT, TOOL}
+    assert refusal_attributes(trips[0])["agent_fuse.refused.limit.cap"] == 2.5
     assert {mark.name for mark in TABLE} == written | {AMOUNT, CURRENCY, SOURCE, ESTIMATED, SESSION}

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent_fuse.calls import NANOS_PER_USD, Entry, Status, Usage, to_nanos
+from agent_fuse.engine.asks import Ask
 from agent_fuse.errors import SentinelBudgetExceeded
 from agent_fuse.ledgers.base import Meter
 from agent_fuse.limits import ALL, Limit
@@ -271,3 +272,29 @@ def test_threads_lose_nothing():
     reader.join()
     assert nanos(one.total("agent_fuse.cost")) == LedgerReader(one.fuse.ledger).spent(ALL)
     assert one.points("agent_fuse.gate.duration")[0][1].count == 1200
+
+
+def test_limits_whose_words_begin_alike_are_told_apart():
+    """A refusal counts on the limit that refused, however its words begin; so does a warning."""
+    from agent_fuse.limits import Session, Who
+
+    alike = (Limit(usd=1, per="user"), Limit(usd="0.001", per="user group"), Limit(usd=1, per="user group 'red'"))
+    one = desk(limits=alike, warn_at=0.5)
+    keys = {"user": "ann", "user group": "red", "user group 'red'": "x"}
+    who = Who(session=Session(id="s"), keys=keys)
+    for tokens in (200, 10_000):
+        try:
+            one.fuse.open_call(
+                Ask(source="t", layer=Layer.CLIENT, who=who, model="gpt-4o", provider="openai", estimate=(tokens, 0))
+            )
+        except SentinelBudgetExceeded:
+            continue
+    found = {
+        (point["agent_fuse.limit"], point["agent_fuse.limit.per"], point["agent_fuse.limit.meter"])
+        for point, value in one.points("agent_fuse.trips")
+        if value
+    }
+    assert found == {("$0.001 per user group", "user group", "usd")}
+    assert {point["agent_fuse.limit"] for point, value in one.points("agent_fuse.warnings") if value} == {
+        "$0.001 per user group"
+    }

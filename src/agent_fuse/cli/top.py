@@ -97,7 +97,7 @@ def _frame(out: Console, found: Pace) -> None:
         [
             Row(
                 (
-                    clean(one.account.replace("=", " ", 1)),
+                    clean(one.whose),
                     one.cap.words,
                     amount(one.cap.meter, one.left),
                     bar(

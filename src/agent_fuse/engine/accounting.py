@@ -10,12 +10,13 @@ from agent_fuse.calls import Entry, Status, Usage
 from agent_fuse.engine.asks import Ask, Event, Money
 from agent_fuse.engine.desk import Desk
 from agent_fuse.errors import SentinelBudgetExceeded, SentinelError, SentinelSystemError, UnknownModelError
-from agent_fuse.ledgers.base import Amounts, Balance, Cap, Hold, Ledger, Meter, Refusal
-from agent_fuse.limits import Demand, Limit, Who, explain
+from agent_fuse.ledgers.base import Amounts, Balance, Hold, Ledger, Meter, Refusal
+from agent_fuse.limits import Demand, Who
 from agent_fuse.prices import PriceBook
 from agent_fuse.quotes import Quote, Quoter
 from agent_fuse.quoting import asked
 from agent_fuse.quoting.rates import Origin, Rates
+from agent_fuse.refusals import explain, refused_by, unpriced
 from agent_fuse.seams import BOOKED_AT_QUOTE, GOES_ON, fault, quietly, refusal
 from agent_fuse.settings import Settings
 from agent_fuse.wire import semantic_operation
@@ -80,7 +81,8 @@ class Accounting:
         try:
             quote = self.quote(money.ask)
         except UnknownModelError as unknown:
-            raise refusal(partial(self._unpriced, money, unknown)) from None
+            words = partial(unpriced, unknown, model=money.ask.model, session=money.ask.who.session.id)
+            raise refusal(words) from None
         money.quote = quote
         now = self.clock()
         tokens = quote.input_tokens + quote.output_tokens
@@ -119,6 +121,7 @@ class Accounting:
         quote = money.quote
         usage = quote.usage if quote is not None else Usage()
         entry = self._entry(money, Status.REFUSED, quote.cost if quote is not None else 0, usage, reason=trip.reason)
+        entry = replace(entry, refused_by=refused_by(trip))
         if not isinstance(trip, SentinelSystemError):
             self.desk.keep("refuse", lambda: self.ledger.refuse(entry, money.due.accounts, now=self.clock()))
         self.tell(Event(entry, money.due, trip))
@@ -220,13 +223,6 @@ class Accounting:
         limit = money.due.limits[money.due.caps.index(refusal.cap)]
         message, facts = explain(refusal, limit, f"call to {money.ask.model or 'a model'}")
         return SentinelBudgetExceeded(message, model=money.ask.model, session=money.ask.who.session.id, **facts)
-
-    def _unpriced(self, money: Money, unknown: UnknownModelError) -> SentinelBudgetExceeded:
-        limit = money.due.limits[0] if money.due.limits else Limit(usd=0)
-        cap = money.due.caps[0] if money.due.caps else Cap("all", Meter.USD, 0)
-        _, facts = explain(Refusal(cap, 0, 0, 0), limit, "call")
-        facts["reason"] = "unpriced"
-        return SentinelBudgetExceeded(str(unknown), model=money.ask.model, session=money.ask.who.session.id, **facts)
 
     def _safe_quote(self, ask: Ask) -> Quote | None:
         try:

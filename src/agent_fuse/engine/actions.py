@@ -12,8 +12,9 @@ from agent_fuse.engine.loop_gate import LoopGate
 from agent_fuse.engine.turnstile import Turnstile
 from agent_fuse.errors import SentinelBudgetExceeded, SentinelError
 from agent_fuse.ledgers.base import Amounts, Hold, Meter, Refusal
-from agent_fuse.limits import Demand, Limit, Who, demand, explain
+from agent_fuse.limits import Demand, Limit, Who, demand
 from agent_fuse.looping.signatures import Signature
+from agent_fuse.refusals import explain, refused_by
 from agent_fuse.seams import GOES_ON, quietly, refusal, unjudged
 from agent_fuse.settings import Settings
 
@@ -227,7 +228,13 @@ class Actions:
         accounting = self._accounting
         if action.held:
             accounting.desk.keep("release", lambda: accounting.ledger.release(action.entry.id, now=accounting.clock()))
-        entry = replace(action.entry, id=accounting.new_id(), status=Status.REFUSED, reason=trip.reason)
+        entry = replace(
+            action.entry,
+            id=accounting.new_id(),
+            status=Status.REFUSED,
+            reason=trip.reason,
+            refused_by=refused_by(trip),
+        )
         accounting.desk.keep(
             "refuse", lambda: accounting.ledger.refuse(entry, action.due.accounts, now=accounting.clock())
         )

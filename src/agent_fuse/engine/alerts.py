@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 
 from agent_fuse.alert import Alert, AlertKind
-from agent_fuse.calls import show_usd, to_usd
+from agent_fuse.calls import to_usd
 from agent_fuse.engine.asks import Event
 from agent_fuse.engine.turnstile import Turnstile
 from agent_fuse.errors import SentinelError
 from agent_fuse.ledgers.base import Balance, Cap, Ledger, LedgerError, Meter
-from agent_fuse.limits import Demand, Limit, Who
+from agent_fuse.limits import Demand, Limit, Who, counted, key_of
 from agent_fuse.seams import GOES_ON, quietly
 from agent_fuse.settings import Settings
 
@@ -107,13 +107,13 @@ def _limit_alert(who: Who, cap: Cap, limit: Limit, balance: Balance, share: floa
         return to_usd(amount) if money else Decimal(amount)
 
     def show(amount: int) -> str:
-        return show_usd(amount) if money else f"{amount:,} {cap.meter.replace('_', ' ')}"
+        return counted(cap.meter, amount)
 
-    _, _, value = cap.account.partition("=")
+    _, value = key_of(cap.account)
     words = f"{limit} {value!r}" if value else str(limit)
     open_calls = f" and {show(held)} held by open calls" if held else ""
     message = (
-        f"{share:.0%} of the limit of {words} is used: {show(settled)} spent{open_calls}. "
+        f"{share:.0%} of the limit of {words} is used: {show(settled)} {'spent' if money else 'used'}{open_calls}. "
         "Calls beyond the limit will be refused; finish what matters most, and say what is left undone."
     )
     return Alert(
@@ -122,6 +122,7 @@ def _limit_alert(who: Who, cap: Cap, limit: Limit, balance: Balance, share: floa
         session=who.session.id,
         agent=who.agent,
         limit=words,
+        rule=str(limit),
         meter=cap.meter.value,
         share=share,
         spent=edge(settled),

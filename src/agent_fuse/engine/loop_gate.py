@@ -92,4 +92,5 @@ class LoopGate:
 
 
 def _note(who: Who) -> str:
-    return f"loops/{who.session.id}"
+    session = who.session.id
+    return f"loops/{session}/" if session.rstrip("/") == "key" else f"loops/{session}"  # `loops/key` is taken

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
-from agent_fuse.calls import show_usd
 from agent_fuse.ledgers.base import Ledger, LedgerError, Meter
-from agent_fuse.limits import ALL, Demand, Limit
+from agent_fuse.limits import ALL, Demand, Limit, counted, key_of
 
 PREFIX = "caps/"
 """Notes `caps/per/<meter>/<key>` hold for every account of a key, `caps/own/<meter>/<account>` for one account."""
@@ -34,11 +33,11 @@ class PostedCap:
     @property
     def words(self) -> str:
         """The amount alone: `$5.00`, `40 tool calls`."""
-        return show_usd(self.amount) if self.meter is Meter.USD else f"{self.amount:,} {self.meter.replace('_', ' ')}"
+        return counted(self.meter, self.amount)
 
     def __str__(self) -> str:
         if self.account:
-            return f"{self.words} for {self.account.replace('=', ' ', 1)}"
+            return f"{self.words} for {' '.join(key_of(self.account)).rstrip()}"
         return f"{self.words} in all" if self.per == ALL else f"{self.words} per {self.per}"
 
 
@@ -92,7 +91,7 @@ def read_posted(notes: Mapping[str, bytes]) -> list[PostedCap]:
         try:
             amount: Any = cast("dict[str, Any]", json.loads(value))["amount"]
             own = kind == "own"
-            per = name.partition("=")[0]
+            per = key_of(name)[0] if own else name
             found.append(PostedCap(per=per, meter=Meter(meter), amount=int(amount), account=name if own else ""))
         except (ValueError, KeyError, TypeError):  # written by a later version
             continue

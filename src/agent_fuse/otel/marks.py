@@ -14,6 +14,14 @@ ESTIMATED = "agent_fuse.cost.estimated"
 REFUSED = "agent_fuse.refused"
 REASON = "agent_fuse.refused.reason"
 LIMIT = "agent_fuse.refused.limit"
+PER = "agent_fuse.refused.limit.per"
+KEY = "agent_fuse.refused.limit.key"
+METER = "agent_fuse.refused.limit.meter"
+CAP = "agent_fuse.refused.limit.cap"
+SPENT = "agent_fuse.refused.limit.spent"
+HELD = "agent_fuse.refused.limit.held"
+REQUESTED = "agent_fuse.refused.requested"
+ADVICE = "agent_fuse.refused.advice"
 TOOL = "agent_fuse.refused.tool"
 ERROR = "error.type"
 
@@ -37,8 +45,16 @@ TABLE = (
     Mark(name=ESTIMATED, kind="boolean", on="a booked call", meaning="The provider told no usage, or none yet."),
     Mark(name=SESSION, kind="string", on="both", meaning="The session that pays; left alone where the span has one."),
     Mark(name=REFUSED, kind="boolean", on="a refused call", meaning="`true`: nothing was sent."),
-    Mark(name=REASON, kind="string", on="a refused call", meaning="`budget`, `loop` or `system`."),
+    Mark(name=REASON, kind="string", on="a refused call", meaning="`budget`, `unpriced`, `loop` or `system`."),
     Mark(name=LIMIT, kind="string", on="a refused call", meaning="The limit, in words, for the reason `budget`."),
+    Mark(name=PER, kind="string", on="a refused call", meaning="What the limit is per: `session`, `all`, `user.id`, …"),
+    Mark(name=KEY, kind="string", on="a refused call", meaning="Whose limit it was: the session, the user, …"),
+    Mark(name=METER, kind="string", on="a refused call", meaning="What it counts: `usd`, `tokens`, `calls`, …"),
+    Mark(name=CAP, kind="double", on="a refused call", meaning="The cap: USD for `usd`, else a count."),
+    Mark(name=SPENT, kind="double", on="a refused call", meaning="What was settled on it, unit as the cap."),
+    Mark(name=HELD, kind="double", on="a refused call", meaning="What open calls held of it, unit as the cap."),
+    Mark(name=REQUESTED, kind="double", on="a refused call", meaning="What the call asked for, unit as the cap."),
+    Mark(name=ADVICE, kind="string", on="a refused call", meaning="What to do, in words that fit the limit."),
     Mark(name=TOOL, kind="string", on="a refused call", meaning="The tool, for the reason `loop`."),
     Mark(name=ERROR, kind="string", on="a refused call", meaning="The class of the trip."),
 )

@@ -7,6 +7,7 @@ from typing import Any
 
 from opentelemetry.trace import Status, StatusCode
 
+from agent_fuse.calls import NANOS_PER_USD
 from agent_fuse.errors import (
     SentinelBudgetExceeded,
     SentinelError,
@@ -14,7 +15,23 @@ from agent_fuse.errors import (
     SentinelSystemError,
     public_class,
 )
-from agent_fuse.otel.marks import session_of
+from agent_fuse.otel.marks import (
+    ADVICE,
+    CAP,
+    ERROR,
+    HELD,
+    KEY,
+    LIMIT,
+    METER,
+    PER,
+    REASON,
+    REFUSED,
+    REQUESTED,
+    SPENT,
+    TOOL,
+    session_of,
+)
+from agent_fuse.refusals import refused_by
 
 _LANGCHAIN_MODELS = "langchain_core.language_models"
 _LANGCHAIN_CALLBACKS = "langchain_core.callbacks"
@@ -36,26 +53,34 @@ def finish_refused(span: Any, trip: SentinelError, *, end: bool = True) -> None:
         span.end()
 
 
-def refusal_attributes(trip: SentinelError) -> dict[str, str | bool]:
+def refusal_attributes(trip: SentinelError) -> dict[str, str | bool | float]:
     """Span attributes that say that and why a call was refused."""
-    found: dict[str, str | bool] = {
-        "error.type": public_class(trip).__name__,
-        "agent_fuse.refused": True,
-        "agent_fuse.refused.reason": trip.reason,
+    found: dict[str, str | bool | float] = {
+        ERROR: public_class(trip).__name__,
+        REFUSED: True,
+        REASON: trip.reason,
     }
     if isinstance(trip, SentinelBudgetExceeded):
-        found["agent_fuse.refused.limit"] = getattr(trip, "limit", "")
+        found[LIMIT] = getattr(trip, "limit", "")
+    by = refused_by(trip)
+    if by.limit:
+        unit = NANOS_PER_USD if by.meter == "usd" else 1
+        figures = ((CAP, by.cap), (SPENT, by.spent), (HELD, by.held), (REQUESTED, by.requested))
+        found |= {PER: by.per, METER: by.meter, **({KEY: by.value} if by.value else {})}
+        found |= {name: amount / unit for name, amount in figures}
+    if by.advice:
+        found[ADVICE] = by.advice
     if isinstance(trip, SentinelLoopError):
-        found["agent_fuse.refused.tool"] = getattr(trip, "tool", "")
+        found[TOOL] = getattr(trip, "tool", "")
     return found
 
 
 def tell_late_refusal(span: Any) -> None:
     """A span made after the call was refused says so too, once it names its error."""
     attributes: Mapping[str, object] = span.attributes or {}
-    reason = REASONS.get(str(attributes.get("error.type", "")).rpartition(".")[2])
-    if reason is not None and "agent_fuse.refused" not in attributes:
-        span.set_attributes({"agent_fuse.refused": True, "agent_fuse.refused.reason": reason})
+    reason = REASONS.get(str(attributes.get(ERROR, "")).rpartition(".")[2])
+    if reason is not None and REFUSED not in attributes:
+        span.set_attributes({REFUSED: True, REASON: reason})
 
 
 def _is_body_of_model(frame: FrameType) -> bool:

@@ -120,7 +120,7 @@ def _limits(limits: tuple[Standing, ...]) -> str:
         )
         rows.append(
             [
-                Cell(safe(one.account.replace("=", " ", 1)), one.account.casefold()),
+                Cell(safe(one.whose), one.whose.casefold()),
                 Cell(safe(one.cap.words), one.cap.words),
                 Cell(gauge, round(one.used, 6)),
                 Cell(spent, one.spent),

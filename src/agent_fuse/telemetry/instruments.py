@@ -39,7 +39,7 @@ ATTRIBUTES = {
     TOKEN_TYPE: "`input` (cached input included) or `output` (reasoning included).",
     SESSION: "The session; with `metrics_session=True` only.",
     STATUS: "`settled` (by usage that the provider told), `estimated` (it told none), `presumed` (its process died).",
-    REASON: "`budget`, `loop` or `system` (the ledger failed).",
+    REASON: "`budget`, `unpriced` (no price is known), `loop` or `system` (the ledger failed).",
     LIMIT: "The limit in words: `$5.00 per session`. A limit that `session(...)` brought: `usd per session, its own`.",
     PER: "What the limit is per: `session`, `agent`, `all`, …",
     METER: "What it counts: `usd`, `tokens`, `output_tokens`, `calls`, `tool_calls`.",
@@ -102,8 +102,8 @@ TRIPS = Instrument(
     name="agent_fuse.trips",
     kind=Kind.COUNTER,
     unit="{call}",
-    meaning="Calls and tool actions that were refused.",
-    attributes=(REASON, LIMIT, SESSION),
+    meaning="Calls and tool actions that were refused, by the limit that refused them.",
+    attributes=(REASON, LIMIT, PER, METER, KEY, SESSION),
 )
 WARNINGS = Instrument(
     name="agent_fuse.warnings",

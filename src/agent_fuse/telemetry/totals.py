@@ -2,9 +2,10 @@
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 from agent_fuse.alert import Alert
-from agent_fuse.calls import Entry, Status
+from agent_fuse.calls import Entry, RefusedBy, Status
 from agent_fuse.engine.asks import Event
 from agent_fuse.errors import SentinelBudgetExceeded, SentinelLoopError, SentinelSystemError
 from agent_fuse.limits import Limit
@@ -73,9 +74,9 @@ class Totals:
     def expect(self, limits: Iterable[Limit]) -> None:
         """Begin refusals and ledger failures at zero: an increase is seen only in a series that is there before."""
         for limit in limits:
-            self.trips.add((SentinelBudgetExceeded.reason, str(limit), ""), 0)
+            self.trips.add((SentinelBudgetExceeded.reason, str(limit), limit.per, str(limit.meter), "", ""), 0)
         for kind in (SentinelLoopError, SentinelSystemError):
-            self.trips.add((kind.reason, "", ""), 0)
+            self.trips.add((kind.reason, *[""] * (len(table.TRIPS.attributes) - 1)), 0)
         for operation in ("reserve", "settle", "balances"):
             self.ledger_errors.add((operation,), 0)
 
@@ -87,18 +88,16 @@ class Totals:
             session: its id, where it is to be told apart.
         """
         if event.trip is not None:
-            limit = (
-                _named(event.trip.limit, event.due.limits) if isinstance(event.trip, SentinelBudgetExceeded) else None
-            )
-            label = label_of(limit, own) if limit is not None else ""
-            self.trips.add((event.trip.reason, label, session), 1)
+            by = event.entry.refused_by or RefusedBy()
+            label = "" if not by.limit else by.limit if by.limit in words(own) else _its_own(by.meter, by.per)
+            key = by.value if session or by.per == "agent" else ""
+            self.trips.add((event.trip.reason, label, by.per, by.meter, key, session), 1)
         elif not event.nudge:
             self.book(event.entry, session=session)
 
     def warn(self, alert: Alert, *, own: frozenset[Limit]) -> None:
         """Count a warning."""
-        limit = _named(alert.limit, own)
-        label = str(limit) if limit is not None else f"{alert.meter}, a session's own" if alert.meter else ""
+        label = alert.rule if alert.rule in words(own) else f"{alert.meter}, a session's own" if alert.meter else ""
         self.warnings.add((str(alert.kind), label, f"{alert.share:g}" if alert.share else ""), 1)
 
     def book(self, entry: Entry, *, session: str = "") -> None:
@@ -123,9 +122,14 @@ class Totals:
 
 def label_of(limit: Limit, own: frozenset[Limit]) -> str:
     """A limit as an attribute value: in words, but without the amount where a session brought it (there are many)."""
-    return str(limit) if limit in own else f"{limit.meter} per {limit.per}, its own"
+    return str(limit) if limit in own else _its_own(limit.meter, limit.per)
 
 
-def _named(words: str, limits: Iterable[Limit]) -> Limit | None:
-    """The limit that a trip or an alert names: its words begin with the limit's."""
-    return next((one for one in limits if words == str(one) or words.startswith(f"{one} ")), None)
+@lru_cache(maxsize=64)
+def words(own: frozenset[Limit]) -> frozenset[str]:
+    """Limits in words, of which each has its own."""
+    return frozenset(map(str, own))
+
+
+def _its_own(meter: str, per: str) -> str:
+    return f"{meter} per {per}, its own"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from agent_fuse.calls import NANOS_PER_USD
 from agent_fuse.fuse import Fuse
 from agent_fuse.ledgers.base import Balance, Cap, Meter
-from agent_fuse.limits import ALL, Demand, Limit
+from agent_fuse.limits import ALL, Demand, Limit, key_of
 from agent_fuse.telemetry import instruments as table
 from agent_fuse.telemetry.totals import label_of
 
@@ -77,7 +77,7 @@ class Watched:
         yield table.PER, limit.per
         yield table.METER, limit.meter.value
         if limit.per != ALL and (self.sessions or limit.per == "agent"):
-            yield table.KEY, account.partition("=")[2]
+            yield table.KEY, key_of(account)[1]
 
 
 def _standing(attributes: Attributes, cap: Cap, balance: Balance) -> Standing:

@@ -8,7 +8,7 @@ from agent_fuse.engine.posted import PREFIX, PostedCap, read_posted
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.ledgers.base import Amounts, Balance, Meter
 from agent_fuse.ledgers.reading import Reader
-from agent_fuse.limits import ALL
+from agent_fuse.limits import ALL, escaped, key_of
 
 BUDGET = "AGENTFUSE_BUDGET"
 
@@ -26,8 +26,13 @@ class Standing:
 
     @property
     def value(self) -> str:
-        """The account's name without its key: `run-1` of `session=run-1`."""
-        return self.account.partition("=")[2] or self.account
+        """Whose account it is: `run-1` of `session=run-1`; `all` for the account of everything."""
+        return key_of(self.account)[1] or self.account
+
+    @property
+    def whose(self) -> str:
+        """Key and value in words: `session run-1`, `user.id ann`; `all`."""
+        return " ".join(key_of(self.account)).rstrip()
 
     @property
     def left(self) -> int:
@@ -84,8 +89,8 @@ def standings(reader: Reader, caps: list[PostedCap], *, limit: int, account: str
         accounts = [one for one in accounts if (one[0], cap.meter) not in own]
         shown += [_standing(name, balance, cap) for name, balance in accounts[:limit]]
         if account is None and cap.per != ALL:
-            overridden = sum(1 for name, meter in own if meter is cap.meter and name.startswith(f"{cap.per}="))
-            more += max(reader.count_accounts(cap.per) - overridden - len(accounts[:limit]), 0)
+            overridden = sum(1 for name, meter in own if meter is cap.meter and name.startswith(f"{escaped(cap.per)}="))
+            more += max(reader.count_accounts(escaped(cap.per)) - overridden - len(accounts[:limit]), 0)
     named = [cap for cap in own.values() if account in (None, cap.account)]
     found = reader.balances([cap.account for cap in named])
     single = [_standing(cap.account, found[cap.account], cap) for cap in named]
@@ -98,8 +103,8 @@ def _accounts(reader: Reader, cap: PostedCap, limit: int, account: str | None) -
         if account in (None, ALL):
             yield ALL, reader.balances([ALL])[ALL]
     elif account is None:
-        yield from reader.accounts(cap.per, cap.meter, limit)
-    elif account.startswith(f"{cap.per}="):
+        yield from reader.accounts(escaped(cap.per), cap.meter, limit)
+    elif account.startswith(f"{escaped(cap.per)}="):
         yield account, reader.balances([account])[account]
 
 

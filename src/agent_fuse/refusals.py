@@ -1,0 +1,127 @@
+"""Refusals in words: which limit refused a call, how it stood, and what to do about it that fits this limit."""
+
+from decimal import Decimal
+
+from agent_fuse.calls import RefusedBy, to_usd
+from agent_fuse.errors import SentinelBudgetExceeded, SentinelError, SentinelLoopError, UnknownModelError
+from agent_fuse.ledgers.base import Meter, Refusal
+from agent_fuse.limits import ALL, NOBODY, Limit, counted, key_of
+
+_RAISE: dict[Meter, tuple[str, ...]] = {
+    Meter.USD: ("raise the limit",),
+    Meter.TOKENS: ("raise the limit on tokens",),
+    Meter.OUTPUT_TOKENS: ("raise the limit on output tokens",),
+    Meter.CALLS: ("raise the limit on calls",),
+    Meter.TOOL_CALLS: ("let the agent answer with what it has", "raise the limit on tool calls"),
+}
+_SMALLER: dict[Meter, tuple[str, ...]] = {
+    Meter.USD: ("lower its max_tokens", "shorten its prompt", "choose a cheaper model"),
+    Meter.TOKENS: ("lower its max_tokens", "shorten its prompt"),
+    Meter.OUTPUT_TOKENS: ("lower its max_tokens",),
+}
+"""What makes one call ask for less; nothing does where every call asks for one."""
+_ANEW = {"session": "start a new session", "trace": "begin a new trace", "process": "start a new process"}
+"""What begins a fresh account; of every other key the account outlives the session."""
+_LOOP = {"error": "mend what fails"}
+_LOOP_ELSE = "change what the agent does"
+
+
+def advice(refusal: Refusal, limit: Limit) -> str:
+    """What to do about a refusal, in words that fit the limit: only what would let the call go."""
+    meter, cap = limit.meter, refusal.cap.amount
+    ways = _RAISE[meter]
+    if not cap:
+        return f"the limit admits nothing; {_either(ways)}"
+    if refusal.requested > cap:
+        return f"the call alone asks for more than the whole limit; {_either((*_SMALLER.get(meter, ()), *ways))}"
+    if refusal.held and refusal.settled + max(refusal.requested, 1) <= cap:
+        return f"it fits if the open calls cost less than they hold: try again when they have ended, or {_either(ways)}"
+    return _of_key(limit.per, key_of(refusal.cap.account)[1], ways)
+
+
+def _of_key(per: str, value: str, ways: tuple[str, ...]) -> str:
+    """What to do where the account is used up: a fresh one, where the key lets one begin one."""
+    if per in _ANEW:
+        return _either((*ways, _ANEW[per]))
+    if per == ALL:
+        return f"{_either(ways)}; a new session does not help, for this limit counts all sessions of the ledger"
+    if value == NOBODY:
+        return f"calls without {per} share this account: name it on each, or {_either(ways)}"
+    return f"{_either(ways)}; a new session does not help, for this limit counts {per} {value!r} in all sessions"
+
+
+def explain(refusal: Refusal, limit: Limit, what: str) -> tuple[str, dict[str, object]]:
+    """The message and the fields of the trip for a refusal. `what` names the refused call."""
+    meter = refusal.cap.meter
+    money = meter is Meter.USD
+
+    def edge(amount: int) -> Decimal:
+        return to_usd(amount) if money else Decimal(amount)
+
+    _, value = key_of(refusal.cap.account)
+    words = f"{limit} {value!r}" if value else str(limit)
+    held = f" and {counted(meter, refusal.held)} held by open calls" if refusal.held else ""
+    asks = "may cost" if money else "asks for" if meter in {Meter.CALLS, Meter.TOOL_CALLS} else "may use"
+    asked = f"it {asks} {counted(meter, refusal.requested)}, with " if refusal.requested else ""
+    what_to_do = advice(refusal, limit)
+    message = (
+        f"{what} refused before it was sent: {asked}{counted(meter, refusal.settled)} "
+        f"{'spent' if money else 'used'}{held} of the limit of {words}; {what_to_do}"
+    )
+    return message, {
+        "limit": words,
+        "meter": str(meter),
+        "spent": edge(refusal.settled),
+        "held": edge(refusal.held),
+        "requested": edge(refusal.requested),
+        "budget_limit": edge(refusal.cap.amount),
+        "resets_at": None,
+        "refused_by": RefusedBy(
+            limit=str(limit),
+            per=limit.per,
+            value=value,
+            meter=str(meter),
+            cap=refusal.cap.amount,
+            spent=refusal.settled,
+            held=refusal.held,
+            requested=refusal.requested,
+            advice=what_to_do,
+        ),
+    }
+
+
+def unpriced(unknown: UnknownModelError, *, model: str, session: str) -> SentinelBudgetExceeded:
+    """The trip for a call that no limit could judge, since its model has no price: no limit refused it."""
+    nothing = Decimal(0)
+    return SentinelBudgetExceeded(
+        str(unknown),
+        reason="unpriced",
+        limit="",
+        meter="usd",
+        spent=nothing,
+        held=nothing,
+        requested=nothing,
+        budget_limit=nothing,
+        resets_at=None,
+        model=model,
+        session=session,
+        refused_by=RefusedBy(advice=f"give the model a price with prices={{{model!r}: Price(...)}}"),
+    )
+
+
+def refused_by(trip: SentinelError) -> RefusedBy:
+    """What the journal keeps of a trip: the limit behind it, or for a loop what to do."""
+    found = trip.__dict__.get("refused_by")
+    if isinstance(found, RefusedBy):
+        return found
+    if isinstance(trip, SentinelLoopError):
+        first = _LOOP.get(getattr(trip, "kind", ""), _LOOP_ELSE)
+        return RefusedBy(
+            advice=f"{first}, or give {getattr(trip, 'tool', 'the tool')} a higher threshold (loop_tool_thresholds)"
+        )
+    return RefusedBy()
+
+
+def _either(ways: tuple[str, ...]) -> str:
+    *first, last = ways
+    return f"{', '.join(first)} or {last}" if first else last

@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from agent_fuse import AgentFuseSpanProcessor, Limit, SentinelBudgetExceeded, SentinelLoopError
 from agent_fuse.calls import Entry, Status, Usage
 from agent_fuse.dialects import BUILT_IN, http, third_party
+from agent_fuse.dialects.base import Fact, Kind
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.otel import active
 from agent_fuse.settings import settings
@@ -30,6 +31,9 @@ MODELLESS = {"openinference", "otel-genai"}
 TOO_LATE = {("traceloop-openai", "responses"), ("traceloop-openai", "responses_stream")}
 """Spans made after the response: they account, and never raise."""
 
+
+LATE = {one.name: one.late_names for one in BUILT_IN}
+"""Names of the spans that each dialect makes after the work."""
 
 HOSTS = {"gpt": "openai", "text": "openai", "claude": "anthropic", "gemini": "google", "anthropic.": "aws"}
 """Who serves the models of the recordings, by the start of their names."""
@@ -106,6 +110,53 @@ def in_time(case: Case) -> bool:
 def test_every_dialect_has_golden_spans() -> None:
     """No table without a recording of the instrumentation that it is for."""
     assert {case.dialect for case in CASES} == {one.name for one in BUILT_IN} - MODELLESS
+
+
+FILES = sorted({case.file for case in CASES})
+
+ELSEWHERE = {"http", "genai-openai-agents"}
+"""Dialects whose spans tell no usage: HTTP clients', and those of agents whose model calls are another's to tell."""
+
+
+def test_only_dialects_without_usage_are_excused_from_booking_exactly() -> None:
+    """Each of them names no attribute of usage, or reads no recorded span as a model call."""
+    for dialect in (one for one in BUILT_IN if one.name in ELSEWHERE):
+        cases = [case for case in CASES if case.dialect == dialect.name]
+        spans = [SimpleNamespace(**start) for case in cases for start in case.starts]
+        spots = [spot for span in spans if (spot := dialect.start(span)) is not None]
+        assert Fact.OUTPUT not in dialect.keys or all(spot.kind is not Kind.MODEL for spot in spots), dialect.name
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_every_recording_holds_a_call_booked_exactly(rig: Callable[..., Rig], file: str) -> None:
+    """At least one case of each file was served, and is booked at the very usage served, times the price."""
+    cases = [case for case in CASES if case.file == file and case.served]
+    assert cases, "nothing was served"
+    if cases[0].dialect in ELSEWHERE:
+        return
+    exact = []
+    for case in cases:
+        one = rig()
+        one.replay(case)
+        booked = sorted(entry.cost for entry in one.models(Status.SETTLED))
+        if booked and booked == sorted(price(*usage) for usage in case.usages):
+            exact.append(case.name)
+    assert exact, "no served call is booked at usage times price"
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_every_recording_holds_a_call_that_can_be_refused(rig: Callable[..., Rig], file: str) -> None:
+    """At least one case of each file has a request that a limit keeps from leaving, where its spans start in time."""
+    cases = [case for case in CASES if case.file == file and case.served]
+    if all(start["name"] in LATE[case.dialect] for case in cases for start in case.starts if "parent" not in start):
+        return
+    refused = []
+    for case in cases:
+        one = rig(budget=0, limits=Limit(tool_calls=0))
+        outcome = one.replay(case)
+        if outcome.trip is not None and outcome.requests < len(case.served):
+            refused.append(case.name)
+    assert refused, "no limit keeps any of its requests from leaving"
 
 
 def test_golden_spans_name_no_machine() -> None:

@@ -17,6 +17,9 @@ BEDROCK_SERVED = {"input_tokens": 1117, "output_tokens": 233}
 
 
 class _Stand:
+    listing = b""
+    """The answer to a GET, which is free."""
+
     def __init__(self, to: Any) -> None:
         self.to = to
 
@@ -39,7 +42,12 @@ class _Stand:
                 self.wfile.write(body)
 
             def do_GET(self) -> None:
-                self.send_error(404)
+                body = stand.listing
+                self.send_response(200 if body else 404)
+                self.send_header("content-type", "application/xml")
+                self.send_header("content-length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
 
             def log_message(self, *args: Any) -> None:
                 """Be silent."""
@@ -71,7 +79,9 @@ class Gemini(_Stand):
 
 
 class Bedrock(_Stand):
-    """`converse` and `invoke` of a Claude model."""
+    """`converse` and `invoke` of a Claude model, and S3's list of buckets, which has none."""
+
+    listing = b"<ListAllMyBucketsResult><Buckets/></ListAllMyBucketsResult>"
 
     def answer(self, path: str) -> tuple[str, bytes]:
         if path.endswith("/converse"):

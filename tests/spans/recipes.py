@@ -4,15 +4,13 @@ Imports are inside the functions: no environment holds all packages.
 """
 
 import asyncio
-import contextlib
 import gc
 from collections.abc import Callable
 from typing import Any
 
-from recorder import Session
-
 from agent_fuse.calls import Usage
 from agent_fuse.testing import Reply, ToolCall
+from spans.recorder import Session
 
 TOLD = Usage(input_tokens=1117, output_tokens=233, cache_read_tokens=512, reasoning_tokens=100)
 CLAUDE_TOLD = Usage(input_tokens=2117, output_tokens=233, cache_read_tokens=512, cache_write_tokens=300)
@@ -73,7 +71,12 @@ def openai_cases(to: Session) -> None:
         exact=False,
     )
     to.case("chat_stream_abandoned", abandon, ANSWER, exact=False)
-    to.case("chat_429", lambda: client.chat.completions.create(model=GPT, messages=MESSAGES), TOO_MANY)
+    to.case(
+        "chat_429",
+        lambda: client.chat.completions.create(model=GPT, messages=MESSAGES),
+        TOO_MANY,
+        fails="RateLimitError",
+    )
     to.case("responses", lambda: client.responses.create(model=GPT, input="Say hello."), ANSWER)
     to.case(
         "responses_stream", lambda: list(client.responses.create(model=GPT, input="Say hello.", stream=True)), ANSWER
@@ -113,7 +116,7 @@ def anthropic_cases(to: Session) -> None:
     over = {"over": 1} if to.name.startswith("traceloop") else {}
     to.case("messages_stream", stream, CLAUDE_ANSWER, **over)
     to.case("messages_stream_abandoned", abandon, CLAUDE_ANSWER, exact=False)
-    to.case("messages_429", lambda: client.messages.create(**asked), TOO_MANY)
+    to.case("messages_429", lambda: client.messages.create(**asked), TOO_MANY, fails="RateLimitError")
 
 
 def langchain_cases(to: Session) -> None:
@@ -150,7 +153,7 @@ def langchain_cases(to: Session) -> None:
     to.case("ainvoke", lambda: LOOP.run_until_complete(chat().ainvoke("Say hello.")), ANSWER)
     to.case("stream", lambda: list(chat(stream_usage=True).stream("Say hello.")), ANSWER)
     to.case("responses_api", lambda: chat(use_responses_api=True).invoke("Say hello."), ANSWER)
-    to.case("invoke_429", lambda: chat().invoke("Say hello."), TOO_MANY)
+    to.case("invoke_429", lambda: chat().invoke("Say hello."), TOO_MANY, fails="OpenAIRateLimitError")
     to.case("agent", lambda: run_agent(weather), USE_TOOL, ANSWER, tool="weather", session="thread-1")
     to.case(
         "agent_async",
@@ -161,7 +164,15 @@ def langchain_cases(to: Session) -> None:
         session="thread-1",
     )
     use_broken = Reply(usage=TOLD, tool_calls=(ToolCall(name="broken", arguments={"city": "Bergen"}),))
-    to.case("agent_tool_fails", lambda: run_agent(broken), use_broken, ANSWER, tool="broken", session="thread-1")
+    to.case(
+        "agent_tool_fails",
+        lambda: run_agent(broken),
+        use_broken,
+        ANSWER,
+        fails="ValueError",
+        tool="broken",
+        session="thread-1",
+    )
 
 
 def agents_cases(to: Session) -> None:
@@ -357,7 +368,7 @@ def pydantic_ai(to: Session, tracing: Any) -> None:
         settings = InstrumentationSettings(tracer_provider=tracing, version=number)  # type: ignore[arg-type]
         to.case(f"agent_v{number}", lambda settings=settings: run(settings), USE_TOOL, ANSWER, tool="weather")
         to.case(f"stream_v{number}", lambda settings=settings: run(settings, stream=True), ANSWER)
-        to.case(f"agent_429_v{number}", lambda settings=settings: run(settings), TOO_MANY)
+        to.case(f"agent_429_v{number}", lambda settings=settings: run(settings), TOO_MANY, fails="ModelRateLimitError")
 
 
 @recipe("litellm", "litellm", "openai")
@@ -388,13 +399,14 @@ def litellm_callback(to: Session, tracing: Any) -> None:
 
     to.case("completion", run, ANSWER)
     to.case("completion_stream", lambda: run(stream=True, stream_options={"include_usage": True}), ANSWER)
-    to.case("completion_429", run, TOO_MANY)
+    to.case("completion_429", run, TOO_MANY, fails="RateLimitError")
 
 
 def google_cases(to: Session) -> None:
     """google-genai against a stand-in for the Gemini API, which the loopback provider does not speak."""
-    from gemini import Gemini
     from google import genai
+
+    from spans.gemini import Gemini
 
     with Gemini(to) as url:
         client = genai.Client(api_key="test", http_options={"base_url": url})
@@ -408,13 +420,13 @@ def google_cases(to: Session) -> None:
         to.case("generate_content_async", lambda: LOOP.run_until_complete(go()))
 
 
-def http_posts(to: Session, post: Callable[[str], Any]) -> None:
-    """One priced request, one refused by the provider, and one that is free."""
+def http_posts(to: Session, post: Callable[[str], Any], *, unconnected: str) -> None:
+    """One priced request, one refused by the provider, one that is free, one that raises `unconnected`."""
     url = f"{to.provider.openai_base_url}/chat/completions"
     to.case("post", lambda: post(url), ANSWER, exact=False)
     to.case("post_429", lambda: post(url), TOO_MANY)
     to.case("free", lambda: post(f"{to.provider.openai_base_url}/moderations"))
-    to.case("refused_connection", lambda: post("http://127.0.0.1:9/v1/chat/completions"))
+    to.case("refused_connection", lambda: post("http://127.0.0.1:9/v1/chat/completions"), fails=unconnected)
 
 
 BODY: Any = {"model": GPT, "messages": MESSAGES}
@@ -437,7 +449,7 @@ def httpx_spans(to: Session, tracing: Any) -> None:
     from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
 
     HTTPXClientInstrumentor().instrument(tracer_provider=tracing)
-    http_posts(to, lambda url: httpx.post(url, json=BODY))
+    http_posts(to, lambda url: httpx.post(url, json=BODY), unconnected="ConnectError")
 
 
 @_http("httpx2", "opentelemetry-instrumentation-httpx", "httpx2")
@@ -446,7 +458,7 @@ def httpx2_spans(to: Session, tracing: Any) -> None:
     from opentelemetry.instrumentation.httpx import HTTPX2ClientInstrumentor
 
     HTTPX2ClientInstrumentor().instrument(tracer_provider=tracing)
-    http_posts(to, lambda url: httpx2.post(url, json=BODY))
+    http_posts(to, lambda url: httpx2.post(url, json=BODY), unconnected="ConnectError")
 
 
 @_http("requests", "opentelemetry-instrumentation-requests", "requests")
@@ -455,7 +467,7 @@ def requests_spans(to: Session, tracing: Any) -> None:
     from opentelemetry.instrumentation.requests import RequestsInstrumentor
 
     RequestsInstrumentor().instrument(tracer_provider=tracing)
-    http_posts(to, lambda url: requests.post(url, json=BODY, timeout=5))
+    http_posts(to, lambda url: requests.post(url, json=BODY, timeout=5), unconnected="ConnectionError")
 
 
 @_http("urllib3", "opentelemetry-instrumentation-urllib3", "urllib3")
@@ -464,7 +476,7 @@ def urllib3_spans(to: Session, tracing: Any) -> None:
     from opentelemetry.instrumentation.urllib3 import URLLib3Instrumentor
 
     URLLib3Instrumentor().instrument(tracer_provider=tracing)
-    http_posts(to, lambda url: urllib3.request("POST", url, json=BODY, retries=False))
+    http_posts(to, lambda url: urllib3.request("POST", url, json=BODY, retries=False), unconnected="NewConnectionError")
 
 
 @_http("aiohttp", "opentelemetry-instrumentation-aiohttp-client", "aiohttp")
@@ -478,7 +490,7 @@ def aiohttp_spans(to: Session, tracing: Any) -> None:
         async with aiohttp.ClientSession() as client, client.post(url, json=BODY) as response:
             await response.read()
 
-    http_posts(to, lambda url: LOOP.run_until_complete(post(url)))
+    http_posts(to, lambda url: LOOP.run_until_complete(post(url)), unconnected="ClientConnectorError")
 
 
 @recipe("botocore-bedrock", "opentelemetry-instrumentation-botocore", "boto3")
@@ -488,16 +500,16 @@ def botocore_spans(to: Session, tracing: Any) -> None:
     from opentelemetry.instrumentation.botocore import BotocoreInstrumentor
 
     BotocoreInstrumentor().instrument(tracer_provider=tracing)
-    from gemini import Bedrock
+    from spans.gemini import Bedrock
 
     with Bedrock(to) as url:
+        keys: Any = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
         client = boto3.client(
             "bedrock-runtime",
             region_name="us-east-1",
             endpoint_url=url,
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
             config=Config(retries={"max_attempts": 1}),
+            **keys,
         )
         said: Any = [{"role": "user", "content": [{"text": "Say hello."}]}]
         model = "anthropic.claude-3-haiku-20240307-v1:0"
@@ -508,5 +520,5 @@ def botocore_spans(to: Session, tracing: Any) -> None:
                 modelId=model, body='{"max_tokens": 300, "anthropic_version": "x", "messages": []}'
             ),
         )
-        with contextlib.suppress(Exception):
-            to.case("free", lambda: boto3.client("s3", endpoint_url=url, region_name="us-east-1").list_buckets())
+        s3 = boto3.client("s3", endpoint_url=url, region_name="us-east-1", **keys)
+        to.case("free", s3.list_buckets)

@@ -10,13 +10,13 @@ HERE = Path(__file__).parent
 
 def record(name: str) -> None:
     """One dialect, in this process: instrumentations do not come off cleanly."""
-    sys.path.insert(0, str(HERE))
+    sys.path[0] = str(HERE.parent)
     from opentelemetry import trace
     from opentelemetry.sdk.trace import TracerProvider
-    from recipes import RECIPES
-    from recorder import Recorder, Session
 
     from agent_fuse.testing import LoopbackProvider
+    from spans.recipes import RECIPES
+    from spans.recorder import FOLDER, Recorder, Session
 
     run, packages = RECIPES[name]
     recorder, tracing = Recorder(), TracerProvider()
@@ -25,7 +25,7 @@ def record(name: str) -> None:
     with LoopbackProvider(watch=recorder.request) as provider:
         session = Session(name, recorder, provider, packages)
         run(session, tracing)
-        session.write()
+        session.write(Path(os.environ.get("AGENT_FUSE_RECORD_TO", FOLDER)))
     print(name, {case["name"]: len(case["served"]) for case in session.cases})
 
 

@@ -12,6 +12,7 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.trace import SpanKind, StatusCode
 
 from agent_fuse.testing import LoopbackProvider, Reply, Request
+from spans.check import problems
 
 FOLDER = Path(__file__).parents[1] / "data" / "spans"
 LONGEST_TEXT = 700
@@ -120,8 +121,12 @@ class Session:
         self.extra: list[dict[str, Any]] = []
         """What a stand-in for another API served."""
 
-    def case(self, name: str, run: Callable[[], Any], *replies: Reply, **expected: Any) -> None:
-        """Run one call or agent, with the replies that the provider gives; `expected` joins the facts of the case."""
+    def case(self, name: str, run: Callable[[], Any], *replies: Reply, fails: str = "", **expected: Any) -> None:
+        """Run one call or agent, with the replies that the provider gives; `expected` joins the facts of the case.
+
+        `fails` is the class that the call raises, where it does. Anything else that is raised is a mistake of the
+        recipe, and ends the recording: a case that never came to its call must not look like one that was refused.
+        """
         self.provider.reset()
         self.recorder.clear()
         self.provider.reply(*replies)
@@ -130,6 +135,10 @@ class Session:
             run()
         except Exception as failed:
             error = type(failed).__name__
+            if error != fails:
+                raise
+        if error != fails:
+            raise AssertionError(f"{self.name}: {name} was to raise {fails}, and did not")
         time.sleep(0.05)
         with self.recorder.lock:
             steps = list(self.recorder.steps)
@@ -156,13 +165,21 @@ class Session:
             case["raised"] = error
         self.cases.append(case)
 
-    def write(self) -> None:
+    def write(self, folder: Path = FOLDER) -> None:
+        """Write the file, if it can be believed.
+
+        Raises:
+            ValueError: it can't be; nothing is written.
+        """
         versions = {one: version(one) for one in self.packages}
+        wrong = problems({"recorded": versions, "cases": self.cases})
+        if wrong:
+            raise ValueError(f"{self.name}: {'; '.join(wrong)}")
         lines = [f'{{"recorded": {json.dumps(versions)},', '"cases": [']
         for number, case in enumerate(self.cases):
-            steps = case.pop("steps")
-            lines += [f'{json.dumps(case)[:-1]}, "steps": [']
-            lines += [",\n".join("  " + json.dumps(step, ensure_ascii=True) for step in steps)]
+            facts = {key: value for key, value in case.items() if key != "steps"}
+            lines += [f'{json.dumps(facts)[:-1]}, "steps": [']
+            lines += [",\n".join("  " + json.dumps(step, ensure_ascii=True) for step in case["steps"])]
             lines += ["]}" + ("," if number + 1 < len(self.cases) else "")]
-        FOLDER.mkdir(exist_ok=True)
-        (FOLDER / f"{self.name}.json").write_text("\n".join([*lines, "]}", ""]))
+        folder.mkdir(exist_ok=True)
+        (folder / f"{self.name}.json").write_text("\n".join([*lines, "]}", ""]))

@@ -1,11 +1,15 @@
 """Hostile spans: whatever attributes a span carries, nothing but a trip reaches the host and the books stay right."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from opentelemetry import trace
+from opentelemetry.context import Context
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
@@ -13,6 +17,7 @@ from agent_fuse import AgentFuseSpanProcessor, Limit, SentinelError
 from agent_fuse.dialects import BUILT_IN
 from agent_fuse.dialects.base import Fact
 from agent_fuse.testing import assert_books_balance
+from spans.replay import load
 
 KEYS = sorted(
     {key for dialect in BUILT_IN for names in dialect.keys.values() for key in names} | {"gen_ai.operation.name"}
@@ -36,24 +41,24 @@ values = st.one_of(
     st.builds(object),
     st.just("x" * 300_000),
 )
-CALLS = [
-    {},
-    {"gen_ai.operation.name": "chat"},
-    {"gen_ai.operation.name": "execute_tool"},
-    {"openinference.span.kind": "LLM"},
-    {"openinference.span.kind": "TOOL"},
-    {"http.request.method": "POST", "url.full": "https://api.openai.com/v1/chat/completions"},
-]
-"""What makes a span one that is judged, so that most of those here are."""
+HOSTILE = ["", "{", "\ud800", "9" * 4000, -1, 10**30, -(2**70), math.nan, math.inf, True, b"\xff", ["x", 1], object()]
+"""One of each kind of wrong value."""
 
-attributes = st.builds(
-    lambda call, rest: call | rest, st.sampled_from(CALLS), st.dictionaries(st.sampled_from(KEYS), values, max_size=12)
+CALLS = list(
+    {
+        (start["scope"], start["name"], str(start["attributes"])): start
+        for case in load()
+        for start in case.starts
+        if case.served and not case.file.endswith("@content")
+    }.values()
 )
+"""Starts of recorded spans, so that most of those made here are judged."""
+
+attributes = st.dictionaries(st.sampled_from(KEYS), values, max_size=12)
 
 
-@pytest.fixture(scope="module")
-def tracing() -> Any:
-    provider = TracerProvider()
+def rig() -> Iterator[Any]:
+    provider = TracerProvider(shutdown_on_exit=False)
     processor = AgentFuseSpanProcessor(
         limits=Limit(calls=10**9), db_path="memory://", session_id="s", request_gate=False, loop_threshold=10**6
     )
@@ -62,59 +67,120 @@ def tracing() -> Any:
     provider.shutdown()
 
 
+tracing = pytest.fixture(rig, scope="module", name="tracing")
+"""One for all examples of a test."""
+
+anew = pytest.fixture(rig, name="anew")
+
+
+def start(
+    provider: Any, recorded: dict[str, Any], hostile: dict[str, Any], kind: SpanKind | None = None, **more: Any
+) -> Any:
+    """A recorded span, started with attributes that it never had; None when it was refused."""
+    named = SpanKind[recorded.get("kind", "INTERNAL")] if kind is None else kind
+    facts = {**recorded["attributes"], **hostile}
+    more.setdefault("name", recorded["name"])
+    try:
+        return provider.get_tracer(recorded["scope"]).start_span(kind=named, attributes=facts, **more)
+    except SentinelError:
+        return None
+
+
+def tell(span: Any, facts: dict[str, Any]) -> None:
+    """Facts that arrive later, one by one and together."""
+    try:
+        for key, value in facts.items():
+            span.set_attribute(key, value)
+        span.set_attributes(facts)
+    except SentinelError:
+        pass
+
+
+def check(processor: Any) -> None:
+    """No hold and no span is left, and the books are right."""
+    ledger = processor.fuse.ledger
+    assert ledger.holds() == []
+    assert_books_balance(ledger)
+    assert all(entry.cost >= 0 for entry in ledger.journal())
+    assert len(processor.gates.nodes) == 0
+
+
 @given(
-    scope=st.sampled_from(SCOPES),
-    name=st.one_of(st.sampled_from(NAMES), st.text(max_size=20)),
-    kind=st.sampled_from(SpanKind),
-    start=attributes,
+    recorded=st.sampled_from(CALLS),
+    scope=st.one_of(st.none(), st.sampled_from(SCOPES)),
+    name=st.one_of(st.none(), st.sampled_from(NAMES), st.text(max_size=20)),
+    kind=st.one_of(st.none(), st.sampled_from(SpanKind)),
+    early=attributes,
     later=attributes,
     status=st.sampled_from([None, *StatusCode]),
     past=st.sampled_from([None, 0, -5, 10**30]),
 )
 @settings(max_examples=400)
 def test_only_trips_reach_the_host(
-    tracing: Any, scope: str, name: str, kind: SpanKind, start: Any, later: Any, status: Any, past: Any
+    tracing: Any,
+    recorded: Any,
+    scope: str | None,
+    name: str | None,
+    kind: SpanKind | None,
+    early: Any,
+    later: Any,
+    status: Any,
+    past: Any,
 ) -> None:
     """Wrong types, negatives, NaN, 10^30, missing, huge, unknown: no exception, no leaked hold, books in balance."""
     provider, processor = tracing
-    try:
-        span = provider.get_tracer(scope).start_span(name, kind=kind, attributes=start, start_time=past)
-    except SentinelError:
-        span = None
+    like = recorded if scope is None else {**recorded, "scope": scope}
+    named = {} if name is None else {"name": name}
+    span = start(provider, like, early, kind, start_time=past, **named)
     if span is not None:
-        try:
-            for key, value in later.items():
-                span.set_attribute(key, value)
-            span.set_attributes(later)
-        except SentinelError:
-            pass
+        tell(span, later)
         if status is not None:
             span.set_status(Status(status))
         span.end()
-    ledger = processor.fuse.ledger
-    assert ledger.holds() == []
-    assert_books_balance(ledger)
-    for entry in ledger.journal():
-        assert entry.cost >= 0
-    assert len(processor.gates.nodes) == 0
+    check(processor)
 
 
-@given(start=attributes, later=attributes)
+@pytest.mark.parametrize("recorded", CALLS, ids=lambda one: f"{one['scope']}:{one['name']}")
+def test_every_recorded_span_with_every_kind_of_wrong_value(anew: Any, recorded: Any) -> None:
+    """Each attribute of a real call in turn holds each kind of wrong value, at its start and later."""
+    provider, processor = anew
+    for key in (*recorded["attributes"], "gen_ai.usage.input_tokens", "llm.token_count.prompt"):
+        for wrong in HOSTILE:
+            for early, later in (({key: wrong}, {}), ({}, {key: wrong})):
+                span = start(provider, recorded, early)
+                if span is not None:
+                    tell(span, later)
+                    span.end()
+    check(processor)
+
+
+def test_the_spans_that_hostile_ones_are_made_of_are_judged() -> None:
+    """The tests here are not vacuous: of the instrumentations whose spans they vary, most book one that just ends."""
+    judged = set()
+    for recorded in CALLS:
+        with contextmanager(rig)() as (provider, processor):
+            start(provider, recorded, {}).end()
+            if list(processor.fuse.ledger.journal()):
+                judged.add(recorded["scope"])
+    assert len(judged) > len({one["scope"] for one in CALLS}) / 2, judged
+
+
+@given(inside=st.lists(st.sampled_from(CALLS), min_size=2, max_size=4), early=attributes, later=attributes)
 @settings(max_examples=100)
-def test_nested_hostile_spans(tracing: Any, start: Any, later: Any) -> None:
-    """Spans in spans, ended out of order, twice, or never."""
+def test_nested_hostile_spans(tracing: Any, inside: Any, early: Any, later: Any) -> None:
+    """Spans in spans, ended out of order, and twice."""
     provider, processor = tracing
-    spans = []
-    for scope in SCOPES[:4]:
-        try:
-            spans.append(provider.get_tracer(scope).start_span("openai.chat", attributes=start))
-            spans[-1].set_attributes(later)
-        except SentinelError:
-            continue
-    for span in spans[1:]:
+    spans: list[Any] = []
+    for recorded in inside:
+        around = trace.set_span_in_context(spans[-1], Context()) if spans else Context()
+        span = start(provider, recorded, early, context=around)
+        if span is not None:
+            spans.append(span)
+            tell(span, later)
+    for span in (*spans[1:], *spans[:1]):
         span.end()
         span.end()
-    assert_books_balance(processor.fuse.ledger)
+    check(processor)
 
 
 def test_every_fact_has_a_place_in_the_conventions() -> None:
@@ -123,9 +189,3 @@ def test_every_fact_has_a_place_in_the_conventions() -> None:
         for fact, names in dialect.keys.items():
             assert isinstance(fact, Fact)
             assert names, (dialect.name, fact)
-
-
-def test_the_hostile_spans_were_judged(tracing: Any) -> None:
-    """The spans above did reach the books: the test is not vacuous."""
-    _, processor = tracing
-    assert sum(1 for _ in processor.fuse.ledger.journal()) > 100

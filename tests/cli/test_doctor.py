@@ -151,7 +151,7 @@ def found(tmp_path_factory):
         for name in SET_UPS:
             script, environ = prepare(folder, name)
             result = script.with_name("facts.json")
-            seconds = "3" if name == "still running" else "60"
+            seconds = "5" if name == "still running" else "60"
             arguments = [f"--seconds={seconds}", str(result), str(script), "--its", "-o", "flags"]
             nursery.stdin.write(json.dumps({"environ": environ, "arguments": arguments}) + "\n")
             nursery.stdin.flush()

@@ -242,7 +242,7 @@ def test_an_attempt_without_an_answer_is_booked_beside_its_retry(rig: Rig) -> No
     """The provider worked on an attempt that timed out while we waited; the retry is another call (hidden billed retries)."""
     books = rig.use(budget=10)
     rig.provider.reply(Reply.never(), LONG)
-    client(rig.provider).with_options(max_retries=1, timeout=0.3).chat.completions.create(
+    client(rig.provider).with_options(max_retries=1, timeout=1.5).chat.completions.create(
         model=MODEL, messages=MESSAGES
     )
     statuses = sorted(str(entry.status) for entry in books.entries(Status.SETTLED, Status.ESTIMATED))

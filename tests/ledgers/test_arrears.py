@@ -15,7 +15,6 @@ from agent_fuse.ledgers.arrears import ArrearsLedger
 from agent_fuse.ledgers.base import Amounts, LedgerError, Reservation, Unwritable
 from agent_fuse.testing import assert_books_balance
 from ledgers.samples import NOW, amounts, cap, hold, line, reserve, usd
-from ledgers.workers import SPAWN, keep_lock, running
 
 
 @pytest.fixture
@@ -140,25 +139,31 @@ def test_retries_at_most_once_a_second(log):
 
 def test_slow_tries_are_spared(file):
     """A ledger that hangs rather than fails costs one caller its wait, others nothing, and is then left alone longer."""
-    arrears = ArrearsLedger(lambda: open_ledger(file, lock_timeout=0.3))
-    ready, done = SPAWN.Event(), SPAWN.Event()
-    with running(keep_lock, file, ready, done) as process:
-        assert ready.wait(30)
-        reserve(arrears, "a", 1)
-        slow = threading.Thread(target=reserve, args=(arrears, "b", 1))
-        started = time.monotonic()
-        arrears._tried = NOW - 10
-        slow.start()
-        while not arrears._trying.locked():
-            time.sleep(0.001)
-        for n in range(100):
-            reserve(arrears, f"c{n}", 1)
-        assert slow.is_alive() or time.monotonic() - started > 0.3
-        slow.join()
-        assert arrears._pause >= 3
-        done.set()
-        process.join(30)
+    tries, hanging, go_on = [], threading.Event(), threading.Event()
+
+    def open_it():
+        tries.append(1)
+        if len(tries) == 3:
+            hanging.set()
+            go_on.wait(60)
+            time.sleep(0.3)
+        if len(tries) <= 3:
+            raise LedgerError("open", "x", "hangs")
+        return open_ledger(file)
+
+    arrears = ArrearsLedger(open_it)
+    arrears.reserve(hold("a", 1), now=NOW)
+    slow = threading.Thread(target=arrears.reserve, args=(hold("b", 1),), kwargs={"now": NOW + 10})
+    slow.start()
+    assert hanging.wait(60)
+    for n in range(100):
+        arrears.reserve(hold(f"c{n}", 1), now=NOW + 20)  # none of them waits, or the test hangs here
+    go_on.set()
+    slow.join(60)
+    arrears.sweep(now=NOW + 10 + 2.9)
+    assert len(tries) == 3, "ten times as long as it took are not over"
     arrears.sweep(now=NOW + 500)
+    assert len(tries) == 4
     assert usd(open_ledger(file)) == (0, 102)
 
 
@@ -310,16 +315,18 @@ def test_racing_threads_lose_nothing(file, log):
     assert real.holds() == []
     assert len(list(real.journal())) == 720
     assert_books_balance(real)
-    assert len(messages(log)) >= 4
+    assert flaky.failed
+    assert len(messages(log)) >= 2, "it went, and it came back"
 
 
 class Flickering:
     """A real ledger that works for 60 calls, fails for 6, and so on, until it is mended."""
 
     def __init__(self, ledger):
-        self.ledger, self.calls, self.mended = ledger, count(), False
+        self.ledger, self.calls, self.mended, self.failed = ledger, count(), False, False
 
     def __getattr__(self, name):
         if next(self.calls) % 66 >= 60 and not self.mended:
+            self.failed = True
             raise LedgerError(name, "flickering", "away")
         return getattr(self.ledger, name)

@@ -137,12 +137,12 @@ def test_lock_held_for_long(file):
     ready, done = SPAWN.Event(), SPAWN.Event()
     ledger = open_ledger(file, lock_timeout=0.2)
     with running(keep_lock, file, ready, done) as process:
-        assert ready.wait(30)
+        assert ready.wait(120)
         with pytest.raises(LedgerError, match=r"another process holds .*\.lock; gave up after 0\.2 s; is one stopped"):
             reserve(ledger, "c", 1)
         assert usd(ledger) == (0, 0)
         done.set()
-        process.join(30)
+        process.join(120)
         assert reserve(ledger, "c", 1)
 
 

@@ -98,7 +98,7 @@ def keep_lock(file, ready, done):
 
     def slow(_):
         ready.set()
-        done.wait(60)
+        done.wait(120)
         return None, None
 
     ledger.update_note("slow", slow, now=NOW)
@@ -126,7 +126,7 @@ def kill(process):
     """End a process of ours as the kernel's out-of-memory killer would."""
     if process.is_alive():
         os.kill(process.pid, signal.SIGKILL)
-    process.join(30)
+    process.join(120)
     assert process.exitcode is not None
 
 
@@ -136,8 +136,8 @@ def together(target, many, *args):
     processes = [SPAWN.Process(target=target, args=(*args, *own, barrier, found)) for own in many]
     for process in processes:
         process.start()
-    answers = [found.get(timeout=60) for _ in processes]
+    answers = [found.get(timeout=120) for _ in processes]
     for process in processes:
-        process.join(60)
+        process.join(120)
         assert process.exitcode == 0
     return answers

@@ -35,6 +35,8 @@ NAMES = {
     "post_flight",
     "pre_flight",
     "session",
+    "session_from",
+    "session_headers",
 }
 
 LEADING = {

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         UnknownModelError,
     )
     from agent_fuse.limits import Limit
+    from agent_fuse.otel.handing import session_from, session_headers
     from agent_fuse.otel.sampler import AgentFuseSampler
     from agent_fuse.otel.span_processor import AgentFuseSpanProcessor
     from agent_fuse.otel.zero_code import AgentFuseInstrumentor
@@ -55,6 +56,8 @@ __all__ = [
     "post_flight",
     "pre_flight",
     "session",
+    "session_from",
+    "session_headers",
 ]
 
 _HOMES = {
@@ -75,6 +78,7 @@ _HOMES = {
     "byhand.handcalls": ("HandCall",),
     "limits": ("Limit",),
     "byhand.loop_guards": ("check_loop", "loop_guard"),
+    "otel.handing": ("session_from", "session_headers"),
     "otel.sampler": ("AgentFuseSampler",),
     "otel.span_processor": ("AgentFuseSpanProcessor",),
     "otel.zero_code": ("AgentFuseInstrumentor",),

@@ -19,7 +19,7 @@ from agent_fuse.errors import SentinelError, SentinelSystemError, soften
 from agent_fuse.fuse import Fuse
 from agent_fuse.ledgers.base import Balance, LedgerError, Meter
 from agent_fuse.limits import ALL, Limit, Session, account
-from agent_fuse.otel import active
+from agent_fuse.otel import active, lost
 from agent_fuse.otel.blind import warn_of
 from agent_fuse.otel.context import session_in, with_session
 from agent_fuse.otel.installing import instrument_installed, wrap_sampler
@@ -120,6 +120,7 @@ def session(
         own = (Limit(usd=parsers.money("session budget", budget)), *own)
     keys = {key.replace("_", "."): str(value) for key, value in attributes.items()}
     inner = Session(id=id, limits=own, parent=session_in(), attributes=keys)
+    lost.in_use()
     token = context.attach(with_session(inner))
     try:
         yield inner
@@ -150,7 +151,7 @@ def monitor() -> UsageStats:
     """
     processor = _processor() or init()
     fuse = processor.fuse
-    of = processor.who(None, None).session
+    of = processor.who(None, None, asks=False).session
     name = account("session", of.id)
     try:
         found = fuse.ledger.balances([ALL, name])

@@ -118,6 +118,8 @@ class Who:
     trace: str = ""
     """Trace id, 32 hex digits."""
     process: str = ""
+    nameless: bool = False
+    """Nothing named a session: it is the one of all such calls."""
     keys: Mapping[str, str] = field(default_factory=dict[str, str])
     """Span attributes and baggage under the names that limits ask for."""
 

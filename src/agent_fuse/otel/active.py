@@ -26,8 +26,15 @@ class Guard(Protocol):
         """The open node that a span id stands for."""
         ...
 
-    def who(self, at: Context | None, node: Node | None, attributes: Mapping[str, Any] | None = None) -> Who:
-        """On whose account a call goes that starts in this context, inside this node."""
+    def who(
+        self,
+        at: Context | None,
+        node: Node | None,
+        attributes: Mapping[str, Any] | None = None,
+        *,
+        asks: bool = True,
+    ) -> Who:
+        """On whose account a call goes that starts in this context, inside this node; `asks`: one is about to."""
         ...
 
 

@@ -3,7 +3,8 @@
 import os
 import socket
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextvars import ContextVar
 from typing import Any, cast
 
 from opentelemetry import baggage, context
@@ -13,6 +14,9 @@ from agent_fuse.limits import Session, Who
 
 SESSION_KEY = context.create_key("agent-fuse-session")
 """Where `session()` keeps its Session in the OTel context; its id travels on as baggage `session.id`."""
+
+ORIGIN: ContextVar[Context | None] = ContextVar("agent_fuse_origin", default=None)
+"""The OTel context in which this thread's work was handed to it (carrying.py), looked at where its own is silent."""
 
 _BAGGAGE_SESSION = "session.id"
 _TRACELOOP = "association_properties"
@@ -37,9 +41,28 @@ def with_session(session: Session, at: Context | None = None) -> Context:
 
 
 def session_in(at: Context | None = None) -> Session | None:
-    """The Session that `session()` put into the context, if any."""
-    found = context.get_value(SESSION_KEY, at)
-    return found if isinstance(found, Session) else None
+    """The Session that `session()` put into the context, or into the one that this thread's work comes from, if any."""
+    for one in _places(at):
+        found = context.get_value(SESSION_KEY, one)
+        if isinstance(found, Session):
+            return found
+    return None
+
+
+def where_from() -> Context | None:
+    """What work handed over here takes along as its origin: this context over its own origin; None for neither."""
+    here, before = context.get_current(), ORIGIN.get()
+    if before is None:
+        return here or None
+    return Context({**before, **here}) if here else before
+
+
+def _places(at: Context | None) -> Iterator[Context]:
+    """Contexts to look in, nearest first."""
+    yield at if at is not None else context.get_current()
+    origin = ORIGIN.get()
+    if origin is not None:
+        yield origin
 
 
 def who(
@@ -62,29 +85,34 @@ def who(
     found = session_in(at)
     if found is None:
         named = (
-            _text(baggage.get_baggage(_BAGGAGE_SESSION, at))
+            _first(_text(baggage.get_baggage(_BAGGAGE_SESSION, one)) for one in _places(at))
             or session
-            or _traceloop(at, _TRACELOOP_SESSION)
-            or _text(context.get_value(_BAGGAGE_SESSION, at))  # OpenInference's `using_session`
+            or _first(_traceloop(one, _TRACELOOP_SESSION) for one in _places(at))
+            or _first(_text(context.get_value(_BAGGAGE_SESSION, one)) for one in _places(at))  # OpenInference's own
         )
         found = Session(id=named) if named else fallback
     values = {key: value for key in keys if (value := _lookup(key, attributes, at))} if keys else {}
-    return Who(session=found, agent=agent, trace=trace, process=process, keys=values)
+    return Who(session=found, agent=agent, trace=trace, process=process, nameless=found is fallback, keys=values)
 
 
 def _lookup(key: str, attributes: Mapping[str, Any] | None, at: Context | None) -> str:
-    value = attributes.get(key) if attributes else None
-    if value is None:
-        value = baggage.get_baggage(key, at)
-    return _text(value) or _traceloop(at, (key,))
+    return (
+        _text(attributes.get(key) if attributes else None)
+        or _first(_text(baggage.get_baggage(key, one)) for one in _places(at))
+        or _first(_traceloop(one, (key,)) for one in _places(at))
+    )
 
 
-def _traceloop(at: Context | None, names: tuple[str, ...]) -> str:
+def _traceloop(at: Context, names: tuple[str, ...]) -> str:
     properties = context.get_value(_TRACELOOP, at)
     if not isinstance(properties, Mapping):
         return ""
     found = cast("Mapping[str, object]", properties)
-    return next((text for name in names if (text := _text(found.get(name)))), "")
+    return _first(_text(found.get(name)) for name in names)
+
+
+def _first(found: Iterable[str]) -> str:
+    return next((one for one in found if one), "")
 
 
 def _text(value: object) -> str:

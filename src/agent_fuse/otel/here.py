@@ -49,15 +49,25 @@ def here(start: Callable[[], object]) -> Place:
         start()
         guard = active.guards()[0]
     node = guard.node(span)
-    frame = DETACHED.get()
-    open_frame = frame if frame is not None and frame.seen is not None and frame.seen.ended_at is None else None
-    who = guard.who(None, node or open_frame)
+    who = guard.who(None, node or _frame())
     return Place(fuse=guard.fuse, node=node, who=who, span_id=trace.format_span_id(span) if span else "")
 
 
 def fail_safe() -> bool:
     """Whether a call by hand that cannot be judged is blocked: the guards at work say, else the settings."""
     return active.fail_safe() if active.guards() else settings().fail_safe
+
+
+def standing() -> Who | None:
+    """On whose account a call made here would go, asking for none; None where nothing guards."""
+    span = trace.get_current_span().get_span_context().span_id
+    guard = active.of_span(span)
+    return guard.who(None, guard.node(span) or _frame(), asks=False) if guard is not None else None
+
+
+def _frame() -> Node | None:
+    frame = DETACHED.get()
+    return frame if frame is not None and frame.seen is not None and frame.seen.ended_at is None else None
 
 
 def enter(node: Node) -> None:

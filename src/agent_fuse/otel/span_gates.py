@@ -7,7 +7,6 @@ from threading import get_ident
 from typing import Any
 from weakref import finalize, ref
 
-from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span
@@ -18,16 +17,16 @@ from agent_fuse.engine.actions import UNTOLD, Action
 from agent_fuse.engine.asks import Ask
 from agent_fuse.errors import SentinelError, soften
 from agent_fuse.fuse import Fuse, Seen
-from agent_fuse.limits import Session, Who, keys_of
+from agent_fuse.limits import Who
 from agent_fuse.otel import active
 from agent_fuse.otel.blind import blind_by_span, warn_of
-from agent_fuse.otel.context import default_session, process_name, who
 from agent_fuse.otel.marks import mark_booked
 from agent_fuse.otel.nodes import Node, Nodes, around, detach
 from agent_fuse.otel.request_gate import FLIGHT
 from agent_fuse.otel.span_ends import close
 from agent_fuse.otel.trips import finish_refused, tell_late_refusal, under_langchain
 from agent_fuse.otel.watch import watch
+from agent_fuse.otel.whose import Whose
 from agent_fuse.seams import BOOKED_AT_QUOTE, GOES_ON, HELD_AT_QUOTE, fault, quietly, unjudged
 from agent_fuse.sightings import Layer, Outcome
 
@@ -43,7 +42,6 @@ class SpanGates:
 
     def __init__(self, fuse: Fuse) -> None:
         self.nodes = Nodes()
-        self._process = process_name()
         self._checked = False
         self.use(fuse)
 
@@ -51,8 +49,11 @@ class SpanGates:
         """From now on, judge by this fuse. Calls that are open stay with the one that let them go."""
         self.fuse = fuse
         self._dialects = Dialects(endpoints=fuse.settings.endpoints)
-        self._keys = keys_of(fuse.limits)
-        self._session = Session(id=fuse.settings.session_id or default_session())
+        self._whose = Whose(fuse, self.node)
+
+    def node(self, span_id: int) -> Node | None:
+        """The open node that a span id stands for."""
+        return self.nodes.get(span_id)
 
     def start(self, span: Span, parent_context: Context | None) -> None:
         """A span starts.
@@ -102,7 +103,8 @@ class SpanGates:
 
     def _call(self, span: Span, node: Node, parent_context: Context | None) -> None:
         late = self._is_late(span, node)
-        ask = self._ask(span, node, self.who(parent_context, node, span.attributes), late=late)
+        of = self.who(parent_context, node, span.attributes, asks=not late)
+        ask = self._ask(span, node, of, late=late)
         node.seen = self.fuse.open_call(ask, self._around(node))
         node.seen.on_booked = partial(mark_booked, node.span)
         # It is judged now: what goes wrong with the rest is no reason to stop it.
@@ -196,21 +198,16 @@ class SpanGates:
             looks=not node.dialect.swallows,
         )
 
-    def who(self, at: Context | None, node: Node | None, attributes: Mapping[str, Any] | None = None) -> Who:
-        """On whose account a call goes that starts in this context, inside this node."""
-        span = node.span() if node is not None else None
-        of = (span if span is not None else trace.get_current_span(at)).get_span_context()
-        session, agent = node.told() if node is not None else ("", "")
-        return who(
-            at if at is not None else otel_context.get_current(),
-            fallback=self._session,
-            session=session,
-            agent=agent,
-            trace=trace.format_trace_id(of.trace_id) if of.is_valid else "",
-            process=self._process,
-            keys=self._keys,
-            attributes=attributes,
-        )
+    def who(
+        self,
+        at: Context | None,
+        node: Node | None,
+        attributes: Mapping[str, Any] | None = None,
+        *,
+        asks: bool = True,
+    ) -> Who:
+        """On whose account a call goes that starts in this context, inside this node; `asks`: one is about to."""
+        return self._whose.who(at, node, attributes, asks=asks)
 
     @staticmethod
     def _is_late(span: Span, node: Node) -> bool:
@@ -240,7 +237,7 @@ class SpanGates:
             return
         outer = self.nodes.get(span.parent.span_id) if span.parent is not None else None
         node = Node(0, lambda: None, self.fuse, dialect, spot, outer)
-        of = self.who(None, outer)
+        of = self.who(None, outer, asks=False)
         if spot.kind is Kind.MODEL:
             node.seen = self.fuse.open_call(self._ask(span, node, of, late=True), around(outer))
         else:

@@ -12,7 +12,7 @@ from agent_fuse.errors import SentinelError
 from agent_fuse.fuse import Fuse
 from agent_fuse.limits import Limit, Who
 from agent_fuse.metrics import meters
-from agent_fuse.otel import active
+from agent_fuse.otel import active, carrying
 from agent_fuse.otel.blind import blind_at_start, known_blind, warn_of
 from agent_fuse.otel.instrumentor import instrument, problems
 from agent_fuse.otel.nodes import Node
@@ -70,6 +70,7 @@ class AgentFuseSpanProcessor(SpanProcessor):
         self._meters.follow(fuse, blind=_blind)
         self._shut = False
         active.add(self)
+        carrying.install()
         if fuse.settings.request_gate:
             instrument()
         warn_of(blind_at_start())
@@ -87,11 +88,18 @@ class AgentFuseSpanProcessor(SpanProcessor):
 
     def node(self, span_id: int) -> Node | None:
         """The open node that a span id stands for."""
-        return self.gates.nodes.get(span_id)
+        return self.gates.node(span_id)
 
-    def who(self, at: Context | None, node: Node | None, attributes: Mapping[str, Any] | None = None) -> Who:
-        """On whose account a call goes that starts in this context, inside this node."""
-        return self.gates.who(at, node, attributes)
+    def who(
+        self,
+        at: Context | None,
+        node: Node | None,
+        attributes: Mapping[str, Any] | None = None,
+        *,
+        asks: bool = True,
+    ) -> Who:
+        """On whose account a call goes that starts in this context, inside this node; `asks`: one is about to."""
+        return self.gates.who(at, node, attributes, asks=asks)
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Refuse the call that this span is, if a limit says so: the span is finished and a trip is raised."""
@@ -118,6 +126,8 @@ class AgentFuseSpanProcessor(SpanProcessor):
         self._shut = True
         quietly("shutting down", GOES_ON, active.remove, self)
         quietly("shutting down", GOES_ON, self._meters.leave, self.gates.fuse)
+        if not active.guards():
+            quietly("shutting down", GOES_ON, carrying.uninstall)
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:  # noqa: ARG002  the SDK's signature
         """Nothing is buffered: every call is booked when it ends."""

@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace import Tracer, TracerProvider
 
 from agent_fuse.dialects import Dialects
 from agent_fuse.dialects.base import Dialect
-from agent_fuse.otel import active, instrumentor
+from agent_fuse.otel import active, carrying, instrumentor
 from agent_fuse.otel.blind import blind_at_start, blind_by_processor, blind_by_sampler
 from agent_fuse.otel.facts import Fact, State, blind, off, ok
 from agent_fuse.otel.self_test import guards_of, self_test
@@ -40,6 +40,7 @@ def survey(provider: TracerProvider | None = None) -> list[Fact]:
             [
                 *blind_at_start(),
                 *_of_provider(provider),
+                *_of_threads(),
                 *(fact for sdk in instrumentor.SDKS for fact in _of_sdk(sdk)),
                 *_of_instrumentations(tracers),
             ]
@@ -76,6 +77,11 @@ def _of_provider(provider: TracerProvider | None) -> Iterator[Fact]:
         return
     yield from blind_by_sampler(provider.sampler)
     yield self_test(provider)
+
+
+def _of_threads() -> Iterator[Fact]:
+    if carrying.problem:
+        yield blind(carrying.problem, "enter agent_fuse.session() in the thread itself")
 
 
 def _of_sdk(sdk: str) -> Iterator[Fact]:

@@ -1,0 +1,150 @@
+"""Carrying: threads and thread pools take along where their work was handed to them, so that its session reaches them.
+
+A thread begins with an empty context. While AgentFuse guards, each thread takes its starter's context along as its
+*origin*, and each task of a pool its submitter's, whenever and wherever the pool was made. An origin is looked at for
+accounts alone: spans, baggage and context variables of the host's threads stay as they are. The seams lie beneath those
+of OpenTelemetry's own threading instrumentation (`Thread.start`, `Thread.run`, `ThreadPoolExecutor.submit`), so that
+either can come and go as it likes; no frame of ours stands in a task's traceback.
+"""
+
+import functools
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import thread as pools
+from contextvars import Context
+from multiprocessing import pool as old_pools
+from multiprocessing.pool import ThreadPool
+from typing import Any
+
+from agent_fuse.otel.context import ORIGIN, where_from
+from agent_fuse.seams import quietly
+
+log = logging.getLogger("agent_fuse")
+
+_MARK = "_agent_fuse_original"
+_ORIGIN = "_agent_fuse_origin"
+_POOL_WORKERS: tuple[Any, ...] = (getattr(pools, "_worker", _MARK), getattr(old_pools, "worker", _MARK))
+"""Bodies of threads that live for many tasks: each task has an origin of its own, the thread has none."""
+
+_lock = threading.Lock()
+_on = False
+problem = ""
+"""What keeps threads from being carried in this Python; empty when all is well."""
+
+
+def install() -> None:
+    """Threads and pools carry from now on. Idempotent."""
+    global _on, problem
+    with _lock:
+        _on = True
+        missing = [f"{_name(owner)}.{name}" for owner, name, _ in _seams() if not hasattr(owner, name)]
+        if missing and not problem:
+            problem = f"this Python has no {missing[0]}: sessions do not reach the threads that work is handed to"
+            log.warning("%s; enter agent_fuse.session() in the thread itself", problem)
+        for owner, name, wrap in _seams():
+            original = getattr(owner, name, None)
+            if original is not None and not hasattr(original, _MARK):
+                wrapper = functools.wraps(original)(wrap(original))
+                setattr(wrapper, _MARK, (original, name in vars(owner)))
+                setattr(owner, name, wrapper)
+
+
+def uninstall() -> None:
+    """Nothing is carried any more. Where another's wrapper stands over one of ours, ours stays and does nothing."""
+    global _on
+    with _lock:
+        _on = False
+        for owner, name, _ in _seams():
+            original, own = getattr(owner.__dict__.get(name), _MARK, (None, False))
+            if original is None:
+                continue
+            if own:
+                setattr(owner, name, original)
+            else:
+                delattr(owner, name)
+
+
+def installed() -> bool:
+    """Whether threads carry."""
+    return _on and not problem
+
+
+def _here() -> Any:
+    """The origin of what is handed over now. A fault of ours costs the session, not the host's work."""
+    return quietly("handing work to a thread", "that work has no session", where_from)
+
+
+def _start_thread(original: Callable[..., Any]) -> Callable[..., Any]:
+    def start(bootstrap: Any, *args: Any, **kwargs: Any) -> Any:
+        return original(_carrying(bootstrap) if _on else bootstrap, *args, **kwargs)
+
+    return start
+
+
+def _carrying(bootstrap: Any) -> Any:
+    """A thread's first function, which sets its origin before anything of the thread's own runs."""
+    thread = getattr(bootstrap, "__self__", None)
+    origin = _here()
+    if origin is None or not isinstance(thread, threading.Thread) or getattr(thread, "_target", None) in _POOL_WORKERS:
+        return bootstrap
+    inside = getattr(thread, "_context", None)
+    if isinstance(inside, Context):  # since Python 3.14 a thread runs in a context that is made before it starts
+        inside.run(ORIGIN.set, origin)
+        return bootstrap
+
+    def begin() -> None:
+        ORIGIN.set(origin)
+        bootstrap()
+
+    return begin
+
+
+def _make_item(original: Callable[..., None]) -> Callable[..., None]:
+    def init(self: Any, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **kwargs)
+        if _on:
+            setattr(self, _ORIGIN, _here())
+
+    return init
+
+
+def _run_item(original: Callable[..., None]) -> Callable[..., None]:
+    def run(self: Any, *args: Any, **kwargs: Any) -> None:
+        token = ORIGIN.set(self.__dict__.pop(_ORIGIN, None))
+        try:
+            original(self, *args, **kwargs)
+        finally:
+            ORIGIN.reset(token)
+
+    return run
+
+
+def _hand_over(original: Callable[..., Any]) -> Callable[..., Any]:
+    def hand_over(self: Any, func: Any, *args: Any, **kwargs: Any) -> Any:
+        return original(self, functools.partial(_run_task, _here(), func) if _on else func, *args, **kwargs)
+
+    return hand_over
+
+
+def _run_task(origin: Any, func: Any, /, *args: Any, **kwargs: Any) -> Any:
+    token = ORIGIN.set(origin)
+    try:
+        return func(*args, **kwargs)
+    finally:
+        ORIGIN.reset(token)
+
+
+def _seams() -> tuple[tuple[Any, str, Callable[[Callable[..., Any]], Callable[..., Any]]], ...]:
+    joinable = "_start_joinable_thread"  # what Thread.start calls since Python 3.13
+    item = getattr(pools, "_WorkItem", pools)
+    return (
+        (threading, joinable if hasattr(threading, joinable) else "_start_new_thread", _start_thread),
+        (item, "__init__", _make_item),
+        (item, "run", _run_item),
+        *((ThreadPool, name, _hand_over) for name in ("apply_async", "_map_async", "imap", "imap_unordered")),
+    )
+
+
+def _name(owner: Any) -> str:
+    return str(getattr(owner, "__qualname__", getattr(owner, "__name__", owner)))

@@ -1,0 +1,101 @@
+"""Handing a session to another process: as a header, for process pools, task queues and services of one's own."""
+
+import json
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields
+from typing import Any, cast
+
+from opentelemetry import context
+
+from agent_fuse.calls import to_usd
+from agent_fuse.errors import ConfigurationError
+from agent_fuse.ledgers.base import Meter
+from agent_fuse.limits import Limit, Session
+from agent_fuse.otel import active, lost
+from agent_fuse.otel.context import session_in, with_session
+from agent_fuse.otel.here import standing
+
+HEADER = "agent-fuse-session"
+"""The one header: JSON in ASCII, fit for HTTP, Celery, Kafka and gRPC."""
+
+
+def session_headers() -> dict[str, str]:
+    """The session that the caller is in, as headers for `session_from` in another process; empty outside of any.
+
+    They carry its id, budget, limits and attributes, and those of the sessions around it.
+    """
+    found = standing()
+    if found is None:
+        session = session_in()
+    else:
+        named = not found.nameless or any(guard.fuse.settings.session_id for guard in active.guards()[:1])
+        session = found.session if named else None
+    if session is None:
+        return {}
+    chain = [_told(one) for one in session.chain()]
+    if found is not None and found.keys:
+        chain[0]["attributes"] = {**found.keys, **chain[0]["attributes"]}
+    return {HEADER: json.dumps(chain, separators=(",", ":"))}
+
+
+@contextmanager
+def session_from(headers: Mapping[str, Any] | None) -> Generator[Session | None]:
+    """Calls inside belong to the session that `session_headers` told of; without its header, to whatever they would.
+
+    Limits come with it, so take headers from your own processes alone.
+
+    Raises:
+        ConfigurationError: the header is there, and not as `session_headers` made it.
+    """
+    text = _header(headers)
+    if text is None:
+        yield None
+        return
+    session = _read(text)
+    lost.in_use()
+    token = context.attach(with_session(session))
+    try:
+        yield session
+    finally:
+        context.detach(token)
+
+
+def _told(session: Session) -> dict[str, Any]:
+    return {
+        "id": session.id,
+        "limits": [_terms(limit) for limit in session.limits],
+        "attributes": dict(session.attributes),
+    }
+
+
+def _terms(limit: Limit) -> dict[str, Any]:
+    given = {one.name: getattr(limit, one.name) for one in fields(limit) if one.init}
+    cap = str(to_usd(limit.cap)) if limit.meter is Meter.USD else limit.cap
+    return {name: value for name, value in given.items() if value is not None} | {limit.meter.value: cap}
+
+
+def _header(headers: object) -> object:
+    if headers is None:
+        return None
+    if not isinstance(headers, Mapping):
+        raise ConfigurationError(f"session_from headers is {headers!r}; it must be a mapping of names to values")
+    found = cast("Mapping[object, object]", headers)
+    if HEADER in found:
+        return found[HEADER]
+    return next((value for name, value in found.items() if isinstance(name, str) and name.lower() == HEADER), None)
+
+
+def _read(text: object) -> Session:
+    session: Session | None = None
+    try:
+        chain = cast("list[dict[str, Any]]", json.loads(cast("str", text)))
+        for one in reversed(chain):
+            limits = tuple(Limit(**terms) for terms in one["limits"])
+            attributes = {str(name): str(value) for name, value in one["attributes"].items()}
+            session = Session(id=str(one["id"]), limits=limits, parent=session, attributes=attributes)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        session = None
+    if session is None:
+        raise ConfigurationError(f"session_from {HEADER} is {text!r}; it must be what session_headers() made")
+    return session

@@ -1,6 +1,6 @@
 """A ledger with a story: deterministic calls of a few sessions, some refused, one still open."""
 
-from agent_fuse.calls import Entry, Status
+from agent_fuse.calls import Entry, RefusedBy, Status
 from agent_fuse.engine.posted import CapPoster
 from agent_fuse.ledgers import open_ledger
 from agent_fuse.ledgers.base import Amounts, Hold
@@ -13,6 +13,28 @@ LIMITS = (Limit(usd="0.30"), Limit(usd="1", per="all"), Limit(tool_calls=40), Li
 MODELS = (("openai", "gpt-5-mini", 250, 2_000), ("anthropic", "claude-sonnet-4-5", 3_000, 15_000))
 """Provider, model, nano-dollars per token of input and of output."""
 
+SESSION = RefusedBy(
+    limit="$0.30 per session",
+    per="session",
+    value="research-loop",
+    meter="usd",
+    cap=300_000_000,
+    spent=280_000_000,
+    held=0,
+    requested=31_500_000,
+    advice="raise the limit or start a new session",
+)
+USER = RefusedBy(
+    limit="$0.40 per user.id",
+    per="user.id",
+    value="ann",
+    meter="usd",
+    cap=400_000_000,
+    spent=350_000_000,
+    held=40_000_000,
+    requested=31_500_000,
+    advice="raise the limit; a new session does not help, for this limit counts user.id 'ann' in all sessions",
+)
 RUNS = (
     # session, agent, user, hours ago, calls, step in seconds
     ("nightly-summary", "summariser", "ann", 30.0, 24, 180),
@@ -75,6 +97,9 @@ def fill(path):
             operation="execute_tool",
             tool="search",
             reason="loop",
+            refused_by=RefusedBy(
+                advice="change what the agent does, or give search a higher threshold (loop_tool_thresholds)"
+            ),
         ),
         ["all", "session=research-loop"],
         now=NOW,
@@ -131,6 +156,7 @@ def refuse(ledger, number, session, agent, count):
             input_tokens=3_000,
             output_tokens=1_500,
             reason="budget",
+            refused_by=USER if one % 7 == 6 else SESSION,
         )
         ledger.refuse(entry, ["all", f"session={session}"], now=NOW)
         number += 1

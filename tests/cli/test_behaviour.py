@@ -25,7 +25,7 @@ from agent_fuse.views.focus import COLUMNS
 from cli import filled
 
 READERS = (
-    ["status"],
+    ["status", "--since", "1m"],
     ["sessions"],
     ["calls"],
     ["top", "--once"],
@@ -80,6 +80,8 @@ def test_newer_ledger(run, own):
         (["prune", "--before", "1d"], "add --yes"),
         (["prune", "--before", "2100-01-01", "--yes"], "name an age or a time in the past"),
         (["doctor", "no-such-agent.py"], "there is no such file"),
+        (["calls", "--until", "soon"], "--until is 'soon'; write an age such as 30m, 1h, 2d, or a date"),
+        (["report", "--since", "1h", "--until", "2h"], "--until is '2h', which is not after --since '1h'; swap them"),
         (["calls", "--limit", "-1"], "Invalid value"),
         (["frobnicate"], "No such command"),
         (["calls", "--frobnicate"], "No such option"),
@@ -97,7 +99,7 @@ def test_bad_usage(run, story, arguments, told):
 
 def test_status_exits_with_one_at_a_cap(run, own):
     """Status is 0 while something is left of every limit shown, and 1 when one is reached; --account asks about one."""
-    assert run("status", "--db", own).code == 0
+    assert run("status", "--db", own, "--since", "1m").code == 0
     ledger = open_ledger(own)
     ledger.settle(
         Entry(id="last", at=filled.NOW, status=Status.SETTLED, session="research-loop", cost=53_700_000),
@@ -106,10 +108,10 @@ def test_status_exits_with_one_at_a_cap(run, own):
         now=filled.NOW,
     )
     ledger.close()
-    done = run("status", "--db", own)
+    done = run("status", "--db", own, "--since", "1m")
     assert done.code == 1
-    assert "1 of the limits shown is reached." in done.out
-    assert run("status", "--db", own, "--account", "session=research-loop").code == 1
+    assert done.out.endswith("1 of the limits shown is reached.\n")
+    assert run("status", "--db", own, "--since", "1m", "--account", "session=research-loop").code == 1
     assert run("status", "--db", own, "--account", "session=support-7421").code == 0
 
 
@@ -204,6 +206,48 @@ def test_export_adds_up(run, story, tmp_path):
     assert len(with_refused) == len(rows) + 15 == len(rows) + len(refused)
     assert {row["BilledCost"] for row in refused} == {"0"}
     assert sum(Decimal(row["x_QuotedCost"]) for row in refused) == 14 * Decimal("0.0315")
+
+
+def test_export_some(run, story):
+    """--json is --format json, --limit takes the latest so many, and --since and --until a stretch of time."""
+    everything = json.loads(run("export", "--db", story, "--format", "json").out)
+    assert json.loads(run("export", "--db", story, "--json").out) == everything
+    assert json.loads(run("export", "--db", story, "--json", "--limit", "7").out) == everything[:7]
+    middle = ("--since", "2027-01-14T12:00:00+00:00", "--until", "2027-01-15T00:00:00+00:00")
+    found = json.loads(run("export", "--db", story, "--json", *middle).out)
+    assert found == [
+        row for row in everything if "2027-01-14T12:00:00Z" <= row["ChargePeriodStart"] < "2027-01-15T00:00:00Z"
+    ]
+    assert found
+
+
+def test_until(run, story):
+    """Every command that takes --since takes --until: what they show of two neighbouring times adds up to the whole."""
+    edge = "2027-01-15T07:00:00+00:00"
+
+    def of(command, field, *period):
+        return json.loads(run(command, "--db", story, "--json", *period).out)[field]
+
+    def calls(*period):
+        return {one["id"] for one in of("calls", "calls", "--limit", "0", *period)}
+
+    assert calls("--until", edge) | calls("--since", edge) == calls()
+    assert calls("--until", edge) & calls("--since", edge) == set()
+    assert (calls("--until", edge), calls("--since", edge)) != (set(), set())
+
+    def refused(*period):
+        return sum(one["calls"] for one in of("status", "refused", *period))
+
+    assert refused("--since", "2d", "--until", edge) + refused("--since", edge) == refused("--since", "2d") == 15
+
+    def spent(command, field, *period):
+        found = of(command, field, *period)
+        return sum(Decimal(one["cost_usd"]) for one in (found if isinstance(found, list) else [found]))
+
+    for command, field in (("sessions", "sessions"), ("report", "total")):
+        parts = spent(command, field, "--until", edge), spent(command, field, "--since", edge)
+        assert sum(parts) == spent(command, field)
+        assert all(parts)
 
 
 def test_export_months(run, tmp_path):

@@ -4,14 +4,16 @@ import json
 import re
 import shutil
 from html.parser import HTMLParser
+from itertools import pairwise
 
 import pytest
 
-from agent_fuse.calls import Entry, Status
+from agent_fuse.calls import Entry, RefusedBy, Status
 from agent_fuse.ledgers import open_ledger
 from agent_fuse.ledgers.base import Amounts
 from agent_fuse.ledgers.reading import open_reader
 from agent_fuse.report import gather, page
+from agent_fuse.report.charts import CANVASES, over_time
 from agent_fuse.report.tally import Tally, step_for
 
 
@@ -112,10 +114,47 @@ def test_names_cannot_break_the_page(tmp_path):
     assert text.count("&lt;img src=x onerror=alert(1)&gt;") >= 5
 
 
+def test_nothing_was_spent(run, tmp_path):
+    """A ledger whose calls were free or refused has a report too."""
+    ledger = open_ledger(tmp_path / "ledger.db")
+    ledger.refuse(Entry(id="a", at=1.0, status=Status.REFUSED, reason="budget"), ["all"], now=1.0)
+    ledger.settle(Entry(id="b", at=1.0, status=Status.SETTLED, cost=0), ["all"], Amounts(calls=1), now=1.0)
+    ledger.close()
+    assert "refused <strong" in run("report", "--db", tmp_path / "ledger.db", "-o", "-").out
+
+
 def test_empty_ledger(run, tmp_path):
     """A ledger without calls makes a page that says so."""
     open_ledger(tmp_path / "ledger.db").close()
     assert "No call was booked or refused" in run("report", "--db", tmp_path / "ledger.db", "-o", "-").out
+
+
+def test_refusals_name_their_limits(html):
+    """The page says which limits refused, whose they were, and what to do about each."""
+    text = html.read_text("utf-8")
+    assert "$0.30 per session research-loop" in text
+    assert "$0.40 per user.id ann" in text
+    assert "raise the limit; a new session does not help, for this limit counts user.id" in text
+
+
+@pytest.mark.parametrize("canvas", CANVASES, ids=lambda one: one.kind)
+@pytest.mark.parametrize("begin", [0, 86_000, 86_399, 1_799_999_999])
+@pytest.mark.parametrize("length", [1, 500, 5_000, 40_000, 86_400, 10 * 86_400, 200 * 86_400, 3_000 * 86_400])
+def test_labels_of_time_do_not_collide(canvas, begin, length):
+    """No two labels of the axis of time touch, each is within the picture, and there is always one."""
+    tally = Tally(step_for(begin, begin + length))
+    tally.spend[begin // tally.step * tally.step] = {"m": 1}
+    drawn = over_time(tally, begin, begin + length).split("<svg")[1 + CANVASES.index(canvas)]
+    labels = re.findall(r'<text class="tick" y="[^"]+" text-anchor="middle">(.*?)</text>', drawn)
+    places = []
+    for label in labels:
+        lines = re.findall(r'<tspan x="([^"]+)" dy="\d+">([^<]+)</tspan>', label)
+        half = max(len(text) for _, text in lines) * 7.2 / 2  # a wide digit of 12 pixels
+        places.append((float(lines[0][0]) - half, float(lines[0][0]) + half))
+    assert places
+    assert len(places) <= canvas.labels + 1
+    assert all(left[1] + 4 <= right[0] for left, right in pairwise(places))
+    assert places[-1][1] <= canvas.width
 
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -202,6 +241,54 @@ def test_browser_light_dark_and_print(open_page):
     assert dark.pdf(format="A4").startswith(b"%PDF")
     phone = open_page(viewport={"width": 390, "height": 800})
     assert phone.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [390, 500, 1280, 2560])
+def test_browser_shows_all_of_it(browser, tmp_path, width):
+    """Long names, on a phone or a wall: nothing lies off-screen, no table scrolls sideways, one chart of two is shown."""
+    path = tmp_path / "ledger.db"
+    ledger = open_ledger(path)
+    long = "a-name-of-an-agent-that-is-rather-long-for-a-phone-indeed"
+    by = RefusedBy(limit="$25.00 per user.id", per="user.id", value=long, meter="usd", advice="raise the limit " * 9)
+    for number in range(60):
+        entry = Entry(
+            id=str(number),
+            at=1e9 + number * 60,
+            session=f"{long}{number}",
+            agent=long,
+            model=long,
+            status=Status.REFUSED if number % 5 == 4 else Status.SETTLED,
+            cost=10**9,
+            refused_by=by if number % 5 == 4 else None,
+            reason="budget" if number % 5 == 4 else "",
+        )
+        if number % 5 == 4:
+            ledger.refuse(entry, ["all"], now=1.0)
+        else:
+            ledger.settle(entry, ["all", f"session={long}{number}"], Amounts(usd=10**9, calls=1), now=1.0)
+    ledger.close()
+    reader = open_reader(path)
+    target = tmp_path / "report.html"
+    target.write_text(page(gather(reader, {"AGENTFUSE_BUDGET": "1"}, now=2e9)), "utf-8")
+    reader.close()
+    one = browser.new_page(viewport={"width": width, "height": 900})
+    one.goto(target.as_uri())
+    one.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+    assert one.evaluate("document.documentElement.scrollWidth") <= width
+    off = one.evaluate(
+        """() => [...document.querySelectorAll("th, td, rect, .bar, .gauge, .tick, button, summary")]
+        .filter((one) => one.checkVisibility())
+        .map((one) => [one.tagName, one.textContent.slice(0, 40), one.getBoundingClientRect()])
+        .filter(([, , box]) => box.width && (box.left < 0 || box.right > document.documentElement.clientWidth))"""
+    )
+    assert off == []
+    cut = one.evaluate(
+        """() => [...document.querySelectorAll(".scroll")].filter((one) => one.scrollWidth > one.clientWidth).length"""
+    )
+    assert cut == 0
+    assert [chart.is_visible() for chart in one.locator("svg.chart").all()] == ([width > 720, width <= 720])
+    one.close()
 
 
 @pytest.mark.browser

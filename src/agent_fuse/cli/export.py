@@ -14,7 +14,7 @@ import typer
 
 from agent_fuse.calls import Status
 from agent_fuse.cli import clock
-from agent_fuse.cli.options import Agent, Db, Model, Session, Since, Tool, reader, selection
+from agent_fuse.cli.options import Agent, Db, Model, Session, Since, Tool, Until, reader, selection
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.ledgers.reading import EVERY_STATUS
 from agent_fuse.views.focus import COLUMNS, charges
@@ -30,28 +30,32 @@ class Format(StrEnum):
 def export(
     *,
     form: Annotated[Format, typer.Option("--format", help="What to write.")] = Format.CSV,
+    json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="Where to write it; - is standard output.")
     ] = Path("-"),
     db: Db = None,
     since: Since = None,
+    until: Until = None,
     session: Session = None,
     agent: Agent = None,
     model: Model = None,
     tool: Tool = None,
     refused: Annotated[bool, typer.Option("--with-refused", help="Refused calls too, at no cost.")] = False,
+    limit: Annotated[int, typer.Option("--limit", min=0, metavar="N", help="Most calls written; 0 for all.")] = 0,
 ) -> None:
     """Write calls as CSV or JSON, in the columns of FinOps FOCUS.
 
     The latest call comes first. docs/cli.md says what each column is.
     """
-    which = selection(now=clock.now(), since=since, session=session, agent=agent, model=model, tool=tool)
+    chosen = Format.JSON if json else form
+    which = selection(now=clock.now(), since=since, until=until, session=session, agent=agent, model=model, tool=tool)
     if not refused:
         which = replace(which, statuses=EVERY_STATUS - {Status.REFUSED})
     books = reader(db)
     with _target(output) as out:
-        rows = charges(books.entries(which))
-        if form is Format.CSV:
+        rows = charges(books.entries(which, limit=limit or None))
+        if chosen is Format.CSV:
             writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)

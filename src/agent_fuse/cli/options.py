@@ -21,6 +21,10 @@ Since = Annotated[
     str | None,
     typer.Option("--since", metavar="WHEN", help="From then on: an age (30m, 1h, 2d, 1w) or an ISO date and time."),
 ]
+Until = Annotated[
+    str | None,
+    typer.Option("--until", metavar="WHEN", help="Up to then, exclusive: as --since."),
+]
 Session = Annotated[str | None, typer.Option("--session", metavar="ID", help="Only this session; * and ? match any.")]
 Agent = Annotated[str | None, typer.Option("--agent", metavar="NAME", help="Only this agent; * and ? match any.")]
 Model = Annotated[str | None, typer.Option("--model", metavar="NAME", help="Only this model; * and ? match any.")]
@@ -64,10 +68,22 @@ def when(text: str | None, *, now: float, option: str = "--since") -> float:
         ) from None
 
 
+def period(since: str | None, until: str | None, *, now: float) -> tuple[float, float | None]:
+    """From when (0 for the beginning) until when (None for no end), seconds UTC epoch. Raises ConfigurationError."""
+    begin = when(since, now=now)
+    if until is None:
+        return begin, None
+    end = when(until, now=now, option="--until")
+    if end <= begin:
+        raise ConfigurationError(f"--until is {until!r}, which is not after --since {since!r}; swap them")
+    return begin, end
+
+
 def selection(
     *,
     now: float,
     since: str | None,
+    until: str | None = None,
     session: str | None = None,
     agent: str | None = None,
     model: str | None = None,
@@ -80,6 +96,5 @@ def selection(
     if refused or estimated:
         statuses = frozenset([Status.REFUSED] if refused else [])
         statuses |= frozenset([Status.ESTIMATED, Status.PRESUMED] if estimated else [])
-    return Selection(
-        since=when(since, now=now), session=session, agent=agent, model=model, tool=tool, statuses=statuses
-    )
+    begin, end = period(since, until, now=now)
+    return Selection(since=begin, until=end, session=session, agent=agent, model=model, tool=tool, statuses=statuses)

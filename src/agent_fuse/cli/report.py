@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from agent_fuse.cli import clock
-from agent_fuse.cli.options import Db, Json, Since, reader, when
+from agent_fuse.cli.options import Db, Json, Since, Until, period, reader
 from agent_fuse.cli.show import clean, emit, iso, usd
+from agent_fuse.cli.status import refusal_as_json
 from agent_fuse.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ def report(
     ] = Path("agent-fuse-report.html"),
     db: Db = None,
     since: Since = None,
+    until: Until = None,
     json: Json = False,
 ) -> None:
     """Write one HTML file of what was spent and what was stopped.
@@ -34,7 +36,8 @@ def report(
     from agent_fuse.report import gather, page  # noqa: PLC0415 - other commands do without
 
     now = clock.now()
-    found = gather(reader(db), os.environ, now=now, since=when(since, now=now))
+    begin, end = period(since, until, now=now)
+    found = gather(reader(db), os.environ, now=now, since=begin, until=end)
     if json:
         tally = found.tally
         emit(
@@ -52,6 +55,7 @@ def report(
                     ("reasons", tally.reasons),
                 )
             },
+            refused=[refusal_as_json(one) for one in found.refused],
             loops=[
                 {
                     "session": session,

@@ -5,20 +5,20 @@ from typing import Annotated
 import typer
 
 from agent_fuse.cli import clock
-from agent_fuse.cli.options import Agent, Db, Json, Model, Since, reader, selection
+from agent_fuse.cli.options import Agent, Db, Json, Model, Since, Until, reader, selection
 from agent_fuse.cli.options import Session as SessionOption
 from agent_fuse.cli.show import clean, console, emit, iso, local, money, say, usd
 from agent_fuse.cli.tables import Column, Row, draw
 
 _COLUMNS = (
-    Column(title="session", shrink=True),
+    Column(title="session", shrink=True, least=10),
     Column(title="spent", right=True),
     Column(title="calls", right=True),
     Column(title="tools", right=True, optional=2),
     Column(title="refused", right=True),
-    Column(title="tokens", right=True),
+    Column(title="tokens", right=True, optional=1),
     Column(title="last call"),
-    Column(title="models", shrink=True, optional=3),
+    Column(title="models", shrink=True, least=10, optional=3),
 )
 
 
@@ -26,6 +26,7 @@ def sessions(
     *,
     db: Db = None,
     since: Since = None,
+    until: Until = None,
     session: SessionOption = None,
     agent: Agent = None,
     model: Model = None,
@@ -33,7 +34,7 @@ def sessions(
     json: Json = False,
 ) -> None:
     """What each session spent, from the journal, the latest first."""
-    which = selection(now=clock.now(), since=since, session=session, agent=agent, model=model)
+    which = selection(now=clock.now(), since=since, until=until, session=session, agent=agent, model=model)
     found = reader(db).sums(which, "session", limit=limit + 1 if limit else -1)
     more = bool(limit) and len(found) > limit
     found = found[:limit] if limit else found
@@ -81,4 +82,4 @@ def sessions(
     ]
     draw(out, _COLUMNS, rows)
     if more:
-        say(out, f"and more; see --limit (now {limit}), --since", style="dim")
+        say(out, f"and more; see --limit (now {limit}), --since, --until", style="dim")

@@ -4,18 +4,21 @@ import json
 import sys
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
+from textwrap import wrap
 from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
 from agent_fuse.calls import show_usd, to_usd
+from agent_fuse.cli.tables import NARROW
 from agent_fuse.ledgers.base import Meter
 
 _UNBOUNDED = 10_000
 """Columns of a pipe: nothing is cut there."""
 
 _NEAR, _ALMOST = 0.8, 0.95
+_TINY = 40
 _SHOWN = Decimal("0.0001")
 
 
@@ -30,9 +33,20 @@ def say(out: Console, text: str = "", *, style: str = "") -> None:
     out.print(Text(text, style=style), soft_wrap=not out.is_terminal)
 
 
-def emit(command: str, **fields: Any) -> None:
-    """Print one JSON object, marked with its schema."""
-    json.dump({"schema": f"agent-fuse/{command}/1", **fields}, sys.stdout, indent=2, ensure_ascii=False)
+def paragraph(out: Console, text: str, *, indent: int = 0, style: str = "") -> None:
+    """Print a line; on a terminal wrapped at words, what follows its first line set in."""
+    if not out.is_terminal:
+        say(out, f"{' ' * indent}{text}", style=style)
+        return
+    lead = " " * indent
+    width = max(out.width, 20)
+    for line in wrap(text, width, initial_indent=lead, subsequent_indent=f"{lead}  ", break_on_hyphens=False):
+        say(out, line, style=style)
+
+
+def emit(command: str, number: int = 1, /, **fields: Any) -> None:
+    """Print one JSON object, marked with its schema and the schema's number."""
+    json.dump({"schema": f"agent-fuse/{command}/{number}", **fields}, sys.stdout, indent=2, ensure_ascii=False)
     sys.stdout.write("\n")
 
 
@@ -83,7 +97,11 @@ def span(seconds: float) -> str:
 
 
 def bar(out: Console, spent: float, held: float, *, width: int = 16) -> Text:
-    """Shares of a cap as a bar: spent full, held shaded, left dotted; then the share in per cent."""
+    """Shares of a cap as a bar: spent full, held shaded, left dotted; then the share in per cent.
+
+    Where the terminal is narrow the bar is at most 5 columns wide, or left out.
+    """
+    width = min(width, 5 if out.width >= _TINY else 0) if out.width < NARROW else width
     used = spent + held
     style = "red" if used >= _ALMOST else "yellow" if used >= _NEAR else "green"
     share = f"{min(used, 9.99) * 100:3.0f} %"
@@ -93,5 +111,8 @@ def bar(out: Console, spent: float, held: float, *, width: int = 16) -> Text:
     filled = min(int(used * width) if used < 1 else width, width)
     whole = min(round(min(spent, 1.0) * width), filled)
     return Text.assemble(
-        (full * whole, style), (shade * (filled - whole), style), (rest * (width - filled), "dim"), (f" {share}", style)
+        (full * whole, style),
+        (shade * (filled - whole), style),
+        (rest * (width - filled), "dim"),
+        (" " * bool(width) + share, style),
     )

@@ -1,6 +1,8 @@
-"""`agent-fuse status`: the limits as bars, what is spent, held and left."""
+"""`agent-fuse status`: the limits as bars, what is spent, held and left, and what was refused lately."""
 
 import os
+from collections.abc import Sequence
+from difflib import get_close_matches
 from itertools import groupby
 from typing import Annotated, Any
 
@@ -8,45 +10,92 @@ import typer
 from rich.console import Console
 
 from agent_fuse.cli import LIMIT_REACHED, clock
-from agent_fuse.cli.options import Db, Json, reader
-from agent_fuse.cli.show import amount, bar, clean, console, emit, exact, iso, money, say, usd
+from agent_fuse.cli.calls import refused_by, refuser
+from agent_fuse.cli.options import Db, Json, Until, period, reader
+from agent_fuse.cli.show import amount, bar, clean, console, emit, exact, iso, local, money, paragraph, say, usd
 from agent_fuse.cli.tables import Column, Heading, Row, draw
+from agent_fuse.errors import ConfigurationError
 from agent_fuse.ledgers.base import Balance, Meter
+from agent_fuse.ledgers.reading import Reader, Refused, Selection
 from agent_fuse.limits import ALL
-from agent_fuse.views.standing import Standing, Standings, known_caps, standings
+from agent_fuse.views.standing import Standing, Standings, account_of, known_caps, standings
+
+_LATELY = "1h"
+_REFUSERS = 5
+_NEAR = 0.8
+_MANY = 5_000
+"""Accounts looked through for one that was perhaps meant."""
 
 
 def status(
     *,
     db: Db = None,
+    since: Annotated[
+        str, typer.Option("--since", metavar="WHEN", help="Refusals from then on: an age (1h, 2d) or an ISO time.")
+    ] = _LATELY,
+    until: Until = None,
     account: Annotated[
         str | None, typer.Option("--account", metavar="NAME", help="Only this account, such as session=run-1 or all.")
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, metavar="N", help="Most accounts shown for each cap.")] = 10,
     json: Json = False,
 ) -> None:
-    """Limits as bars: what is spent, held by open calls, and left.
+    """Limits as bars: what is spent, held by open calls, and left; then what was refused lately, and by which.
 
-    Caps are those that fuses posted in the ledger, else AGENTFUSE_BUDGET. Exits with 1 when a limit shown is reached.
+    Caps are those that fuses posted in the ledger, else AGENTFUSE_BUDGET. Exits with 1 when a limit shown is reached,
+    or something was refused since --since.
     """
-    with_ledger = reader(db)
-    everything = with_ledger.balances([ALL])[ALL]
-    open_calls, holding = with_ledger.open_calls()
-    found = standings(with_ledger, known_caps(with_ledger, os.environ), limit=limit, account=account)
+    now = clock.now()
+    books = reader(db)
+    begin, end = period(since, until, now=now)
+    if account is not None:
+        _must_exist(books, account)
+    everything = books.balances([ALL])[ALL]
+    opened = books.open_calls()
+    refused = [one for one in books.refused(Selection(since=begin, until=end)) if _concerns(one, account)]
+    found = standings(books, known_caps(books, os.environ), limit=limit, account=account, refused=refused)
     if json:
         emit(
             "status",
-            ledger=str(with_ledger.path),
-            at=iso(clock.now()),
+            2,
+            ledger=str(books.path),
+            at=iso(now),
             total=_total(everything),
-            open={"calls": open_calls, "held_usd": usd(holding)},
+            open={"calls": opened[0], "held_usd": usd(opened[1])},
             limits=[as_json(one) for one in found.shown],
             more=found.more,
+            tightest=as_json(found.tightest) if found.tightest is not None else None,
+            since=iso(begin),
+            until=None if end is None else iso(end),
+            refused=[refusal_as_json(one) for one in refused],
         )
     else:
-        _print(console(), str(with_ledger.path), everything, (open_calls, holding), found)
-    if any(one.reached for one in found.shown):
+        out = console()
+        say(out, clean(str(books.path)), style="dim")
+        _print_total(out, everything, opened)
+        _print_limits(out, found, books.balances([account])[account] if account is not None else None)
+        _print_refused(out, refused, since="in the last hour" if since == _LATELY else f"since {local(begin)}")
+        _print_tightest(out, found)
+    if refused or any(one.reached for one in found.shown):
         raise typer.Exit(LIMIT_REACHED)
+
+
+def _concerns(one: Refused, account: str | None) -> bool:
+    """Whether a refusal is the account's: by a limit on it, or, where it was no limit, of its session."""
+    if account is None or one.by is None:
+        return account is None
+    return account_of(one.by) == account if one.by.limit else account == f"session={one.session}"
+
+
+def _must_exist(books: Reader, account: str) -> None:
+    """A name that is no account is a slip, and not to be taken for an account that is well."""
+    if account == ALL or books.has_account(account):
+        return
+    names = books.account_names(_MANY)
+    meant = [name for name in names if name.partition("=")[2] == account]
+    meant = meant or get_close_matches(account, names, n=1)
+    hint = f"did you mean {meant[0]!r}?" if meant else "accounts are named key=value, such as session=run-1, or all"
+    raise ConfigurationError(f"--account is {account!r}, and the ledger has no such account; {hint}")
 
 
 def as_json(one: Standing) -> dict[str, Any]:
@@ -68,23 +117,35 @@ def as_json(one: Standing) -> dict[str, Any]:
     }
 
 
+def refusal_as_json(one: Refused) -> dict[str, Any]:
+    """Refused calls of one limit or reason in the schema of docs/cli.md."""
+    return {
+        "reason": one.reason,
+        "refused_by": refused_by(one.by),
+        "calls": one.count,
+        "saved_usd": usd(one.saved),
+        "last": iso(one.last),
+        "tool": one.tool,
+    }
+
+
 _COLUMNS = (
-    Column(title="account", shrink=True),
+    Column(title="account", shrink=True, least=12),
     Column(title="cap", right=True),
     Column(title="spent", right=True),
-    Column(title="held", right=True),
+    Column(title="held", right=True, optional=2),
     Column(title="left", right=True),
     Column(title="refused", right=True, optional=1),
     Column(title="used"),
 )
 
 
-def print_standings(out: Console, shown: tuple[Standing, ...]) -> None:
+def print_standings(out: Console, shown: Sequence[Standing]) -> None:
     """The bars, under the cap they share; in a pipe the cap is a column."""
     rows: list[Row | Heading] = []
     ordered = sorted(shown, key=lambda one: (one.cap.meter is not Meter.USD, one.cap.per != ALL, bool(one.cap.account)))
     for cap, members in groupby(ordered, key=lambda one: str(one.cap)):
-        rows.append(Heading(cap))
+        rows.append(Heading(clean(cap)))
         rows += [_row(out, one) for one in members]
     if out.is_terminal:
         columns = tuple(column for column in _COLUMNS if column.title != "cap")
@@ -109,10 +170,9 @@ def _row(out: Console, one: Standing) -> Row:
     )
 
 
-def _print(out: Console, path: str, everything: Balance, opened: tuple[int, int], found: Standings) -> None:
+def _print_total(out: Console, everything: Balance, opened: tuple[int, int]) -> None:
     settled = everything.settled
-    say(out, clean(path), style="dim")
-    say(
+    paragraph(
         out,
         f"{money(settled.usd)} spent in {settled.calls:,} calls, {settled.tokens:,} tokens, "
         f"{settled.tool_calls:,} tool calls; {everything.refused:,} refused",
@@ -121,16 +181,51 @@ def _print(out: Console, path: str, everything: Balance, opened: tuple[int, int]
     if opened[0]:
         say(out, f"{opened[0]:,} open, holding {money(opened[1])}")
     say(out)
-    if not found.shown:
+
+
+def _print_limits(out: Console, found: Standings, account: Balance | None) -> None:
+    shown = {one.cap for one in found.shown}
+    unmet = ", ".join(dict.fromkeys(clean(str(cap)) for cap in found.caps if cap not in shown))
+    if found.shown:
+        print_standings(out, found.shown)
+        if unmet and account is None:
+            paragraph(out, f"No call has met yet: {unmet}.")
+        if found.more:
+            say(out, f"and {found.more:,} more, less used than those of their cap; see --limit, --account", style="dim")
+    elif account is not None:
+        say(out, f"No limit is known for this account; {money(account.settled.usd)} is spent on it.")
+    elif unmet:
+        paragraph(out, f"No call has met a limit yet. The limits are {unmet}.")
+    else:
         say(out, "No limit is known: no fuse has posted one here, and AGENTFUSE_BUDGET is not set.")
+
+
+def _print_refused(out: Console, refused: Sequence[Refused], *, since: str) -> None:
+    if not refused:
         return
-    print_standings(out, found.shown)
-    if found.more:
-        say(out, f"and {found.more:,} more, less used than those of their cap; see --limit, --account", style="dim")
-    reached = sum(one.reached for one in found.shown)
-    if reached:
-        say(out)
-        say(out, f"{reached} of the limits shown {'is' if reached == 1 else 'are'} reached.", style="bold red")
+    calls = sum(one.count for one in refused)
+    say(out)
+    say(out, f"{calls:,} {'call was' if calls == 1 else 'calls were'} refused {since}:", style="bold red")
+    for one in refused[:_REFUSERS]:
+        what = f"{one.count:,} by {refuser(one)}" if one.by and one.by.limit else f"{one.count:,}: {refuser(one)}"
+        what += f" of {clean(one.tool)}" if one.tool else ""
+        paragraph(out, f"{what}; {clean(one.by.advice)}" if one.by and one.by.advice else what, indent=2)
+    if len(refused) > _REFUSERS:
+        say(out, f"  and {len(refused) - _REFUSERS:,} more limits; see agent-fuse calls --refused", style="dim")
+
+
+def _print_tightest(out: Console, found: Standings) -> None:
+    one = found.tightest
+    if one is None:
+        return
+    reached = sum(other.reached for other in found.shown)
+    style = "bold red" if reached or one.refused else "yellow" if one.used >= _NEAR else ""
+    meter = one.cap.meter
+    of = str(one.cap) if one.cap.account or one.cap.per == ALL else f"{one.cap} {one.value}"
+    more = f"; {reached:,} of the limits shown {'is' if reached == 1 else 'are'} reached" if reached else ""
+    say(out)
+    text = f"Tightest: {of}, {one.used * 100:.0f} % used, {amount(meter, one.left)} left{more}."
+    paragraph(out, clean(text), style=style)
 
 
 def _total(everything: Balance) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from rich.text import Text
 from agent_fuse.cli import clock
 from agent_fuse.cli.keys import quit_within, single_keys
 from agent_fuse.cli.options import Db, Json, reader, when
-from agent_fuse.cli.show import amount, bar, clean, console, emit, iso, local, money, say, span, usd
+from agent_fuse.cli.show import amount, bar, clean, console, emit, iso, local, money, paragraph, say, span, usd
 from agent_fuse.cli.status import as_json
 from agent_fuse.cli.tables import Column, Row, draw
 from agent_fuse.errors import ConfigurationError
@@ -24,19 +24,19 @@ _SPARING = 4
 """A frame that took long to read is repeated only after so many times as long."""
 
 _LIMITS = (
-    Column(title="limit", shrink=True),
+    Column(title="limit", shrink=True, least=12),
     Column(title="cap", right=True, optional=1),
     Column(title="left", right=True),
     Column(title="used"),
-    Column(title="until the cap", right=True),
+    Column(title="until the cap", short="until", right=True),
 )
 _SPENDERS = (
     Column(title=""),
-    Column(title="name", shrink=True),
+    Column(title="name", shrink=True, least=14),
     Column(title="USD/h", right=True),
     Column(title="spent", right=True),
-    Column(title="calls", right=True),
-    Column(title="tools", right=True, optional=1),
+    Column(title="calls", right=True, optional=1),
+    Column(title="tools", right=True, optional=2),
     Column(title="refused", right=True),
 )
 
@@ -85,7 +85,7 @@ def _frame(out: Console, found: Pace) -> None:
     each = max((room - len(limits)) // 3, 1)
     recent, total = found.recent, found.total
     say(out, f"{money(found.hourly(recent.cost))} an hour, over the last {span(found.seconds)}", style="bold")
-    say(
+    paragraph(
         out,
         f"{money(total.settled.usd)} in all, {found.open_calls:,} open holding {money(found.holding)}, "
         f"{recent.refused:,} refused lately, {total.refused:,} in all",
@@ -137,6 +137,7 @@ def _frame(out: Console, found: Pace) -> None:
 def _emit(found: Pace) -> None:
     emit(
         "top",
+        2,
         at=iso(found.at),
         window_seconds=round(found.seconds, 3),
         usd_per_hour=usd(found.hourly(found.recent.cost)),

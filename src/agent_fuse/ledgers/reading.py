@@ -3,13 +3,13 @@
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import apsw
 
-from agent_fuse.calls import Entry, Status
+from agent_fuse.calls import Entry, RefusedBy, Status
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.ledgers import books, rows
 from agent_fuse.ledgers.base import Balance, LedgerError, Meter
@@ -48,6 +48,8 @@ class Selection:
 
     since: float = 0.0
     """Seconds, UTC epoch."""
+    until: float | None = None
+    """Lines before it; None is without end."""
     session: str | None = None
     agent: str | None = None
     model: str | None = None
@@ -57,6 +59,9 @@ class Selection:
     def where(self) -> tuple[str, list[Any]]:
         """The condition in SQL, and its values."""
         terms, values = ["at >= ?"], cast("list[Any]", [self.since])
+        if self.until is not None:
+            terms.append("at < ?")
+            values.append(self.until)
         for column in ("session", "agent", "model", "tool"):
             text = getattr(self, column)
             if text is not None:
@@ -89,6 +94,25 @@ class Sums:
     models: tuple[str, ...] = field(default=())
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """Calls that one limit refused on one account, or that were refused for one other reason."""
+
+    reason: str
+    """`budget`, `loop`, `unpriced`, …"""
+    by: RefusedBy | None
+    """As it stood at the last of them; None in lines of older versions."""
+    count: int
+    saved: int
+    """Nano-dollars: at their quotes."""
+    last: float
+    """When the last was refused, seconds, UTC epoch."""
+    session: str
+    """Of the last of them."""
+    tool: str = ""
+    """Of the last of them, where it was a tool action."""
+
+
 class Reader:
     """One ledger file, open for reading. Every method raises LedgerError; none keeps a transaction open for long."""
 
@@ -96,9 +120,12 @@ class Reader:
         self.path = path
         self._db, found = self._connect(path)
         # A ledger that no fuse of this version has opened yet is read as it is: a reader changes nothing.
-        self._entry = f"{_ENTRY}, {_REFUSED_BY}" if found >= _KEEPS_REFUSED_BY else _ENTRY
+        self._keeps_refused_by = found >= _KEEPS_REFUSED_BY
+        self._entry = f"{_ENTRY}, {_REFUSED_BY}" if self._keeps_refused_by else _ENTRY
 
     def _connect(self, path: Path) -> tuple[Connection, int]:
+        if path.is_dir():
+            raise LedgerError("open", str(path), "it is a folder; name the file of the ledger in it")
         try:
             path.stat()
             db = cast("Connection", apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY))
@@ -135,6 +162,15 @@ class Reader:
             self._all("SELECT COUNT(*) FROM accounts WHERE name >= ? AND name < ?", (f"{per}=", f"{per}>"))[0][0]
         )
 
+    def has_account(self, name: str) -> bool:
+        """Whether anything was ever booked, held or refused on it."""
+        return bool(self._all("SELECT 1 FROM accounts WHERE name = ?", (name,)))
+
+    def account_names(self, limit: int) -> list[str]:
+        """Names of accounts, the largest in USD first."""
+        query = "SELECT name FROM accounts ORDER BY settled_usd + held_usd DESC, name LIMIT ?"
+        return [name for (name,) in self._all(query, (limit,))]
+
     def open_calls(self) -> tuple[int, int]:
         """How many calls are open, and the nano-dollars they hold."""
         calls, held = self._all("SELECT COUNT(*), COALESCE(SUM(hold_usd), 0) FROM holds", ())[0]
@@ -161,23 +197,53 @@ class Reader:
             last, at = page[-1][:2]
             left -= len(page)
 
-    def facts(self, since: float = 0.0) -> Iterator[Fact]:
-        """All lines at or after `since`, oldest first, as plain tuples for summing up; read a page at a time."""
+    def facts(self, since: float = 0.0, until: float | None = None) -> Iterator[Fact]:
+        """All lines from `since` to before `until`, oldest first, as plain tuples; read a page at a time."""
         query = (
             "SELECT id, at, status, session, agent, model, operation, tool, cost, input_tokens, output_tokens, reason "
-            "FROM journal WHERE (at, id) > (?, ?) ORDER BY at, id LIMIT ?"
+            "FROM journal WHERE (at, id) > (?, ?) AND at < ? ORDER BY at, id LIMIT ?"
         )
         at, last = math.nextafter(since, -math.inf), "\U0010ffff"
-        while page := self._all(query, (at, last, _FACTS)):
+        end = math.inf if until is None else until
+        while page := self._all(query, (at, last, end, _FACTS)):
             yield from cast("list[Fact]", page)
             last, at = page[-1][:2]
 
-    def times(self, since: float = 0.0) -> tuple[float, float] | None:
-        """When the first and the last line at or after `since` began; None without one."""
+    def times(self, since: float = 0.0, until: float | None = None) -> tuple[float, float] | None:
+        """When the first and the last line from `since` to before `until` began; None without one."""
+        end = math.inf if until is None else until
         first, last = self._all(
-            "SELECT (SELECT at FROM journal WHERE at >= ? ORDER BY at LIMIT 1), (SELECT MAX(at) FROM journal)", (since,)
+            "SELECT (SELECT at FROM journal WHERE at >= ? AND at < ? ORDER BY at LIMIT 1), "
+            "(SELECT MAX(at) FROM journal WHERE at < ?)",
+            (since, end, end),
         )[0]
         return None if first is None else (first, last)
+
+    def refused(self, which: Selection) -> list[Refused]:
+        """Refused calls, summed by the limit and account that refused them; the most first."""
+        condition, values = replace(which, statuses=frozenset([Status.REFUSED])).where()
+        columns, groups = "", "reason"
+        if self._keeps_refused_by:
+            # Where it was no limit, each tool's loop is a matter of its own.
+            columns = f", {_REFUSED_BY}"
+            groups = "reason, refused_limit, refused_per, refused_value, IIF(refused_limit = '', tool, '')"
+        # SQLite takes the columns that are not summed from the row that has the MAX.
+        query = (
+            f"SELECT reason, COUNT(*), SUM(cost), MAX(at), session, tool{columns} FROM journal "  # noqa: S608 - columns
+            f"WHERE {condition} GROUP BY {groups} ORDER BY COUNT(*) DESC, MAX(at) DESC"
+        )
+        return [
+            Refused(
+                reason=reason,
+                by=rows.refused_by(by),
+                count=count,
+                saved=saved,
+                last=last,
+                session=session,
+                tool=tool,
+            )
+            for reason, count, saved, last, session, tool, *by in self._all(query, values)
+        ]
 
     def count_lines(self, before: float) -> int:
         """Journal lines older than `before`."""

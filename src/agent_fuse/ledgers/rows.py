@@ -1,7 +1,7 @@
 """Rows: calls, accounts and holds as tuples of columns, and back."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from functools import lru_cache
 from operator import attrgetter
@@ -42,10 +42,12 @@ def entry(row: Row) -> Entry:
     """A call from its columns, with or without those of what refused it."""
     values = dict(zip(ENTRY, row, strict=False))
     values["status"] = Status(values["status"])
-    by = row[len(ENTRY) :]
-    if not by or by[0] is None:
-        return Entry(**values)
-    return Entry(**values, refused_by=RefusedBy(**dict(zip(_REFUSED_BY, by, strict=True))))
+    return Entry(**values, refused_by=refused_by(row[len(ENTRY) :]))
+
+
+def refused_by(row: Sequence[Any]) -> RefusedBy | None:
+    """What refused a call, from its columns; None where there are none, or they are NULL."""
+    return RefusedBy(**dict(zip(_REFUSED_BY, row, strict=True))) if row and row[0] is not None else None
 
 
 def refused_by_row(one: Entry) -> Row:

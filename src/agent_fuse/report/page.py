@@ -3,11 +3,14 @@
 from dataclasses import dataclass
 from importlib.resources import files
 
+from agent_fuse.calls import Entry
 from agent_fuse.ledgers.base import Meter
+from agent_fuse.ledgers.reading import Refused
 from agent_fuse.report.charts import over_time
-from agent_fuse.report.tables import MOST_ROWS, Cell, Columns, draw, spenders
+from agent_fuse.report.refusals import refusals
+from agent_fuse.report.tables import Cell, Columns, draw, spenders
 from agent_fuse.report.tally import Tally
-from agent_fuse.report.words import REASONS, count, day, money, name, rounded, safe, short, time
+from agent_fuse.report.words import count, day, money, rounded, safe, short
 from agent_fuse.views.standing import Standing
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
@@ -16,7 +19,6 @@ _FUSE = (
     '<rect x="10" y="4" width="28" height="16" rx="8"/><path d="M14 12c4-6 6-6 10 0s6 6 10 0"/></svg>'
 )
 _ALMOST, _NEAR = 0.95, 0.8
-_SHORT = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +34,10 @@ class Report:
     last: float
     tally: Tally
     limits: tuple[Standing, ...] = ()
+    refused: tuple[Refused, ...] = ()
+    """Refused calls by the limit that refused them, the most first."""
+    latest: tuple[Entry, ...] = ()
+    """The last refused calls, the latest first."""
 
 
 def page(report: Report) -> str:
@@ -42,8 +48,9 @@ def page(report: Report) -> str:
         body += [
             _figures(tally),
             _section("Spend over time", over_time(tally, report.first, report.last)),
-            _refusals(tally),
+            _section("Refusals, and why", refusals(tally, report.refused, report.latest)),
             *([_section("Limits", _limits(report.limits))] if report.limits else []),
+            '<div class="pair">',
             _section("Models", spenders("Spend by model", "model", tally.models, empty="(no model)")),
             _section("Agents", spenders("Spend by agent", "agent", tally.agents, empty="(no agent named)")),
             _section("Sessions", spenders("Spend by session", "session", tally.sessions, empty="(no session)")),
@@ -51,6 +58,7 @@ def page(report: Report) -> str:
         if tally.tools:
             tools = spenders("Calls by tool", "tool", tally.tools, empty="(no name)", money_matters=False)
             body.append(_section("Tools", tools))
+        body.append("</div>")
     else:
         body.append('<p class="empty">No call was booked or refused in this time.</p>')
     resources = files("agent_fuse.report")
@@ -126,61 +134,14 @@ def _limits(limits: tuple[Standing, ...]) -> str:
                 Cell(spent, one.spent),
                 Cell(held, one.held),
                 Cell(left, one.left),
+                Cell(f'<span class="{"bad" if one.refused else "zero"}">{one.refused:,}</span>', one.refused),
             ]
         )
     return draw(
         "Limits, and what is left of them",
-        Columns(titles=("per", "limit", "used", "spent", "held", "left"), sorted_by=2),
+        Columns(titles=("per", "limit", "used", "spent", "held", "left", "refused"), sorted_by=2, words=(0,)),
         rows,
     )
-
-
-def _refusals(tally: Tally) -> str:
-    if not tally.total.refused:
-        return _section("Refusals", '<p class="empty">Nothing was refused.</p>')
-    parts = ['<ul class="reasons">']
-    for reason, line in sorted(tally.reasons.items(), key=lambda one: -one[1].refused):
-        title, why = REASONS.get(reason, (f"Refused: {reason or 'no reason given'}", ""))
-        saved = f", quoted at {money(line.saved)}" if line.saved else ""
-        parts.append(
-            f'<li><b class="bad">{line.refused:,}</b><span><strong>{safe(title)}</strong>{safe(saved)}'
-            f"{f'<br>{safe(why)}' if why else ''}</span></li>"
-        )
-    parts.append("</ul>")
-    if tally.loops:
-        loops = [
-            [
-                Cell(name(tool), tool.casefold()),
-                Cell(f'<span class="bad">{loop.count:,}</span>', loop.count),
-                Cell(name(session), session.casefold()),
-                Cell(name(agent), agent.casefold()),
-                Cell(time(loop.first), time(loop.first)),
-                Cell(time(loop.last), time(loop.last)),
-            ]
-            for (session, agent, tool), loop in sorted(tally.loops.items(), key=lambda one: -one[1].count)[:MOST_ROWS]
-        ]
-        titles = ("tool", "refused", "session", "agent", "first cut", "last cut")
-        rest = len(tally.loops) - len(loops)
-        foot = f"and {rest:,} more; agent-fuse report --json has them all" if rest else ""
-        parts.append(draw("Loops that were cut", Columns(titles=titles), loops, foot=foot))
-    latest = [
-        [
-            Cell(time(at), time(at)),
-            Cell(safe(reason), reason),
-            Cell(name(tool or model), (tool or model).casefold()),
-            Cell(name(session), session.casefold()),
-            Cell(name(agent), agent.casefold()),
-            Cell(money(cost) if cost else '<span class="zero">none</span>', cost),
-        ]
-        for _, at, _, session, agent, model, _, tool, cost, _, _, reason in reversed(tally.latest)
-    ]
-    columns = Columns(titles=("time, UTC", "reason", "model or tool", "session", "agent", "quote"), sorted_by=0)
-    hidden = tally.total.refused - len(latest)
-    foot = f"and {hidden:,} before them; agent-fuse calls --refused lists them" if hidden else ""
-    table = draw("The latest refusals", columns, latest, foot=foot)
-    opened = " open" if len(latest) <= _SHORT else ""
-    parts.append(f"<details{opened}><summary>The latest refusals, one by one</summary>{table}</details>")
-    return _section("Refusals, and why", "".join(parts))
 
 
 def _foot(report: Report) -> str:

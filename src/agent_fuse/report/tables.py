@@ -24,21 +24,26 @@ class Columns:
 
     titles: tuple[str, ...]
     sorted_by: int = 1
+    words: tuple[int, ...] = (0,)
+    """Columns of names and sentences, which may be broken over lines."""
 
 
 def draw(title: str, columns: Columns, rows: Sequence[Sequence[Cell]], *, foot: str = "") -> str:
     """A table with its caption."""
+    kinds = ["words" if place in columns.words else "" for place in range(len(columns.titles))]
     numeric = [all(isinstance(row[place].value, int | float) for row in rows) for place in range(len(columns.titles))]
     head = "".join(
-        f'<th scope="col"{_kind(numeric[place])}{_order(place, columns.sorted_by)}><button type="button">'
-        f'{safe(text)}<span class="arrow" aria-hidden="true"></span></button></th>'
+        f'<th role="columnheader" scope="col"{_kind(numeric[place])}{_order(place, columns.sorted_by)}>'
+        f'<button type="button">{safe(text)}<span class="arrow" aria-hidden="true"></span></button></th>'
         for place, text in enumerate(columns.titles)
     )
-    body = "".join(f"<tr>{''.join(_cells(row, numeric))}</tr>" for row in rows)
+    body = "".join(f'<tr role="row">{"".join(_cells(row, columns.titles, numeric, kinds))}</tr>' for row in rows)
     below = f'<p class="more">{foot}</p>' if foot else ""
     return (
-        f'<div class="scroll" role="region" aria-label="{safe(title)}" tabindex="0"><table class="sortable">'
-        f"<caption>{safe(title)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{below}"
+        f'<div class="scroll" role="region" aria-label="{safe(title)}" tabindex="0">'
+        f'<table class="sortable" role="table"><caption>{safe(title)}</caption>'
+        f'<thead role="rowgroup"><tr role="row">{head}</tr></thead>'
+        f'<tbody role="rowgroup">{body}</tbody></table></div>{below}'
     )
 
 
@@ -86,16 +91,20 @@ def _bar(amount: int, most: int, text: str) -> str:
     return f'{bar}<span class="of-bar">{text}</span>'
 
 
-def _kind(numeric: bool) -> str:
-    return ' class="number"' if numeric else ""
+def _kind(numeric: bool, kind: str = "") -> str:
+    found = " ".join(filter(None, ("number" if numeric else "", kind)))
+    return f' class="{found}"' if found else ""
 
 
 def _order(place: int, sorted_by: int) -> str:
     return ' aria-sort="descending"' if place == sorted_by else ""
 
 
-def _cells(row: Sequence[Cell], numeric: Sequence[bool]) -> Iterable[str]:
+def _cells(row: Sequence[Cell], titles: Sequence[str], numeric: Sequence[bool], kinds: Sequence[str]) -> Iterable[str]:
+    """Cells that say their title and role themselves: on a narrow page each row is a block, and no table any more."""
     for place, cell in enumerate(row):
-        tag = "th" if place == 0 else "td"
-        scope = ' scope="row"' if place == 0 else ""
-        yield f'<{tag}{scope}{_kind(numeric[place])} data-value="{safe(str(cell.value))}">{cell.html}</{tag}>'
+        tag, role, scope = ("th", "rowheader", ' scope="row"') if place == 0 else ("td", "cell", "")
+        yield (
+            f'<{tag} role="{role}"{scope}{_kind(numeric[place], kinds[place])} data-title="{safe(titles[place])}" '
+            f'data-value="{safe(str(cell.value))}">{cell.html}</{tag}>'
+        )

@@ -1,6 +1,5 @@
 """The tally: one pass over the journal, summed by model, agent, session, tool, reason and time, in bounded memory."""
 
-from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -9,7 +8,6 @@ from agent_fuse.ledgers.reading import TOOL, Fact
 _STEPS = (60, 300, 900, 1_800, 3_600, 3 * 3_600, 6 * 3_600, 12 * 3_600, 86_400, 7 * 86_400, 28 * 86_400)
 _MOST_STEPS = 96
 _GROUPS = 50_000
-_LATEST = 50
 
 _Key = tuple[int, str, str, str, str, str, bool, str]
 
@@ -77,13 +75,11 @@ class Tally:
     """Refused calls by bucket."""
     loops: dict[tuple[str, str, str], Loop] = field(default_factory=dict[tuple[str, str, str], Loop])
     """By session, agent, tool."""
-    latest: deque[Fact] = field(default_factory=lambda: deque[Fact](maxlen=_LATEST))
-    """The last refusals, oldest first."""
 
     def add_all(self, facts: Iterable[Fact]) -> None:
         """Add lines. Equal ones are grouped first, at most so many groups at a time: memory stays bounded."""
         groups: dict[_Key, list[int]] = {}
-        step, latest = self.step, self.latest
+        step = self.step
         for fact in facts:
             _, at, status, session, agent, model, operation, tool, cost, tokens_in, tokens_out, reason = fact
             key = (int(at // step), session, agent, model, tool, status, operation == TOOL, reason)
@@ -98,12 +94,10 @@ class Tally:
                 found[1] += cost
                 found[2] += tokens_in or 0
                 found[3] += tokens_out or 0
-            if status == "refused":
-                latest.append(fact)
-                if reason == "loop":
-                    loop = self.loops.setdefault((session, agent, tool), Loop(first=at))
-                    loop.count += 1
-                    loop.last = at
+            if status == "refused" and reason == "loop":
+                loop = self.loops.setdefault((session, agent, tool), Loop(first=at))
+                loop.count += 1
+                loop.last = at
         self._take(groups)
 
     def _take(self, groups: dict[_Key, list[int]]) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 
-from agent_fuse.calls import Entry, Status, to_usd
+from agent_fuse.calls import Entry, RefusedBy, Status, to_usd
 
 COLUMNS: tuple[str, ...] = (
     "BilledCost",
@@ -33,6 +33,9 @@ COLUMNS: tuple[str, ...] = (
     "x_CallId",
     "x_Status",
     "x_Reason",
+    "x_RefusedLimit",
+    "x_RefusedKey",
+    "x_RefusedAdvice",
     "x_Operation",
     "x_Session",
     "x_Agent",
@@ -57,6 +60,7 @@ def charges(entries: Iterable[Entry]) -> Iterator[dict[str, Value]]:
     """Each call as a row, by column. A refused call is a row that cost nothing, its quote in `x_QuotedCost`."""
     for one in entries:
         refused = one.status is Status.REFUSED
+        by = one.refused_by or RefusedBy()
         cost = "0" if refused else f"{to_usd(one.cost):f}"
         known = one.input_tokens is not None or one.output_tokens is not None
         begin, end = _month(one.at)
@@ -88,6 +92,9 @@ def charges(entries: Iterable[Entry]) -> Iterator[dict[str, Value]]:
             "x_CallId": one.id,
             "x_Status": str(one.status),
             "x_Reason": one.reason or None,
+            "x_RefusedLimit": by.limit or None,
+            "x_RefusedKey": by.value or None,
+            "x_RefusedAdvice": by.advice or None,
             "x_Operation": one.operation or None,
             "x_Session": one.session or None,
             "x_Agent": one.agent or None,

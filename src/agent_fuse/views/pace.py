@@ -48,7 +48,8 @@ def measure(reader: Reader, environ: Mapping[str, str], *, now: float, window: f
     recent = _total([sums for _, sums in by["session"]])
     known = {"session": dict(by["session"]), "agent": dict(by["agent"]), ALL: {ALL: recent}}
     open_calls, holding = reader.open_calls()
-    shown = standings(reader, known_caps(reader, environ), limit=_LIMITS).shown
+    caps = known_caps(reader, environ)
+    shown = standings(reader, caps, limit=_LIMITS, refused=reader.refused(which)).shown
     timed = [(one, _until(one, known.get(one.cap.per, {}).get(one.value), seconds)) for one in shown]
     timed.sort(key=lambda one: (one[1] is None, one[1] or 0.0, -one[0].used))
     return Pace(

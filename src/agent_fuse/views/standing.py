@@ -1,13 +1,13 @@
 """Standings: what is spent, held and left of each cap that is known, for whoever reads the ledger from outside."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from agent_fuse.calls import to_nanos
+from agent_fuse.calls import RefusedBy, to_nanos
 from agent_fuse.engine.posted import PREFIX, PostedCap, read_posted
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.ledgers.base import Amounts, Balance, Meter
-from agent_fuse.ledgers.reading import Reader
+from agent_fuse.ledgers.reading import Reader, Refused
 from agent_fuse.limits import ALL, escaped, key_of
 
 BUDGET = "AGENTFUSE_BUDGET"
@@ -22,7 +22,7 @@ class Standing:
     spent: int
     held: int
     refused: int
-    """Calls refused on the account, whatever the reason."""
+    """Calls that this limit refused on the account, in the time that was asked about."""
 
     @property
     def value(self) -> str:
@@ -54,9 +54,17 @@ class Standing:
 class Standings:
     """The standings of one ledger, the most used first within each cap."""
 
+    caps: tuple[PostedCap, ...]
+    """All that are known, also those that no account has met."""
+
     shown: tuple[Standing, ...]
     more: int
     """Accounts under a cap that are not shown; each is less used than those of its cap that are."""
+
+    @property
+    def tightest(self) -> Standing | None:
+        """The one that stops calls first: one that refused some lately before others, then the most used."""
+        return max(self.shown, key=lambda one: (one.refused > 0, one.used, one.account), default=None)
 
 
 def known_caps(reader: Reader, environ: Mapping[str, str]) -> list[PostedCap]:
@@ -77,8 +85,16 @@ def known_caps(reader: Reader, environ: Mapping[str, str]) -> list[PostedCap]:
     return caps
 
 
-def standings(reader: Reader, caps: list[PostedCap], *, limit: int, account: str | None = None) -> Standings:
-    """At most `limit` accounts for each cap; with `account`, that one only."""
+def standings(
+    reader: Reader,
+    caps: list[PostedCap],
+    *,
+    limit: int,
+    account: str | None = None,
+    refused: Iterable[Refused] = (),
+) -> Standings:
+    """At most `limit` accounts for each cap; with `account`, that one only. `refused` is what was refused lately."""
+    counts = counted_by_limit(refused)
     own = {(cap.account, cap.meter): cap for cap in caps if cap.account}
     shown: list[Standing] = []
     more = 0
@@ -87,15 +103,15 @@ def standings(reader: Reader, caps: list[PostedCap], *, limit: int, account: str
             continue
         accounts = list(_accounts(reader, cap, limit + len(own), account))
         accounts = [one for one in accounts if (one[0], cap.meter) not in own]
-        shown += [_standing(name, balance, cap) for name, balance in accounts[:limit]]
+        shown += [_standing(name, balance, cap, counts) for name, balance in accounts[:limit]]
         if account is None and cap.per != ALL:
             overridden = sum(1 for name, meter in own if meter is cap.meter and name.startswith(f"{escaped(cap.per)}="))
             more += max(reader.count_accounts(escaped(cap.per)) - overridden - len(accounts[:limit]), 0)
     named = [cap for cap in own.values() if account in (None, cap.account)]
     found = reader.balances([cap.account for cap in named])
-    single = [_standing(cap.account, found[cap.account], cap) for cap in named]
+    single = [_standing(cap.account, found[cap.account], cap, counts) for cap in named]
     single.sort(key=lambda one: (-one.used, one.account))
-    return Standings(shown=(*shown, *single[:limit]), more=more + max(len(single) - limit, 0))
+    return Standings(caps=tuple(caps), shown=(*shown, *single[:limit]), more=more + max(len(single) - limit, 0))
 
 
 def _accounts(reader: Reader, cap: PostedCap, limit: int, account: str | None) -> Iterator[tuple[str, Balance]]:
@@ -108,13 +124,28 @@ def _accounts(reader: Reader, cap: PostedCap, limit: int, account: str | None) -
         yield account, reader.balances([account])[account]
 
 
-def _standing(name: str, balance: Balance, cap: PostedCap) -> Standing:
+def counted_by_limit(refused: Iterable[Refused]) -> dict[tuple[str, str], int]:
+    """How many calls were refused, by account and meter of the limit that refused them."""
+    counts: dict[tuple[str, str], int] = {}
+    for one in refused:
+        if one.by is not None and one.by.limit:
+            key = account_of(one.by), one.by.meter
+            counts[key] = counts.get(key, 0) + one.count
+    return counts
+
+
+def account_of(by: RefusedBy) -> str:
+    """The account on which a limit refused."""
+    return ALL if by.per == ALL else f"{escaped(by.per)}={by.value}"
+
+
+def _standing(name: str, balance: Balance, cap: PostedCap, refused: Mapping[tuple[str, str], int]) -> Standing:
     return Standing(
         account=name,
         cap=cap,
         spent=_figure(balance.settled, cap.meter),
         held=_figure(balance.held, cap.meter),
-        refused=balance.refused,
+        refused=refused.get((name, cap.meter.value), 0),
     )
 
 

@@ -464,19 +464,22 @@ def test_models_without_a_known_sdk_are_booked(bench: Bench, mode: str) -> None:
 
 
 def test_models_that_report_nothing_are_booked_by_quote(bench: Bench) -> None:
-    """Without usage the quote stands, marked as an estimate; failed calls cost nothing."""
+    """Without usage the quote stands, marked as an estimate; so it does for a failure that says nothing of a request."""
     config: Any = {"callbacks": [AgentFuseCallbackHandler()]}
     FakeListChatModel(responses=["hi"]).invoke("hello", config)
     (entry,) = bench.books.entries()
     assert entry.status is Status.ESTIMATED
     assert entry.cost > 0
     with pytest.raises(ValueError, match="broken"):
-        GenericFakeChatModel(messages=raising()).invoke("hello", config)
-    assert len(bench.books.entries()) == 1
+        GenericFakeChatModel(messages=raising(ValueError("broken"))).invoke("hello", config)
+    assert len(bench.books.entries()) == 2
+    with pytest.raises(ConnectionRefusedError):
+        GenericFakeChatModel(messages=raising(ConnectionRefusedError())).invoke("hello", config)
+    assert len(bench.books.entries()) == 2, "nothing was sent"
 
 
-def raising() -> Iterator[AIMessage]:
-    raise ValueError("broken")
+def raising(error: Exception) -> Iterator[AIMessage]:
+    raise error
     yield AIMessage("")
 
 

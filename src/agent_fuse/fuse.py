@@ -109,6 +109,7 @@ class Fuse:
         seen: Seen,
         *,
         outcome: Outcome = Outcome.DONE,
+        unsure: bool = False,
         usage: Usage | None = None,
         estimate: Usage | None = None,
         model: str = "",
@@ -120,6 +121,7 @@ class Fuse:
         """A layer saw the call end; it is booked when it is time to. Never raises.
 
         Args:
+            unsure: its error tells nothing of a request; what other layers saw of the call says whether there was one.
             usage: as reported; None when it was not.
             estimate: as counted, fields unknown left None; the quote fills them.
             model: that answered. tier: the service tier it was served at, None where that is not told.
@@ -130,11 +132,14 @@ class Fuse:
 
         def close() -> None:
             try:
+                ask = seen.call.payload.ask
                 with self._lock:
                     decisions = self._sightings.close(
                         seen,
                         now=ended_at if ended_at is not None else time.time(),
                         outcome=outcome,
+                        unsure=unsure,
+                        followed=ask.gate_follows or ask.requests_seen,
                         usage=usage,
                         estimate=estimate,
                         model=model,

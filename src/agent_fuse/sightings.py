@@ -6,7 +6,7 @@ equal calls are matched crosswise.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from math import inf
 from typing import Generic, TypeVar
 
@@ -59,6 +59,8 @@ class Sightings(Generic[P]):
         *,
         now: float,
         outcome: Outcome = Outcome.DONE,
+        unsure: bool = False,
+        followed: bool = False,
         usage: Usage | None = None,
         estimate: Usage | None = None,
         model: str = "",
@@ -71,7 +73,10 @@ class Sightings(Generic[P]):
         corrects = sighting.outcome is Outcome.BROKEN and sighting.usage is None and usage is not None
         if sighting.ended_at is not None and not corrects:
             return []
+        if unsure and followed and len(sighting.call.sightings) == 1:
+            outcome = Outcome.FAILED
         sighting.ended_at, sighting.outcome = now, outcome
+        sighting.unsure, sighting.followed = unsure, followed
         sighting.usage = usage if usage is not None and usage.known else None
         sighting.estimate, sighting.response_id = estimate, response_id
         sighting.model = model or sighting.model
@@ -171,7 +176,7 @@ class Sightings(Generic[P]):
         best = max(ended, key=lambda one: _TRUST[one.layer])
         if waiting > _TRUST[best.layer] or call.state is not State.OPEN:
             return []
-        if best.outcome is Outcome.FAILED:
+        if _outcome(best, ended) is Outcome.FAILED:
             call.state = State.RELEASED
             return [Release(call)]
         call.state = State.ESTIMATED
@@ -204,6 +209,16 @@ def _timed_out(call: Call[P]) -> bool:
     """Its request may have been charged but never answered, so the layers around it may try again."""
     requests = [one for one in call.sightings if one.layer is Layer.REQUEST]
     return bool(requests) and requests[-1].outcome is Outcome.BROKEN and requests[-1].ended_at is not None
+
+
+def _outcome(best: Sighting[P], ended: Sequence[Sighting[P]]) -> Outcome:
+    """How the call came out by the layer that is believed most, unless what is inside it knows better."""
+    inner = [one for one in ended if one.layer < best.layer]
+    if best.outcome is Outcome.DONE or not (inner or best.followed):
+        return best.outcome
+    if any(one.outcome is not Outcome.FAILED for one in inner):
+        return Outcome.BROKEN  # its request was served, or may have been
+    return Outcome.FAILED if best.unsure else best.outcome
 
 
 def _failed(call: Call[P], source: str) -> bool:

@@ -13,6 +13,7 @@ from agent_fuse.api import init
 from agent_fuse.byhand.failures import is_free
 from agent_fuse.byhand.reported import Told
 from agent_fuse.calls import Usage, to_usd
+from agent_fuse.charged import says_nothing
 from agent_fuse.engine.asks import Ask
 from agent_fuse.errors import ConfigurationError, SentinelError
 from agent_fuse.fuse import Fuse, Seen
@@ -187,7 +188,8 @@ class HandCall:
         elif quietly("telling what an error cost", BOOKED_AT_QUOTE, is_free, error):
             quietly(_BOOKING, HELD_AT_QUOTE, self._end, Outcome.FAILED, None, None)
         else:
-            quietly(_BOOKING, HELD_AT_QUOTE, self._end, Outcome.BROKEN, None, told.pieces)
+            unsure = quietly("telling what an error cost", BOOKED_AT_QUOTE, says_nothing, error) or False
+            quietly(_BOOKING, HELD_AT_QUOTE, self._end, Outcome.BROKEN, None, told.pieces, unsure=unsure)
 
     def finish(self, usage: Usage, response_id: str) -> None:
         """It ended well, and this is what it used."""
@@ -206,7 +208,7 @@ class HandCall:
         if model and money is not None and money.ask.source == self._source:
             money.ask = replace(money.ask, model=model)
 
-    def _end(self, outcome: Outcome, usage: Usage | None, estimate: Usage | None) -> None:
+    def _end(self, outcome: Outcome, usage: Usage | None, estimate: Usage | None, *, unsure: bool = False) -> None:
         if self.seen is None or self.fuse is None:
             return
         self._claimed = True
@@ -217,6 +219,7 @@ class HandCall:
         self.fuse.close_call(
             self.seen,
             outcome=outcome,
+            unsure=unsure,
             usage=usage,
             estimate=estimate,
             model=self._told.model,

@@ -6,8 +6,9 @@ from enum import Enum, auto
 from typing import Any
 
 from agent_fuse.calls import Usage
-from agent_fuse.dialects.reading import Ending, Kind, SpanLike, Spot, json_object, outcome_of
-from agent_fuse.sightings import Layer
+from agent_fuse.charged import Charge
+from agent_fuse.dialects.reading import Ending, Kind, SpanLike, Spot, charge_of, json_object
+from agent_fuse.sightings import Layer, Outcome
 from agent_fuse.usage_reader import count
 
 __all__ = ["AGENT_OPERATIONS", "MODEL_OPERATIONS", "Dialect", "Ending", "Fact", "Kind", "Layer", "SpanLike", "Spot"]
@@ -45,6 +46,8 @@ MODEL_OPERATIONS = frozenset({"chat", "text_completion", "embeddings", "generate
 AGENT_OPERATIONS = frozenset({"invoke_agent", "create_agent", "invoke_workflow"})
 
 Attributes = Mapping[str, Any]
+
+STATUS_KEYS = ("http.response.status_code", "http.status_code", "error.code")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -118,20 +121,43 @@ class Dialect:
             gate_follows=self.gate_follows is not None and self.gate_follows(span.name, attributes),
         )
 
-    def end(self, span: SpanLike, *, failed: bool, error: str = "", message: str = "") -> Ending:
+    def end(
+        self,
+        span: SpanLike,
+        *,
+        failed: bool,
+        error: str = "",
+        message: str = "",
+        trace: str = "",
+        raised: BaseException | None = None,
+    ) -> Ending:
         """Read an ended span.
 
         Args:
             failed: its status.
             error: the class of an exception event, where there is one.
             message: the description of its status, else the exception's message.
+            trace: the traceback that the exception event prints.
+            raised: the error that is being handled while the span ends, where there is one.
         """
         attributes = dict(span.attributes or {})
         usage = self.usage(attributes)
-        error = self.text(attributes, Fact.ERROR) or error
+        told = self.text(attributes, Fact.ERROR)
         response_id = self.text(attributes, Fact.RESPONSE_ID)
+        charge = charge_of(
+            usage,
+            failed=failed,
+            error=told or error,
+            also=error,
+            message=message,
+            response_id=response_id,
+            status=_status(attributes),
+            trace=trace,
+            raised=raised,
+        )
         ending = Ending(
-            outcome=outcome_of(usage, failed=failed, error=error, message=message, response_id=response_id),
+            outcome=charge.outcome if charge is not None else Outcome.DONE,
+            unsure=charge is Charge.UNKNOWN,
             usage=usage,
             model=self.text(attributes, Fact.MODEL) or self.text(attributes, Fact.RESPONSE_MODEL),
             provider=self.text(attributes, Fact.PROVIDER),
@@ -139,7 +165,7 @@ class Dialect:
             tool=self.text(attributes, Fact.TOOL),
             arguments=self.arguments(attributes),
             result=next((attributes[key] for key in self.keys.get(Fact.RESULT, ()) if key in attributes), None),
-            error=error,
+            error=told or error,
             message=message,
         )
         return self.mend(ending, attributes) if self.mend is not None else ending
@@ -212,3 +238,14 @@ class Dialect:
         if isinstance(asked, str):
             return asked
         return self.model_of_name(name) if self.model_of_name is not None else ""
+
+
+def _status(attributes: Attributes) -> int | None:
+    """The HTTP status that the span of a call tells, by the HTTP conventions or (LiteLLM) as its error's code."""
+    for key in STATUS_KEYS:
+        found = attributes.get(key)
+        if isinstance(found, str) and found.isdigit():
+            found = int(found)
+        if type(found) is int:
+            return found
+    return None

@@ -3,11 +3,12 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from agent_fuse.dialects.base import Dialect, Fact, Kind, Spot
-from agent_fuse.dialects.reading import Ending, never_sent
+from agent_fuse.dialects.reading import Ending
 from agent_fuse.prices import model_endpoint
 from agent_fuse.sightings import Layer, Outcome
 from agent_fuse.usage_reader import count
@@ -113,10 +114,9 @@ def dialects(endpoints: Iterable[str] = ()) -> tuple[Dialect, ...]:
 def _mend(ending: Ending, attributes: Mapping[str, Any]) -> Ending:
     status = next((found for key in _STATUS if (found := count(attributes.get(key))) is not None), None)
     if status is not None:
-        return Ending(outcome=Outcome.FAILED if status >= 400 else Outcome.DONE, error=ending.error)  # noqa: PLR2004
-    if ending.error or ending.outcome is not Outcome.DONE:
-        unsent = never_sent(ending.error, ending.message)
-        return Ending(outcome=Outcome.FAILED if unsent else Outcome.BROKEN, error=ending.error)
+        # A redirect cost nothing either: the request that follows it is another attempt.
+        answered = status < HTTPStatus.MULTIPLE_CHOICES
+        return Ending(outcome=Outcome.DONE if answered else Outcome.FAILED, error=ending.error)
     return ending
 
 

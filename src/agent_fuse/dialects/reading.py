@@ -1,13 +1,14 @@
 """What a dialect reads off a span: a Spot when it starts, an Ending when it has ended, and how a call came out."""
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Protocol, cast
 
 from agent_fuse.calls import Usage
+from agent_fuse.charged import Charge, of_error, of_words
+from agent_fuse.charging.words import bare
 from agent_fuse.sightings import Outcome
 
 
@@ -60,6 +61,8 @@ class Ending:
     """What a span says when it has ended."""
 
     outcome: Outcome = Outcome.DONE
+    unsure: bool = False
+    """Its error tells nothing of a request: what other layers saw of the call says more."""
     usage: Usage | None = None
     model: str = ""
     provider: str = ""
@@ -72,37 +75,43 @@ class Ending:
     message: str = ""
 
 
-FREE_ERRORS = frozenset(
-    {
-        "APIConnectionError", "APIStatusError", "AuthenticationError", "BadRequestError", "ConflictError",
-        "ConnectError", "ConnectTimeout", "ClientConnectorError", "ClientConnectorDNSError", "NewConnectionError",
-        "EndpointConnectionError", "InternalServerError", "NotFoundError", "OverloadedError", "PermissionDeniedError",
-        "RateLimitError", "RequestTooLargeError", "ServiceUnavailableError", "UnprocessableEntityError",
-        "DeadlineExceededError", "SentinelBudgetExceeded", "SentinelLoopError", "SentinelSystemError",
-    }
-)  # fmt: skip
-"""Class names of errors after which nothing was charged: the request did not arrive, or was answered with an error."""
-
-_WAITED = ("Timeout", "Cancel", "GeneratorExit", "Abandon", "Interrupt", "_OTHER")
-"""`_OTHER` is what OpenTelemetry calls an error without a class: genai tells an abandoned async stream so."""
-_UNSENT = re.compile(r"NewConnectionError|NameResolutionError|Failed to establish|Connection refused|Cannot connect to")
-_STATUS = re.compile(r"(?:Error code|status_code|status): ?([45]\d\d)\b")
-
-
 def outcome_of(usage: Usage | None, *, failed: bool, error: str, message: str = "", response_id: str = "") -> Outcome:
     """How a call came out, by what its span says: `failed` is its status, `error` a class name or HTTP status."""
-    if usage is not None or not (failed or error):
-        return Outcome.DONE
-    if error.rpartition(".")[2] in FREE_ERRORS or error.isdigit() or (not error and _STATUS.search(message)):
-        return Outcome.FAILED
-    # An error of the host's own code before anything was sent names no response; a timeout or a cancel may have cost.
-    waited = any(word in error for word in _WAITED)
-    return Outcome.BROKEN if response_id or waited or not error else Outcome.FAILED
+    charge = charge_of(usage, failed=failed, error=error, message=message, response_id=response_id)
+    return charge.outcome if charge is not None else Outcome.DONE
 
 
-def never_sent(error: str, message: str) -> bool:
-    """Whether an HTTP client's error says that its request never reached the other side."""
-    return error.rpartition(".")[2] in FREE_ERRORS or _UNSENT.search(message) is not None
+def charge_of(
+    usage: Usage | None,
+    *,
+    failed: bool,
+    error: str,
+    also: str = "",
+    message: str = "",
+    response_id: str = "",
+    status: int | None = None,
+    trace: str = "",
+    raised: BaseException | None = None,
+) -> Charge | None:
+    """What a call may have cost that failed, by what its span says; None where it did not fail, or told its usage.
+
+    Args:
+        also: the class of its exception event, where that is not `error`.
+        status: the HTTP status of the answer.
+        trace: the traceback that its exception event prints.
+        raised: the error itself, where the span ends while it is handled: it tells the most.
+    """
+    stopped = raised is not None and not isinstance(raised, Exception)
+    if usage is not None or not (failed or error or stopped):
+        return None
+    if raised is not None and stopped and not error:
+        return of_error(raised)  # no instrumentation writes down that whoever waited was stopped
+    names = {bare(error), bare(also)}
+    if raised is not None and type(raised).__name__ in names:
+        found = of_error(raised, answered=bool(response_id))
+        if found is not Charge.UNKNOWN:
+            return found
+    return of_words(error, also=also, message=message, status=status, trace=trace, answered=bool(response_id))
 
 
 def json_object(text: str) -> Mapping[str, Any] | None:

@@ -35,6 +35,8 @@ class Ask:
     """The work is done: account, never refuse."""
     gate_follows: bool = False
     """A more exact gate is sure to follow: only look whether anything is left, and leave the hold to it."""
+    requests_seen: bool = False
+    """A gate sees every request that this call makes, though this layer holds for it."""
     awaits: bool = False
     """The model is told before the request leaves: only look now, and hold when it can be priced."""
     looks: bool = True

@@ -12,6 +12,7 @@ from langchain_core.outputs import LLMResult
 
 from agent_fuse import api
 from agent_fuse.calls import Usage
+from agent_fuse.charged import says_nothing
 from agent_fuse.engine.actions import UNTOLD
 from agent_fuse.errors import ConfigurationError, SentinelError
 from agent_fuse.integrations import langchain_facts as facts
@@ -162,13 +163,8 @@ class AgentFuseCallbackHandler(BaseCallbackHandler):
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """The model failed: its hold is given back unless it may have cost."""
         run = _RUNS.pop(run_id, None)
-        if run is None:
-            return
-        broken = quietly("reading a LangChain answer", BOOKED_AT_QUOTE, facts.wrote, kwargs.get("response"))
-        if broken is None or (broken and not run.wraps):
-            _end(run, Outcome.BROKEN)
-        else:
-            _end(run, quietly("telling what an error cost", BOOKED_AT_QUOTE, outcome_of, error) or Outcome.BROKEN)
+        if run is not None:
+            _fail(run, error, kwargs.get("response"))
 
     # Tools -----------------------------------------------------------------------------------------------------------
 
@@ -234,7 +230,20 @@ def _forget(newest: _Run) -> None:
             _end(lost, Outcome.BROKEN)
 
 
-def _end(run: _Run, outcome: Outcome, usage: Usage | None = None) -> None:
+def _fail(run: _Run, error: BaseException, response: object) -> None:
+    """A run that merely wraps another costs nothing itself; one that wrote something was answered."""
+    if run.wraps:
+        _end(run, Outcome.FAILED)
+    elif quietly("reading a LangChain answer", BOOKED_AT_QUOTE, facts.wrote, response) is not False:
+        _end(run, Outcome.BROKEN)
+    else:
+        outcome = quietly("telling what an error cost", BOOKED_AT_QUOTE, outcome_of, error) or Outcome.BROKEN
+        unsure = quietly("telling what an error cost", BOOKED_AT_QUOTE, says_nothing, error) or False
+        _end(run, outcome, unsure=unsure)
+
+
+def _end(run: _Run, outcome: Outcome, usage: Usage | None = None, *, unsure: bool = False) -> None:
     node = run.node
     if node.seen is not None:
-        node.fuse.close_call(node.seen, outcome=outcome, usage=usage, model=cast("Any", node.seen).model)
+        model = cast("Any", node.seen).model
+        node.fuse.close_call(node.seen, outcome=outcome, unsure=unsure, usage=usage, model=model)

@@ -6,13 +6,13 @@ from weakref import ReferenceType
 
 from opentelemetry import trace
 
+from agent_fuse.charged import of_error
 from agent_fuse.dialects.base import Dialect, Kind, Spot
 from agent_fuse.engine.actions import UNDER_WAY, UNTOLD, Action
 from agent_fuse.engine.asks import Ask
 from agent_fuse.errors import SentinelError
 from agent_fuse.otel import active
 from agent_fuse.otel.nodes import DETACHED, Node, around, detach, finish_calls
-from agent_fuse.otel.request_gate import cost_nothing
 from agent_fuse.otel.trips import finish_refused
 from agent_fuse.seams import GOES_ON, quietly
 from agent_fuse.sightings import Layer, Outcome
@@ -21,8 +21,8 @@ _NONE = Dialect(name="callbacks", scopes=(), layer=Layer.FRAMEWORK, keys={})
 _MODEL, _TOOL = Spot(kind=Kind.MODEL), Spot(kind=Kind.TOOL)
 _NO_SPAN = cast("ReferenceType[Any]", lambda: None)
 
-_MAY_HAVE_COST = ("Timeout", "Cancel", "GeneratorExit", "Interrupt")
-"""Words in the names of errors after which a model may have done paid work."""
+_GATED = frozenset({"openai", "azure", "anthropic"})
+"""Providers, as frameworks name them, whose SDKs have a request gate."""
 
 
 def begin_call(
@@ -59,6 +59,7 @@ def begin_call(
         provider=provider,
         model=model,
         body=body,
+        requests_seen=provider in _GATED and node.fuse.settings.request_gate and active.request_gate_installed(),
         trace_id=of.trace,
         span_id=trace.format_span_id(here) if here else "",
     )
@@ -102,11 +103,8 @@ def end_action(node: Node, result: object = UNTOLD, *, error: str = "", message:
 
 
 def outcome_of(error: BaseException) -> Outcome:
-    """How a call ended that raised `error`, as far as its callbacks can tell: an error of the host's own is free."""
-    if isinstance(error, SentinelError) or cost_nothing(error):
-        return Outcome.FAILED
-    may_have_cost = any(word in type(error).__name__ for word in _MAY_HAVE_COST)
-    return Outcome.BROKEN if may_have_cost else Outcome.FAILED
+    """How a call ended that raised `error`."""
+    return of_error(error).outcome
 
 
 def _here(spot: Spot, session: str, agent: str) -> tuple[int, active.Guard | None, Node | None]:

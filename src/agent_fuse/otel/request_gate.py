@@ -8,12 +8,12 @@ import json
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import replace
-from http import HTTPStatus
 from typing import Any, cast
 
 from opentelemetry import trace
 
 from agent_fuse.calls import Usage
+from agent_fuse.charged import Charge, of_error
 from agent_fuse.engine.asks import Ask
 from agent_fuse.errors import SentinelError, soften
 from agent_fuse.fuse import Fuse, Seen
@@ -31,12 +31,6 @@ from agent_fuse.wire import Reading, StreamReader, read_body
 SOURCE = "request"
 
 _COST = "telling what an error cost"
-
-NOT_SENT = frozenset(
-    {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol", "LocalProtocolError",
-     "InvalidURL", "TooManyRedirects"}
-)  # fmt: skip
-"""Transport errors (httpx, httpx2) after which the provider cannot have seen the whole request."""
 
 FLIGHT: "ContextVar[Flight | None]" = ContextVar("agent_fuse_flight", default=None)
 
@@ -223,15 +217,7 @@ def _in_event_loop() -> bool:
 
 def cost_nothing(error: BaseException) -> bool:
     """Whether an SDK's error means that the provider cannot have charged: an error status, or nothing was sent."""
-    status = getattr(error, "status_code", None)
-    if isinstance(status, int) and status >= HTTPStatus.BAD_REQUEST:
-        return True
-    one: BaseException | None = error
-    while one is not None:
-        if type(one).__name__ in NOT_SENT:
-            return True
-        one = one.__cause__
-    return False
+    return of_error(error) is Charge.NOTHING
 
 
 def _asks_for_usage(body: Mapping[str, Any]) -> bool:

@@ -1,5 +1,6 @@
 """What the end of a span does: its call is booked, or its tool's result tells the loop rule. Nothing here raises."""
 
+import sys
 from collections.abc import Mapping
 
 from opentelemetry.sdk.trace import ReadableSpan
@@ -34,6 +35,7 @@ def _close_call(span: ReadableSpan, node: Node) -> None:
     node.fuse.close_call(
         node.seen,
         outcome=ending.outcome,
+        unsure=ending.unsure,
         usage=ending.usage,
         model=ending.model,
         provider=ending.provider,
@@ -64,4 +66,6 @@ def _ending(span: ReadableSpan, dialect: Dialect) -> Ending:
         failed=span.status.status_code is StatusCode.ERROR,
         error=str(raised.get("exception.type", "")),
         message=span.status.description or str(raised.get("exception.message", "")),
+        trace=str(raised.get("exception.stacktrace", "")),
+        raised=sys.exception(),
     )

@@ -52,6 +52,10 @@ class Sighting(Generic[P]):
     model: str = ""
     ended_at: float | None = None
     outcome: Outcome = Outcome.DONE
+    unsure: bool = False
+    """BROKEN by an error that tells nothing of a request."""
+    followed: bool = False
+    """Every request that it makes is seen by a gate: where none was, none was made."""
     usage: Usage | None = None
     estimate: Usage | None = None
     response_id: str = ""

@@ -34,6 +34,7 @@ NAMES = {
     "monitor",
     "post_flight",
     "pre_flight",
+    "read_ledger",
     "session",
     "session_from",
     "session_headers",

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from agent_fuse.otel.zero_code import AgentFuseInstrumentor
     from agent_fuse.prices import Price
     from agent_fuse.views.checkup import Fact, doctor
+    from agent_fuse.views.reading import read_ledger
 
 __all__ = [
     "AgentFuseInstrumentor",
@@ -55,6 +56,7 @@ __all__ = [
     "monitor",
     "post_flight",
     "pre_flight",
+    "read_ledger",
     "session",
     "session_from",
     "session_headers",
@@ -66,6 +68,7 @@ _HOMES = {
     "byhand.flights": ("call", "post_flight", "pre_flight"),
     "calls": ("Usage",),
     "views.checkup": ("Fact", "doctor"),
+    "views.reading": ("read_ledger",),
     "errors": (
         "ConfigurationError",
         "SentinelBudgetExceeded",

@@ -69,6 +69,17 @@ def work_until_killed(file, name, ready):
                 ledger.settle(line(call, 5), (), amounts(5), now=NOW)
 
 
+def pairs_until(file, name, done, found):
+    """Ten pairs, then more until told otherwise, then close; how many there were."""
+    ledger, n = open_ledger(file), 0
+    while n < 10 or not done.is_set():
+        reserve(ledger, f"{name}.{n}", 10)
+        ledger.settle(line(f"{name}.{n}", 9), ("all",), amounts(9), now=NOW)
+        n += 1
+    ledger.close()
+    found.put(n)
+
+
 def replace_status(call, status):
     """A line of 7 nano-dollars with another status."""
     from agent_fuse.calls import Status

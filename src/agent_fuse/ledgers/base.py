@@ -112,6 +112,10 @@ class LedgerError(Exception):
         return f"ledger {self.where}: {self.operation} failed: {self.cause}"
 
 
+class Busy(LedgerError):
+    """The ledger is well, but others kept it busy for as long as could be waited here."""
+
+
 class Unwritable(LedgerError):
     """The ledger is well, but what it was given can never be written: a figure or a text out of range."""
 

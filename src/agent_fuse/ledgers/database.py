@@ -3,25 +3,37 @@
 import ctypes
 import logging
 import os
-import threading
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, TypeVar
 
 import apsw
 
+from agent_fuse.ledgers import anchor as anchors
 from agent_fuse.ledgers import forks
-from agent_fuse.ledgers.base import LedgerError, Unwritable
-from agent_fuse.ledgers.filelock import FileLock
+from agent_fuse.ledgers.anchor import Anchor
+from agent_fuse.ledgers.base import Busy, LedgerError, Unwritable
+from agent_fuse.ledgers.filelock import UNLOCK, FileLock, unlock
 from agent_fuse.ledgers.migrations import NotOurs, migrate, pending
 from agent_fuse.ledgers.sql import FAILURES, Connection, connect, never_writable, words
+from agent_fuse.ledgers.turns import Nested, Turn
+from agent_fuse.ledgers.waiting import elsewhere, in_event_loop, patience, pause
 
 T = TypeVar("T")
 Synchronous = Literal["normal", "full"]
 
 _CHECKPOINT_PAGES = 2000
 _WAL_BYTES_KEPT = 16 * 1024 * 1024
+_LOOK_SECONDS = 0.1
+"""How often an anchored log is looked after; only a hand can take it away."""
+_ATTEMPTS = 8
 _log = logging.getLogger("agent_fuse")
+
+
+class _Gone(Exception):
+    """The connection is not, or no more, to the files that are there."""
 
 
 class Database:
@@ -29,6 +41,7 @@ class Database:
 
     Two locks: `_turn` is the right to write or open, kept while waiting for other processes; `_busy` guards the one
     connection and is held for one short read or one transaction, so that no read waits for another process.
+    A KeyboardInterrupt may come between any two steps: what is taken is given back in one step, by C code.
     """
 
     def __init__(self, path: Path, *, synchronous: Synchronous, lock_timeout: float) -> None:
@@ -36,70 +49,96 @@ class Database:
         self.synchronous = synchronous
         self.lock_timeout = lock_timeout
         self._connection: Connection | None = None
+        self._anchor: Anchor | None = None
+        self._wal: int | None = None
+        self._look_at = 0.0
         self._where = str(path)
-        self._inode = (0, 0)
+        self._moved = ctypes.c_int()
+        self._moved_at = ctypes.addressof(self._moved)
         self._checkpoint_at = _CHECKPOINT_PAGES
         self._wal_pages = 0
-        self._lock = FileLock(f"{path}.lock")
+        self._give_up_at = 0.0
+        self._lock = FileLock(f"{path}.lock", self._patience)
         self._renew_locks()
         forks.watch(self)
 
     def write(self, operation: str, work: Callable[[Connection], T]) -> T:
         """Run `work` in a transaction, alone among all processes. What it raises undoes it, and passes.
 
+        `work` is run again, on the files that are there then, where they were taken away in the middle: it must be one
+        that done twice is done once.
+
         Raises:
             LedgerError: it could not be written; nothing was.
         """
         try:
-            self._take_turn(operation)
-            try:
-                self._ready()
-                self._lock.acquire(self.lock_timeout)
+            for _ in range(_ATTEMPTS):
+                if self._connection is None:
+                    self._make_ready()
                 try:
-                    with self._busy:
-                        return self._transaction(self._connection or self._open(), work)
-                finally:
-                    self._lock.release()
-            finally:
-                self._give_turn()
+                    with self._turn:
+                        return self._write(work)
+                except _Gone:
+                    continue
+            raise LedgerError(operation, self._where, "its files are taken away again and again; who removes them?")
+        except Nested:
+            cause = "it was called from inside itself, on the same thread"
+            raise LedgerError(operation, self._where, cause) from None
         except (*FAILURES, NotOurs) as error:
             raise self._failed(operation, error) from error
 
     def read(self, operation: str, work: Callable[[Connection], T]) -> T:
         """Run `work`, which only reads and is quick. Raises LedgerError."""
         try:
+            if self._busy.is_mine() and self._connection is not None:
+                return work(self._connection)
             while True:
                 with self._busy:
-                    if self._connection is not None:
+                    if self._connection is not None and not self._is_gone(self._connection):
                         return work(self._connection)
-                self.open(operation)
+                self._make_ready()
         except (*FAILURES, NotOurs) as error:
             raise self._failed(operation, error) from error
 
     def open(self, operation: str = "open") -> None:
         """Open the file now; it and its folder are made where they are missing. Raises LedgerError."""
         try:
-            self._take_turn(operation)
-            try:
-                self._ready()
-            finally:
-                self._give_turn()
+            self._make_ready()
         except (*FAILURES, NotOurs) as error:
             raise self._failed(operation, error) from error
 
+    def is_free(self) -> bool:
+        """Whether a write would begin at once: the file is open, and nobody else writes. Raises LedgerError."""
+        if self._connection is None or not self._turn.try_now():
+            return False
+        try:
+            free = self._lock.try_now()
+            if free:
+                unlock(self._lock.file(), UNLOCK)
+        except OSError as error:
+            raise self._failed("lock", error) from error
+        finally:
+            self._turn.release()
+        return free
+
     def close(self) -> None:
         """Close what this process holds open; the last one to do so folds the write-ahead log into the file."""
-        with self._busy:
+        with self._busy.lock:
             if self._connection is not None:
                 self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
                 self._drop()
-        if self._turn.acquire(timeout=self.lock_timeout):
-            self._lock.close()
-            self._turn.release()
+        try:
+            with self._turn:
+                self._lock.close()
+        except (TimeoutError, Nested):
+            return  # it is in use: another call opens the database again
+
+    def __del__(self) -> None:
+        self._drop()
 
     def before_fork(self) -> None:
         """Close the connection: SQLite's locks do not survive a fork, and hurt even new connections of a child."""
-        self._resting = self._busy.acquire(timeout=self.lock_timeout)
+        self._resting = self._busy.lock.acquire(timeout=self.lock_timeout)
         if self._resting and self._connection is not None and not self._connection.in_transaction:
             self._drop()
 
@@ -107,79 +146,148 @@ class Database:
         """Open again when next used."""
         if not child:
             if self._resting:
-                self._busy.release()
+                self._busy.lock.release()
             return
         if self._connection is not None:  # it could not be closed; closing it here would harm the parent's
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._connection))
-            self._connection = None
+            self._connection = self._anchor = None
         self._lock.close()
         self._renew_locks()
 
     def _renew_locks(self) -> None:
-        self._turn = threading.Lock()
-        self._writer = 0
-        self._busy = threading.RLock()
+        self._turn = Turn(self._patience)
+        self._busy = Turn(self._patience)
         self._resting = False
 
-    def _take_turn(self, operation: str) -> None:
-        if not self._turn.acquire(blocking=False):
-            if self._writer == threading.get_ident():
-                raise LedgerError(operation, self._where, "it was called from inside itself, on the same thread")
-            if not self._turn.acquire(timeout=self.lock_timeout):
-                cause = f"other threads of this process kept it busy; gave up after {self.lock_timeout:g} s"
-                raise LedgerError(operation, self._where, cause)
-        self._writer = threading.get_ident()
+    def _patience(self) -> float:
+        return patience(self.lock_timeout)
 
-    def _give_turn(self) -> None:
-        self._writer = 0
-        self._turn.release()
+    def _write(self, work: Callable[[Connection], T]) -> T:
+        file = self._lock.file()
+        try:
+            self._lock.acquire()
+            with self._busy.lock:
+                db = self._connection
+                if db is None or self._is_gone(db):
+                    raise _Gone
+                answer = self._transaction(db, work)
+                if self._is_log_gone():
+                    self._leave(db)
+                    raise _Gone
+                if self._wal_pages >= self._checkpoint_at:
+                    self._checkpoint(db)
+                return answer
+        finally:
+            unlock(file, UNLOCK)
 
     def _transaction(self, db: Connection, work: Callable[[Connection], T]) -> T:
-        db.execute("BEGIN IMMEDIATE")
+        anchor = self._anchor
         try:
+            if anchor is not None:
+                anchor.keep_index()
+            db.execute("BEGIN IMMEDIATE")
             answer = work(db)
             db.execute("COMMIT")
         except BaseException:
-            if db.in_transaction:
+            try:  # noqa: SIM105 - the next step of ours is C code, before any interruption
                 db.execute("ROLLBACK")
+            except apsw.Error:
+                pass  # none was begun, or it was undone already
             raise
-        if self._wal_pages >= self._checkpoint_at:
-            self._checkpoint(db)
+        finally:
+            if anchor is not None:
+                anchor.keep_no_more()
         return answer
 
-    def _ready(self) -> None:
-        """See to it that there is a connection, to the file that is there now: someone may have removed the old one."""
-        if self._connection is None or _identity(self._where) != self._inode:
-            with self._busy:
-                self._drop()
-                self._lock.close()
+    def _is_gone(self, db: Connection) -> bool:
+        """Whether someone removed or replaced the file. SQLite asks, by one more of the calls that a commit makes."""
+        if not (db.file_control("main", apsw.SQLITE_FCNTL_HAS_MOVED, self._moved_at) and self._moved.value):
+            return False
+        self._drop()
+        return True
+
+    def _is_log_gone(self) -> bool:
+        """Whether someone took the log away. Another copy of SQLite in this process does where it is not anchored."""
+        if self._anchor is not None and self._anchor.holds:
+            now = time.monotonic()
+            if now < self._look_at:
+                return False
+            self._look_at = now + _LOOK_SECONDS
+        return self._wal is not None and os.fstat(self._wal).st_nlink == 0
+
+    def _leave(self, db: Connection) -> None:
+        """Leave a log that was taken away; what is in it goes into the file, unless others began a new log since."""
+        try:
+            os.close(os.open(f"{self._where}-wal", os.O_RDONLY))
+        except FileNotFoundError:
+            db.wal_checkpoint()
+        self._drop()
+
+    def _make_ready(self) -> None:
+        """See to it that there is a connection. Opening touches files, so an event loop's thread has it done."""
+        if in_event_loop():
+            if not elsewhere(self._connect, self._patience()):
+                raise TimeoutError("its file is being opened")
+        else:
+            self._connect()
+
+    def _connect(self) -> None:
+        with self._turn:
+            if self._connection is None:
+                self._lock.close()  # the folder may be another one by now
                 self._open()
 
-    def _open(self) -> Connection:
+    def _open(self) -> None:
         make_private(self.path)
-        db = connect(self.path)
+        anchor = anchors.hold(self._where, self.lock_timeout)
+        db: Connection | None = None
         try:
+            db = connect(self.path)
             # Until `close`, closing is only letting go: of a file that we may not write, or around a fork.
             db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-            db.set_busy_timeout(int(self.lock_timeout * 1000))
+            db.set_busy_handler(self._wait_longer)
             if pending(db) or db.pragma("journal_mode") != "wal":
-                with self._lock.held(self.lock_timeout):
-                    migrate(db)
+                self._migrate(db)
             db.pragma("synchronous", self.synchronous)
             db.pragma("journal_size_limit", _WAL_BYTES_KEPT)
             db.pragma("temp_store", "memory")
             db.set_wal_hook(self._committed)
+            anchors.opened(anchor, self._where, self.lock_timeout)
+            # SQLite has no locks on the log, so that it may be opened and closed here. (Windows keeps what is open.)
+            self._wal = os.open(f"{self._where}-wal", os.O_RDONLY) if sys.platform != "win32" else None
         except BaseException:
-            db.close()
+            anchors.let_go(anchor, db.close if db is not None else anchors.nothing)
             raise
-        self._inode = _identity(self._where)
-        self._connection = db
-        return db
+        with self._busy.lock:
+            self._anchor, self._connection = anchor, db
+
+    def _migrate(self, db: Connection) -> None:
+        file = self._lock.file()
+        try:
+            self._lock.acquire()
+            migrate(db)
+        finally:
+            unlock(file, UNLOCK)
 
     def _drop(self) -> None:
-        if self._connection is not None:
-            connection, self._connection = self._connection, None
-            connection.close()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            anchor, self._anchor = self._anchor, None
+            anchors.let_go(anchor, connection.close)
+        wal, self._wal = self._wal, None
+        if wal is not None:
+            os.close(wal)
+
+    def _wait_longer(self, times: int) -> bool:
+        """Whether to wait on for a program that does not take our lock: SQLite asks, again and again."""
+        if times == 0:
+            if self._anchor is not None:
+                self._anchor.keep_no_more()
+            self._give_up_at = time.monotonic() + self._patience()
+        if time.monotonic() >= self._give_up_at:
+            return False
+        pause(times)
+        return True
 
     def _committed(self, _: Connection, __: str, pages: int) -> int:
         if pages < self._wal_pages:  # the log was folded in, and began anew
@@ -200,22 +308,15 @@ class Database:
         if never_writable(error):
             return Unwritable(operation, where, f"a figure or a text is out of range ({error})")
         if isinstance(error, TimeoutError):
-            cause = (
-                f"another process holds {where}.lock; gave up after {self.lock_timeout:g} s; is one stopped or hung?"
+            loop = " in an event loop" if in_event_loop() else ""
+            return Busy(
+                operation, where, f"{error}; gave up after {self._patience():g} s{loop}; is one stopped or hung?"
             )
-            return LedgerError(operation, where, cause)
         if isinstance(error, apsw.Error):
-            with self._busy:
+            with self._busy.lock:
                 self._drop()
-        return LedgerError(operation, where, words(error))
-
-
-def _identity(path: str) -> tuple[int, int]:
-    try:
-        found = os.stat(path)  # noqa: PTH116 - asked at every write, and twice as quick as Path.stat
-    except FileNotFoundError:
-        return (0, 0)
-    return found.st_dev, found.st_ino
+        kind = Busy if isinstance(error, apsw.BusyError) else LedgerError
+        return kind(operation, where, words(error))
 
 
 def make_private(path: Path) -> None:

@@ -5,13 +5,14 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Self, TypeVar, cast
 
 import apsw
 
 from agent_fuse.calls import Entry, RefusedBy, Status
 from agent_fuse.errors import ConfigurationError
-from agent_fuse.ledgers import books, rows
+from agent_fuse.ledgers import anchor, books, rows
+from agent_fuse.ledgers.anchor import Anchor
 from agent_fuse.ledgers.base import Balance, LedgerError, Meter
 from agent_fuse.ledgers.migrations import NotOurs, version
 from agent_fuse.ledgers.sql import FAILURES, Connection, words
@@ -73,6 +74,9 @@ class Selection:
         return " AND ".join(terms), values
 
 
+_ANY = Selection()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sums:
     """What some journal lines come to."""
@@ -114,34 +118,54 @@ class Refused:
 
 
 class Reader:
-    """One ledger file, open for reading. Every method raises LedgerError; none keeps a transaction open for long."""
+    """One ledger file, open for reading, also in the process that writes it. Closed by `close`, or `with`.
+
+    Every method raises LedgerError; none keeps a transaction open for long. One thread at a time.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._anchor: Anchor | None = None
         self._db, found = self._connect(path)
         # A ledger that no fuse of this version has opened yet is read as it is: a reader changes nothing.
         self._keeps_refused_by = found >= _KEEPS_REFUSED_BY
         self._entry = f"{_ENTRY}, {_REFUSED_BY}" if self._keeps_refused_by else _ENTRY
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def _connect(self, path: Path) -> tuple[Connection, int]:
         if path.is_dir():
             raise LedgerError("open", str(path), "it is a folder; name the file of the ledger in it")
+        db: Connection | None = None
+        held: Anchor | None = None
         try:
-            path.stat()
+            held = anchor.hold(str(path), _BUSY_MILLISECONDS / 1000)
             db = cast("Connection", apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY))
             db.set_busy_timeout(_BUSY_MILLISECONDS)
             found = version(db)
-        except FileNotFoundError:
-            raise LedgerError("open", str(path), "there is no such file; name another one with --db") from None
         except (*FAILURES, NotOurs) as error:
-            raise LedgerError("open", str(path), words(error)) from error
+            anchor.let_go(held, db.close if db is not None else anchor.nothing)
+            missing = isinstance(error, FileNotFoundError)
+            cause = "there is no such file; name another one with --db" if missing else words(error)
+            raise LedgerError("open", str(path), cause) from (None if missing else error)
         if not found:
+            anchor.let_go(held, db.close)
             raise LedgerError("open", str(path), "it is empty: no fuse has written to it yet; start one first")
+        self._anchor = held
         return db, found
 
     def close(self) -> None:
         """Close the file."""
-        self._db.close()
+        held, self._anchor = self._anchor, None
+        anchor.let_go(held, self._db.close)
+
+    def __del__(self) -> None:
+        if self._anchor is not None:
+            self.close()
 
     def balances(self, accounts: Sequence[str]) -> dict[str, Balance]:
         """These accounts, zero where unknown."""
@@ -182,7 +206,7 @@ class Reader:
         found = self._all("SELECT key, value FROM notes WHERE key >= ? AND key < ?", (prefix, after))
         return {key: bytes(value) for key, value in found}
 
-    def entries(self, which: Selection, *, limit: int | None = None) -> Iterator[Entry]:
+    def entries(self, which: Selection = _ANY, *, limit: int | None = None) -> Iterator[Entry]:
         """Journal lines, newest first, read a page at a time."""
         condition, values = which.where()
         query = (

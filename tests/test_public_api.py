@@ -1,10 +1,12 @@
 """The public API as a snapshot: names and signatures. A change here is a change for every user; say so in CHANGELOG."""
 
 import inspect
+from decimal import Decimal
 
 import pytest
 
 import agent_fuse
+from agent_fuse import Limit, monitor, post_flight, pre_flight, session
 
 NAMES = {
     "AgentFuseInstrumentor",
@@ -86,3 +88,19 @@ def test_the_figures_of_monitor():
         "budget_remaining_usd",
         "budget_limit_usd",
     ]
+
+
+def test_monitor_tells_the_budget_that_binds(box):
+    """Inside a session with a budget of its own, that one is told; of other meters and keys none is a budget."""
+    box(budget=5, limits=(Limit(calls=3), Limit(usd=9, per="user.id")))
+    assert monitor().budget_limit_usd == 5
+    with session("run", budget="0.02"):
+        pre_flight("gpt-4o", 1000, 500)
+        told = monitor()
+        assert (told.budget_limit_usd, told.budget_remaining_usd) == (Decimal("0.02"), Decimal("0.0125"))
+        post_flight("gpt-4o", 4000, 2000)
+        assert monitor().budget_remaining_usd == 0, "overspent is nothing left, not less"
+    with session("other", limits=Limit(usd=1, per="user.id")):
+        assert monitor().budget_limit_usd == 5
+    box(limits=(Limit(calls=3), Limit(usd=9, per="user.id")))
+    assert (monitor().budget_limit_usd, monitor().budget_remaining_usd) == (None, None)

@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -259,3 +260,402 @@ def test_lost_figures_never_lose_a_call(calls: list[Plan], random: object) -> No
     told_calls = [plan for plan in calls if any(plan.told[: len(plan.layers)])]
     assert len(books.booked) == len(calls)
     assert sum(exact for _, exact in books.booked.values()) == len(told_calls)
+
+
+# One call or two: what two sightings without a link must have in common ------------------------------------------------
+
+SHARED = "opentelemetry.util.genai.handler"
+TOLD = Usage(input_tokens=100, output_tokens=10)
+OTHER = Usage(input_tokens=100, output_tokens=11)
+
+
+class Lone:
+    """Sightings, and the payloads that were booked."""
+
+    def __init__(self) -> None:
+        self.sightings: Sightings[str] = Sightings()
+        self.booked: list[str] = []
+        self.released: list[str] = []
+
+    def seen(
+        self,
+        payload: str,
+        start: float,
+        end: float,
+        *,
+        layer: Layer = Layer.REQUEST,
+        source: str = "request",
+        model: str = "gpt-4o",
+        usage: Usage | None = TOLD,
+        id: str = "",
+        outcome: Outcome = Outcome.DONE,
+    ) -> Sighting[str]:
+        """A sighting with nothing around it, from start to end."""
+        one = self.sightings.open(payload, layer=layer, source=source, now=start, model=model)
+        self.close(one, end, usage=usage, response_id=id, outcome=outcome)
+        return one
+
+    def close(self, one: Sighting[str], now: float, **facts: object) -> None:
+        for decision in self.sightings.close(one, now=now, **facts):  # type: ignore[arg-type]
+            if isinstance(decision, Release):
+                self.released.append(decision.call.payload)
+            elif isinstance(decision, Book):
+                self.booked.append(decision.call.payload)
+
+
+def calls(request: dict[str, object], span: dict[str, object]) -> int:
+    """How many calls a request and an unlinked span around it are taken for."""
+    books = Lone()
+    books.seen("request", **{"start": 10.0, "end": 11.0, **request})  # type: ignore[arg-type]
+    given = {"start": 9.0, "end": 12.0, "layer": Layer.CLIENT, "source": "openai", **span}
+    books.seen("span", **given)  # type: ignore[arg-type]
+    assert books.booked[0] == "request"
+    assert len(books.booked) + len(books.released) == 2, "the span is a call of its own, or gives its hold back"
+    return len(books.booked)
+
+
+# Time -------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "found"),
+    [
+        (9.0, 12.0, 1),
+        (10.0, 11.0, 1),
+        (10.004, 10.996, 1),  # two layers' clocks may disagree by milliseconds
+        (10.1, 12.0, 2),
+        (9.0, 10.9, 2),
+        (9.0, 9.9, 2),
+        (11.1, 12.0, 2),
+        (11.004, 12.0, 2),
+        (12.0, 13.0, 2),
+        (9.0, 9.996, 2),
+    ],
+)
+def test_an_outer_span_contains_its_request(start: float, end: float, found: int) -> None:
+    """A client span is the view of a request that ran while it did, not of one shortly before or after it."""
+    assert calls({}, {"start": start, "end": end}) == found
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "found"),
+    [(9.0, 10.5, 1), (10.5, 12.0, 1), (11.004, 12.0, 1), (9.0, 9.996, 1), (11.1, 12.0, 2), (9.0, 9.9, 2)],
+)
+def test_sightings_of_one_layer_overlap(start: float, end: float, found: int) -> None:
+    """Two instrumentations of one client see a call at the same time, whichever begins first."""
+    request = {"layer": Layer.CLIENT, "source": "traceloop"}
+    assert calls(request, {"start": start, "end": end}) == found
+
+
+# Model and usage --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("asked", "answered", "found"),
+    [
+        ("gpt-4o", "gpt-4o", 1),
+        ("gpt-4o", "gpt-4o-2024-08-06", 1),
+        ("gpt-4o-2024-08-06", "gpt-4o", 1),
+        ("", "gpt-4o", 1),
+        ("gpt-4o", "", 1),
+        ("gpt-4o", "claude-opus-4-6", 2),
+        ("gpt-4o", "text-embedding-3-small", 2),
+        ("claude-opus-4-6", "claude-haiku-4-5", 2),
+    ],
+)
+def test_two_models_are_two_calls(asked: str, answered: str, found: int) -> None:
+    """A call of one model is never taken for another's, however alike their times and figures."""
+    assert calls({"model": asked}, {"model": answered}) == found
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "found"),
+    [
+        (TOLD, TOLD, 1),
+        (TOLD, None, 1),
+        (None, TOLD, 1),
+        (TOLD, OTHER, 2),
+        (TOLD, Usage(input_tokens=99, output_tokens=10), 2),
+        (TOLD, Usage(input_tokens=100, output_tokens=10, cache_read_tokens=50), 1),
+    ],
+)
+def test_other_figures_are_another_call(one: Usage | None, other: Usage | None, found: int) -> None:
+    """Input and output tokens tell calls apart; a figure that one layer lacks does not."""
+    books = Lone()
+    books.seen("request", 10, 11, usage=one)
+    books.seen("span", 9, 12, layer=Layer.CLIENT, source="openai", usage=other)
+    assert len(set(books.booked)) == found
+
+
+def test_equal_usage_is_more_alike_than_none() -> None:
+    """Of two requests at the same time the one with the span's own figures is its call."""
+    books = Lone()
+    books.seen("unknown", 10.0, 11.0, usage=None)
+    books.seen("same", 10.5, 11.0, usage=TOLD)
+    books.seen("span", 9.9, 12.0, layer=Layer.CLIENT, source="openai")
+    late = books.seen("late", 10.0, 12.0, layer=Layer.CLIENT, source="openai", usage=OTHER)
+    assert late.call.payload == "unknown"
+
+
+def test_the_nearest_start_is_the_most_alike() -> None:
+    """Of several equal requests, the one that began nearest to the span is taken, and each only once."""
+    books = Lone()
+    for number, start in enumerate((10.0, 11.0, 12.0)):
+        books.seen(f"r{number}", start, 13.0)
+    spans = [
+        books.seen(f"s{n}", start, 14.0, layer=Layer.CLIENT, source="openai") for n, start in ((0, 10.9), (1, 9.9))
+    ]
+    assert [one.call.payload for one in spans] == ["r1", "r0"]
+
+
+def test_equal_calls_are_matched_one_to_one() -> None:
+    """Three requests and three spans, all alike, are three calls; a fourth span is another."""
+    books = Lone()
+    for number in range(3):
+        books.seen(f"r{number}", 10.0, 11.0)
+    for number in range(4):
+        books.seen(f"s{number}", 9.0, 12.0, layer=Layer.CLIENT, source="openai")
+    assert books.booked == ["r0", "r1", "r2", "s3"]
+    assert len(books.released) == 3
+
+
+# Response ids -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("request_id", "span_id", "found"), [("a", "a", 1), ("a", "b", 2), ("a", "", 1), ("", "a", 1), ("", "", 1)]
+)
+def test_response_ids_decide_where_both_are_told(request_id: str, span_id: str, found: int) -> None:
+    """The same id is the same call; two ids are two calls, however alike the rest."""
+    assert calls({"id": request_id}, {"id": span_id}) == found
+
+
+def test_the_same_id_outranks_all_else() -> None:
+    """A span made long after the response, with other figures and another model's name, belongs to its id."""
+    books = Lone()
+    books.seen("request", 10, 11, id="a")
+    late = books.seen("span", 50, 51, layer=Layer.CLIENT, source="openai", id="a", usage=OTHER, model="alias")
+    assert late.call.payload == "request"
+    books.seen("alike", 60, 61, usage=OTHER)
+    books.seen("mine", 60.5, 61, id="b")
+    late = books.seen("span", 60, 62, layer=Layer.CLIENT, source="openai", id="b", usage=OTHER)
+    assert late.call.payload == "mine"
+
+
+# Who is asked -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_source_knows_its_own_calls() -> None:
+    """Two spans of one instrumentation are two calls; kinds of one source (before a colon) count as one source."""
+    for one, other, found in (
+        ("openai", "openai", 2),
+        ("langchain:a", "langchain:b", 2),
+        ("langchain:a", "other:a", 1),
+    ):
+        books = Lone()
+        books.seen("one", 10, 11, layer=Layer.CLIENT, source=one)
+        books.seen("other", 10, 11, layer=Layer.CLIENT, source=other)
+        assert len(books.booked) == found, (one, other)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "found"),
+    [
+        ({"id": "a"}, {"id": "a"}, 1),
+        ({"id": ""}, {"id": ""}, 2),
+        ({"id": "a"}, {"id": "b"}, 2),
+        ({"id": "a"}, {"id": "a", "start": 20.0, "end": 21.0}, 2),
+    ],
+)
+def test_a_scope_that_instrumentations_share_tells_a_call_twice(first: dict, second: dict, found: int) -> None:
+    """Spans of the shared handler with one response id at one time are one call; without it they are two."""
+    books = Lone()
+    for one in (first, second):
+        books.seen(**{"payload": "x", "start": 10.0, "end": 11.0, "layer": Layer.CLIENT, "source": SHARED, **one})
+    assert len(books.booked) == found
+    books = Lone()
+    for one in (first, second):
+        books.seen(**{"payload": "x", "start": 10.0, "end": 11.0, "layer": Layer.CLIENT, "source": "own", **one})
+    assert len(books.booked) == 2
+
+
+def test_a_failed_sighting_is_matched_with_nothing() -> None:
+    """A span whose call failed for nothing does not take the figure of another that was served."""
+    books = Lone()
+    books.seen("request", 10, 11)
+    books.seen("span", 9, 12, layer=Layer.CLIENT, source="openai", usage=None, outcome=Outcome.FAILED)
+    assert (books.booked, books.released) == (["request"], ["span"])
+    books.seen("another", 9, 12, layer=Layer.CLIENT, source="openai")
+    assert books.booked == ["request"], "the request is still free to be claimed"
+
+
+def test_a_released_call_is_matched_with_nothing() -> None:
+    """A request that failed for nothing is no other layer's call."""
+    books = Lone()
+    books.seen("request", 10, 11, outcome=Outcome.FAILED, usage=None)
+    books.seen("span", 9, 12, layer=Layer.CLIENT, source="openai")
+    assert (books.released, books.booked) == (["request"], ["span"])
+
+
+def test_an_outer_layer_that_is_still_open_is_not_asked() -> None:
+    """A client span that ends inside an open framework span waits for it: the framework claims it when it ends."""
+    books = Lone()
+    framework = books.sightings.open("framework", layer=Layer.FRAMEWORK, source="langchain", now=9)
+    books.seen("client", 10, 11, layer=Layer.CLIENT, source="openai")
+    assert framework.call.payload == "framework"
+    books.close(framework, 12, usage=TOLD, model="gpt-4o")
+    assert (framework.call.payload, books.booked, books.released) == ("client", ["client"], ["framework"])
+
+
+def test_an_inner_layer_that_is_still_open_is_asked() -> None:
+    """A framework told that its model is done while the request still drains belongs to that request."""
+    books = Lone()
+    request = books.sightings.open("request", layer=Layer.REQUEST, source="request", now=10, model="gpt-4o")
+    framework = books.seen("framework", 9, 11, layer=Layer.FRAMEWORK, source="langchain")
+    assert framework.call.payload == "request"
+    books.close(request, 11.5, usage=TOLD)
+    assert books.booked == ["request"]
+
+
+def test_a_request_claims_nobody() -> None:
+    """It is the most exact layer: others are matched with it, it is matched with none."""
+    books = Lone()
+    books.seen("span", 9, 12, layer=Layer.CLIENT, source="openai")
+    books.seen("request", 10, 11)
+    assert books.booked == ["span", "request"]
+
+
+def test_a_call_that_several_layers_saw_claims_nobody() -> None:
+    """A span that has its own request by the context is not matched with another, alike as it may be."""
+    books = Lone()
+    books.seen("free", 10, 11)
+    client = books.sightings.open("client", layer=Layer.CLIENT, source="openai", now=10)
+    request = books.sightings.open("own", layer=Layer.REQUEST, source="request", now=10, around=[client])
+    books.close(client, 12, usage=TOLD, model="gpt-4o")
+    books.close(request, 12, usage=TOLD, model="gpt-4o")
+    assert sorted(books.booked) == ["client", "free"]
+
+
+# The figure that is believed --------------------------------------------------------------------------------------------
+
+
+def test_the_most_exact_layer_is_believed_and_waited_for() -> None:
+    """While a more exact layer is open its figure is waited for; a less exact one changes nothing afterwards."""
+    books = Lone()
+    framework = books.sightings.open("call", layer=Layer.FRAMEWORK, source="langchain", now=9)
+    client = books.sightings.open("x", layer=Layer.CLIENT, source="openai", now=10, around=[framework])
+    wire = books.sightings.open("y", layer=Layer.WIRE, source="httpx", now=10.5, around=[client, framework])
+    books.close(framework, 11, usage=OTHER)
+    assert books.booked == []
+    books.close(client, 12, usage=TOLD)
+    assert books.booked == ["call"]
+    books.close(wire, 13)
+    assert books.booked == ["call"]
+
+
+def test_an_end_without_a_figure_waits_for_a_layer_that_may_know() -> None:
+    """A wire span's end books nothing while the client around it is open, and its failure releases nothing.
+
+    What was served is paid for, though the client then failed with it.
+    """
+    for outcome, booked in ((Outcome.DONE, ["call"]), (Outcome.FAILED, [])):
+        books = Lone()
+        client = books.sightings.open("call", layer=Layer.CLIENT, source="google", now=10)
+        wire = books.sightings.open("x", layer=Layer.WIRE, source="httpx", now=10.5, around=[client])
+        books.close(wire, 11, outcome=outcome)
+        assert (books.booked, books.released) == ([], [])
+        books.close(client, 12, outcome=Outcome.FAILED)
+        assert (books.booked, books.released) == (booked, [] if booked else ["call"])
+
+
+def test_usage_that_knows_nothing_is_no_figure() -> None:
+    """A usage without input and output is as good as none: the call is booked by its quote, and corrected later."""
+    sightings: Sightings[str] = Sightings()
+    one = sightings.open("a", layer=Layer.CLIENT, source="openai", now=1)
+    (book,) = sightings.close(one, now=2, usage=Usage(cache_read_tokens=5))
+    assert isinstance(book, Book)
+    assert (book.usage, book.exact) == (None, False)
+
+
+def test_what_was_counted_is_told_with_the_estimate() -> None:
+    """Without a reported figure the decision carries what the best layer counted."""
+    sightings: Sightings[str] = Sightings()
+    one = sightings.open("a", layer=Layer.CLIENT, source="openai", now=1)
+    (book,) = sightings.close(one, now=2, estimate=OTHER, outcome=Outcome.BROKEN)
+    assert isinstance(book, Book)
+    assert (book.usage, book.exact, book.seen) == (OTHER, False, one)
+
+
+# Joining by the context -------------------------------------------------------------------------------------------------
+
+
+def opened(sightings: Sightings[str], *layers: tuple[Layer, str]) -> list[Sighting[str]]:
+    found: list[Sighting[str]] = []
+    for number, (layer, source) in enumerate(layers):
+        found.append(sightings.open(f"p{number}", layer=layer, source=source, now=number, around=reversed(found)))
+    return found
+
+
+def test_only_an_open_outer_layer_of_another_source_is_joined() -> None:
+    """Not one that has ended, not one further in, not the same instrumentation again."""
+    ended: Sightings[str] = Sightings()
+    outer = ended.open("a", layer=Layer.FRAMEWORK, source="langchain", now=1)
+    ended.close(outer, now=2, usage=TOLD)
+    assert ended.open("b", layer=Layer.CLIENT, source="openai", now=3, around=[outer]).call.payload == "b"
+    _, inner = opened(Sightings(), (Layer.CLIENT, "openai"), (Layer.CLIENT, "openai"))
+    assert inner.call.payload == "p1"
+    request, client = opened(Sightings(), (Layer.REQUEST, "request"), (Layer.CLIENT, "openai"))
+    assert (request.call.payload, client.call.payload) == ("p0", "p1")
+    one, other = opened(Sightings(), (Layer.CLIENT, "openai"), (Layer.CLIENT, "traceloop"))
+    assert one.call is other.call
+
+
+def test_a_settled_call_is_joined_by_nothing_new() -> None:
+    """What begins inside a span whose call is booked already is a call of its own."""
+    sightings: Sightings[str] = Sightings()
+    client = sightings.open("a", layer=Layer.CLIENT, source="openai", now=1)
+    request = sightings.open("b", layer=Layer.REQUEST, source="request", now=2, around=[client])
+    sightings.close(request, now=3, usage=TOLD)
+    assert sightings.open("c", layer=Layer.WIRE, source="httpx", now=4, around=[client]).call.payload == "c"
+
+
+def test_the_nearest_call_decides() -> None:
+    """A second call of one source in the nearest span is another call, even where a span further out could take it."""
+    sightings: Sightings[str] = Sightings()
+    far = sightings.open("far", layer=Layer.FRAMEWORK, source="agents", now=1)
+    near = sightings.open("near", layer=Layer.FRAMEWORK, source="langchain", now=2)
+    sightings.open("x", layer=Layer.CLIENT, source="openai", now=3, around=[near])
+    second = sightings.open("second", layer=Layer.CLIENT, source="openai", now=4, around=[near, far])
+    assert second.call.payload == "second"
+
+
+def test_a_refused_call_is_over_for_all_who_saw_it() -> None:
+    """After a refusal nothing is open, its layers' ends say nothing, and a new request inside begins a new call."""
+    sightings: Sightings[str] = Sightings()
+    framework = sightings.open("a", layer=Layer.FRAMEWORK, source="langchain", now=1)
+    client = sightings.open("b", layer=Layer.CLIENT, source="openai", now=2, around=[framework])
+    assert len(list(sightings.open_calls())) == 1
+    sightings.drop(client, now=3)
+    assert list(sightings.open_calls()) == []
+    assert sightings.close(framework, now=4) == []
+    assert sightings.close(client, now=4, usage=TOLD) == []
+
+
+# What is remembered -----------------------------------------------------------------------------------------------------
+
+
+def test_calls_are_forgotten_by_number_and_by_time() -> None:
+    """Ended calls beyond the number, or older than the seconds, are no longer matched; open ones always are."""
+    sightings: Sightings[int] = Sightings(remember=4, seconds=100)
+    held = sightings.open(0, layer=Layer.FRAMEWORK, source="langchain", now=0)
+    for number in range(1, 30):
+        one = sightings.open(number, layer=Layer.REQUEST, source="request", now=number)
+        sightings.close(one, now=number, usage=TOLD, response_id=f"r{number}")
+        assert len(sightings) <= 7
+    assert len(sightings._answers) <= 7, "ids go with their calls"
+    for _ in range(10):
+        sightings.close(sightings.open(99, layer=Layer.REQUEST, source="request", now=1000), now=1000, usage=TOLD)
+    late = sightings.open(100, layer=Layer.CLIENT, source="openai", now=1001)
+    decisions = sightings.close(late, now=1001, usage=OTHER, response_id="r29")
+    assert [one.call.payload for one in decisions] == [100], "forgotten, so it is another call"
+    assert sightings.close(held, now=1002, usage=OTHER) != []

@@ -1,0 +1,369 @@
+"""The path of a call through the fuse: who judges, who only looks, what a refusal leaves behind, what comes in between."""
+
+from decimal import Decimal
+
+import pytest
+
+from agent_fuse import Limit, SentinelBudgetExceeded, SentinelSystemError
+from agent_fuse.calls import Usage
+from agent_fuse.sightings import Layer, Outcome
+from agent_fuse.testing import assert_books_balance
+from fuses import PRICE, Desk
+
+USAGE = Usage(input_tokens=1000, output_tokens=500)
+HALF = Usage(input_tokens=500, output_tokens=250)
+
+
+# What comes in the middle of our own work ------------------------------------------------------------------------------
+
+
+def test_facts_told_in_the_middle_of_our_own_work_are_not_judged_there() -> None:
+    """A finaliser that tells more of an open call while the ledger works does not enter the ledger a second time."""
+    desk = Desk(budget=1)
+    first = desk.open()
+    desk.before["reserve"] = lambda: desk.fuse.requote(first, desk.ask(estimate=(100_000, 50_000)))
+    second = desk.open()
+    assert desk.asked["reserve"] == 2
+    assert desk.held() == 2 * PRICE
+    desk.fuse.close_call(first, usage=USAGE)
+    desk.fuse.close_call(second, usage=USAGE)
+    assert (desk.spent(), desk.held()) == (2 * PRICE, 0)
+
+
+def test_a_call_made_in_the_middle_of_our_own_work_is_blocked() -> None:
+    """A signal handler that calls a model while the ledger works cannot be judged: fail_safe=True refuses it."""
+    desk = Desk(budget=1)
+    trips: list[SentinelSystemError] = []
+
+    def handler() -> None:
+        with pytest.raises(SentinelSystemError, match="the fuse is at work here already") as caught:
+            desk.open()
+        trips.append(caught.value)
+
+    desk.before["reserve"] = handler
+    desk.open()
+    assert [one.operation for one in trips] == ["reserve"]
+    assert desk.asked["reserve"] == 1
+    assert desk.fuse.open_calls() == 1
+
+
+def test_a_call_made_in_the_middle_of_our_own_work_may_go() -> None:
+    """With fail_safe=False it goes, holds nothing, and is booked all the same when it ends."""
+    desk = Desk(budget=1)
+    seen = []
+    outer = desk.fuse
+    # A ledger in memory stands in for the one with arrears, whose outages are not the point here.
+    object.__setattr__(outer.settings, "fail_safe", False)
+    desk.before["reserve"] = lambda: seen.append(desk.open())
+    desk.open()
+    assert desk.asked["reserve"] == 1
+    assert desk.held() == PRICE
+    desk.fuse.close_call(seen[0], usage=USAGE)
+    assert desk.spent() == PRICE
+
+
+def test_an_end_in_the_middle_of_our_own_work_is_booked_right_after() -> None:
+    """A span ended by the garbage collector inside the ledger is booked once the work it interrupted is over."""
+    desk = Desk(budget=1)
+    first = desk.open()
+    inside: list[int] = []
+
+    def collected() -> None:
+        desk.fuse.close_call(first, usage=USAGE)
+        inside.append(desk.asked["settle"])
+
+    desk.before["reserve"] = collected
+    desk.open()
+    assert inside == [0]
+    assert (desk.spent(), desk.held()) == (PRICE, PRICE)
+
+
+def test_reading_in_the_middle_of_our_own_work_ends_it_for_nobody() -> None:
+    """Whoever looks at balances or open calls from inside leaves the fuse at work, so that ends still wait."""
+    desk = Desk(budget=1)
+    first = desk.open()
+
+    def looked() -> None:
+        desk.fuse.balances(["all"])
+        desk.fuse.open_calls()
+        assert desk.fuse.turnstile.busy
+        desk.fuse.close_call(first, usage=USAGE)
+        assert desk.asked["settle"] == 0
+
+    desk.before["release"] = looked
+    desk.fuse.close_call(desk.open(), outcome=Outcome.FAILED)
+    assert desk.asked["settle"] == 1
+    assert not desk.fuse.turnstile.busy
+
+
+# Asking again -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_better_figure_replaces_the_hold() -> None:
+    """More known of a call before it is sent changes its own hold; it does not take a second one."""
+    desk = Desk(budget=1)
+    seen = desk.open()
+    desk.fuse.requote(seen, desk.ask(estimate=(2000, 1000)))
+    assert desk.held() == 2 * PRICE
+    assert desk.ledger.balances(["all"])["all"].held.calls == 1
+
+
+def test_an_ended_call_is_not_asked_for_again() -> None:
+    """Facts told after the end (a stream's last chunk) hold nothing."""
+    desk = Desk(budget=1)
+    seen = desk.open()
+    desk.fuse.close_call(seen, usage=USAGE)
+    desk.fuse.requote(seen, desk.ask(estimate=(2000, 1000)))
+    assert desk.held() == 0
+    assert desk.asked["reserve"] == 1
+
+
+def test_a_refused_second_asking_gives_the_first_hold_back() -> None:
+    """A call that turns out too dear before it is sent is refused once, and holds nothing any more."""
+    desk = Desk(budget=Decimal("0.01"))
+    seen = desk.open()
+    with pytest.raises(SentinelBudgetExceeded):
+        desk.fuse.requote(seen, desk.ask(estimate=(2000, 1000)))
+    assert desk.held() == 0
+    assert desk.statuses() == ["refused"]
+    assert desk.fuse.open_calls() == 0
+    desk.fuse.close_call(seen, outcome=Outcome.FAILED)
+    assert desk.statuses() == ["refused"]
+    assert_books_balance(desk.ledger)
+
+
+def test_the_layer_that_knows_the_body_keeps_its_hold() -> None:
+    """A layer that knows less (no body, a URL, a gate that leaves the hold to another) does not replace the quote."""
+    desk = Desk(budget=1)
+    body = {"model": "gpt-4o", "messages": [{"role": "user", "content": "x" * 4000}], "max_tokens": 500}
+    framework = desk.open(layer=Layer.FRAMEWORK, source="langchain")
+    request = desk.open(layer=Layer.REQUEST, source="request", estimate=None, body=body, around=[framework])
+    held = desk.held()
+    assert held != PRICE
+    desk.fuse.requote(framework, desk.ask(layer=Layer.FRAMEWORK, source="langchain", estimate=(1, 1)))
+    assert desk.held() == held
+    desk.open(layer=Layer.WIRE, source="httpx", estimate=(1, 1), around=[request])
+    assert desk.held() == held
+    desk.fuse.requote(framework, desk.ask(layer=Layer.FRAMEWORK, gate_follows=True, estimate=(1, 1)))
+    assert desk.held() == held
+    more = {**body, "max_tokens": 600}
+    desk.fuse.requote(request, desk.ask(layer=Layer.REQUEST, source="request", estimate=None, body=more))
+    assert desk.held() > held
+
+
+def test_a_request_on_the_wire_is_held_by_what_is_around_it() -> None:
+    """An HTTP span alone knows a URL; where a span around it told the model but left the hold, it holds by that."""
+    desk = Desk(budget=1)
+    client = desk.open(gate_follows=True)
+    assert desk.held() == 0
+    desk.open(layer=Layer.WIRE, source="httpx", model="", estimate=None, around=[client])
+    assert desk.held() == PRICE
+    desk.fuse.close_call(client, usage=HALF)
+    (entry,) = desk.books.entries()
+    assert (entry.model, entry.cost) == ("gpt-4o", PRICE // 2)
+
+
+def test_whose_account_it_is_may_be_told_late() -> None:
+    """A call that holds nothing yet is held on the accounts that the later, better informed layer names."""
+    desk = Desk(budget=1)
+    framework = desk.open("early", layer=Layer.FRAMEWORK, source="langchain", gate_follows=True)
+    request = desk.open("told", layer=Layer.REQUEST, source="request", around=[framework])
+    assert (desk.held("session=early"), desk.held("session=told")) == (0, PRICE)
+    desk.fuse.requote(request, desk.ask("third", layer=Layer.REQUEST, source="request"))
+    assert (desk.held("session=third"), desk.held("session=told")) == (0, PRICE), "a hold stays where it is"
+    desk.fuse.close_call(request, usage=USAGE)
+    assert desk.spent("session=told") == PRICE
+
+
+# Looking, where an exact gate follows -----------------------------------------------------------------------------------
+
+
+def test_a_look_costs_nothing_until_a_call_was_refused() -> None:
+    """Where an exact gate follows, the ledger is asked at the call gate only after a refusal, and then once."""
+    desk = Desk(budget=Decimal("0.01"))
+    desk.open(gate_follows=True)
+    assert desk.asked["balances"] == 0
+    with pytest.raises(SentinelBudgetExceeded):
+        desk.open(estimate=(5000, 500))
+    desk.open(gate_follows=True)
+    assert desk.asked["balances"] == 1
+    desk.open(gate_follows=True)
+    assert desk.asked["balances"] == 1, "there was something left, so the next ones are not worth a look"
+
+
+def test_a_look_refuses_once_nothing_is_left() -> None:
+    """A used-up limit stops a call at the first gate, whatever it counts; held money counts as used."""
+    for limit in (Limit(usd=Decimal("0.0075")), Limit(calls=1), Limit(tokens=1500), Limit(output_tokens=500)):
+        desk = Desk(limits=limit)
+        desk.open()
+        with pytest.raises(SentinelBudgetExceeded):
+            desk.open()
+        with pytest.raises(SentinelBudgetExceeded) as caught:
+            desk.open(gate_follows=True)
+        assert caught.value.requested == 0
+        assert caught.value.meter == limit.meter
+        assert desk.asked["reserve"] == 2
+
+
+def test_a_look_lets_a_call_go_while_anything_is_left() -> None:
+    """One nano-dollar left is something: the exact gate decides."""
+    desk = Desk(budget=Decimal("0.007500001"))
+    desk.open()
+    with pytest.raises(SentinelBudgetExceeded):
+        desk.open()
+    desk.open(gate_follows=True)
+
+
+def test_a_used_up_limit_on_tool_calls_stops_no_model_call() -> None:
+    """What the model may still say is not the tools' limit to refuse."""
+    desk = Desk(limits=(Limit(tool_calls=0), Limit(calls=1)))
+    desk.open()
+    with pytest.raises(SentinelBudgetExceeded) as caught:
+        desk.open(gate_follows=True, awaits=True)
+    assert caught.value.meter == "calls"
+    desk = Desk(limits=Limit(tool_calls=0))
+    desk.open(awaits=True)
+
+
+def test_a_free_model_passes_a_used_up_budget() -> None:
+    """A model that costs nothing is let go with no money left, at the first gate as at the exact one; not past calls."""
+    from agent_fuse import Price
+
+    desk = Desk(limits=(Limit(usd=0), Limit(calls=1)), prices={"free": Price(input=0, output=0)})
+    with pytest.raises(SentinelBudgetExceeded):
+        desk.open()
+    desk.open(model="free", awaits=True)
+    desk.open(model="free")
+    with pytest.raises(SentinelBudgetExceeded) as caught:
+        desk.open(model="free", awaits=True)
+    assert caught.value.meter == "calls"
+    with pytest.raises(SentinelBudgetExceeded):
+        desk.open(model="", awaits=True)
+
+
+def test_a_span_that_cannot_raise_does_not_look() -> None:
+    """Where the instrumentation swallows what its span's start raises, nothing is refused there."""
+    desk = Desk(budget=0)
+    with pytest.raises(SentinelBudgetExceeded):
+        desk.open()
+    desk.open(gate_follows=True, looks=False)
+
+
+def test_a_call_whose_model_is_awaited_is_looked_at_each_time() -> None:
+    """Before its model is told a call cannot be priced: it is only looked at, and held once it can be."""
+    desk = Desk(budget=1)
+    seen = desk.open(model="", awaits=True)
+    assert (desk.asked["balances"], desk.asked["reserve"]) == (1, 0)
+    desk.fuse.requote(seen, desk.ask())
+    assert desk.held() == PRICE
+
+
+# Late sightings ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_late_call_is_booked_and_never_refused() -> None:
+    """What is seen only after the work is booked past every limit, without a hold, and without a blown fuse's trip."""
+    desk = Desk(budget=0)
+    desk.fuse.blown.blow("s", SentinelBudgetExceeded("no"))
+    seen = desk.open(late=True)
+    assert desk.asked["reserve"] == 0
+    desk.fuse.close_call(seen, usage=USAGE)
+    assert desk.spent() == PRICE
+    with pytest.raises(SentinelBudgetExceeded, match="no"):
+        desk.open()
+
+
+def test_when_a_late_call_began_is_told() -> None:
+    """A span made after the response belongs to the request that ran while it says that it ran, not to a later one."""
+    import time
+
+    desk = Desk(budget=1)
+    now = time.time()
+    request = desk.open(layer=Layer.REQUEST, source="request")
+    desk.fuse.close_call(request, usage=USAGE, ended_at=now + 1)
+    late = desk.open(late=True, started_at=now - 5)
+    desk.fuse.close_call(late, usage=USAGE, ended_at=now + 2)
+    assert desk.spent() == PRICE
+    another = desk.open(late=True, started_at=now + 100)
+    desk.fuse.close_call(another, usage=USAGE, ended_at=now + 101)
+    assert desk.spent() == 2 * PRICE
+
+
+# A blown fuse -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_blown_fuse_stops_the_next_call_once() -> None:
+    """The session's next call is refused with the trip that blew it, written down, and the one after it is judged anew."""
+    desk = Desk(budget=1)
+    trip = SentinelBudgetExceeded("three times swallowed", session="s")
+    desk.fuse.blown.blow("s", trip)
+    desk.open("another")
+    with pytest.raises(SentinelBudgetExceeded, match="three times swallowed") as caught:
+        desk.open()
+    assert caught.value is not trip, "each is raised afresh, with a traceback of its own"
+    assert desk.asked["reserve"] == 1
+    assert desk.statuses().count("refused") == 1
+    desk.open()
+
+
+# The end of a call ------------------------------------------------------------------------------------------------------
+
+
+def test_what_failed_for_nothing_gives_its_hold_back() -> None:
+    """A call that cannot have cost anything is not in the books, and holds nothing."""
+    desk = Desk(budget=1)
+    desk.fuse.close_call(desk.open(), outcome=Outcome.FAILED)
+    assert (desk.spent(), desk.held(), desk.statuses()) == (0, 0, [])
+
+
+def test_a_call_that_holds_nothing_asks_for_nothing_back() -> None:
+    """Where no hold was taken, the ledger is not asked to give one back."""
+    desk = Desk(budget=1)
+    desk.fuse.close_call(desk.open(gate_follows=True), outcome=Outcome.FAILED)
+    assert desk.asked["release"] == 0
+
+
+def test_model_and_provider_told_at_the_end_are_booked() -> None:
+    """What was not known at the start is taken from the answer; what was asked for is kept where it was known."""
+    desk = Desk(budget=1)
+    desk.fuse.close_call(desk.open(model="", late=True), usage=USAGE, model="gpt-4o", provider="openai")
+    desk.fuse.close_call(desk.open(late=True, source="b"), usage=HALF, model="gpt-4o-mini", provider="openai")
+    named = {(one.model, one.provider, one.cost) for one in desk.books.entries()}
+    assert ("gpt-4o", "openai", PRICE) in named
+    assert ("gpt-4o", "openai", PRICE // 2) in named
+
+
+def test_the_first_response_id_that_is_told_is_kept() -> None:
+    """The journal's line carries the id of the response, from whichever layer knew it."""
+    desk = Desk(budget=1)
+    framework = desk.open(layer=Layer.FRAMEWORK, source="langchain")
+    request = desk.open(layer=Layer.REQUEST, source="request", around=[framework])
+    desk.fuse.close_call(request, usage=USAGE, response_id="resp_1")
+    desk.fuse.close_call(framework, usage=USAGE)
+    assert [one.response_id for one in desk.books.entries()] == ["resp_1"]
+
+
+def test_open_calls_are_counted() -> None:
+    """How many calls of this process are under way: one for each call, however many layers see it."""
+    desk = Desk(budget=1)
+    assert desk.fuse.open_calls() == 0
+    framework = desk.open(layer=Layer.FRAMEWORK, source="langchain")
+    request = desk.open(layer=Layer.REQUEST, source="request", around=[framework])
+    assert desk.fuse.open_calls() == 1
+    desk.fuse.close_call(request, usage=USAGE)
+    assert desk.fuse.open_calls() == 1
+    desk.fuse.close_call(framework, usage=USAGE)
+    assert desk.fuse.open_calls() == 0
+
+
+def test_gates_are_timed_under_their_layer() -> None:
+    """While someone wants to know, each gate tells its name and its seconds, refused calls included, late ones not."""
+    desk = Desk(budget=Decimal("0.0075"))
+    told: list[tuple[str, float]] = []
+    desk.fuse.accounting.on_gate = lambda name, seconds: told.append((name, seconds))
+    desk.open(layer=Layer.REQUEST, source="request")
+    with pytest.raises(SentinelBudgetExceeded):
+        desk.open()
+    desk.open(late=True)
+    assert [name for name, _ in told] == ["request", "client"]
+    assert all(0 < seconds < 60 for _, seconds in told)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from agent_fuse.calls import Usage
 from agent_fuse.prices import PriceBook
-from agent_fuse.usage_reader import SHAPES, later, read_usage
+from agent_fuse.usage_reader import later, read_usage
+from agent_fuse.usage_shapes import SHAPES
 from agent_fuse.wire import Reading, StreamReader
 
 

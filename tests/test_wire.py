@@ -27,14 +27,16 @@ from agent_fuse.wire import Reading, StreamReader, operation_of
         ("get", "/responses", None),
         ("post", "/responses/resp_1/cancel", None),
         ("post", "/v1/messages/count_tokens", None),
-        ("post", "/v1/messages/batches", None),
+        ("post", "/v1/messages/batches", "message_batch"),
+        ("post", "/threads/t1/messages", None),
+        ("post", "/rerank", None),
         ("post", "/moderations", None),
         ("post", "/files", None),
         ("get", "/models", None),
     ],
 )
 def test_only_what_is_priced_is_a_call(method: str, url: str, operation: str | None) -> None:
-    """Listing, files, moderation, count_tokens, cancelling and batches pass freely."""
+    """Listing, files, moderation, count_tokens, a thread's messages and what is unknown on the wire pass freely."""
     assert operation_of(method, url) == operation
 
 

@@ -68,13 +68,21 @@ class Usage:
     output_audio_tokens: int | None = None
     input_image_tokens: int | None = None
     output_image_tokens: int | None = None
+    characters: int | None = None
+    """Of a text that is spoken, where that is what is billed."""
+    seconds: int | None = None
+    """Of a recording, where that is what is billed."""
+    web_searches: int | None = None
+    file_searches: int | None = None
+    containers: int | None = None
+    """Containers in which code ran at the provider."""
     parts: "tuple[tuple[str, Usage], ...]" = ()
     """What other models used for this answer, besides all of the above: each by name, billed at its own rates."""
 
     @property
     def known(self) -> bool:
         """Whether there is any figure to bill by."""
-        return self.input_tokens is not None or self.output_tokens is not None
+        return not (self.input_tokens is None and self.output_tokens is None and self.seconds is None)
 
     @property
     def total_tokens(self) -> int:

@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from functools import cache
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -14,10 +15,10 @@ from agent_fuse.errors import ConfigurationError, UnknownModelError
 from agent_fuse.quoting.asked import PRICED_TIERS
 from agent_fuse.quoting.families import max_output
 from agent_fuse.quoting.names import bare, fine_tuned, spellings
-from agent_fuse.quoting.rates import Origin, Price, Rates, flat, scaled
+from agent_fuse.quoting.rates import Origin, Price, Rates, flat, picos, scaled
 from agent_fuse.quoting.recent import Recent
-from agent_fuse.quoting.supplements import supplemented
-from agent_fuse.quoting.tariffs import per_call, tiers
+from agent_fuse.quoting.supplements import CONTAINER_USD, FILE_SEARCH_KCOUNT, WEB_SEARCH_KCOUNT, supplemented
+from agent_fuse.quoting.tariffs import per_call, per_character, per_search, per_second, tiers
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, Provider
@@ -179,12 +180,13 @@ def _makers(name: str) -> Iterator["Provider"]:
     return chain(telling, (by_id[maker] for maker in _MAKERS if maker in by_id))
 
 
+_PRICED = ("input_mtok", "input_mchars", "input_audio_hours", "audio_hours")
 _FREE = (":free", "moderation")
 
 
 def _has_price(model: "ModelInfo") -> bool:
     prices = [model.prices] if not isinstance(model.prices, list) else [one.prices for one in model.prices]
-    return any(hasattr(one, "input_mtok") and one.input_mtok is not None for one in prices) or model.id.endswith(_FREE)
+    return any(getattr(one, name, None) is not None for one in prices for name in _PRICED) or model.id.endswith(_FREE)
 
 
 def _from_data(provider: "Provider", model: "ModelInfo", *, at: float, tier: str) -> Rates:
@@ -194,6 +196,11 @@ def _from_data(provider: "Provider", model: "ModelInfo", *, at: float, tier: str
     return Rates(
         tiers=tiers(prices),
         per_call=per_call(prices),
+        per_character=per_character(prices),
+        per_second=per_second(prices),
+        per_web_search=per_search(prices, "web_searches_kcount", WEB_SEARCH_KCOUNT),
+        per_file_search=per_search(prices, "storage_searches_kcount", FILE_SEARCH_KCOUNT),
+        per_container=picos(CONTAINER_USD, Decimal(10) ** 12),
         max_output_tokens=max_output(bare(model.id), model.context_window),
         context_window=model.context_window,
         provider=provider.id,

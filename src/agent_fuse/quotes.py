@@ -5,21 +5,16 @@ from typing import Any
 
 from agent_fuse.calls import MAX_TOKENS, Usage
 from agent_fuse.prices import PriceBook
-from agent_fuse.quoting import asked
+from agent_fuse.quoting import asked, units
 from agent_fuse.quoting.bodies import Count
 from agent_fuse.quoting.learned import Learned
 from agent_fuse.quoting.quote import Quote, Source
 from agent_fuse.quoting.rates import Origin, Rates
+from agent_fuse.quoting.unit_quotes import DEFAULT_INPUT_TOKENS, DEFAULT_OUTPUT_TOKENS, UNIT_QUOTES, UnitRequest
 from agent_fuse.tokens import TokenCounter, upper_bound_tokens
 
 __all__ = ["DEFAULT_INPUT_TOKENS", "DEFAULT_OUTPUT_TOKENS", "Quote", "Quoter", "Source"]
 
-DEFAULT_INPUT_TOKENS = 4_000
-"""Input of a call of which nothing is known: a system prompt, some tools and a few turns."""
-DEFAULT_OUTPUT_TOKENS = 1_000
-"""Output of a call without max_tokens, in a session that has made none yet: a long answer or a short file."""
-IMAGE_OUTPUT_TOKENS = 6_240
-"""Output of one generated image: OpenAI's table for gpt-image-1, high quality, 1024 x 1536."""
 UNSEEN_TOKENS = 1_000_000
 """Bound of an input kept at the provider (a conversation, a file), where no context window is known."""
 
@@ -70,11 +65,15 @@ class Quoter:
         known = asked.opened(body)
         plain = known if known is not None else {}
         model = model or asked.model(plain)
+        if (by_units := UNIT_QUOTES.get(operation)) is not None:
+            found = by_units(UnitRequest(quoter=self, provider=provider, model=model, body=plain, session=session))
+            if found is not None:
+                return found
         rates = self.book.rates(model, provider, tier=asked.tier(plain))
         count = self.counter.count(operation, plain, model) if known is not None else Count(readable=False)
         choices = asked.choices(plain)
         out, out_source, bounded = self._output(
-            operation, asked.cap(plain), choices, session, model, rates, Source.BODY
+            operation, asked.cap(plain), choices, session, model, rates, Source.BODY, plain
         )
         if self.strict:
             into, into_source = self._bound_input(count, plain, body_bytes, model, rates), Source.BOUND
@@ -225,12 +224,14 @@ class Quoter:
         model: str | None,
         rates: Rates,
         stated: Source,
+        body: Mapping[str, Any] | None = None,
     ) -> tuple[int, Source, bool]:
         """Output tokens, where they come from, and whether in strict quotes they are a bound."""
         if operation.startswith(_WITHOUT_OUTPUT):
             return 0, stated, True
         if operation.startswith("image"):
-            return _clamped(IMAGE_OUTPUT_TOKENS * choices), Source.DEFAULT, False
+            one = units.image_output(body or {}, bound=self.strict)
+            return _clamped(one * choices), Source.BODY if body else Source.DEFAULT, False
         if cap is not None:
             return _clamped(_clamped(cap) * choices), stated, True
         if self.strict:

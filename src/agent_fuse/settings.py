@@ -33,6 +33,7 @@ class Settings:
     strict: bool
     prices: Mapping[str, Price]
     unknown_model: Literal["fallback", "block", "free"]
+    unknown_endpoint: Literal["estimate", "block", "free"]
     hold_seconds: float
     warn_at: tuple[float, ...]
     on_warning: Callable[[Alert], None] | None
@@ -58,6 +59,7 @@ class MoreOptions(TypedDict, total=False):
     lock_timeout: float | None
     synchronous: Literal["normal", "full"] | None
     unknown_model: Literal["fallback", "block", "free"] | None
+    unknown_endpoint: Literal["estimate", "block", "free"] | None
     hold_seconds: float | None
     warn_at: float | Sequence[float] | None
     on_warning: Callable[[Alert], None] | None
@@ -152,6 +154,13 @@ OPTIONS = (
         parse=parsers.choice("fallback", "block", "free"),
         default="fallback",
         doc="A model without a price: bill it at a conservative `fallback`, `block` it, or let it go `free`.",
+    ),
+    Option(
+        name="unknown_endpoint",
+        parse=parsers.choice("estimate", "block", "free"),
+        default="estimate",
+        doc="A request of a gated SDK to an endpoint that AgentFuse does not know: hold an `estimate`, `block` it, or "
+        "let it go `free`.",
     ),
     Option(
         name="hold_seconds",

@@ -1,158 +1,17 @@
 """The one reader of usage: wherever and under whatever names an answer tells its tokens, as inclusive buckets.
 
-An answer is a dict or an SDK's object. `SHAPES` is the table of what providers send, each row with its source; what a
-row finds is made inclusive by the same few rules (`_inclusive`), since servers that speak one protocol differ in
-whether the prompt holds its cached part and the answer its reasoning.
+An answer is a dict or an SDK's object. `usage_shapes` is the table of what providers send; what a row finds is made
+inclusive by the same few rules (`_inclusive`), since servers that speak one protocol differ in whether the prompt holds
+its cached part and the answer its reasoning.
 """
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, cast
 
 from agent_fuse.calls import MAX_TOKENS, Usage
-
-Path = tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shape:
-    """One way to tell usage: where its figures are, below `root`. Of several paths the first that is there counts."""
-
-    source: str
-    """Who tells it so, and where that is written."""
-    root: Path = ("usage",)
-    needs: tuple[Path, ...] = ()
-    """It is this shape when any of these is there as well; empty: when an input or output figure is."""
-    input: tuple[Path, ...] = ()
-    output: tuple[Path, ...] = ()
-    total: tuple[Path, ...] = ()
-    read: tuple[Path, ...] = ()
-    written: tuple[Path, ...] = ()
-    written_1h: tuple[Path, ...] = ()
-    reasoning: tuple[Path, ...] = ()
-    input_audio: tuple[Path, ...] = ()
-    output_audio: tuple[Path, ...] = ()
-    input_image: tuple[Path, ...] = ()
-    output_image: tuple[Path, ...] = ()
-    beside_input: tuple[Path, ...] = ()
-    """Told beside the input, and added to it."""
-    beside_output: tuple[Path, ...] = ()
-    """Told beside the output, and added to it."""
-    cached_outside: bool = False
-    """The input leaves out what was read from the cache and written to it."""
-
-
-def _one(*names: str) -> tuple[Path, ...]:
-    return (names,)
-
-
-_CHAT = Shape(
-    source="OpenAI chat completions, and all who speak it. `cached_tokens` at the top: Moonshot; "
-    "`prompt_cache_hit_tokens`: DeepSeek; `cache_write_tokens`: OpenRouter, and OpenAI from gpt-5.6 on; "
-    "`cache_creation_input_tokens`: LiteLLM",
-    input=_one("prompt_tokens"),
-    output=_one("completion_tokens"),
-    total=_one("total_tokens"),
-    read=(
-        ("prompt_tokens_details", "cached_tokens"),
-        ("prompt_cache_hit_tokens",),
-        ("cached_tokens",),
-        ("cache_read_input_tokens",),
-    ),
-    written=(("prompt_tokens_details", "cache_write_tokens"), ("cache_creation_input_tokens",)),
-    reasoning=(("completion_tokens_details", "reasoning_tokens"), ("reasoning_tokens",)),
-    input_audio=_one("prompt_tokens_details", "audio_tokens"),
-    output_audio=_one("completion_tokens_details", "audio_tokens"),
-    input_image=_one("prompt_tokens_details", "image_tokens"),
-    output_image=_one("completion_tokens_details", "image_tokens"),
-)
-_ANTHROPIC = Shape(
-    source="Anthropic messages: the input leaves out cached tokens",
-    needs=(("cache_read_input_tokens",), ("cache_creation_input_tokens",), ("cache_creation",)),
-    input=_one("input_tokens"),
-    output=_one("output_tokens"),
-    read=_one("cache_read_input_tokens"),
-    written=_one("cache_creation_input_tokens"),
-    written_1h=_one("cache_creation", "ephemeral_1h_input_tokens"),
-    reasoning=_one("output_tokens_details", "thinking_tokens"),
-    cached_outside=True,
-)
-_RESPONSES = Shape(
-    source="OpenAI Responses, images, audio and realtime (`input_token_details` in the singular)",
-    input=_one("input_tokens"),
-    output=_one("output_tokens"),
-    total=_one("total_tokens"),
-    read=(("input_tokens_details", "cached_tokens"), ("input_token_details", "cached_tokens")),
-    written=_one("input_tokens_details", "cache_write_tokens"),
-    reasoning=(("output_tokens_details", "reasoning_tokens"), ("output_tokens_details", "thinking_tokens")),
-    input_audio=(("input_tokens_details", "audio_tokens"), ("input_token_details", "audio_tokens")),
-    output_audio=(("output_tokens_details", "audio_tokens"), ("output_token_details", "audio_tokens")),
-    input_image=(("input_tokens_details", "image_tokens"), ("input_token_details", "image_tokens")),
-    output_image=(("output_tokens_details", "image_tokens"), ("output_token_details", "image_tokens")),
-)
-_LANGCHAIN = Shape(
-    source="LangChain's UsageMetadata",
-    root=("usage_metadata",),
-    input=_one("input_tokens"),
-    output=_one("output_tokens"),
-    total=_one("total_tokens"),
-    read=_one("input_token_details", "cache_read"),
-    written=_one("input_token_details", "cache_creation"),
-    reasoning=_one("output_token_details", "reasoning"),
-    input_audio=_one("input_token_details", "audio"),
-    output_audio=_one("output_token_details", "audio"),
-)
-_GOOGLE_SDK = Shape(
-    source="google-genai's GenerateContentResponseUsageMetadata: thoughts are outside candidates",
-    root=("usage_metadata",),
-    input=_one("prompt_token_count"),
-    output=_one("candidates_token_count"),
-    total=_one("total_token_count"),
-    read=_one("cached_content_token_count"),
-    reasoning=_one("thoughts_token_count"),
-    beside_input=_one("tool_use_prompt_token_count"),
-    beside_output=_one("thoughts_token_count"),
-)
-_GOOGLE = Shape(
-    source="Gemini API, GenerateContentResponse.usageMetadata: thoughts are outside candidates",
-    root=("usageMetadata",),
-    input=_one("promptTokenCount"),
-    output=_one("candidatesTokenCount"),
-    total=_one("totalTokenCount"),
-    read=_one("cachedContentTokenCount"),
-    reasoning=_one("thoughtsTokenCount"),
-    beside_input=_one("toolUsePromptTokenCount"),
-    beside_output=_one("thoughtsTokenCount"),
-)
-_BEDROCK = Shape(
-    source="Amazon Bedrock Converse, TokenUsage: cached tokens are outside inputTokens, and inside totalTokens",
-    input=_one("inputTokens"),
-    output=_one("outputTokens"),
-    read=_one("cacheReadInputTokens"),
-    written=_one("cacheWriteInputTokens"),
-    cached_outside=True,
-)
-_COHERE = Shape(
-    source="Cohere v2 chat: billed units, else tokens",
-    input=(("billed_units", "input_tokens"), ("tokens", "input_tokens")),
-    output=(("billed_units", "output_tokens"), ("tokens", "output_tokens")),
-)
-_OLLAMA = Shape(
-    source="Ollama /api/chat and /api/generate", root=(), input=_one("prompt_eval_count"), output=_one("eval_count")
-)
-
-SHAPES: tuple[Shape, ...] = (
-    _CHAT,
-    _ANTHROPIC,
-    _RESPONSES,
-    _GOOGLE_SDK,
-    _LANGCHAIN,
-    _GOOGLE,
-    _BEDROCK,
-    _COHERE,
-    _OLLAMA,
-)
-"""In the order in which they are tried: the first that finds an input or output figure is the answer's."""
+from agent_fuse.usage_shapes import ANTHROPIC, RESPONSES, SHAPES, Path, Shape
 
 _ELSEWHERE: tuple[Path, ...] = (("x_groq",), ("choices",), ("meta",))
 """Where the `usage` of a chat answer stands when it is not at the top: Groq's streams; Moonshot's, in the last choice;
@@ -169,7 +28,7 @@ def read_usage(body: object) -> Usage | None:
             found = next((usage for one in reversed(holders) if (usage := _by_shapes(one)) is not None), None)
             if found is not None:
                 break
-    return found
+    return found if found is None else _with_fees(found, body)
 
 
 def later(known: Usage | None, new: Usage) -> Usage:
@@ -198,6 +57,9 @@ _COUNTS = (
     "output_audio_tokens",
     "input_image_tokens",
     "output_image_tokens",
+    "web_searches",
+    "file_searches",
+    "containers",
 )
 
 
@@ -226,6 +88,9 @@ def _by_shapes(body: object) -> Usage | None:
 def _read(holder: object, shape: Shape) -> Usage | None:
     given, made = _first(holder, shape.input), _first(holder, shape.output)
     if given is None and made is None:
+        heard = _at(holder, ("seconds",)) if shape is RESPONSES else None  # OpenAI's transcriptions by the minute
+        if isinstance(heard, int | float) and not isinstance(heard, bool) and 0 <= heard <= MAX_TOKENS:
+            return Usage(input_tokens=0, output_tokens=0, seconds=math.ceil(heard))
         return None
     read, written, reasoning = (_first(holder, paths) for paths in (shape.read, shape.written, shape.reasoning))
     if shape.beside_input and given is not None:
@@ -288,7 +153,7 @@ def _with_iterations(usage: Usage, iterations: Sequence[object]) -> Usage:
     parts = list(usage.parts)
     for one in iterations:
         kind = _at(one, ("type",))
-        part = _read(one, _ANTHROPIC) if kind in ("compaction", "advisor_message") else None
+        part = _read(one, ANTHROPIC) if kind in ("compaction", "advisor_message") else None
         if part is None:
             continue
         if kind == "compaction":
@@ -297,6 +162,29 @@ def _with_iterations(usage: Usage, iterations: Sequence[object]) -> Usage:
             model = _at(one, ("model",))
             parts.append((model if isinstance(model, str) else "", part))
     return replace(usage, parts=tuple(parts))
+
+
+def _with_fees(usage: Usage, body: object) -> Usage:
+    """Count what tools that ran at the provider did, for it is billed beside the tokens.
+
+    Sources: Anthropic's `usage.server_tool_use`; the items of OpenAI's Responses API, `output`.
+    """
+    searches = count(_at(body, ("usage", "server_tool_use", "web_search_requests")))
+    output = _at(body, ("output",))
+    if not searches and not isinstance(output, list):
+        return usage
+    kinds = [(_at(item, ("type",)), item) for item in cast("list[Any]", output if isinstance(output, list) else [])]
+    web = (searches or 0) + sum(kind == "web_search_call" and _searches(item) for kind, item in kinds)
+    files = sum(kind == "file_search_call" for kind, _ in kinds)
+    places = {str(_at(item, ("container_id",))) for kind, item in kinds if kind == "code_interpreter_call"}
+    if not (web or files or places):
+        return usage
+    return replace(usage, web_searches=web or None, file_searches=files or None, containers=len(places) or None)
+
+
+def _searches(item: object) -> bool:
+    """Whether a web search item searched: opening a page and looking in it are not billed (OpenAI's pricing page)."""
+    return _at(item, ("action", "type")) in (None, "search")
 
 
 def _sum(one: Usage, other: Usage) -> Usage:

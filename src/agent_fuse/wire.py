@@ -6,32 +6,19 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from agent_fuse.calls import Usage
+from agent_fuse.endpoints import UNKNOWN, endpoint_of
 from agent_fuse.usage_reader import later, read_usage
 
-_OPERATIONS = (
-    ("/chat/completions", "chat"),
-    ("/responses", "responses"),
-    ("/embeddings", "embeddings"),
-    ("/messages", "messages"),
-    ("/completions", "text_completion"),
-    ("/responses/compact", "responses"),
-    ("/complete", "text_completion"),
-)
 
+def operation_of(method: str, url: str, provider: str = "") -> str | None:
+    """The priced operation that a request to a model API is (`endpoints`), or None when it passes freely.
 
-def operation_of(method: str, url: str) -> str | None:
-    """The priced operation that a request to a model API is, or None when it passes freely.
-
-    One of `chat`, `responses`, `messages`, `text_completion`, `embeddings`. Listing models, files, `count_tokens`,
-    moderation, cancelling and fetching are free, and so not calls.
+    Without a `provider`, whose SDK sends it, an endpoint that the table does not know passes.
     """
-    if method.lower() != "post":
+    found = endpoint_of(method, url, provider)
+    if found is None or (found.operation == UNKNOWN and not provider):
         return None
-    path = url.partition("?")[0].rstrip("/")
-    for suffix, operation in _OPERATIONS:
-        if path.endswith(suffix):
-            return operation
-    return None
+    return found.operation or None
 
 
 def semantic_operation(operation: str) -> str:

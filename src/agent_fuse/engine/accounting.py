@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from agent_fuse.calls import Entry, Status, Usage
+from agent_fuse.endpoints import UNKNOWN
 from agent_fuse.engine.asks import Ask, Event, Money
 from agent_fuse.engine.desk import Desk
 from agent_fuse.errors import SentinelBudgetExceeded, SentinelError, SentinelSystemError, UnknownModelError
@@ -23,6 +24,7 @@ from agent_fuse.wire import semantic_operation
 
 Clock = Callable[[], float]
 
+_UNKNOWN_ENDPOINT = "the request's endpoint is not known to AgentFuse, and unknown_endpoint='block' refuses such"
 _UNKNOWN = Usage()
 _NOTHING = Usage(input_tokens=0, output_tokens=0)
 
@@ -101,7 +103,13 @@ class Accounting:
             quietly("warning of a limit", GOES_ON, self.on_reserved, money.ask.who, money.due, answer.balances)
 
     def quote(self, ask: Ask) -> Quote:
-        """What the call may cost."""
+        """What the call may cost.
+
+        Raises:
+            UnknownModelError: its model has no price, or its endpoint is not known, and such are blocked.
+        """
+        if ask.operation == UNKNOWN and self._settings.unknown_endpoint == "block":
+            raise UnknownModelError(_UNKNOWN_ENDPOINT)
         session = ask.who.session.id
         if ask.estimate is not None:
             given, made = ask.estimate
@@ -179,7 +187,7 @@ class Accounting:
                 input_tokens=quoted.input_tokens if told.input_tokens is None else told.input_tokens,
                 output_tokens=quoted.output_tokens if told.output_tokens is None else told.output_tokens,
             )
-        by_quote = usage is None and money.quote is not None
+        by_quote = money.quote is not None and (usage is None or money.quote.fixed)
         cost = money.quote.cost if by_quote and money.quote is not None else self._cost(money, full, model, tier)
         reason = "" if exact else "quote" if by_quote else "counted"
         status = Status.SETTLED if exact else Status.ESTIMATED

@@ -144,7 +144,7 @@ def _build_request(original: Callable[..., Any], sdk: str) -> Callable[..., Any]
         request = original(self, options, *args, **kwargs)
         try:
             flight = FLIGHT.get() or Flight(sdk)
-            operation = operation_of(options.method, options.url)
+            operation = operation_of(options.method, options.url, sdk)
             if operation is not None:
                 size = request.headers.get("content-length")
                 flight.judge(operation, options.url, _body(options), int(size) if size else None)
@@ -160,8 +160,10 @@ def _build_request(original: Callable[..., Any], sdk: str) -> Callable[..., Any]
 def _body(options: Any) -> object:
     body: Any = options.json_data
     extra: Any = getattr(options, "extra_json", None)
-    if isinstance(body, dict) and isinstance(extra, dict):
-        return {**cast("dict[str, Any]", body), **cast("dict[str, Any]", extra)}
+    files: Any = getattr(options, "files", None)
+    if isinstance(body, dict) and (isinstance(extra, dict) or files):
+        more = {"file": files} if files else {}
+        return {**cast("dict[str, Any]", body), **more, **cast("dict[str, Any]", extra or {})}
     return cast("object", body or extra)
 
 

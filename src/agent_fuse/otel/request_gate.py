@@ -14,10 +14,13 @@ from opentelemetry import trace
 
 from agent_fuse.calls import Usage
 from agent_fuse.charged import Charge, of_error
+from agent_fuse.endpoints import UNKNOWN
 from agent_fuse.engine.asks import Ask
 from agent_fuse.errors import SentinelError, soften
 from agent_fuse.fuse import Fuse, Seen
 from agent_fuse.otel import active
+from agent_fuse.otel.blind import warn_of
+from agent_fuse.otel.facts import blind
 from agent_fuse.otel.nodes import DETACHED, Node, around, finish_calls
 from agent_fuse.otel.response import observe
 from agent_fuse.otel.trips import under_langchain
@@ -59,6 +62,8 @@ class Flight:
         here = trace.get_current_span().get_span_context().span_id
         processor = active.of_span(here)
         if processor is None or not processor.fuse.settings.request_gate:
+            return
+        if operation == UNKNOWN and not _is_gated(processor.fuse.settings.unknown_endpoint, self.provider, url):
             return
         node = processor.node(here)
         frame = DETACHED.get()
@@ -157,7 +162,10 @@ class Flight:
 
     def _book(self, *, broken: bool) -> None:
         reading = self._reading
-        if reading.usage is not None and (reading.final or not broken):
+        money = self.seen.call.payload if self.seen is not None else None
+        if money is not None and money.quote is not None and money.quote.fixed and not broken:
+            self._close(Outcome.DONE, usage=money.quote.usage)
+        elif reading.usage is not None and (reading.final or not broken):
             self._close(Outcome.DONE, usage=reading.usage)
         elif reading.complete and self._wants_text:
             self._close(Outcome.DONE, estimate=Usage(output_tokens=self._counted()))
@@ -199,6 +207,17 @@ def unjudged_request(error: Exception) -> None:
         if quietly("looking for LangChain", GOES_ON, under_langchain):
             raise soften(trip) from trip.__cause__
         raise
+
+
+_UNKNOWN_IS = {"estimate": "is held at an estimate", "block": "is blocked", "free": "passes"}
+
+
+def _is_gated(unknown: str, provider: str, url: str) -> bool:
+    """Whether a request to an endpoint that the table does not know is judged; each is told of once."""
+    path = url.partition("?")[0]
+    what = f"a request of the {provider} SDK to {path[:120]}, which AgentFuse does not know, {_UNKNOWN_IS[unknown]}"
+    warn_of([blind(what, "upgrade agent-fuse, or choose unknown_endpoint='estimate', 'block' or 'free'")])
+    return unknown != "free"
 
 
 def _leave(trip: SentinelError, *around_it: Node | None, soft: bool) -> SentinelError:

@@ -42,10 +42,16 @@ class Quote:
     """Answers asked for (`n`, `best_of`, several prompts)."""
     counted: int | None = None
     """Input as counted, before what was learned corrected it; None where the call teaches nothing about counting."""
+    fixed: bool = False
+    """The request alone tells the price (characters, seconds, images): once it is served, this is the bill."""
     exact: bool = False
     """The model's own vocabulary counted the text."""
+    units: Usage | None = None
+    """What is billed beside tokens: characters, seconds."""
 
     @property
     def usage(self) -> Usage:
         """Its tokens as usage."""
+        if self.units is not None:
+            return self.units
         return Usage(input_tokens=self.input_tokens, output_tokens=self.output_tokens)

@@ -86,6 +86,14 @@ class Rates:
     """Tokens; None where unknown."""
     per_call: int = 0
     """Pico-dollars for each call, besides its tokens."""
+    per_character: int = 0
+    """Pico-dollars for each character of a text to speak."""
+    per_second: int = 0
+    """Pico-dollars for each second of a recording."""
+    per_web_search: int = 0
+    per_file_search: int = 0
+    per_container: int = 0
+    """Pico-dollars for each: fees of tools that run at the provider."""
     origin: Origin = Origin.DATA
     provider: str = ""
     """Provider and model as the price data names them, empty where it knows neither."""
@@ -128,8 +136,21 @@ class Rates:
             + (out - spoken - drawn) * (tier.output if usage.output_image_tokens is None else tier.output_text)
             + spoken * tier.output_audio
             + drawn * tier.output_image
+            + _count(usage.characters) * self.per_character
+            + _count(usage.seconds) * self.per_second
         )
-        return -(-picos // PICOS_PER_NANO)
+        return -(-(picos + self._fees(usage)) // PICOS_PER_NANO)
+
+    def fees(self, usage: Usage) -> int:
+        """Nano-dollars of a call's cost that are no tokens: searches and containers of tools run at the provider."""
+        return -(-self._fees(usage) // PICOS_PER_NANO)
+
+    def _fees(self, usage: Usage) -> int:
+        return (
+            _count(usage.web_searches) * self.per_web_search
+            + _count(usage.file_searches) * self.per_file_search
+            + _count(usage.containers) * self.per_container
+        )
 
     def expected(self, input_tokens: int, output_tokens: int, *, cache_write: bool = False) -> int:
         """Nano-dollars for a call still to be made, nothing read from cache; with `cache_write`, all written to it."""
@@ -209,6 +230,11 @@ def _replace(rates: Rates, *, tiers: Iterable[Tier], per_call: int) -> Rates:
     return Rates(
         tiers=tuple(tiers),
         per_call=per_call,
+        per_character=rates.per_character,
+        per_second=rates.per_second,
+        per_web_search=rates.per_web_search,
+        per_file_search=rates.per_file_search,
+        per_container=rates.per_container,
         max_output_tokens=rates.max_output_tokens,
         context_window=rates.context_window,
         origin=rates.origin,

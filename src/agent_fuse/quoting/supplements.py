@@ -10,6 +10,14 @@ AUDIO: Mapping[tuple[str, str], Mapping[str, Decimal]] = {
 """USD per million audio tokens: OpenAI's pricing page, "Audio tokens", as of 2026-11 (the data has text rates only)."""
 
 
+WEB_SEARCH_KCOUNT = Decimal(10)
+"""USD for 1,000 web searches of a model for which the data names no fee: what OpenAI and Anthropic ask (2026-11)."""
+FILE_SEARCH_KCOUNT = Decimal("2.5")
+"""The same for file searches: OpenAI's pricing page, "Built-in tools" (2026-11)."""
+CONTAINER_USD = Decimal("0.03")
+"""USD for a container of 1 GB in which code ran: the same page (2026-11)."""
+
+
 def supplemented(provider: str, model: str, prices: Mapping[str, object]) -> dict[str, object]:
     """An entry's prices with what the data lacks; what the data has, now or later, wins."""
     missing = {name: price for name, price in AUDIO.get((provider, model), {}).items() if prices.get(name) is None}

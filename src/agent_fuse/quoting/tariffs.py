@@ -43,6 +43,21 @@ def per_call(prices: Prices) -> int:
     return picos(_at(prices, -1, "requests_kcount"), Decimal(10) ** 9)
 
 
+def per_character(prices: Prices) -> int:
+    """Pico-dollars for each character of a text to speak, which the list gives per million."""
+    return picos(_at(prices, -1, "input_mchars"))
+
+
+def per_search(prices: Prices, name: str, otherwise: Decimal) -> int:
+    """Pico-dollars for each search at the provider, which the list gives per thousand."""
+    return picos(_at(prices, -1, name, otherwise=otherwise), Decimal(10) ** 9)
+
+
+def per_second(prices: Prices) -> int:
+    """Pico-dollars for each second of a recording, which the list gives per hour."""
+    return -(-picos(_at(prices, -1, "input_audio_hours", "audio_hours"), Decimal(10) ** 12) // 3_600)
+
+
 def _at(prices: Prices, above: int, *names: str, otherwise: Decimal = Decimal(0)) -> Decimal:
     """The dearest of the named prices in one tier, or `otherwise` where the entry has none of them."""
     found: list[Decimal] = []

@@ -1,0 +1,142 @@
+"""What is billed by something else than the tokens of a text: images, speech, recordings, video, jobs that run later.
+
+Each figure names its source. Estimates say so: such a call is booked as estimated until it tells its real usage.
+"""
+
+import struct
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+NANOS = 1_000_000_000
+
+IMAGE_TOKENS: Mapping[str, tuple[int, int]] = {
+    "low": (272, 408),
+    "medium": (1_056, 1_584),
+    "high": (4_160, 6_240),
+}
+"""Output tokens of one image, square and not: OpenAI's guide "Image generation", table of gpt-image-1."""
+PARTIAL_IMAGE_TOKENS = 100
+"""Of each partial image that a stream shows before the last: the same guide."""
+
+PER_IMAGE: Mapping[str, tuple[int, int]] = {
+    "dall-e-3": (40_000_000, 80_000_000),
+    "dall-e-3-hd": (80_000_000, 120_000_000),
+    "dall-e-2": (20_000_000, 20_000_000),
+}
+"""Nano-dollars an image, square and not: OpenAI's price list before it retired them (2026-05-12)."""
+
+VIDEO_SECOND: tuple[tuple[str, int, int], ...] = (
+    ("sora-2-pro", 300_000_000, 500_000_000),
+    ("sora-2", 100_000_000, 100_000_000),
+)
+"""Nano-dollars a second, at 720p and above it: OpenAI's price list, 2026-11."""
+VIDEO_SECOND_UNKNOWN = 500_000_000
+VIDEO_SECONDS = 4
+"""Length of a clip where the request names none (openai SDK, `video_create_params`)."""
+
+TRAINING_TOKENS = 1_000_000
+"""Trained tokens of a fine-tuning job, an estimate: what a file holds is not seen here."""
+TRAINING_MTOK: tuple[tuple[str, int], ...] = (
+    ("gpt-4.1-nano", 1_500_000_000),
+    ("gpt-4.1-mini", 5_000_000_000),
+    ("gpt-4o-mini", 3_000_000_000),
+    ("gpt-3.5", 8_000_000_000),
+    ("gpt-4", 25_000_000_000),
+    ("o4-mini", 100_000_000_000),
+)
+"""Nano-dollars for a million trained tokens: OpenAI's price list, "Fine-tuning" (o4-mini: an hour)."""
+TRAINING_UNKNOWN = 25_000_000_000
+
+BATCH_LINES = 100
+"""Requests of a batch whose input file was not seen, an estimate."""
+AGENT_CALLS = 10
+"""Model calls of a run or session at the provider, an estimate."""
+
+SPEECH_TOKENS_PER_CHARACTER = 1.4
+"""Audio tokens that a character becomes: 1,250 tokens a minute (OpenAI's $0.015 a minute for gpt-4o-mini-tts at $12 a
+million), about 900 characters of English a minute."""
+
+UNSEEN_CHARACTERS = 4_096
+"""Of a text to speak that is not seen: the most that OpenAI takes."""
+
+_BYTES_PER_SECOND, _BYTES_PER_SECOND_BOUND = 8_000, 2_000
+"""Of a recording whose length is not read: 64 kbit/s expected, 16 kbit/s at least."""
+AUDIO_TOKENS_PER_SECOND = 10
+"""OpenAI's transcription models: about 600 tokens a minute (its $0.006 a minute at $10 a million)."""
+
+
+def image_output(body: Mapping[str, Any], *, bound: bool) -> int:
+    """Output tokens of the images that a request asks for; `auto` and unknown qualities are the dearest known."""
+    quality = body.get("quality")
+    square, other = IMAGE_TOKENS.get(quality if isinstance(quality, str) else "", IMAGE_TOKENS["high"])
+    one = square if body.get("size") == "1024x1024" and not bound else other
+    partial = body.get("partial_images")
+    return one + (partial * PARTIAL_IMAGE_TOKENS if isinstance(partial, int) and partial > 0 else 0)
+
+
+def per_image(model: str, body: Mapping[str, Any]) -> int | None:
+    """Nano-dollars of one image of a model that is billed by the image; None for those billed by tokens."""
+    name = f"{model}-hd" if body.get("quality") == "hd" else model
+    found = PER_IMAGE.get(name) or PER_IMAGE.get(model)
+    return None if found is None else found[body.get("size") not in (None, "1024x1024", "512x512", "256x256")]
+
+
+def video(model: str, body: Mapping[str, Any]) -> int:
+    """Nano-dollars of a clip: its seconds at the model's rate for its size."""
+    try:
+        seconds = min(max(int(str(body.get("seconds") or VIDEO_SECONDS)), 1), 3_600)
+    except ValueError:
+        seconds = VIDEO_SECONDS
+    large = body.get("size") not in (None, "720x1280", "1280x720")
+    for family, small_rate, large_rate in VIDEO_SECOND:
+        if model.startswith(family):
+            return seconds * (large_rate if large else small_rate)
+    return seconds * VIDEO_SECOND_UNKNOWN
+
+
+def training(model: str) -> int:
+    """Nano-dollars of a fine-tuning job, an estimate."""
+    rate = next((rate for family, rate in TRAINING_MTOK if model.startswith(family)), TRAINING_UNKNOWN)
+    return rate * TRAINING_TOKENS // 1_000_000
+
+
+def recording_seconds(files: object, *, bound: bool) -> int:
+    """Length of the recordings in a multipart request, in whole seconds: a WAV's by its header, else by its size."""
+    return sum(_seconds(content, bound=bound) for content in _contents(files)) or 1
+
+
+def _contents(files: object) -> list[object]:
+    """The contents in the openai SDK's `options.files`: a mapping or pairs, of a file or (name, file, …)."""
+    pairs: Sequence[Any] = (
+        list(cast("Mapping[str, Any]", files).values())
+        if isinstance(files, Mapping)
+        else [pair[1] for pair in cast("Sequence[Any]", files or ())]
+    )
+    return [one[1] if isinstance(one, tuple) else one for one in pairs]
+
+
+def _seconds(content: object, *, bound: bool) -> int:
+    head, size = _head(content)
+    rate = _BYTES_PER_SECOND_BOUND if bound else _BYTES_PER_SECOND
+    if head[:4] == b"RIFF" and head[8:12] == b"WAVE" and len(head) >= _WAV_HEAD:
+        rate = struct.unpack_from("<I", head, 28)[0] or rate  # bytes a second, "WAVEFORMATEX.nAvgBytesPerSec"
+    return -(-size // rate)
+
+
+_WAV_HEAD = 32
+
+
+def _head(content: object) -> tuple[bytes, int]:
+    """The first bytes and the size of a file as the SDK takes it; a stream is left where it stands."""
+    if isinstance(content, bytes | bytearray):
+        return bytes(content[:_WAV_HEAD]), len(content)
+    stream = cast("Any", content)
+    try:
+        here = stream.tell()
+        head = stream.read(_WAV_HEAD)
+        stream.seek(0, 2)
+        end = stream.tell()
+        stream.seek(here)
+    except (AttributeError, OSError, ValueError):
+        return b"", 0
+    return head if isinstance(head, bytes) else b"", end - here

@@ -1,0 +1,146 @@
+"""Where providers put the figures of usage in their answers: a table, each row with its source."""
+
+from dataclasses import dataclass
+
+Path = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """One way to tell usage: where its figures are, below `root`. Of several paths the first that is there counts."""
+
+    source: str
+    """Who tells it so, and where that is written."""
+    root: Path = ("usage",)
+    needs: tuple[Path, ...] = ()
+    """It is this shape when any of these is there as well; empty: when an input or output figure is."""
+    input: tuple[Path, ...] = ()
+    output: tuple[Path, ...] = ()
+    total: tuple[Path, ...] = ()
+    read: tuple[Path, ...] = ()
+    written: tuple[Path, ...] = ()
+    written_1h: tuple[Path, ...] = ()
+    reasoning: tuple[Path, ...] = ()
+    input_audio: tuple[Path, ...] = ()
+    output_audio: tuple[Path, ...] = ()
+    input_image: tuple[Path, ...] = ()
+    output_image: tuple[Path, ...] = ()
+    beside_input: tuple[Path, ...] = ()
+    """Told beside the input, and added to it."""
+    beside_output: tuple[Path, ...] = ()
+    """Told beside the output, and added to it."""
+    cached_outside: bool = False
+    """The input leaves out what was read from the cache and written to it."""
+
+
+def _one(*names: str) -> tuple[Path, ...]:
+    return (names,)
+
+
+CHAT = Shape(
+    source="OpenAI chat completions, and all who speak it. `cached_tokens` at the top: Moonshot; "
+    "`prompt_cache_hit_tokens`: DeepSeek; `cache_write_tokens`: OpenRouter, and OpenAI from gpt-5.6 on; "
+    "`cache_creation_input_tokens`: LiteLLM",
+    input=_one("prompt_tokens"),
+    output=_one("completion_tokens"),
+    total=_one("total_tokens"),
+    read=(
+        ("prompt_tokens_details", "cached_tokens"),
+        ("prompt_cache_hit_tokens",),
+        ("cached_tokens",),
+        ("cache_read_input_tokens",),
+    ),
+    written=(("prompt_tokens_details", "cache_write_tokens"), ("cache_creation_input_tokens",)),
+    reasoning=(("completion_tokens_details", "reasoning_tokens"), ("reasoning_tokens",)),
+    input_audio=_one("prompt_tokens_details", "audio_tokens"),
+    output_audio=_one("completion_tokens_details", "audio_tokens"),
+    input_image=_one("prompt_tokens_details", "image_tokens"),
+    output_image=_one("completion_tokens_details", "image_tokens"),
+)
+ANTHROPIC = Shape(
+    source="Anthropic messages: the input leaves out cached tokens",
+    needs=(("cache_read_input_tokens",), ("cache_creation_input_tokens",), ("cache_creation",)),
+    input=_one("input_tokens"),
+    output=_one("output_tokens"),
+    read=_one("cache_read_input_tokens"),
+    written=_one("cache_creation_input_tokens"),
+    written_1h=_one("cache_creation", "ephemeral_1h_input_tokens"),
+    reasoning=_one("output_tokens_details", "thinking_tokens"),
+    cached_outside=True,
+)
+RESPONSES = Shape(
+    source="OpenAI Responses, images, audio and realtime (`input_token_details` in the singular)",
+    input=_one("input_tokens"),
+    output=_one("output_tokens"),
+    total=_one("total_tokens"),
+    read=(("input_tokens_details", "cached_tokens"), ("input_token_details", "cached_tokens")),
+    written=_one("input_tokens_details", "cache_write_tokens"),
+    reasoning=(("output_tokens_details", "reasoning_tokens"), ("output_tokens_details", "thinking_tokens")),
+    input_audio=(("input_tokens_details", "audio_tokens"), ("input_token_details", "audio_tokens")),
+    output_audio=(("output_tokens_details", "audio_tokens"), ("output_token_details", "audio_tokens")),
+    input_image=(("input_tokens_details", "image_tokens"), ("input_token_details", "image_tokens")),
+    output_image=(("output_tokens_details", "image_tokens"), ("output_token_details", "image_tokens")),
+)
+_LANGCHAIN = Shape(
+    source="LangChain's UsageMetadata",
+    root=("usage_metadata",),
+    input=_one("input_tokens"),
+    output=_one("output_tokens"),
+    total=_one("total_tokens"),
+    read=_one("input_token_details", "cache_read"),
+    written=_one("input_token_details", "cache_creation"),
+    reasoning=_one("output_token_details", "reasoning"),
+    input_audio=_one("input_token_details", "audio"),
+    output_audio=_one("output_token_details", "audio"),
+)
+_GOOGLE_SDK = Shape(
+    source="google-genai's GenerateContentResponseUsageMetadata: thoughts are outside candidates",
+    root=("usage_metadata",),
+    input=_one("prompt_token_count"),
+    output=_one("candidates_token_count"),
+    total=_one("total_token_count"),
+    read=_one("cached_content_token_count"),
+    reasoning=_one("thoughts_token_count"),
+    beside_input=_one("tool_use_prompt_token_count"),
+    beside_output=_one("thoughts_token_count"),
+)
+_GOOGLE = Shape(
+    source="Gemini API, GenerateContentResponse.usageMetadata: thoughts are outside candidates",
+    root=("usageMetadata",),
+    input=_one("promptTokenCount"),
+    output=_one("candidatesTokenCount"),
+    total=_one("totalTokenCount"),
+    read=_one("cachedContentTokenCount"),
+    reasoning=_one("thoughtsTokenCount"),
+    beside_input=_one("toolUsePromptTokenCount"),
+    beside_output=_one("thoughtsTokenCount"),
+)
+_BEDROCK = Shape(
+    source="Amazon Bedrock Converse, TokenUsage: cached tokens are outside inputTokens, and inside totalTokens",
+    input=_one("inputTokens"),
+    output=_one("outputTokens"),
+    read=_one("cacheReadInputTokens"),
+    written=_one("cacheWriteInputTokens"),
+    cached_outside=True,
+)
+_COHERE = Shape(
+    source="Cohere v2 chat: billed units, else tokens",
+    input=(("billed_units", "input_tokens"), ("tokens", "input_tokens")),
+    output=(("billed_units", "output_tokens"), ("tokens", "output_tokens")),
+)
+_OLLAMA = Shape(
+    source="Ollama /api/chat and /api/generate", root=(), input=_one("prompt_eval_count"), output=_one("eval_count")
+)
+
+SHAPES: tuple[Shape, ...] = (
+    CHAT,
+    ANTHROPIC,
+    RESPONSES,
+    _GOOGLE_SDK,
+    _LANGCHAIN,
+    _GOOGLE,
+    _BEDROCK,
+    _COHERE,
+    _OLLAMA,
+)
+"""In the order in which they are tried: the first that finds an input or output figure is the answer's."""

@@ -22,17 +22,20 @@ from agent_fuse.limits import ALL, Limit, Session, account
 from agent_fuse.otel import active, lost
 from agent_fuse.otel.blind import warn_of
 from agent_fuse.otel.context import session_in, with_session
+from agent_fuse.otel.here import fail_safe
 from agent_fuse.otel.installing import instrument_installed, wrap_sampler
 from agent_fuse.otel.opening import open_fuse
 from agent_fuse.otel.self_test import self_test
 from agent_fuse.otel.span_processor import AgentFuseSpanProcessor
 from agent_fuse.prices import Price
+from agent_fuse.seams import GOES_ON, judge, quietly
 from agent_fuse.settings import MoreOptions, settings
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _lock = threading.Lock()
 _private: TracerProvider | None = None
+_SESSION = "opening a session"
 
 
 def init(  # noqa: PLR0917  the order that users of the original package know
@@ -114,18 +117,26 @@ def session(
     Raises:
         ConfigurationError: a bad argument.
     """
+    inner = judge(_SESSION, fail_safe, _inner, id, budget, limits, attributes)
+    at = judge(_SESSION, fail_safe, with_session, inner) if inner is not None else None
+    if inner is None or at is None:
+        yield Session(id=id)  # fail_safe=False: what is inside is nobody's session but the one around
+        return
+    quietly(_SESSION, GOES_ON, lost.in_use)
+    token = context.attach(at)
+    try:
+        yield inner
+    finally:
+        context.detach(token)
+
+
+def _inner(id: str, budget: Usd | None, limits: Sequence[Limit] | Limit, attributes: Mapping[str, str]) -> Session:
     terms.name("session", "id", id)
     own = parsers.limits("session limits", limits)
     if budget is not None:
         own = (Limit(usd=parsers.money("session budget", budget)), *own)
     keys = {key.replace("_", "."): str(value) for key, value in attributes.items()}
-    inner = Session(id=id, limits=own, parent=session_in(), attributes=keys)
-    lost.in_use()
-    token = context.attach(with_session(inner))
-    try:
-        yield inner
-    finally:
-        context.detach(token)
+    return Session(id=id, limits=own, parent=session_in(), attributes=keys)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

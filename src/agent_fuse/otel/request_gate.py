@@ -204,9 +204,9 @@ def unjudged_request(error: Exception) -> None:
     try:
         unjudged("judging a request", error, fail_safe=active.fail_safe())
     except SentinelError as trip:
-        if quietly("looking for LangChain", GOES_ON, under_langchain):
-            raise soften(trip) from trip.__cause__
-        raise
+        soft = quietly("looking for LangChain", GOES_ON, under_langchain)
+        form = quietly("softening a trip", "it is raised hard", soften, trip) if soft else None
+        raise form or trip from trip.__cause__
 
 
 _UNKNOWN_IS = {"estimate": "is held at an estimate", "block": "is blocked", "free": "passes"}

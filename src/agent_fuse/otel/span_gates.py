@@ -27,7 +27,7 @@ from agent_fuse.otel.span_ends import close
 from agent_fuse.otel.trips import finish_refused, tell_late_refusal, under_langchain
 from agent_fuse.otel.watch import watch
 from agent_fuse.otel.whose import Whose
-from agent_fuse.seams import BOOKED_AT_QUOTE, GOES_ON, HELD_AT_QUOTE, fault, quietly, unjudged
+from agent_fuse.seams import BOOKED_AT_QUOTE, GOES_ON, HELD_AT_QUOTE, fault, harmless, quietly, unjudged
 from agent_fuse.sightings import Layer, Outcome
 
 LATE_NS = 100_000_000
@@ -99,7 +99,8 @@ class SpanGates:
         except SentinelError as trip:
             quietly("finishing a refused span", GOES_ON, finish_refused, span, trip)
             soft = quietly("looking for LangChain", GOES_ON, under_langchain)
-            raise (soften(trip) if soft else trip) from trip.__cause__
+            form = quietly("softening a trip", "it is raised hard", soften, trip) if soft else None
+            raise form or trip from trip.__cause__
 
     def _call(self, span: Span, node: Node, parent_context: Context | None) -> None:
         late = self._is_late(span, node)
@@ -112,7 +113,11 @@ class SpanGates:
 
     def _follow(self, span: Span, node: Node, parent_context: Context | None, ask: Ask, *, late: bool) -> None:
         if late:
-            watch(span, node.dialect.keys_of(Fact.ERROR), tell_late_refusal)
+            watch(
+                span,
+                node.dialect.keys_of(Fact.ERROR),
+                _late_refusal,
+            )
         node.lost = finalize(span, quietly, "booking a span that never ended", HELD_AT_QUOTE, self._lost, node)
         node.lost.atexit = False
         if node.dialect.detached and not late:
@@ -266,6 +271,9 @@ def may_be_call(span: Span) -> bool:
     if span.name in _LATE_NAMES or (span.start_time is not None and time.time_ns() - span.start_time > LATE_NS):
         return False
     return any(key.startswith(_SIGNS) for key in span.attributes or ())
+
+
+_late_refusal = harmless("marking a late span", GOES_ON)(tell_late_refusal)
 
 
 def _source(span: ReadableSpan, dialect: Dialect) -> str:

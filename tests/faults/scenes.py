@@ -2,10 +2,13 @@
 
 import asyncio
 import gc
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from multiprocessing.pool import ThreadPool
 from typing import Any
 from uuid import uuid4
 
@@ -24,6 +27,7 @@ from agent_fuse.byhand import flights, handcalls
 from agent_fuse.byhand.loop_guards import _LAST
 from agent_fuse.calls import Status, Usage
 from agent_fuse.engine.actions import UNDER_WAY
+from agent_fuse.errors import SentinelError
 from agent_fuse.integrations import AgentFuseCallbackHandler
 from agent_fuse.ledgers import open_ledger
 from agent_fuse.ledgers.base import Ledger
@@ -265,6 +269,36 @@ def sdk_with_warning(rig: Rig) -> object:
 def sdk_in_a_session(rig: Rig) -> object:
     with agent_fuse.session("inner", budget=1, user_id="ann"):
         return rig.openai.chat.completions.create(**CHAT).choices[0].message.content
+
+
+@scene()
+def sdk_in_threads(rig: Rig) -> object:
+    def ask(_: object = None) -> Any:
+        return rig.openai.chat.completions.create(**CHAT).choices[0].message.content
+
+    with agent_fuse.session(uuid4().hex):
+        headers = agent_fuse.session_headers()
+    with agent_fuse.session_from(headers):
+        said: list[Any] = []
+        thread = threading.Thread(target=lambda: said.append(trip_of(ask)))
+        thread.start()
+        thread.join()
+        with ThreadPoolExecutor(1) as pool:
+            said.append(pool.submit(trip_of, ask).result())
+        with ThreadPool(1) as old:
+            said += old.map(trip_of, [ask])
+    trips = [one for one in said if isinstance(one, SentinelError)]
+    if trips:
+        raise trips[0]
+    return said
+
+
+def trip_of(work: Callable[[], Any]) -> Any:
+    """What the work gives, or the trip that it raised: a thread has nobody to raise it to."""
+    try:
+        return work()
+    except SentinelError as trip:
+        return trip
 
 
 # Spans ----------------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ The functions are found by running each scene under a profiler, so new ones are 
 
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from types import CodeType
 from typing import Any
 
@@ -18,7 +19,7 @@ from .reach import Reach, name_of, recorded
 from .scenes import SCENES, TEXT, USED, Rig, Scene
 
 EDGES = {
-    "api.py:session": "called by the user, before any call",
+    "api.py:session": "`judge` and `quietly` alone",
     "byhand/flights.py:call": "a `judge`, and a constructor",
     "byhand/flights.py:post_flight": "`checked` and `quietly` alone",
     "byhand/flights.py:pre_flight": "`judge` and `quietly` alone",
@@ -38,6 +39,14 @@ EDGES = {
     "integrations/langchain.py:_judges.<locals>.call": "one `try`",
     "limits.py:Limit.__post_init__": "called by the user, before any call",
     "metrics.py:Meters._callback.<locals>.observe": "`quietly` alone",
+    "otel/carrying.py:_hand_over.<locals>.hand_over": "the pool's own, and `quietly`",
+    "otel/carrying.py:_make_item.<locals>.init": "the pool's own, and `quietly`",
+    "otel/carrying.py:_run_item.<locals>.run": "the pool's own, between a variable set and put back",
+    "otel/carrying.py:_run_task": "the host's work, between a variable set and put back",
+    "otel/carrying.py:_carrying.<locals>.begin": "the thread's own, after a variable is set",
+    "otel/carrying.py:_start_thread.<locals>.start": "the thread's own, and `quietly`",
+    "otel/handing.py:session_from": "`judge` and `quietly` alone",
+    "otel/handing.py:session_headers": "`judge` alone",
     "otel/instrumentor.py:_aprocess.<locals>.process": "the SDK's own, and guarded words with the flight",
     "otel/instrumentor.py:_arequest.<locals>.request": "the SDK's own, and guarded words with the flight",
     "otel/instrumentor.py:_build_request.<locals>.build": "the SDK's own, and one `try`",
@@ -110,56 +119,68 @@ def outcome(rig: Rig, scene: Scene) -> Any:
         return f"{type(error).__name__}: {error}"
 
 
-def reached(rig: Rig, scene: Scene, options: dict[str, Any]) -> tuple[Any, list[Any], Reach]:
-    """What the scene gives and books, twice the same, and what it reaches."""
+@dataclass(frozen=True)
+class Whole:
+    """A scene in which nothing fails."""
+
+    answer: Any
+    booked: list[Any]
+    sent: int
+    found: Reach
+
+    def is_judged(self, code: CodeType) -> bool:
+        """Whether the function is first called when a limit has refused the call already."""
+        order = [name_of(one) for one in self.found.callers]
+        return VERDICT in order and order.index(name_of(code)) > order.index(VERDICT)
+
+
+def watched(rig: Rig, scene: Scene, options: dict[str, Any]) -> Whole:
+    """The scene as it is, three times the same but for what a process does once only."""
     rig.fresh(**options)
-    outcome(rig, scene)  # what a process does once only
+    outcome(rig, scene)
     rig.fresh(**options)
     with recorded() as found:
-        expected = outcome(rig, scene)
-    booked = rig.booked()
+        answer = outcome(rig, scene)
+    whole = Whole(answer, rig.booked(), rig.provider.count, found)
     rig.fresh(**options)
-    assert (outcome(rig, scene), rig.booked()) == (expected, booked), "the scene is not the same each time"
-    return expected, booked, found
+    again = outcome(rig, scene), rig.booked(), rig.provider.count
+    assert again == (answer, whole.booked, whole.sent), "the scene is not the same each time"
+    return whole
 
 
-def is_accepted(scene: Scene, got: Any, expected: Any, *, fail_safe: bool, judged: bool) -> bool:
-    """Whether the host may get this. `judged`: the function is first called when a limit has refused the call."""
+def wrong_with(scene: Scene, whole: Whole, got: Any, sent: int, *, judged: bool, fail_safe: bool) -> str:
+    """What is wrong with what the host got, or nothing.
+
+    Args:
+        judged: the fault came when a limit had refused the call.
+    """
     if isinstance(got, type):  # a trip
-        return fail_safe or scene.refused
-    return not (fail_safe or judged) and not str(got).endswith(FAULT) if scene.refused else bool(got == expected)
+        if not (fail_safe or scene.refused):
+            return f"blocked with fail_safe=False, by {got.__name__}"
+        return f"all was sent, and yet {got.__name__} was raised" if sent >= max(whole.sent, 1) else ""
+    if scene.refused:
+        return f"not refused, but {got!r}" if fail_safe or judged or str(got).endswith(FAULT) else ""
+    return "" if got == whole.answer else f"the host got {got!r}"
 
 
-def sweep(
-    rig: Rig,
-    scene: Scene,
-    codes: list[CodeType],
-    found: Reach,
-    expected: Any,
-    booked: list[Any],
-    options: dict[str, Any],
-) -> list[str]:
+def sweep(rig: Rig, scene: Scene, whole: Whole, codes: list[CodeType], options: dict[str, Any]) -> list[str]:
     """Put a fault into each function in turn; what went wrong."""
     wrong: list[str] = []
     functions = Functions()
-    order = [name_of(code) for code in found.callers]
-    verdict = order.index(VERDICT) if scene.refused else len(order)
     for code in codes:
         rig.fresh(**options)
         with functions.failing(code):
             got = outcome(rig, scene)
-        judged = order.index(name_of(code)) > verdict
-        sent = rig.provider.count
-        if not is_accepted(scene, got, expected, fail_safe=options["fail_safe"], judged=judged):
-            wrong.append(f"{name_of(code)}: the host got {got!r}")
-        elif isinstance(got, type) and sent:
-            wrong.append(f"{name_of(code)}: {sent} requests were sent, and yet {got.__name__} was raised")
+        judged, fail_safe = whole.is_judged(code), options["fail_safe"]
+        bad = wrong_with(scene, whole, got, rig.provider.count, judged=judged, fail_safe=fail_safe)
+        if bad:
+            wrong.append(f"{name_of(code)}: {bad}")
         if name_of(code) in RELEASES:
             rig.renew()
             continue
         rig.again()
         after = outcome(rig, scene), rig.booked()
-        if after != (expected, booked):
+        if after != (whole.answer, whole.booked):
             wrong.append(f"{name_of(code)}: the next call, without the fault, gave {after}")
             rig.renew()
     return wrong
@@ -170,17 +191,17 @@ def sweep(
 def test_a_fault_anywhere(rig, known, lost, scene, fail_safe):
     """Each function that is reached in a new way fails once: never a TypeError for the host, and the next call works."""
     options = {**scene.options, "fail_safe": fail_safe}
-    expected, booked, found = reached(rig, scene, options)
-    edges = {name_of(code) for code in found.edges()}
+    whole = watched(rig, scene, options)
+    edges = {name_of(code) for code in whole.found.edges()}
     assert edges <= EDGES.keys(), "others call these: guard them, and name them in EDGES"
     codes = []
-    for code in found.inside():
-        if name_of(code) in EDGES.keys() | MAKERS.keys() or (rig.provider.count and name_of(code) in PROVIDES):
+    for code in whole.found.inside():
+        if name_of(code) in EDGES.keys() | MAKERS.keys() or (whole.sent and name_of(code) in PROVIDES):
             continue
-        pairs = {(str(caller and name_of(caller)), code, fail_safe) for caller in found.callers[code]}
+        pairs = {(str(caller and name_of(caller)), code, fail_safe) for caller in whole.found.callers[code]}
         if not pairs <= known:
             codes.append(code)
         known |= pairs
-    wrong = sweep(rig, scene, codes, found, expected, booked, options)
+    wrong = sweep(rig, scene, whole, codes, options)
     assert not wrong, "\n".join(wrong)
     assert not [one for one in lost if FAULT in one]

@@ -24,6 +24,7 @@ log = logging.getLogger("agent_fuse")
 
 _MARK = "_agent_fuse_original"
 _ORIGIN = "_agent_fuse_origin"
+_PLACE, _SO = "handing work to a thread", "that work has no session"
 _POOL_WORKERS: tuple[Any, ...] = (getattr(pools, "_worker", _MARK), getattr(old_pools, "worker", _MARK))
 """Bodies of threads that live for many tasks: each task has an origin of its own, the thread has none."""
 
@@ -70,14 +71,10 @@ def installed() -> bool:
     return _on and not problem
 
 
-def _here() -> Any:
-    """The origin of what is handed over now. A fault of ours costs the session, not the host's work."""
-    return quietly("handing work to a thread", "that work has no session", where_from)
-
-
 def _start_thread(original: Callable[..., Any]) -> Callable[..., Any]:
     def start(bootstrap: Any, *args: Any, **kwargs: Any) -> Any:
-        return original(_carrying(bootstrap) if _on else bootstrap, *args, **kwargs)
+        begin = quietly(_PLACE, _SO, _carrying, bootstrap) if _on else None
+        return original(bootstrap if begin is None else begin, *args, **kwargs)
 
     return start
 
@@ -85,7 +82,7 @@ def _start_thread(original: Callable[..., Any]) -> Callable[..., Any]:
 def _carrying(bootstrap: Any) -> Any:
     """A thread's first function, which sets its origin before anything of the thread's own runs."""
     thread = getattr(bootstrap, "__self__", None)
-    origin = _here()
+    origin = where_from()
     if origin is None or not isinstance(thread, threading.Thread) or getattr(thread, "_target", None) in _POOL_WORKERS:
         return bootstrap
     inside = getattr(thread, "_context", None)
@@ -104,7 +101,7 @@ def _make_item(original: Callable[..., None]) -> Callable[..., None]:
     def init(self: Any, *args: Any, **kwargs: Any) -> None:
         original(self, *args, **kwargs)
         if _on:
-            setattr(self, _ORIGIN, _here())
+            setattr(self, _ORIGIN, quietly(_PLACE, _SO, where_from))
 
     return init
 
@@ -122,7 +119,9 @@ def _run_item(original: Callable[..., None]) -> Callable[..., None]:
 
 def _hand_over(original: Callable[..., Any]) -> Callable[..., Any]:
     def hand_over(self: Any, func: Any, *args: Any, **kwargs: Any) -> Any:
-        return original(self, functools.partial(_run_task, _here(), func) if _on else func, *args, **kwargs)
+        if _on:
+            func = functools.partial(_run_task, quietly(_PLACE, _SO, where_from), func)
+        return original(self, func, *args, **kwargs)
 
     return hand_over
 

@@ -14,7 +14,10 @@ from agent_fuse.ledgers.base import Meter
 from agent_fuse.limits import Limit, Session
 from agent_fuse.otel import active, lost
 from agent_fuse.otel.context import session_in, with_session
-from agent_fuse.otel.here import standing
+from agent_fuse.otel.here import fail_safe, standing
+from agent_fuse.seams import GOES_ON, judge, quietly
+
+_PLACE = "opening a session handed over"
 
 HEADER = "agent-fuse-session"
 """The one header: JSON in ASCII, fit for HTTP, Celery, Kafka and gRPC."""
@@ -25,6 +28,10 @@ def session_headers() -> dict[str, str]:
 
     They carry its id, budget, limits and attributes, and those of the sessions around it.
     """
+    return judge("handing a session over", fail_safe, _headers) or {}
+
+
+def _headers() -> dict[str, str]:
     found = standing()
     if found is None:
         session = session_in()
@@ -48,17 +55,22 @@ def session_from(headers: Mapping[str, Any] | None) -> Generator[Session | None]
     Raises:
         ConfigurationError: the header is there, and not as `session_headers` made it.
     """
-    text = _header(headers)
-    if text is None:
-        yield None
+    session = judge(_PLACE, fail_safe, _session_of, headers)
+    at = judge(_PLACE, fail_safe, with_session, session) if session is not None else None
+    if at is None:
+        yield session
         return
-    session = _read(text)
-    lost.in_use()
-    token = context.attach(with_session(session))
+    quietly(_PLACE, GOES_ON, lost.in_use)
+    token = context.attach(at)
     try:
         yield session
     finally:
         context.detach(token)
+
+
+def _session_of(headers: Mapping[str, Any] | None) -> Session | None:
+    text = _header(headers)
+    return None if text is None else _read(text)
 
 
 def _told(session: Session) -> dict[str, Any]:

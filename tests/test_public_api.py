@@ -50,7 +50,7 @@ LEADING = {
     "guard": ["model"],
     "check_loop": ["tool_name", "args", "session_id"],
     "loop_guard": ["tool_name"],
-    "monitor": [],
+    "monitor": ["session"],
     "session": ["id", "budget"],
 }
 """Arguments that may be given by position, in their order: those of the original package where it has them."""

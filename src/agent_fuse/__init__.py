@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from agent_fuse.alert import Alert, AlertKind
-    from agent_fuse.api import UsageStats, boundary, init, monitor, session
+    from agent_fuse.api import boundary, init, monitor, session
     from agent_fuse.byhand.flights import call, post_flight, pre_flight
     from agent_fuse.byhand.guards import guard
     from agent_fuse.byhand.handcalls import HandCall
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from agent_fuse.otel.span_processor import AgentFuseSpanProcessor
     from agent_fuse.otel.zero_code import AgentFuseInstrumentor
     from agent_fuse.prices import Price
+    from agent_fuse.spend import UsageStats
     from agent_fuse.views.checkup import Fact, doctor
     from agent_fuse.views.reading import read_ledger
 
@@ -64,7 +65,7 @@ __all__ = [
 
 _HOMES = {
     "alert": ("Alert", "AlertKind"),
-    "api": ("UsageStats", "boundary", "init", "monitor", "session"),
+    "api": ("boundary", "init", "monitor", "session"),
     "byhand.flights": ("call", "post_flight", "pre_flight"),
     "calls": ("Usage",),
     "views.checkup": ("Fact", "doctor"),
@@ -86,6 +87,7 @@ _HOMES = {
     "otel.span_processor": ("AgentFuseSpanProcessor",),
     "otel.zero_code": ("AgentFuseInstrumentor",),
     "prices": ("Price",),
+    "spend": ("UsageStats",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 

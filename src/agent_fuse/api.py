@@ -5,20 +5,17 @@ import inspect
 import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ContextDecorator, contextmanager
-from dataclasses import dataclass
-from decimal import Decimal
 from types import TracebackType
 from typing import Any, TypeVar, Unpack, cast
 
 from opentelemetry import context, trace
 from opentelemetry.sdk.trace import TracerProvider
 
-from agent_fuse import parsers, terms
-from agent_fuse.calls import Usd, to_usd
-from agent_fuse.errors import SentinelError, SentinelSystemError, soften
+from agent_fuse import parsers, spend, terms
+from agent_fuse.calls import Usd
+from agent_fuse.errors import SentinelError, soften
 from agent_fuse.fuse import Fuse
-from agent_fuse.ledgers.base import Balance, LedgerError, Meter
-from agent_fuse.limits import ALL, Limit, Session, account
+from agent_fuse.limits import Limit, Session
 from agent_fuse.otel import active, lost
 from agent_fuse.otel.blind import warn_of
 from agent_fuse.otel.context import session_in, with_session
@@ -30,6 +27,7 @@ from agent_fuse.otel.span_processor import AgentFuseSpanProcessor
 from agent_fuse.prices import Price
 from agent_fuse.seams import GOES_ON, judge, quietly
 from agent_fuse.settings import MoreOptions, settings
+from agent_fuse.spend import UsageStats
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -123,6 +121,7 @@ def session(
         yield Session(id=id)  # fail_safe=False: what is inside is nobody's session but the one around
         return
     quietly(_SESSION, GOES_ON, lost.in_use)
+    quietly(_SESSION, GOES_ON, spend.KNOWN.met, inner)
     token = context.attach(at)
     try:
         yield inner
@@ -139,50 +138,20 @@ def _inner(id: str, budget: Usd | None, limits: Sequence[Limit] | Limit, attribu
     return Session(id=id, limits=own, parent=session_in(), attributes=keys)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UsageStats:
-    """What was spent: `total_*` in the whole ledger, `session_*` in the session of the caller."""
+def monitor(session: str | Session | None = None) -> UsageStats:
+    """What was spent so far, in the session one is in, or in another, also after it has ended.
 
-    total_spend_usd: Decimal
-    total_input_tokens: int
-    total_output_tokens: int
-    total_calls: int
-    session_spend_usd: Decimal
-    session_calls: int
-    budget_remaining_usd: Decimal | None
-    """Of the session's budget, after what open calls hold; None without a budget. Never negative."""
-    budget_limit_usd: Decimal | None
-
-
-def monitor() -> UsageStats:
-    """What was spent so far.
+    Args:
+        session: its name, or what `session()` gave.
 
     Raises:
-        SentinelSystemError: the ledger cannot be read and fail_safe=True.
+        ConfigurationError: the name is empty. SentinelSystemError: the ledger cannot be read and fail_safe=True.
     """
     processor = _processor() or init()
-    fuse = processor.fuse
-    of = processor.who(None, None, asks=False).session
-    name = account("session", of.id)
-    try:
-        found = fuse.ledger.balances([ALL, name])
-    except LedgerError as failed:
-        raise SentinelSystemError(
-            f"spend cannot be read: {failed}", operation="balances", original_error=failed, retry_count=0
-        ) from failed
-    everything, own = found.get(ALL, Balance()), found.get(name, Balance())
-    caps = [limit.cap for limit in (*of.limits, *fuse.limits) if limit.meter is Meter.USD and limit.per == "session"]
-    cap = caps[0] if caps else None
-    return UsageStats(
-        total_spend_usd=to_usd(everything.settled.usd),
-        total_input_tokens=everything.settled.tokens - everything.settled.output_tokens,
-        total_output_tokens=everything.settled.output_tokens,
-        total_calls=everything.settled.calls,
-        session_spend_usd=to_usd(own.settled.usd),
-        session_calls=own.settled.calls,
-        budget_remaining_usd=None if cap is None else to_usd(max(cap - own.settled.usd - own.held.usd, 0)),
-        budget_limit_usd=None if cap is None else to_usd(cap),
-    )
+    if session is None:
+        return spend.usage_stats(processor.fuse, processor.who(None, None, asks=False))
+    of = session if isinstance(session, Session) else terms.name("monitor", "session", session)
+    return spend.usage_stats(processor.fuse, spend.of_session(processor.fuse, of))
 
 
 class boundary(ContextDecorator):  # noqa: N801 - used like a function: `with boundary():`, `@boundary()`

@@ -83,6 +83,15 @@ class CapPoster:
         self.post(now=now)
 
 
+def own_cap(ledger: Ledger, account: str, meter: Meter, *, now: float) -> int | None:
+    """The cap that was posted for this one account, if any. Raises LedgerError."""
+    note = ledger.update_note(_key("own", meter, account), lambda note: (note, note), now=now)
+    try:
+        return int(json.loads(note)["amount"]) if note else None
+    except (ValueError, KeyError, TypeError):  # written by a later version
+        return None
+
+
 def read_posted(notes: Mapping[str, bytes]) -> list[PostedCap]:
     """Caps from the ledger's notes; those of single accounts first. What cannot be read is left out."""
     found: list[PostedCap] = []

@@ -1,0 +1,110 @@
+"""What was spent: the figures of a session and of the whole ledger, and the limit that leaves the least."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TypeVar
+
+from agent_fuse.calls import to_usd
+from agent_fuse.engine.posted import own_cap
+from agent_fuse.errors import SentinelSystemError
+from agent_fuse.fuse import Fuse
+from agent_fuse.ledgers.base import Balance, LedgerError, Meter
+from agent_fuse.limits import ALL, NOBODY, Limit, Session, Who, account, demand, key_of
+
+T = TypeVar("T")
+
+_REMEMBERED = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageStats:
+    """What was spent: `total_*` in the whole ledger, `session_*` in the session that was asked about."""
+
+    total_spend_usd: Decimal
+    total_input_tokens: int
+    total_output_tokens: int
+    total_calls: int
+    session_spend_usd: Decimal
+    session_calls: int
+    budget_remaining_usd: Decimal | None
+    """Under the tightest limit in USD: the session's, one of those around it, or one on everything. After what open
+    calls hold; None without a limit. Never negative."""
+    budget_limit_usd: Decimal | None
+    """The cap of that limit."""
+
+
+class Known:
+    """Sessions that this process was in lately, with the limits that they brought and the sessions around them."""
+
+    def __init__(self) -> None:
+        self._sessions: OrderedDict[str, Session] = OrderedDict()
+
+    def met(self, session: Session) -> None:
+        """The process is in this session."""
+        self._sessions[session.id] = session
+        while len(self._sessions) > _REMEMBERED:
+            self._sessions.popitem(last=False)
+
+    def get(self, id: str) -> Session | None:
+        """The session of this name, as it was last."""
+        return self._sessions.get(id)
+
+
+KNOWN = Known()
+
+
+def of_session(fuse: Fuse, session: str | Session) -> Who:
+    """On whose account calls of a session went, which may be over: its limits are remembered, or read in the ledger.
+
+    Raises:
+        SentinelSystemError: the ledger cannot be read.
+    """
+    found = session if isinstance(session, Session) else KNOWN.get(session)
+    if found is None:
+        name = str(session)
+        cap = _asked(lambda: own_cap(fuse.ledger, account("session", name), Meter.USD, now=fuse.clock()))
+        found = Session(id=name, limits=() if cap is None else (Limit(usd=to_usd(cap)),))
+    return Who(session=found)
+
+
+def _asked(ask: Callable[[], T]) -> T:
+    try:
+        return ask()
+    except LedgerError as failed:
+        raise SentinelSystemError(
+            f"spend cannot be read: {failed}", operation="balances", original_error=failed, retry_count=0
+        ) from failed
+
+
+def usage_stats(fuse: Fuse, who: Who) -> UsageStats:
+    """The figures as they are now.
+
+    Raises:
+        SentinelSystemError: the ledger cannot be read and fail_safe=True.
+    """
+    own_name = account("session", who.session.id)
+    caps = [
+        cap
+        for cap in demand(fuse.limits, who).caps
+        if cap.meter is Meter.USD and key_of(cap.account)[1] != NOBODY  # nothing is known yet of who is not told
+    ]
+    found = _asked(lambda: fuse.ledger.balances([ALL, own_name, *(cap.account for cap in caps)]))
+    everything, own = found.get(ALL, Balance()), found.get(own_name, Balance())
+
+    def left(amount: int, name: str) -> int:
+        balance = found.get(name, Balance())
+        return max(amount - balance.settled.usd - balance.held.usd, 0)
+
+    tightest = min(caps, key=lambda cap: left(cap.amount, cap.account), default=None)
+    return UsageStats(
+        total_spend_usd=to_usd(everything.settled.usd),
+        total_input_tokens=everything.settled.tokens - everything.settled.output_tokens,
+        total_output_tokens=everything.settled.output_tokens,
+        total_calls=everything.settled.calls,
+        session_spend_usd=to_usd(own.settled.usd),
+        session_calls=own.settled.calls,
+        budget_remaining_usd=None if tightest is None else to_usd(left(tightest.amount, tightest.account)),
+        budget_limit_usd=None if tightest is None else to_usd(tightest.amount),
+    )

@@ -107,7 +107,7 @@ def test_a_raised_limit_warns_anew(box, tmp_path):
 
 
 def test_nothing_is_asked_of_the_ledger_until_a_share_is_passed(box, monkeypatch):
-    """The hot path compares figures it has anyway: no note is read before or between the shares."""
+    """The hot path compares figures it has anyway: after the day's first call no note is read before a share is passed."""
     rig = box(budget=Decimal("0.15"), on_warning=lambda _: None, loop_detection_enabled=False)
     asked = []
     real = rig.fuse.ledger.update_note
@@ -115,9 +115,9 @@ def test_nothing_is_asked_of_the_ledger_until_a_share_is_passed(box, monkeypatch
         rig.fuse.ledger, "update_note", lambda *args, **named: asked.append(args[0]) or real(*args, **named)
     )
     spend(9)
-    assert asked == []
+    assert asked == ["day/sum"]
     spend(5)
-    assert asked == ["warned/usd/150000000/session=test"]
+    assert asked == ["day/sum", "warned/usd/150000000/session=test"]
 
 
 def test_warnings_can_be_off(box):

@@ -45,7 +45,7 @@ WRONG: list[tuple[Any, dict[str, Any], str]] = [
     ),
     (agent_fuse.init, {"loop_allow": [1]}, "loop_allow holds 1; each must be a text"),
     (agent_fuse.init, {"loop_ignore_args": 4}, "loop_ignore_args holds 4; each must be a text"),
-    (agent_fuse.init, {"bugdet": 5}, "bugdet is no option; there are budget, limits, session_id, db_path"),
+    (agent_fuse.init, {"bugdet": 5}, "bugdet is no option; there are budget, total_budget, limits"),
     (agent_fuse.AgentFuseSpanProcessor, {"budget": "lots"}, "budget is 'lots', which is not an amount of USD"),
     (SESSION, {"id": ""}, "session id is ''; it must be a text that is not empty"),
     (SESSION, {"id": None}, "session id is None; it must be a text that is not empty"),

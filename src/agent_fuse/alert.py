@@ -10,6 +10,8 @@ class AlertKind(StrEnum):
 
     LIMIT = "limit"
     LOOP = "loop"
+    TOTAL = "total"
+    """All sessions together spent much in a day, and no limit caps their sum."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

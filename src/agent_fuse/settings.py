@@ -9,8 +9,9 @@ from typing import Any, Literal, TypedDict, cast
 
 from agent_fuse import parsers
 from agent_fuse.alert import Alert
+from agent_fuse.calls import Usd
 from agent_fuse.errors import ConfigurationError
-from agent_fuse.limits import Limit
+from agent_fuse.limits import ALL, Limit
 from agent_fuse.parsers import Parser
 from agent_fuse.prices import Price
 
@@ -23,6 +24,7 @@ class Settings:
     """The options of one fuse, checked; `OPTIONS` says what each is. Made by `settings`."""
 
     budget: Decimal | None
+    total_budget: Decimal | None
     limits: tuple[Limit, ...]
     session_id: str
     db_path: str
@@ -47,14 +49,16 @@ class Settings:
     metrics_session: bool
 
     def all_limits(self) -> tuple[Limit, ...]:
-        """The budget as a limit per session, and the further limits."""
+        """The budget as a limit per session, the total budget as one on everything, and the further limits."""
         budget = () if self.budget is None else (Limit(usd=self.budget),)
-        return budget + self.limits
+        total = () if self.total_budget is None else (Limit(usd=self.total_budget, per=ALL),)
+        return budget + total + self.limits
 
 
 class MoreOptions(TypedDict, total=False):
     """Options that `init` takes besides those it names, for type checkers; `OPTIONS` says what each is."""
 
+    total_budget: Usd | None
     max_retries: int | None
     lock_timeout: float | None
     synchronous: Literal["normal", "full"] | None
@@ -98,6 +102,13 @@ class Option:
 
 OPTIONS = (
     Option(name="budget", parse=parsers.money, default=Decimal("1.00"), doc="Most that a session may spend, USD."),
+    Option(
+        name="total_budget",
+        parse=parsers.money,
+        default=None,
+        doc="Most that everything in the ledger may spend, USD: all sessions of all processes together. Off by "
+        "default; then one warning a day comes when all sessions together have spent more than 20 budgets.",
+    ),
     Option(name="limits", parse=parsers.limits, default=(), doc="Further limits: one `Limit`, or several.", env=False),
     Option(
         name="session_id",

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from agent_fuse import Limit, SentinelBudgetExceeded, pre_flight, session
+from agent_fuse import Limit, SentinelBudgetExceeded, call, pre_flight, session
 from agent_fuse.calls import Entry, Status
 from agent_fuse.ledgers import open_ledger
 from agent_fuse.ledgers.base import Amounts
@@ -133,6 +133,21 @@ def test_before_the_first_call(run, box, tmp_path):
     done = run("status", "--db", path)
     assert "No call has met yet: 7 calls per agent, $1.00 per session." in done.out
     assert done.out.endswith("Tightest: 7 calls in all, 0 % used, 7 left.\n")
+
+
+def test_status_shows_the_sum(box, run, tmp_path):
+    """Beside the sessions stands what all spent together, in all and today, and whether anything caps it."""
+    path = tmp_path / "l.db"
+    for day, calls in ((86_400, 2), (0, 3)):
+        box(budget="0.05", db_path=str(path), clock=lambda day=day: filled.NOW - 60 - day)
+        for number in range(calls):
+            with session(f"req-{day}-{number}"), call("gpt-4o", 1000, 500):
+                pass
+    line = "All sessions together: $0.0375 spent, $0.0225 of it today (UTC)"
+    assert f"{line}; no total_budget caps the sum.\n" in run("status", "--db", path).out
+    assert json.loads(run("status", "--db", path, "--json").out)["today_usd"] == "0.0225"
+    box(budget="0.05", total_budget=1, db_path=str(path))
+    assert f"{line}.\n" in run("status", "--db", path).out
 
 
 @pytest.mark.parametrize("command", [["status"], ["calls"], ["report", "-o", "-"], ["export"], ["top", "--once"]])

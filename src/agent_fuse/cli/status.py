@@ -14,6 +14,7 @@ from agent_fuse.cli.calls import refused_by, refuser
 from agent_fuse.cli.options import Db, Json, Until, period, reader
 from agent_fuse.cli.show import amount, bar, clean, console, emit, exact, iso, local, money, paragraph, say, usd
 from agent_fuse.cli.tables import Column, Heading, Row, draw
+from agent_fuse.engine.day_sum import NOTE, spent_today
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.ledgers.base import Balance, Meter
 from agent_fuse.ledgers.reading import Reader, Refused, Selection
@@ -52,6 +53,7 @@ def status(
         _must_exist(books, account)
     everything = books.balances([ALL])[ALL]
     opened = books.open_calls()
+    today = spent_today(books.notes(NOTE).get(NOTE), everything.settled.usd, now)
     refused = [one for one in books.refused(Selection(since=begin, until=end)) if _concerns(one, account)]
     found = standings(books, known_caps(books, os.environ), limit=limit, account=account, refused=refused)
     if json:
@@ -61,6 +63,7 @@ def status(
             ledger=str(books.path),
             at=iso(now),
             total=_total(everything),
+            today_usd=usd(today),
             open={"calls": opened[0], "held_usd": usd(opened[1])},
             limits=[as_json(one) for one in found.shown],
             more=found.more,
@@ -74,6 +77,8 @@ def status(
         say(out, clean(str(books.path)), style="dim")
         _print_total(out, everything, opened)
         _print_limits(out, found, books.balances([account])[account] if account is not None else None)
+        if account is None:
+            _print_sum(out, found, everything.settled.usd, today)
         _print_refused(out, refused, since="in the last hour" if since == _LATELY else f"since {local(begin)}")
         _print_tightest(out, found)
     if refused or any(one.reached for one in found.shown):
@@ -198,6 +203,15 @@ def _print_limits(out: Console, found: Standings, account: Balance | None) -> No
         paragraph(out, f"No call has met a limit yet. The limits are {unmet}.")
     else:
         say(out, "No limit is known: no fuse has posted one here, and AGENTFUSE_BUDGET is not set.")
+
+
+def _print_sum(out: Console, found: Standings, spent: int, today: int) -> None:
+    """The sum of all sessions, where each of them has a budget; and whether anything caps it."""
+    caps = {cap.per for cap in found.caps if cap.meter is Meter.USD}
+    if spent and "session" in caps:
+        capped = "" if ALL in caps else "; no total_budget caps the sum"
+        say(out)
+        paragraph(out, f"All sessions together: {money(spent)} spent, {money(today)} of it today (UTC){capped}.")
 
 
 def _print_refused(out: Console, refused: Sequence[Refused], *, since: str) -> None:

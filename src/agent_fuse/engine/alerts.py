@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 
 from agent_fuse.alert import Alert, AlertKind
-from agent_fuse.calls import to_usd
+from agent_fuse.calls import show_usd, to_usd
 from agent_fuse.engine.asks import Event
+from agent_fuse.engine.day_sum import TIMES, DaySum
 from agent_fuse.engine.turnstile import Turnstile
 from agent_fuse.errors import SentinelError
 from agent_fuse.ledgers.base import Balance, Cap, Ledger, LedgerError, Meter
@@ -28,7 +29,13 @@ class Alerts:
     in the thread of the call, so that it may make calls itself; what it raises is logged.
     """
 
-    def __init__(self, settings: Settings, ledger: Ledger, turnstile: Turnstile, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        ledger: Ledger,
+        turnstile: Turnstile,
+        clock: Callable[[], float],
+    ) -> None:
         self._shares = settings.warn_at
         self._callback = settings.on_warning
         self.on_alert: Callable[[Alert], None] | None = None
@@ -38,9 +45,13 @@ class Alerts:
         self._clock = clock
         self._next: OrderedDict[Cap, float] = OrderedDict()
         """Figure at which a cap is to be looked at again."""
+        self._day = DaySum(settings.all_limits(), ledger, clock)
 
     def reserved(self, who: Who, due: Demand, balances: Mapping[str, Balance]) -> None:
         """A call took its hold; `balances` are the accounts after it."""
+        today = self._day.passed(balances)
+        if today is not None and self._day.budget is not None:
+            self._send(_sum_alert(who, self._day.budget, today))
         if not self._shares:
             return
         for cap, limit in zip(due.caps, due.limits, strict=True):
@@ -96,6 +107,22 @@ def _deliver(callback: Callable[[Alert], None], alert: Alert) -> None:
         callback(alert)
     except (Exception, SentinelError):  # it may call a model itself, which a limit may refuse
         log.exception("on_warning failed")
+
+
+def _sum_alert(who: Who, budget: Limit, today: int) -> Alert:
+    return Alert(
+        kind=AlertKind.TOTAL,
+        message=(
+            f"all sessions together have spent {show_usd(today)} today (UTC), more than {TIMES} times the budget of "
+            f"{budget}, which caps each session alone; cap their sum with total_budget=… (AGENTFUSE_TOTAL_BUDGET)"
+        ),
+        session=who.session.id,
+        agent=who.agent,
+        rule=str(budget),
+        meter=str(Meter.USD),
+        spent=to_usd(today),
+        budget_limit=to_usd(budget.cap),
+    )
 
 
 def _limit_alert(who: Who, cap: Cap, limit: Limit, balance: Balance, share: float) -> Alert:

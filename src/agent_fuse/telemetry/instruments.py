@@ -44,7 +44,8 @@ ATTRIBUTES = {
     PER: "What the limit is per: `session`, `agent`, `all`, …",
     METER: "What it counts: `usd`, `tokens`, `output_tokens`, `calls`, `tool_calls`.",
     KEY: "Which agent (for limits per agent), or with `metrics_session=True` which session, user, …, the figure is of.",
-    KIND: "`limit` (a share of a limit was passed) or `loop` (a tool is about to be stopped).",
+    KIND: "`limit` (a share of a limit was passed), `loop` (a tool is about to be stopped), "
+    "`total` (20 budgets in a day).",
     SHARE: "Which share of the limit was passed: `0.8`.",
     GATE: "`framework` or `client` (a span's start), `request` (the SDK's request), `tool`, ...",
     LEDGER_OPERATION: "What failed: `reserve`, `settle`, `balances`, …",

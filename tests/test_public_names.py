@@ -2,12 +2,15 @@
 
 import agent_fuse
 
+SOFT = {"SentinelBudgetExceededError": "SentinelBudgetExceeded"}
+"""A soft twin goes by the name of the trip that it is."""
+
 
 def test_every_public_name_is_there():
     """Each name of `__all__` can be had from the package, and the lazy table knows no other."""
     assert sorted(agent_fuse.__all__) == sorted(agent_fuse._HOME) == sorted(set(agent_fuse.__all__))
     for name in agent_fuse.__all__:
-        assert getattr(agent_fuse, name).__name__ == name
+        assert getattr(agent_fuse, name).__name__ == SOFT.get(name, name)
         assert name in dir(agent_fuse)
 
 

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ContextDecorator, contextmanager
 from types import TracebackType
-from typing import Any, TypeVar, Unpack, cast
+from typing import Any, Self, TypeVar, Unpack, cast, overload
 
 from opentelemetry import context, trace
 from opentelemetry.sdk.trace import TracerProvider
@@ -154,12 +154,21 @@ def monitor(session: str | Session | None = None) -> UsageStats:
     return spend.usage_stats(processor.fuse, spend.of_session(processor.fuse, of))
 
 
-class boundary(ContextDecorator):  # noqa: N801 - used like a function: `with boundary():`, `@boundary()`
+class boundary(ContextDecorator):  # noqa: N801 - used like a function: `with boundary():`, `@boundary`
     """Turns a hard trip into its soft form, an ordinary Exception caught by the same class, where it leaves the block.
 
     For places that a BaseException would hurt: a web handler, a `multiprocessing.Pool` task, a Celery task. As a
-    decorator it serves plain and async functions.
+    decorator, with or without parentheses, it serves functions, coroutine functions and generators of both kinds.
     """
+
+    @overload
+    def __new__(cls) -> Self: ...
+    @overload
+    def __new__(cls, func: F) -> F: ...  # type: ignore[misc]
+    def __new__(cls, func: Any = None) -> Any:
+        """A boundary; as a bare decorator, the decorated function."""
+        made = super().__new__(cls)
+        return made if func is None else made(func)
 
     def __enter__(self) -> None:
         return None
@@ -170,7 +179,7 @@ class boundary(ContextDecorator):  # noqa: N801 - used like a function: `with bo
             raise soften(error) from error
 
     def __call__(self, func: F) -> F:
-        """Decorate a function or coroutine function."""
+        """Decorate a function of any kind."""
         if inspect.iscoroutinefunction(func):
 
             @functools.wraps(func)
@@ -178,5 +187,21 @@ class boundary(ContextDecorator):  # noqa: N801 - used like a function: `with bo
                 with boundary():
                     return await func(*args, **kwargs)
 
-            return cast("F", call)
-        return super().__call__(func)
+        elif inspect.isasyncgenfunction(func):
+
+            @functools.wraps(func)
+            async def call(*args: Any, **kwargs: Any) -> Any:
+                with boundary():
+                    async for one in func(*args, **kwargs):
+                        yield one
+
+        elif inspect.isgeneratorfunction(func):
+
+            @functools.wraps(func)
+            def call(*args: Any, **kwargs: Any) -> Any:
+                with boundary():
+                    return (yield from func(*args, **kwargs))
+
+        else:
+            return super().__call__(func)
+        return cast("F", call)

@@ -6,11 +6,14 @@
         ├ SentinelLoopError          the same tool action again and again
         └ SentinelSystemError        the ledger, or AgentFuse itself, failed and fail_safe=True
     Exception
-     └ ConfigurationError            a bad option, named with its value and what is allowed (a ValueError)
-        └ UnknownModelError          no price for a model, and unknown_model="block"
+     ├ ConfigurationError            a bad option, named with its value and what is allowed (a ValueError)
+     │  └ UnknownModelError          no price for a model, and unknown_model="block"
+     └ SentinelException             a trip in its soft form, whatever it is (also a SentinelError)
+        └ SentinelBudgetExceededError   the soft form of SentinelBudgetExceeded
 
 A trip is a BaseException so that no `except Exception` in a framework, callback manager or retry loop swallows it. Each
-has a private *soft* twin that is also an Exception, for the few places that only know Exception (see `soften`).
+has a *soft* twin that is also an Exception, for the few places that only know Exception (see `soften`, `boundary`); its
+class is public so that an exception handler of a web framework can be registered for it.
 """
 
 from collections.abc import Mapping
@@ -153,11 +156,28 @@ def public_class(trip: SentinelError) -> type[SentinelError]:
     return next(kind for kind in type(trip).__mro__ if kind in _SOFT)
 
 
-def _twin(kind: type[SentinelError]) -> type[SentinelError]:
-    """The soft twin carries the public name, so that logs and spans name what a user can catch."""
-    return type(kind.__name__, (kind, Exception), {"__doc__": f"Soft twin of {kind.__name__}.", "__module__": __name__})
+class SentinelException(Exception):
+    """A trip in its soft form: what `boundary` raises, and what reaches code that only knows Exception."""
+
+
+class SentinelBudgetExceededError(SentinelBudgetExceeded, SentinelException):
+    """The soft form of SentinelBudgetExceeded, for handlers that are registered by an Exception's class."""
+
+
+class _SoftLoopError(SentinelLoopError, SentinelException):
+    """The soft form of SentinelLoopError."""
+
+
+class _SoftSystemError(SentinelSystemError, SentinelException):
+    """The soft form of SentinelSystemError."""
 
 
 _SOFT: dict[type[SentinelError], type[SentinelError]] = {
-    kind: _twin(kind) for kind in (SentinelBudgetExceeded, SentinelLoopError, SentinelSystemError)
+    SentinelBudgetExceeded: SentinelBudgetExceededError,
+    SentinelLoopError: _SoftLoopError,
+    SentinelSystemError: _SoftSystemError,
 }
+
+for _kind, _soft in _SOFT.items():
+    # Soft twins carry the public name, so that logs and spans name what a user can catch.
+    _soft.__name__ = _soft.__qualname__ = _kind.__name__

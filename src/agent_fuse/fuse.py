@@ -11,6 +11,7 @@ from agent_fuse.engine.accounting import Accounting, Clock
 from agent_fuse.engine.actions import Actions
 from agent_fuse.engine.alerts import Alerts
 from agent_fuse.engine.asks import Ask, Event, Money
+from agent_fuse.engine.backlog import Backlog
 from agent_fuse.engine.blown import Blown
 from agent_fuse.engine.desk import system_error
 from agent_fuse.engine.turnstile import Turnstile
@@ -38,9 +39,9 @@ class Fuse:
         self.ledger = ledger
         self.clock = clock
         self.blown = Blown()
-        self.accounting = Accounting(settings, ledger, clock)
-        self._sightings: Sightings[Money] = Sightings()
         self.turnstile = Turnstile()
+        self.accounting = Accounting(settings, ledger, clock, Backlog(ledger, clock, self.turnstile.inside))
+        self._sightings: Sightings[Money] = Sightings()
         self.alerts = Alerts(settings, ledger, self.turnstile, clock)
         self.accounting.on_reserved = self.alerts.reserved
         self.listen(self.alerts.heard)

@@ -210,7 +210,7 @@ class _Pending:
         if oldest + age > now or now < self._sweep_at:
             return
         self._sweep_at = now + age / 10
-        fuse.turnstile.account(lambda: fuse.accounting.desk.keep("sweep", lambda: fuse.ledger.sweep(now=now)))
+        fuse.turnstile.account(lambda: fuse.accounting.desk.do("sweep", lambda: fuse.ledger.sweep(now=now)))
 
 
 _pending = _Pending()

@@ -9,6 +9,7 @@ from functools import partial
 from agent_fuse.calls import Entry, Status, Usage
 from agent_fuse.endpoints import UNKNOWN
 from agent_fuse.engine.asks import Ask, Event, Money
+from agent_fuse.engine.backlog import Backlog
 from agent_fuse.engine.desk import Desk
 from agent_fuse.errors import SentinelBudgetExceeded, SentinelError, SentinelSystemError, UnknownModelError
 from agent_fuse.ledgers.base import Amounts, Balance, Hold, Ledger, Meter, Refusal
@@ -32,10 +33,10 @@ _NOTHING = Usage(input_tokens=0, output_tokens=0)
 class Accounting:
     """Holds, settles, releases and refuses in the ledger. Not re-entrant: the fuse sees to that."""
 
-    def __init__(self, settings: Settings, ledger: Ledger, clock: Clock) -> None:
+    def __init__(self, settings: Settings, ledger: Ledger, clock: Clock, backlog: Backlog) -> None:
         self._settings = settings
         self.ledger = ledger
-        self.desk = Desk(settings.max_retries)
+        self.desk = Desk(ledger, settings.max_retries, clock, backlog)
         self.clock = clock
         self.book = PriceBook(settings.prices, settings.unknown_model)
         self.quoter = Quoter(self.book, strict=settings.strict)
@@ -131,14 +132,14 @@ class Accounting:
         entry = self._entry(money, Status.REFUSED, quote.cost if quote is not None else 0, usage, reason=trip.reason)
         entry = replace(entry, refused_by=refused_by(trip))
         if not isinstance(trip, SentinelSystemError):
-            self.desk.keep("refuse", lambda: self.ledger.refuse(entry, money.due.accounts, now=self.clock()))
+            self.desk.refuse(entry, money.due.accounts)
         self.tell(Event(entry, money.due, trip))
 
     def release(self, money: Money) -> None:
         """The call cost nothing: give its hold back."""
         if money.held:
+            self.desk.release(money.id)
             money.held = False
-            self.desk.keep("release", lambda: self.ledger.release(money.id, now=self.clock()))
 
     def settle(
         self,
@@ -160,8 +161,8 @@ class Accounting:
             fault("pricing an answer", error, BOOKED_AT_QUOTE if money.quote is not None else "it is booked unpriced")
             entry, full = self._at_quote(money, usage, response_id)
         amounts = Amounts(usd=entry.cost, tokens=full.total_tokens, output_tokens=full.output_tokens or 0, calls=1)
+        self.desk.settle(entry, money.due.accounts, amounts, held=money.held)
         money.held = False
-        self.desk.keep("settle", lambda: self.ledger.settle(entry, money.due.accounts, amounts, now=self.clock()))
         if entry.status is Status.SETTLED:
             quietly("learning from a call", GOES_ON, self._learn, money, full)
         quietly("counting a call", GOES_ON, self.tell, Event(entry, money.due))

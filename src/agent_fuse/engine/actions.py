@@ -3,6 +3,7 @@
 import time
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from agent_fuse.calls import Entry, Status
 from agent_fuse.engine.accounting import Accounting
@@ -10,7 +11,7 @@ from agent_fuse.engine.asks import Event
 from agent_fuse.engine.blown import Blown
 from agent_fuse.engine.loop_gate import LoopGate
 from agent_fuse.engine.turnstile import Turnstile
-from agent_fuse.errors import SentinelBudgetExceeded, SentinelError
+from agent_fuse.errors import SentinelBudgetExceeded, SentinelError, SentinelSystemError
 from agent_fuse.ledgers.base import Amounts, Hold, Meter, Refusal
 from agent_fuse.limits import Demand, Limit, Who, demand
 from agent_fuse.looping.signatures import Signature
@@ -22,6 +23,7 @@ UNTOLD = object()
 """Stands for arguments or a result that nobody told."""
 
 _HOLD_SECONDS = 3600.0
+_ONE = Amounts(tool_calls=1)
 
 
 @dataclass(slots=True, eq=False)
@@ -99,7 +101,7 @@ class Actions:
                 self._judge(action, arguments)
             self._hold(action)
             if not awaited or arguments is not UNTOLD:
-                accounting.desk.ask("settle", lambda: self._book(action))
+                self._book(action)
         except SentinelError as trip:
             quietly("writing a refused action down", GOES_ON, self._refused, action, trip)
             raise
@@ -118,12 +120,11 @@ class Actions:
         if known is not None and known.entry.tool == tool and source not in known.sources:
             known.sources.add(source)
             return known
-        accounting = self._accounting
         entry = self._entry(who, tool, trace_id, "")
         action = Action(entry, who, demand(self._limits, who), sources={source})
         if arguments is not UNTOLD:
             self.told(action, arguments, ran=True)
-        self.turnstile.account(lambda: accounting.desk.keep("settle", lambda: self._book(action)))
+        self.turnstile.account(lambda: self._keep(action))
         return action
 
     def told(self, action: Action, arguments: object, *, ran: bool = False) -> None:
@@ -138,7 +139,7 @@ class Actions:
         try:
             self._judge(action, arguments)
             if not ran:
-                self._accounting.desk.ask("settle", lambda: self._book(action))
+                self._book(action)
         except SentinelError as trip:
             if ran:
                 self._blown.blow(action.who.session.id, trip)
@@ -154,7 +155,7 @@ class Actions:
         """The tool ran. Its result, or its error, tells progress from a loop; the first told counts. Never raises."""
         action.over = True
         if not action.booked:
-            self.turnstile.account(lambda: self._accounting.desk.keep("settle", lambda: self._book(action)))
+            self.turnstile.account(lambda: self._keep(action))
         doing = action.signature
         if doing is None or action.told or not (error or result is not UNTOLD):
             return
@@ -162,7 +163,7 @@ class Actions:
 
         def learn() -> None:
             outcome = self._loops.outcome(result, error=error, message=message)
-            self._accounting.desk.keep("note", lambda: self._loops.learn(action.who, doing, outcome))
+            self._accounting.desk.do("note", lambda: self._loops.learn(action.who, doing, outcome))
 
         self.turnstile.account(learn)
 
@@ -180,13 +181,12 @@ class Actions:
 
     def _hold(self, action: Action) -> None:
         accounting, now = self._accounting, self._accounting.clock()
-        one = Amounts(tool_calls=1)
         capped = tuple(cap for cap in action.due.caps if cap.meter is Meter.TOOL_CALLS)
         if capped:
             hold = Hold(
                 entry=action.entry,
                 accounts=action.due.accounts,
-                amounts=one,
+                amounts=_ONE,
                 caps=capped,
                 expires_at=now + _HOLD_SECONDS,
             )
@@ -198,12 +198,22 @@ class Actions:
                 quietly("warning of a limit", GOES_ON, accounting.on_reserved, action.who, action.due, answer.balances)
 
     def _book(self, action: Action) -> None:
-        if action.booked:
-            return
-        accounting, one = self._accounting, Amounts(tool_calls=1)
-        accounting.ledger.settle(action.entry, action.due.accounts, one, now=accounting.clock())
+        """Count an action that is about to run. Raises SentinelSystemError."""
+        ledger, clock = self._accounting.ledger, self._accounting.clock
+        if not action.booked:
+            settle = partial(ledger.settle, action.entry, action.due.accounts, _ONE)
+            self._accounting.desk.ask("settle", lambda: settle(now=clock()))
+            self._booked(action)
+
+    def _keep(self, action: Action) -> None:
+        """Count an action that has run, at once or when the ledger can take it."""
+        if not action.booked:
+            self._accounting.desk.settle(action.entry, action.due.accounts, _ONE, held=action.held)
+            self._booked(action)
+
+    def _booked(self, action: Action) -> None:
         action.booked, action.held = True, False
-        quietly("counting a tool action", GOES_ON, accounting.tell, Event(action.entry, action.due))
+        quietly("counting a tool action", GOES_ON, self._accounting.tell, Event(action.entry, action.due))
 
     def _entry(self, who: Who, tool: str, trace_id: str, span_id: str) -> Entry:
         return Entry(
@@ -227,7 +237,7 @@ class Actions:
         action.over = action.booked = True
         accounting = self._accounting
         if action.held:
-            accounting.desk.keep("release", lambda: accounting.ledger.release(action.entry.id, now=accounting.clock()))
+            accounting.desk.release(action.entry.id)
         entry = replace(
             action.entry,
             id=accounting.new_id(),
@@ -235,7 +245,6 @@ class Actions:
             reason=trip.reason,
             refused_by=refused_by(trip),
         )
-        accounting.desk.keep(
-            "refuse", lambda: accounting.ledger.refuse(entry, action.due.accounts, now=accounting.clock())
-        )
+        if not isinstance(trip, SentinelSystemError):
+            accounting.desk.refuse(entry, action.due.accounts)
         accounting.tell(Event(entry, action.due, trip))

@@ -2,26 +2,36 @@
 
 import itertools
 import logging
-import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from agent_fuse.calls import Entry
+from agent_fuse.engine.backlog import TRY_AGAIN_SECONDS, Backlog
 from agent_fuse.errors import SentinelSystemError
-from agent_fuse.ledgers.base import LedgerError, Unwritable
-from agent_fuse.seams import GOES_ON, HELD_AT_QUOTE, harmless, quietly
+from agent_fuse.ledgers.base import Amounts, Busy, Ledger, LedgerError, Unwritable
+from agent_fuse.ledgers.waiting import in_event_loop, without_waiting
+from agent_fuse.seams import GOES_ON, quietly
 
 log = logging.getLogger("agent_fuse")
 
 T = TypeVar("T")
 
-TRY_AGAIN_SECONDS = 1.0
-
 
 class Desk:
-    """Stands between the fuse and its ledger."""
+    """Stands between the fuse and its ledger.
 
-    def __init__(self, max_retries: int) -> None:
+    What is asked before a call is answered or refused. What is booked after it waits, if the ledger cannot take it now:
+    nothing is lost while we live. An event loop waits for nobody then: what others keep busy is booked by a thread.
+    """
+
+    def __init__(self, ledger: Ledger, max_retries: int, clock: Callable[[], float], backlog: Backlog) -> None:
+        self._ledger = ledger
         self._max_retries = max_retries
+        self._clock = clock
+        self.backlog = backlog
+        self._failed_at = 0.0
+        """When the ledger failed last (time.monotonic); 0 when it has not, or has taken something since."""
         self.on_error: Callable[[str], None] | None = None
         """Told which operation the ledger could not do."""
 
@@ -33,24 +43,64 @@ class Desk:
         """
         for attempt in itertools.count():
             try:
-                return work()
+                answer = work()
             except LedgerError as failed:
-                if isinstance(failed, Unwritable) or attempt >= self._max_retries:
+                waited = isinstance(failed, Busy) and in_event_loop()
+                if waited or isinstance(failed, Unwritable) or attempt >= self._max_retries:
                     self._tell(operation)
+                    if not isinstance(failed, Unwritable):
+                        self._failed_at = time.monotonic()
                     raise system_error(operation, failed, attempt) from failed
+            else:
+                if self._failed_at:
+                    self._failed_at = 0.0
+                return answer
         raise AssertionError("count() does not end")
 
-    def keep(self, operation: str, work: Callable[[], object]) -> None:
-        """Accounting that the ledger cannot take now is tried again until it can: nothing is lost while we live."""
+    def settle(self, entry: Entry, accounts: Sequence[str], amounts: Amounts, *, held: bool) -> None:
+        """Book a call, now or as soon as the ledger can take it."""
+        self._keep(
+            "settle",
+            lambda: self._ledger.settle(entry, accounts, amounts, now=self._clock()),
+            lambda: self.backlog.settle(entry, accounts, amounts, held=held),
+        )
+
+    def release(self, id: str) -> None:
+        """Give a hold back, now or as soon as the ledger can take it."""
+        self._keep("release", lambda: self._ledger.release(id, now=self._clock()), lambda: self.backlog.release(id))
+
+    def refuse(self, entry: Entry, accounts: Sequence[str]) -> None:
+        """Write a refused call down, now or as soon as the ledger can take it."""
+        self._keep(
+            "refuse",
+            lambda: self._ledger.refuse(entry, accounts, now=self._clock()),
+            lambda: self.backlog.refuse(entry, accounts),
+        )
+
+    def do(self, operation: str, work: Callable[[], object]) -> None:
+        """Do what is no booking, now or as soon as the ledger can take it."""
+        self._keep(operation, work, lambda: self.backlog.do(work))
+
+    def _keep(self, operation: str, work: Callable[[], object], wait: Callable[[], None]) -> None:
+        if self._failed_at and time.monotonic() - self._failed_at < TRY_AGAIN_SECONDS:
+            wait()  # it failed just now: asking again would keep the host waiting for nothing
+            self.backlog.start()
+            return
         try:
-            work()
-        except LedgerError as failed:
+            without_waiting(work)
+        except Unwritable as failed:
             self._tell(operation)
-            log.error("%s; AgentFuse tries again until it is booked", failed)  # noqa: TRY400  the cause is in it
-            again = harmless("booking what the ledger could not take", HELD_AT_QUOTE)(self.keep)
-            timer = threading.Timer(TRY_AGAIN_SECONDS, again, (operation, work))
-            timer.daemon = True
-            timer.start()
+            log.error("%s; it can never be booked", failed)  # noqa: TRY400  the cause is in it
+        except LedgerError as failed:
+            wait()
+            soon = isinstance(failed, Busy) and in_event_loop()
+            if not soon:
+                self._failed_at = time.monotonic()
+                self._tell(operation)
+                log.error("%s; AgentFuse tries again until it is booked", failed)  # noqa: TRY400  the cause is in it
+            self.backlog.start(soon=soon)
+        else:
+            self._failed_at = 0.0
 
     def _tell(self, operation: str) -> None:
         if self.on_error is not None:

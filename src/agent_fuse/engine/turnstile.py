@@ -45,6 +45,14 @@ class Turnstile:
         for work in self._local.__dict__.pop("after", ()):
             work()
 
+    def inside(self, work: Callable[[], None]) -> None:
+        """Do `work` of the fuse's own, perhaps inside other work of this thread. What it raises passes."""
+        self.enter()
+        try:
+            work()
+        finally:
+            self.leave()
+
     def afterwards(self, work: Callable[[], None]) -> None:
         """Do `work`, which is not ours and must not raise, once this thread has left; now, where it is not inside."""
         if self.busy:

@@ -12,6 +12,7 @@ from agent_fuse.ledgers import forks
 from agent_fuse.ledgers.base import (
     Amounts,
     Balance,
+    Busy,
     Hold,
     Ledger,
     LedgerError,
@@ -21,6 +22,7 @@ from agent_fuse.ledgers.base import (
     Unwritable,
 )
 from agent_fuse.ledgers.owed import Owed
+from agent_fuse.ledgers.waiting import in_event_loop
 
 T = TypeVar("T")
 
@@ -38,7 +40,8 @@ class ArrearsLedger:
     meanwhile what was counted since it went; notes changed meanwhile do not come back. Going and coming back are logged
     once each, on the logger `agent_fuse`.
 
-    What no ledger could write raises Unwritable, and an iterator that has begun may raise LedgerError half-way.
+    What no ledger could write raises Unwritable, and an iterator that has begun may raise LedgerError half-way. In an
+    event loop what can be booked later raises Busy rather than wait for others.
 
     Args:
         open: opens the real ledger. Called now, and again until it succeeds.
@@ -96,7 +99,7 @@ class ArrearsLedger:
                 self._owed.came()
             return answer
 
-        return self._do(book, count, now)
+        return self._do(book, count, now, can_wait=True)
 
     def release(self, id: str, *, now: float) -> bool:
         """See Ledger."""
@@ -110,7 +113,7 @@ class ArrearsLedger:
             there = self._owed.give_back(id)
             return self._owed.twin.release(id, now=now) or there
 
-        return self._do(give_back, count, now)
+        return self._do(give_back, count, now, can_wait=True)
 
     def refuse(self, entry: Entry, accounts: Sequence[str], *, now: float) -> None:
         """See Ledger."""
@@ -119,7 +122,7 @@ class ArrearsLedger:
             self._owed.twin.refuse(entry, accounts, now=now)
             self._owed.came()
 
-        self._do(lambda real: real.refuse(entry, accounts, now=now), count, now)
+        self._do(lambda real: real.refuse(entry, accounts, now=now), count, now, can_wait=True)
 
     def balances(self, accounts: Sequence[str]) -> dict[str, Balance]:
         """See Ledger."""
@@ -186,8 +189,10 @@ class ArrearsLedger:
         self._owed = Owed(self._remembered)
         self._trying = threading.Lock()
 
-    def _do(self, ask: Callable[[Ledger], T], count: Callable[[], T], now: float | None = None) -> T:
-        """Ask the real ledger; when it is away, count."""
+    def _do(
+        self, ask: Callable[[Ledger], T], count: Callable[[], T], now: float | None = None, *, can_wait: bool = False
+    ) -> T:
+        """Ask the real ledger; when it is away, count. For what `can_wait` a ledger that is only busy is not left."""
         if now is not None:
             self._now = now
             if self._away and not 0 <= now - self._tried < self._pause:
@@ -198,6 +203,10 @@ class ArrearsLedger:
                     return ask(self._real)
                 except Unwritable:
                     raise
+                except Busy as error:
+                    if can_wait and in_event_loop():
+                        raise
+                    self._leave(error)
                 except LedgerError as error:
                     self._leave(error)
             with self._owed.lock:

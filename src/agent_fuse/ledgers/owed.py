@@ -59,6 +59,19 @@ class Owed:
         self._released[id] = None
         return True
 
+    def is_empty(self) -> bool:
+        """Whether all that came is written. Open holds of the twin do not count."""
+        with self.lock:
+            return not (self._released or self._sealed or self._sums or self.twin.lines())
+
+    def clear(self) -> None:
+        """With nothing owed, forget what the twin's accounts add up to."""
+        with self.lock:
+            if self.is_empty():
+                self.twin = MemoryLedger()
+                self.held_there.clear()
+                self._count = 0
+
     def usd(self) -> int:
         """Nano-dollars not yet written."""
         lines = [*self._sealed, *self.twin.lines()]
@@ -95,7 +108,7 @@ class Owed:
     def hand_over(self, real: Ledger, *, now: float) -> bool:
         """With nothing owed, move the open holds to the real ledger and start anew. False when more has come."""
         with self.lock:
-            if self._released or self._sealed or self._sums or self.twin.lines():
+            if not self.is_empty():
                 return False
             for hold in self.twin.holds():
                 self.held_there.add(hold.entry.id)  # before it is asked: it may fail with the hold taken

@@ -7,10 +7,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 LOOP_SECONDS = 0.25
 """The longest that a gate holds an event loop up for the sake of another process or thread."""
 
+T = TypeVar("T")
+
+_here = threading.local()
 _FIRST_PAUSE, _GROWTH, _LAST_PAUSE = 20e-6, 1.3, 500e-6
 
 
@@ -23,7 +27,17 @@ def in_event_loop() -> bool:
 
 def patience(seconds: float) -> float:
     """The part of `seconds` that may be waited here."""
-    return min(seconds, LOOP_SECONDS) if in_event_loop() else seconds
+    return min(seconds, getattr(_here, "loop_seconds", LOOP_SECONDS)) if in_event_loop() else seconds
+
+
+def without_waiting(work: Callable[[], T]) -> T:
+    """Do `work` now or not at all, where an event loop would have to stand still for it; elsewhere as ever."""
+    here = _here
+    here.loop_seconds = 0.0
+    try:
+        return work()
+    finally:
+        here.loop_seconds = LOOP_SECONDS
 
 
 def pause(times: int) -> None:

@@ -79,8 +79,10 @@ def judge(place: str, closed: Callable[[], bool], work: Callable[P, T], *args: P
 
 def blocked(place: str, error: BaseException) -> SentinelSystemError:
     """The trip for a call that could not be judged."""
-    words = " ".join(f"{type(error).__name__}: {error}".split())[:_MAX_WORDS]
-    message = f"call blocked since it could not be judged: {place} failed ({words}); set fail_safe=False to let it go"
+    message = (
+        f"call blocked since it could not be judged: {place} failed ({in_words(error)}); "
+        "set fail_safe=False to let it go"
+    )
     return SentinelSystemError(message, operation=place, original_error=error, retry_count=0)
 
 
@@ -133,6 +135,11 @@ def harmless(place: str, so: str) -> Callable[[Callable[P, T]], Callable[P, T | 
         return call
 
     return decorate
+
+
+def in_words(error: BaseException) -> str:
+    """An error on one short line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:_MAX_WORDS]
 
 
 def _is_closed(closed: Callable[[], bool]) -> bool:

@@ -1,8 +1,8 @@
 """Installs the request gate into the openai and anthropic SDKs.
 
 The seams are private API of both SDKs, there since openai 1.0 and anthropic 0.2: `BaseClient._build_request`,
-`SyncAPIClient.request` and `_process_response`, and their async twins. When one is missing, a warning says so and the
-other gates stand.
+`SyncAPIClient.request` and `_process_response`, and their async twins. When one of them is not what it was
+(`sdk_check`), a warning says so and the other gates stand.
 """
 
 import functools
@@ -16,7 +16,7 @@ from typing import Any, cast
 from wrapt import register_post_import_hook
 
 from agent_fuse.errors import SentinelError
-from agent_fuse.otel import active
+from agent_fuse.otel import active, sdk_check
 from agent_fuse.otel.request_gate import FLIGHT, Flight, unjudged_request
 from agent_fuse.seams import GOES_ON, HELD_AT_QUOTE, harmless, quietly
 from agent_fuse.wire import operation_of
@@ -92,16 +92,18 @@ def gated(sdk: str) -> bool:
 def _gate(sdk: str) -> None:
     base = importlib.import_module(f"{sdk}._base_client")
     with _lock:
+        if not any(hasattr(getattr(getattr(base, owner, None), name, None), _MARK) for owner, name, _ in _SEAMS):
+            problems.pop(sdk, None)
+            what = sdk_check.moved(base, lambda options: (options.method, options.url, _body(options)))
+            if what:
+                problems[sdk] = f"{sdk}._base_client {what}: this version's requests are not gated"
+                active.set_request_gate(False)
+                log.warning("%s; spans still are. Upgrade agent-fuse, or use an earlier %s", problems[sdk], sdk)
+                return
         for owner, name, wrap in _SEAMS:
             kind = getattr(base, owner, None)
             original = kind.__dict__.get(name) if kind is not None else None
-            if kind is None or original is None:
-                if name != "_sleep_for_retry":
-                    problems[sdk] = f"{sdk}._base_client has no {owner}.{name}: this version's requests are not gated"
-                    active.set_request_gate(False)
-                    log.warning("%s; spans still are", problems[sdk])
-                continue
-            if not hasattr(original, _MARK):
+            if kind is not None and original is not None and not hasattr(original, _MARK):
                 wrapper = functools.wraps(original)(wrap(original, sdk))
                 setattr(wrapper, _MARK, original)
                 setattr(kind, name, wrapper)

@@ -10,7 +10,8 @@ PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
 HEAD = """# Settings
 
 Each option is an argument of `agent_fuse.init(…)` and `AgentFuseSpanProcessor(…)`. What is not given there is read from
-its environment variable, and what is not set there has its default. A bad value fails at start.
+its environment variable, and what is not set there has its default. A bad value fails at start, and so does a misspelt
+option or `AGENTFUSE_*` variable.
 
 Limits given without a budget stand alone: the default budget holds only where nothing else limits.
 

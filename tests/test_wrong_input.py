@@ -1,10 +1,13 @@
 """Every public callable, given something wrong: one clear line that names what, the value and what is allowed."""
 
+import enum
+import inspect
 import math
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 
 import agent_fuse
 from agent_fuse import ConfigurationError, Limit, Price
@@ -45,7 +48,30 @@ WRONG: list[tuple[Any, dict[str, Any], str]] = [
     ),
     (agent_fuse.init, {"loop_allow": [1]}, "loop_allow holds 1; each must be a text"),
     (agent_fuse.init, {"loop_ignore_args": 4}, "loop_ignore_args holds 4; each must be a text"),
-    (agent_fuse.init, {"bugdet": 5}, "bugdet is no option; there are budget, total_budget, limits"),
+    (agent_fuse.init, {"bugdet": 5}, "bugdet is no option; did you mean budget?"),
+    (agent_fuse.init, {"colour": 5}, "colour is no option; there are budget, total_budget, limits"),
+    (agent_fuse.AgentFuseSpanProcessor, {"bugdet": 5}, "bugdet is no option; did you mean budget?"),
+    (agent_fuse.init, {"session_id": "a\0b"}, "session_id is 'a\\x00b'; it must be a text without NUL characters"),
+    (agent_fuse.init, {"endpoints": "not a url"}, "endpoints holds 'not a url': 'not a url' names no host; give a"),
+    (agent_fuse.AgentFuseSampler, {"delegate": 5}, "AgentFuseSampler delegate is 5; it must be the sampler to wrap"),
+    (SESSION, {"id": "a\0b"}, "session id is 'a\\x00b'; it must be a text without NUL characters"),
+    (SESSION, {"id": "x", "bugdet": 1}, "bugdet is no argument of session; did you mean budget? An attribute of that"),
+    (SESSION, {"id": "x", "budget_usd": 1}, "budget_usd is no argument of session; did you mean budget or limits?"),
+    (SESSION, {"id": "x", "limit": Limit(usd=1)}, "limit is no argument of session; did you mean limits?"),
+    (SESSION, {"id": "x", "max_cost": 1}, "max_cost is no argument of session; did you mean budget or limits?"),
+    (SESSION, {"id": "x", "user": "u"}, "user is no argument of session; did you mean user_id?"),
+    (SESSION, {"id": "x", "strict": True}, "strict is no argument of session; there are id, budget, limits"),
+    (SESSION, {"id": "x", "calls": 3}, "calls is no argument of session; there are id, budget, limits"),
+    (SESSION, {"id": "x", "attributes": 3}, "session attributes is 3; it must map names to texts"),
+    (SESSION, {"id": "x", "attributes": {"k": [1]}}, "session attribute k is [1]; it must be a text or a number"),
+    (SESSION, {"id": "x", "attributes": {7: "v"}}, "session attribute is 7; it must be a text that is not empty"),
+    (Limit, {"uds": 5}, "uds is no argument of Limit; did you mean usd?"),
+    (Limit, {"colour": 5}, "colour is no argument of Limit; there are usd, tokens, output_tokens, calls"),
+    (lambda: Limit(5), {}, "Limit(5) does not say what it is; write what it is, as in Limit(usd=5)"),
+    (lambda: Price(1, 2, 3), {}, "Price(3) does not say what it is; write what it is, as in Price(cache_read=3)"),
+    (agent_fuse.Usage, {"input_tokens": -1}, "Usage input_tokens is -1; it must be a whole number of tokens, or None"),
+    (agent_fuse.Usage, {"output_tokens": 1.5}, "Usage output_tokens is 1.5; it must be a whole number of tokens"),
+    (agent_fuse.Usage, {"reasoning_tokens": True}, "Usage reasoning_tokens is True; it must be a whole number"),
     (agent_fuse.AgentFuseSpanProcessor, {"budget": "lots"}, "budget is 'lots', which is not an amount of USD"),
     (SESSION, {"id": ""}, "session id is ''; it must be a text that is not empty"),
     (SESSION, {"id": None}, "session id is None; it must be a text that is not empty"),
@@ -130,7 +156,57 @@ def test_a_bad_figure_of_a_call_is_refused(box):
     assert rig.entry().output_tokens == 1
 
 
+MISSPELT = {"init", "AgentFuseSpanProcessor", "session", "Limit", "Price"}
+"""Callables whose own error names the word that was meant; the others' is Python's."""
+
+
+def _public_callables():
+    for name in agent_fuse.__all__:
+        one = getattr(agent_fuse, name)
+        if isinstance(one, type) and issubclass(one, BaseException | enum.Enum | BaseInstrumentor):
+            continue  # made by AgentFuse itself, or by nothing at all
+        for word in inspect.signature(one).parameters.values():
+            if word.kind not in (word.VAR_KEYWORD, word.VAR_POSITIONAL, word.POSITIONAL_ONLY) and len(word.name) > 2:
+                yield name, word.name
+
+
+@pytest.mark.parametrize(("name", "word"), list(_public_callables()))
+def test_a_misspelt_keyword_is_never_taken(name, word):
+    """Whichever keyword of whichever public callable is misspelt, it is an error of one line that names it."""
+    wrong = word[0] + word[2] + word[1] + word[3:]
+    wrong = wrong if wrong != word else f"{word}x"
+    with pytest.raises((TypeError, ConfigurationError)) as bad:
+        getattr(agent_fuse, name)(**{wrong: 1, **({"id": "x"} if name == "session" and word != "id" else {})})
+    assert wrong in str(bad.value)
+    assert "\n" not in str(bad.value)
+    if name in MISSPELT and word not in ("fuse", "meter_provider"):  # the processor's own, which are no options
+        assert isinstance(bad.value, ConfigurationError)
+        assert f"did you mean {word}?" in str(bad.value)
+
+
+def test_attributes_of_a_session(box):
+    """Attributes are keys for limits, as text; None is not there, and is no text "None"."""
+    box(budget=1)
+    with agent_fuse.session("s", user_id=None, attributes={"team": "red", "size": 3, "none": None}) as one:
+        assert one.attributes == {"team": "red", "size": "3"}
+    with agent_fuse.session("s", user_id="ann") as one:
+        assert one.attributes == {"user.id": "ann"}
+
+
+def test_a_keyword_that_was_an_attribute_warns(box):
+    """A keyword of one's own is an attribute for one release more, and the warning says what to write instead."""
+    box(budget=1)
+    with pytest.warns(DeprecationWarning, match=r'write attributes=\{"user\.month": \'ann:11\'\}') as warned:
+        made = agent_fuse.session("s", user_month="ann:11")
+    with made as one:
+        assert one.attributes == {"user.month": "ann:11"}
+    assert {one.filename for one in warned} == {__file__}
+
+
 ENVIRONMENT = [
+    ("AGENTFUSE_BUGDET", "5", "AGENTFUSE_BUGDET is no option; did you mean AGENTFUSE_BUDGET?"),
+    ("AGENTFUSE_COLOUR", "red", "AGENTFUSE_COLOUR is no option; there are AGENTFUSE_BUDGET, AGENTFUSE_TOTAL_BUDGET"),
+    ("AGENTFUSE_LIMITS", "5", "AGENTFUSE_LIMITS is set, but limits is given in code alone: init(limits=…)"),
     (
         "AGENTFUSE_BUDGET",
         "abc",
@@ -151,6 +227,27 @@ def test_a_bad_variable_fails_at_start(name, value, message):
     with pytest.raises(ConfigurationError) as bad:
         settings({name: value})
     assert str(bad.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    "start",
+    ["agent_fuse.init()", "agent_fuse.AgentFuseSpanProcessor()", "agent_fuse.pre_flight('m')", "agent_fuse.monitor()"],
+)
+def test_every_way_to_start_reads_the_environment(run_python, monkeypatch, start):
+    """Whatever guards a process first refuses a misspelt variable; an empty one is not set."""
+    monkeypatch.setenv("AGENTFUSE_BUGDET", "5")
+    monkeypatch.setenv("AGENTFUSE_SOMETHING", "")
+    failed = run_python(f"import agent_fuse; {start}", check=False)
+    assert failed.returncode == 1
+    assert failed.stderr.endswith("AGENTFUSE_BUGDET is no option; did you mean AGENTFUSE_BUDGET?\n")
+
+
+def test_the_command_line_reads_the_environment(run_python, monkeypatch):
+    """A command ends with one line, and as bad usage, where a variable is misspelt."""
+    monkeypatch.setenv("AGENTFUSE_BUGDET", "5")
+    failed = run_python("from agent_fuse.cli import main; main(['status'])", check=False)
+    assert failed.returncode == 2
+    assert failed.stderr == "agent-fuse: AGENTFUSE_BUGDET is no option; did you mean AGENTFUSE_BUDGET?\n"
 
 
 def test_arguments_over_environment_over_defaults():

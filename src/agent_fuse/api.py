@@ -4,14 +4,14 @@ import functools
 import inspect
 import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import ContextDecorator, contextmanager
+from contextlib import AbstractContextManager, ContextDecorator, contextmanager
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack, cast, overload
 
 from opentelemetry import context, trace
 from opentelemetry.sdk.trace import TracerProvider
 
-from agent_fuse import parsers, spend, terms
+from agent_fuse import sessions, spend, terms
 from agent_fuse.calls import Usd
 from agent_fuse.errors import SentinelError, soften
 from agent_fuse.fuse import Fuse
@@ -100,22 +100,45 @@ def _processor() -> AgentFuseSpanProcessor | None:
     return next((one for one in active.guards() if isinstance(one, AgentFuseSpanProcessor)), None)
 
 
-@contextmanager
 def session(
-    id: str, budget: Usd | None = None, *, limits: Sequence[Limit] | Limit = (), **attributes: str
-) -> Generator[Session]:
+    id: str,
+    budget: Usd | None = None,
+    *,
+    limits: Sequence[Limit] | Limit = (),
+    user_id: str | None = None,
+    attributes: Mapping[str, str | float | None] | None = None,
+    **deprecated: object,
+) -> AbstractContextManager[Session]:
     """Calls inside belong to this session, with its own budget and limits; the sessions around it bind too.
 
     Args:
         id: name of the session; the same name later, or in another process, goes on with the same account.
         budget: USD; where left out, the fuse's own budget per session holds.
         limits: further limits of this session; one per session replaces the fuse's of the same meter.
-        attributes: further keys for limits, `user_id` standing for `user.id`.
+        user_id: whose run it is, for limits per `user.id`.
+        attributes: further keys for limits, under the names that the limits use.
+        deprecated: other keywords were attributes (`user_month=` is `user.month`); they warn, and will be an error.
 
     Raises:
-        ConfigurationError: a bad argument.
+        ConfigurationError: a bad or misspelt argument.
     """
-    inner = judge(_SESSION, fail_safe, _inner, id, budget, limits, attributes)
+    keys: dict[str, Any] = {"attributes": attributes, "user_id": user_id, "others": deprecated}
+    own = judge(_SESSION, fail_safe, _own, id, budget, limits, **keys)
+    if deprecated:
+        sessions.warn_of(deprecated)
+    return _session(id, own)
+
+
+def _own(
+    id: str, budget: Usd | None, limits: object, *, attributes: object, user_id: object, others: Mapping[str, object]
+) -> tuple[tuple[Limit, ...], Mapping[str, str]]:
+    terms.name("session", "id", id)
+    return sessions.own_limits(budget, limits), sessions.keys(attributes, user_id, others)
+
+
+@contextmanager
+def _session(id: str, own: tuple[tuple[Limit, ...], Mapping[str, str]] | None) -> Generator[Session]:
+    inner = judge(_SESSION, fail_safe, _inner, id, *own) if own is not None else None
     at = judge(_SESSION, fail_safe, with_session, inner) if inner is not None else None
     if inner is None or at is None:
         yield Session(id=id)  # fail_safe=False: what is inside is nobody's session but the one around
@@ -129,13 +152,8 @@ def session(
         context.detach(token)
 
 
-def _inner(id: str, budget: Usd | None, limits: Sequence[Limit] | Limit, attributes: Mapping[str, str]) -> Session:
-    terms.name("session", "id", id)
-    own = parsers.limits("session limits", limits)
-    if budget is not None:
-        own = (Limit(usd=parsers.money("session budget", budget)), *own)
-    keys = {key.replace("_", "."): str(value) for key, value in attributes.items()}
-    return Session(id=id, limits=own, parent=session_in(), attributes=keys)
+def _inner(id: str, limits: tuple[Limit, ...], keys: Mapping[str, str]) -> Session:
+    return Session(id=id, limits=limits, parent=session_in(), attributes=keys)
 
 
 def monitor(session: str | Session | None = None) -> UsageStats:

@@ -1,8 +1,11 @@
 """Calls, usage and money: the values that travel between modules, and nothing else."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Decimal, InvalidOperation
 from enum import StrEnum
+from operator import attrgetter
+
+from agent_fuse.mistakes import ConfigurationError
 
 NANOS_PER_USD = 1_000_000_000
 """Nano-dollars in one US dollar; all money inside AgentFuse is integer nano-dollars."""
@@ -79,6 +82,12 @@ class Usage:
     parts: "tuple[tuple[str, Usage], ...]" = ()
     """What other models used for this answer, besides all of the above: each by name, billed at its own rates."""
 
+    def __post_init__(self) -> None:
+        for figure in _figures(self):
+            if figure is not None and (type(figure) is not int or figure < 0):
+                name = next(one for one, value in zip(_FIGURES, _figures(self), strict=True) if value is figure)
+                raise ConfigurationError(f"Usage {name} is {figure!r}; it must be a whole number of tokens, or None")
+
     @property
     def known(self) -> bool:
         """Whether there is any figure to bill by."""
@@ -89,6 +98,10 @@ class Usage:
         """Input plus output tokens, those of `parts` too, unknown counted as zero."""
         own = (self.input_tokens or 0) + (self.output_tokens or 0)
         return own + sum(part.total_tokens for _, part in self.parts) if self.parts else own
+
+
+_FIGURES = tuple(one.name for one in fields(Usage) if one.name != "parts")
+_figures = attrgetter(*_FIGURES)
 
 
 class Status(StrEnum):

@@ -23,12 +23,21 @@ from decimal import Decimal
 from typing import Any, Self, TypeVar
 
 from agent_fuse.calls import RefusedBy
+from agent_fuse.mistakes import ConfigurationError
+
+__all__ = [
+    "ConfigurationError",
+    "SentinelBudgetExceeded",
+    "SentinelError",
+    "SentinelLoopError",
+    "SentinelSystemError",
+    "UnknownModelError",
+    "is_soft",
+    "public_class",
+    "soften",
+]
 
 _Trip = TypeVar("_Trip", bound="SentinelError")
-
-
-class ConfigurationError(ValueError):
-    """A bad option. The message names it, its value, and what is allowed."""
 
 
 class UnknownModelError(ConfigurationError):

@@ -9,6 +9,7 @@ from hashlib import blake2b
 from agent_fuse.calls import Usd, show_usd, to_nanos
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.ledgers.base import Cap, Meter
+from agent_fuse.mistakes import checked
 
 ALL = "all"
 """The account that every call is booked on."""
@@ -23,6 +24,7 @@ _SHARED = frozenset({"session", "trace", "agent", "process", ALL})
 _MAX_VALUE = 160
 
 
+@checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
     """A cap on one meter, per a key, for as long as the key lives. Exactly one meter is given.

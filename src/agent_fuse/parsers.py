@@ -70,6 +70,8 @@ def words(name: str, value: object) -> str:
     found = str(cast("object", value)) if isinstance(value, str | os.PathLike) else ""
     if not found.strip():
         raise ConfigurationError(f"{name} is {value!r}; it must be a text that is not empty")
+    if "\0" in found:
+        raise ConfigurationError(f"{name} is {value!r}; it must be a text without NUL characters")
     return found
 
 

@@ -12,6 +12,7 @@ from agent_fuse.alert import Alert
 from agent_fuse.calls import Usd
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.limits import ALL, Limit
+from agent_fuse.mistakes import misspelt
 from agent_fuse.parsers import Parser
 from agent_fuse.prices import Price
 
@@ -233,6 +234,23 @@ OPTIONS = (
 )
 
 
+def check_environment(environ: Mapping[str, str] = os.environ) -> None:
+    """A variable that looks like an option and is none has no effect, and whoever set it believes himself guarded.
+
+    Raises:
+        ConfigurationError: naming the variable, and the one that was meant.
+    """
+    for name in sorted(environ):
+        if not name.startswith(PREFIX) or not environ[name].strip():
+            continue
+        option = next((one for one in OPTIONS if PREFIX + one.name.upper() == name), None)
+        if option is None:
+            known = (one.name.upper() for one in OPTIONS if one.env)
+            raise misspelt(name, "option", known, prefix=PREFIX)
+        if not option.env:
+            raise ConfigurationError(f"{name} is set, but {option.name} is given in code alone: init({option.name}=…)")
+
+
 def settings(environ: Mapping[str, str] = os.environ, /, **given: object) -> Settings:
     """Settings from arguments (None counts as not given), else the environment, else the defaults.
 
@@ -242,9 +260,9 @@ def settings(environ: Mapping[str, str] = os.environ, /, **given: object) -> Set
         ConfigurationError: naming the option, its value and what is allowed.
     """
     names = [option.name for option in OPTIONS]
-    unknown = sorted(set(given) - set(names))
-    if unknown:
-        raise ConfigurationError(f"{unknown[0]} is no option; there are {', '.join(names)}")
+    for word in sorted(set(given) - set(names)):
+        raise misspelt(word, "option", names)
+    check_environment(environ)
     found: dict[str, object] = {}
     for option in OPTIONS:
         value = given.get(option.name)

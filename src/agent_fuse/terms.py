@@ -90,6 +90,8 @@ def name(what: str, argument: str, value: object) -> str:
     """
     if not isinstance(value, str) or not value.strip():
         raise ConfigurationError(f"{what} {argument} is {_short(value)}; it must be a text that is not empty")
+    if "\0" in value:
+        raise ConfigurationError(f"{what} {argument} is {_short(value)}; it must be a text without NUL characters")
     return value
 
 

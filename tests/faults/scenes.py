@@ -267,7 +267,7 @@ def sdk_with_warning(rig: Rig) -> object:
 
 @scene(warn_at=(0.001,), on_warning=lambda _: None, limits=agent_fuse.Limit(tokens=10**6, per="user.id"))
 def sdk_in_a_session(rig: Rig) -> object:
-    with agent_fuse.session("inner", budget=1, user_id="ann"):
+    with agent_fuse.session("inner", budget=100, user_id="ann"):
         return rig.openai.chat.completions.create(**CHAT).choices[0].message.content
 
 

@@ -19,7 +19,8 @@ from .reach import Reach, name_of, recorded
 from .scenes import SCENES, TEXT, USED, Rig, Scene
 
 EDGES = {
-    "api.py:session": "`judge` and `quietly` alone",
+    "api.py:_session": "`judge` and `quietly` alone",
+    "api.py:session": "`judge` and a warning alone",
     "byhand/flights.py:call": "a `judge`, and a constructor",
     "byhand/flights.py:post_flight": "`checked` and `quietly` alone",
     "byhand/flights.py:pre_flight": "`judge` and `quietly` alone",
@@ -35,9 +36,11 @@ EDGES = {
     "byhand/wrapping.py:_coroutine.<locals>.call": "the function's own, and guarded words with its watch",
     "byhand/wrapping.py:_generator.<locals>.call": "the function's own, and guarded words with its watch",
     "byhand/wrapping.py:_plain.<locals>.call": "the function's own, and guarded words with its watch",
+    "calls.py:Usage.__post_init__": "called by whoever makes the value, behind the guard of that one",
     "integrations/langchain.py:AgentFuseCallbackHandler.__init__": "called by the user, before any call",
     "integrations/langchain.py:_judges.<locals>.call": "one `try`",
     "limits.py:Limit.__post_init__": "called by the user, before any call",
+    "mistakes.py:checked.<locals>.init": "called by the user, before any call",
     "metrics.py:Meters._callback.<locals>.observe": "`quietly` alone",
     "otel/carrying.py:_hand_over.<locals>.hand_over": "the pool's own, and `quietly`",
     "otel/carrying.py:_make_item.<locals>.init": "the pool's own, and `quietly`",

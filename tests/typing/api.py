@@ -56,8 +56,12 @@ def watching() -> None:
     assert_type(monitor(), UsageStats)
     assert_type(monitor().session_spend_usd, Decimal)
     assert_type(monitor().budget_remaining_usd, Decimal | None)
-    with agent_fuse.session("run-1", budget=2.0, user_id="ann") as one:
+    with agent_fuse.session("run-1", budget=2.0, user_id="ann", attributes={"team": "red", "size": 3}) as one:
         assert_type(one.id, str)
+    assert_type(agent_fuse.session_headers(), dict[str, str])
+    with agent_fuse.session_from({"agent-fuse-session": "…"}) as found:
+        assert_type(found.id if found is not None else None, str | None)
+    agent_fuse.session("run-1", limits=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 def by_hand(response: object) -> None:

@@ -1,5 +1,6 @@
 """The table of commands."""
 
+import os
 from collections.abc import Callable
 from importlib.metadata import version as installed
 from typing import Annotated, Any
@@ -36,6 +37,10 @@ for command in COMMANDS:
     app.command(context_settings={"allow_interspersed_args": command is not doctor.doctor})(command)
 
 
+_PLAIN = ("AGENTFUSE_BUDGET", "AGENTFUSE_DB_PATH")
+"""Options that need no look at the table of all."""
+
+
 def _version(asked: bool) -> None:
     if asked:
         typer.echo(f"agent-fuse {installed('agent-fuse')}")
@@ -53,3 +58,7 @@ def options(
     Exit codes: 0 fine, 1 a limit is reached, 2 usage, 3 the ledger cannot be read. Commands: docs/cli.md.
     """
     del version
+    if any(name.startswith("AGENTFUSE_") and name not in _PLAIN for name in os.environ):
+        from agent_fuse.settings import check_environment  # noqa: PLC0415  slow to load, and seldom needed
+
+        check_environment()

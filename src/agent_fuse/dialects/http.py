@@ -36,6 +36,9 @@ _OPERATIONS = (
 _MODEL = re.compile(r"/(?:models?|deployments)/([^/:]+(?::\d+)?)(?=[:/])")
 
 
+_HOST = re.compile(r"[\w.:-]+")
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """A model endpoint that the user names: a host, a host and port, or a URL with a path."""
@@ -52,7 +55,7 @@ class Endpoint:
             ValueError: there is no host in it, or its port is none.
         """
         parts = urlsplit(text if "://" in text else f"//{text}")
-        if not parts.hostname:
+        if not parts.hostname or not _HOST.fullmatch(parts.hostname):
             raise ValueError(f"{text!r} names no host")
         return cls(parts.hostname, parts.port, parts.path.rstrip("/"))
 

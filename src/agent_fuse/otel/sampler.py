@@ -7,6 +7,7 @@ from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 from opentelemetry.trace import Link, SpanKind, TraceState
 from opentelemetry.util.types import Attributes
 
+from agent_fuse.errors import ConfigurationError
 from agent_fuse.seams import fault
 
 _CAN_BE_CALLS = (SpanKind.CLIENT, SpanKind.INTERNAL)
@@ -20,6 +21,9 @@ class AgentFuseSampler(Sampler):
     """
 
     def __init__(self, delegate: Sampler) -> None:
+        if not callable(getattr(delegate, "should_sample", None)):
+            hint = "it must be the sampler to wrap, such as TraceIdRatioBased(0.1)"
+            raise ConfigurationError(f"AgentFuseSampler delegate is {delegate!r}; {hint}")
         self.delegate = delegate
 
     def should_sample(  # noqa: PLR0917  the SDK's signature

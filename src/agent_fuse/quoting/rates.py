@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from agent_fuse.calls import MAX_TOKENS, Usage, Usd, to_nanos
 from agent_fuse.errors import ConfigurationError
+from agent_fuse.mistakes import checked
 
 PICOS_PER_NANO = 1_000
 """Rates are pico-dollars (1e-12 USD): $1 per million tokens is 1,000,000 of them per token, $0.0125 is 12,500."""
@@ -22,6 +23,7 @@ class Origin(StrEnum):
     FREE = "free"
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class Price:
     """A user's own price of a model: USD per million tokens, `per_call` in USD. None: billed like the wider bucket.

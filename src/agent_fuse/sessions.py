@@ -1,0 +1,76 @@
+"""What a caller of `session()` gives, checked: its id, its own limits, and the keys that limits may ask for."""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import cast
+
+from agent_fuse import parsers, terms
+from agent_fuse.calls import Usd
+from agent_fuse.errors import ConfigurationError
+from agent_fuse.limits import Limit
+from agent_fuse.mistakes import misspelt, near
+from agent_fuse.settings import OPTIONS
+
+_ARGUMENTS = ("id", "budget", "limits", "attributes", "user_id")
+_MEANT = {"user": "user_id", "uid": "user_id", "session": "id", "name": "id", "session_id": "id"}
+_OPTIONS = frozenset(one.name for one in OPTIONS) | {one.name for one in fields(Limit) if one.init}
+_CAPS = frozenset({"budget", "limit", "limits", "max", "cap", "usd", "dollars"})
+"""Words that make a keyword look like a cap: taken for an attribute, it would cap nothing."""
+
+
+def own_limits(budget: Usd | None, limits: object) -> tuple[Limit, ...]:
+    """The limits of this very session."""
+    own = parsers.limits("session limits", limits)
+    return own if budget is None else (Limit(usd=parsers.money("session budget", budget)), *own)
+
+
+def keys(attributes: object, user_id: object, others: Mapping[str, object]) -> dict[str, str]:
+    """The session's keys for limits, as text; those that are None are not there.
+
+    Args:
+        others: keywords that are no arguments. They were attributes once, and are for one more release.
+
+    Raises:
+        ConfigurationError: a misspelt argument, or an attribute that is no text.
+    """
+    for word in others:
+        _refuse_misspelt(word)
+    given: dict[object, object] = {"user.id": user_id}
+    given |= {_name(word): value for word, value in others.items()}
+    if attributes is not None and not isinstance(attributes, Mapping):
+        raise ConfigurationError(f'session attributes is {attributes!r}; it must map names to texts: {{"team": "red"}}')
+    given |= cast("Mapping[object, object]", attributes or {})
+    return {
+        terms.name("session", "attribute", name): _text(name, value)
+        for name, value in given.items()
+        if value is not None
+    }
+
+
+def warn_of(others: Mapping[str, object]) -> None:
+    """Keywords of the caller's own, which were attributes, will be errors: tell whoever wrote them."""
+    for word, value in others.items():
+        said = f'attributes={{"{_name(word)}": {value!r}}}'
+        warnings.warn(f"session({word}=…) will be an error; write {said}", DeprecationWarning, stacklevel=3)
+
+
+def _name(word: str) -> str:
+    return word.replace("_", ".")
+
+
+def _refuse_misspelt(word: str) -> None:
+    meant = _MEANT.get(word) or near(word, _ARGUMENTS)
+    if not meant and any(near(part, _CAPS) for part in word.split("_")):
+        meant = "budget or limits"
+    if meant:
+        hint = f'did you mean {meant}? An attribute of that name is given as attributes={{"{word}": …}}'
+        raise ConfigurationError(f"{word} is no argument of session; {hint}")
+    if word in _OPTIONS or near(word, _OPTIONS):
+        raise misspelt(word, "argument of session", _ARGUMENTS)
+
+
+def _text(name: object, value: object) -> str:
+    if isinstance(value, Mapping | list | tuple | set | bytes):
+        raise ConfigurationError(f"session attribute {name} is {value!r}; it must be a text or a number")
+    return terms.name("session attribute", str(name), str(value))

@@ -28,7 +28,11 @@ WRONG: list[tuple[Any, dict[str, Any], str]] = [
     (agent_fuse.init, {"loop_threshold": 2.5}, "loop_threshold is 2.5; it must be a whole number from 1 to 1,000,000"),
     (agent_fuse.init, {"loop_detection_enabled": 2}, "loop_detection_enabled is 2; it must be true or false"),
     (agent_fuse.init, {"limits": [5]}, "limits holds 5; each must be a Limit, such as Limit(usd=5)"),
-    (agent_fuse.init, {"prices": {"m": 3}}, "prices['m'] is 3; it must be a Price(input=…, output=…)"),
+    (
+        agent_fuse.init,
+        {"prices": {"m": 3}},
+        "prices['m'] is 3; write agent_fuse.Price(input, output), or the name of the model",
+    ),
     (agent_fuse.init, {"max_retries": -1}, "max_retries is -1; it must be a whole number from 0 to 100"),
     (
         agent_fuse.init,

@@ -24,7 +24,7 @@ from agent_fuse.otel.installing import instrument_installed, wrap_sampler
 from agent_fuse.otel.opening import open_fuse
 from agent_fuse.otel.self_test import self_test
 from agent_fuse.otel.span_processor import AgentFuseSpanProcessor
-from agent_fuse.prices import Price
+from agent_fuse.prices import Prices
 from agent_fuse.seams import GOES_ON, judge, quietly
 from agent_fuse.settings import MoreOptions, settings
 from agent_fuse.spend import UsageStats
@@ -46,7 +46,7 @@ def init(  # noqa: PLR0917  the order that users of the original package know
     *,
     limits: Sequence[Limit] | Limit = (),
     strict: bool | None = None,
-    prices: Mapping[str, Price] | None = None,
+    prices: Prices | None = None,
     **options: Unpack[MoreOptions],
 ) -> AgentFuseSpanProcessor:
     """Guard this process: spans of the global tracer provider, and the openai and anthropic SDKs.

@@ -12,7 +12,9 @@ from agent_fuse.calls import Usd, to_nanos, to_usd
 from agent_fuse.dialects.http import Endpoint
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.limits import Limit
-from agent_fuse.prices import Price
+from agent_fuse.prices import checked
+from agent_fuse.quoting import price_file
+from agent_fuse.quoting.overrides import Overrides, Own
 
 Parser = Callable[[str, object], Any]
 """Takes the option's name (as its user wrote it) and value; raises ConfigurationError with both and what is allowed."""
@@ -98,14 +100,20 @@ def limits(name: str, value: object) -> tuple[Limit, ...]:
     return cast("tuple[Limit, ...]", found)
 
 
-def prices(name: str, value: object) -> Mapping[str, Price]:
-    """Prices by model name."""
-    if not isinstance(value, Mapping):
-        raise ConfigurationError(f"{name} is {value!r}; it must map model names to Price(input=…, output=…)")
-    for model, price in cast("Mapping[object, object]", value).items():
-        if not isinstance(model, str) or not isinstance(price, Price):
-            raise ConfigurationError(f"{name}[{model!r}] is {price!r}; it must be a Price(input=…, output=…)")
-    return MappingProxyType(dict(cast("Mapping[str, Price]", value)))
+def prices(name: str, value: object) -> Mapping[str, Own]:
+    """Prices and aliases by model name or pattern; as text, the path of a TOML or JSON file of them."""
+    if isinstance(value, str | os.PathLike):
+        path = cast("str | os.PathLike[str]", value)
+        found, where = price_file.read(path, name), f"{os.fspath(path)}: {{!r}}".format
+    elif isinstance(value, Mapping):
+        found, where = dict(cast("Mapping[str, Own]", value)), f"{name}[{{!r}}]".format
+    else:
+        raise ConfigurationError(
+            f"{name} is {value!r}; it must map model names to Price(input=…, output=…) or to the names of models, "
+            "or be the path of a file that does"
+        )
+    checked(Overrides(found, where))
+    return MappingProxyType(found)
 
 
 def thresholds(name: str, value: object) -> Mapping[str, int]:

@@ -1,20 +1,22 @@
 """What a model costs: genai-prices' bundled data, under the user's own prices, resolved once into integer rates."""
 
 import logging
-import re
+import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import cache
-from itertools import chain
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Literal, cast
-from urllib.parse import urlsplit
 
 from agent_fuse.errors import ConfigurationError, UnknownModelError
+from agent_fuse.quoting import library
 from agent_fuse.quoting.asked import PRICED_TIERS
 from agent_fuse.quoting.families import max_output
-from agent_fuse.quoting.names import bare, fine_tuned, spellings
+from agent_fuse.quoting.library import load, model_endpoint, provider_named
+from agent_fuse.quoting.names import bare, fine_tuned
+from agent_fuse.quoting.overrides import Overrides, Own
 from agent_fuse.quoting.rates import Origin, Price, Rates, flat, picos, scaled
 from agent_fuse.quoting.recent import Recent
 from agent_fuse.quoting.supplements import CONTAINER_USD, FILE_SEARCH_KCOUNT, WEB_SEARCH_KCOUNT, supplemented
@@ -23,7 +25,20 @@ from agent_fuse.quoting.tariffs import per_call, per_character, per_search, per_
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, Provider
 
-__all__ = ["FALLBACK_PRICE", "Price", "PriceBook", "Rates", "UnknownModel", "load", "model_endpoint"]
+__all__ = [
+    "FALLBACK_PRICE",
+    "Price",
+    "PriceBook",
+    "Prices",
+    "Rates",
+    "UnknownModel",
+    "load",
+    "model_endpoint",
+    "provider_named",
+]
+
+Prices = Mapping[str, Own] | str | os.PathLike[str]
+"""What `prices=` takes: by model name or pattern a Price or another model's name, or the path of a file of them."""
 
 log = logging.getLogger(__name__)
 
@@ -38,22 +53,45 @@ _FINE_TUNE_FACTOR = 2
 """Times its base, what a fine-tune costs whose price the data lacks: it has gpt-4o at 1.5 and gpt-4o-mini at 2."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Why:
+    """Where a model's price comes from; all but what applies is empty."""
+
+    key: str
+    """The entry of the user's own that applies, as written."""
+    pattern: bool
+    """Whether that is a pattern."""
+    alias: str
+    """The model that the entry names."""
+    own: bool
+    """Whether the price itself is the user's."""
+    fine_tune_of: str
+    """The base whose price is taken, times a factor."""
+    provider: str
+    """Provider and model of the price data whose price it is."""
+    model: str
+
+
 class PriceBook:
     """Rates of every model, the user's own prices first.
 
-    `overrides` maps a model's name, alone or as `provider/model`, to its Price. `unknown_model` says what a model costs
-    that neither they nor the data know: `fallback` FALLBACK_PRICE, with one warning a model; `block` raises; `free`
-    nothing. Safe in threads; a known model is one dictionary look-up.
+    `overrides` maps a model's name, alone or as `provider/model`, or a pattern of names to a Price, or to the name of
+    the model whose price it is. An exact name wins over the longest pattern, and that over the data. `unknown_model`
+    says what a model costs that neither they nor the data know: `fallback` FALLBACK_PRICE, with one warning a model;
+    `block` raises; `free` nothing. Safe in threads; a known model is one dictionary look-up.
+
+    Raises:
+        ConfigurationError: an override is no price and no alias of a model that has one; a bad `unknown_model`.
     """
 
-    def __init__(self, overrides: Mapping[str, Price] | None = None, unknown_model: UnknownModel = "fallback") -> None:
+    def __init__(
+        self, overrides: Mapping[str, Own] | Overrides | None = None, unknown_model: UnknownModel = "fallback"
+    ) -> None:
         if unknown_model not in ("fallback", "block", "free"):
             raise ConfigurationError(f"unknown_model is {unknown_model!r}; it must be 'fallback', 'block' or 'free'")
-        for name, price in (overrides or {}).items():
-            if not isinstance(cast("object", price), Price):
-                raise ConfigurationError(f"the price of {name!r} is {price!r}; write agent_fuse.Price(input, output)")
         self.unknown_model: UnknownModel = unknown_model
-        self._overrides = {name.strip().lower(): price for name, price in (overrides or {}).items()}
+        self._overrides = overrides if isinstance(overrides, Overrides) else checked(Overrides(overrides or {}))
+        self._stands: Recent[tuple[str, str | None], str] = Recent(2_048)
         self._resolved: Recent[tuple[str, str | None, str], tuple[Rates, int | None]] = Recent(2_048)
         self._warned: Recent[str, bool] = Recent(2_048)
         self._served: Recent[tuple[str, str | None], str] = Recent(2_048)
@@ -87,39 +125,66 @@ class PriceBook:
     def served(self, model: str, provider: str | None, by: str) -> None:
         """An answer to a call of `model`, which has no price, names the model that gave it: price the next ones so."""
         key = (model, provider)
-        if by != model and self._served.get(key) != by and _listed(by, provider) is not None:
+        if by != model and self._served.get(key) != by and self._is_priced(by, provider):
             self._served.put(key, by)
             for tier in ("", *PRICED_TIERS):
                 self._resolved.drop((model, provider, tier))
 
-    def _resolve(self, model: str, provider: str | None, at: float, tier: str) -> tuple[Rates, bool]:
-        if (own := self._own(model, provider)) is not None:
-            listed = _listed(model, provider)
-            window = listed[1].context_window if listed else None
-            return (
-                flat(
-                    own,
-                    origin=Origin.OVERRIDE,
-                    max_output_tokens=max_output(bare(model), window),
-                    context_window=window,
-                ),
-                False,
-            )
-        if (listed := _listed(model, provider)) is not None:
-            return _from_data(*listed, at=at, tier=tier), isinstance(listed[1].prices, list)
-        if (base := fine_tuned(model)) is not None and (listed := _listed(base, provider)) is not None:
-            return scaled(_from_data(*listed, at=at, tier=tier), _FINE_TUNE_FACTOR), isinstance(listed[1].prices, list)
-        if (by := self._served.get((model, provider))) is not None and (listed := _listed(by, provider)) is not None:
-            return _from_data(*listed, at=at, tier=tier), isinstance(listed[1].prices, list)
-        return self._unknown(model, provider), False
+    def stands_for(self, model: str | None, provider: str | None) -> str | None:
+        """The model that a name is an alias of, whose tokens it counts in; the name itself where it is none."""
+        if model is None or not self._overrides.aliased:
+            return model
+        known = self._stands.get((model, provider))
+        if known is None:
+            found = self._overrides.find(model, provider)
+            known = found.value if found is not None and isinstance(found.value, str) else model
+            self._stands.put((model, provider), known)
+        return known
 
-    def _own(self, model: str, provider: str | None) -> Price | None:
-        for host, name in spellings(model, provider):
-            if host is not None and (price := self._overrides.get(f"{host}/{name}")) is not None:
-                return price
-            if (price := self._overrides.get(name)) is not None:
-                return price
-        return None
+    def why(self, model: str, provider: str | None) -> Why:
+        """Where the price of a model comes from, in the order in which `rates` looks."""
+        own = self._overrides.find(model, provider)
+        alias = own.value if own is not None and isinstance(own.value, str) else ""
+        name = alias or model
+        price = own.value if own is not None and isinstance(own.value, Price) else None
+        if alias:
+            price = self._overrides.priced(alias, provider)
+        listed, base = None, None
+        if price is None:
+            listed, base = library.listed(name, provider), fine_tuned(name)
+            if listed is None and base is not None:
+                listed = library.listed(base, provider)
+            else:
+                base = None
+        return Why(
+            key=own.key if own is not None else "",
+            pattern=own is not None and own.pattern,
+            alias=alias,
+            own=price is not None,
+            fine_tune_of=base or "",
+            provider=listed[0].id if listed is not None else "",
+            model=listed[1].id if listed is not None else "",
+        )
+
+    def _is_priced(self, model: str, provider: str | None) -> bool:
+        return self._overrides.find(model, provider) is not None or library.listed(model, provider) is not None
+
+    def _resolve(self, model: str, provider: str | None, at: float, tier: str) -> tuple[Rates, bool]:
+        if (own := self._overrides.find(model, provider)) is not None:
+            if isinstance(own.value, str):
+                model = own.value
+                price = self._overrides.priced(model, provider)
+            else:
+                price = own.value
+            if price is not None:
+                return _own_rates(price, model, provider), False
+        if (listed := library.listed(model, provider)) is not None:
+            return _from_data(*listed, at=at, tier=tier), isinstance(listed[1].prices, list)
+        if (base := fine_tuned(model)) is not None and (listed := library.listed(base, provider)) is not None:
+            return scaled(_from_data(*listed, at=at, tier=tier), _FINE_TUNE_FACTOR), isinstance(listed[1].prices, list)
+        if own is None and (by := self._served.get((model, provider))) is not None and by != model:
+            return self._resolve(by, provider, at, tier)
+        return self._unknown(model, provider), False
 
     def _unknown(self, model: str, provider: str | None) -> Rates:
         shown, at = repr(model[:120]), f" at {provider[:40]!r}" if provider else ""
@@ -140,53 +205,31 @@ class PriceBook:
         return flat(FALLBACK_PRICE, origin=Origin.FALLBACK, max_output_tokens=max_output(bare(model), None))
 
 
-@cache
-def _providers() -> tuple[list["Provider"], dict[str, "Provider"]]:
-    from genai_prices.data import providers  # noqa: PLC0415 - importing it takes a third of a second
-
-    return providers, {provider.id: provider for provider in providers}
-
-
-def load() -> None:
-    """Read the price data now (a third of a second) instead of at the first model asked for. No network."""
-    _providers()
+def _own_rates(price: Price, model: str, provider: str | None) -> Rates:
+    listed = library.listed(model, provider)
+    window = listed[1].context_window if listed else None
+    return flat(price, origin=Origin.OVERRIDE, max_output_tokens=max_output(bare(model), window), context_window=window)
 
 
-def _provider(name: str) -> "Provider | None":
-    from genai_prices.data_snapshot import find_provider_by_id  # noqa: PLC0415
+def checked(own: Overrides) -> Overrides:
+    """The same, once every alias is known to name a model that has a price.
 
-    return find_provider_by_id(_providers()[0], name)
+    Raises:
+        ConfigurationError: one names a model that nothing is known of.
+    """
 
+    def has_price(name: str) -> bool:
+        return own.priced(name, None) is not None or library.listed(name, None) is not None
 
-def _listed(model: str, provider: str | None) -> "tuple[Provider, ModelInfo] | None":
-    """The provider and model in the data, or None also where it lists a model but no price by tokens."""
-    load()
-    providers, _ = _providers()
-    for host, name in spellings(model, provider):
-        for one in _makers(name) if host is None else filter(None, (_provider(host),)):
-            found = one.find_model(name, all_providers=providers)
-            if found is not None:
-                return (one, found) if _has_price(found) else None
-    return None
-
-
-_MAKERS = ("openai", "google", "cohere")
-"""Whom to ask for models whose name does not tell their maker: text-embedding-3-small, chatgpt-4o-latest, gemma."""
-
-
-def _makers(name: str) -> Iterator["Provider"]:
-    providers, by_id = _providers()
-    telling = (one for one in providers if one.model_match is not None and one.model_match.is_match(name))
-    return chain(telling, (by_id[maker] for maker in _MAKERS if maker in by_id))
-
-
-_PRICED = ("input_mtok", "input_mchars", "input_audio_hours", "audio_hours")
-_FREE = (":free", "moderation")
-
-
-def _has_price(model: "ModelInfo") -> bool:
-    prices = [model.prices] if not isinstance(model.prices, list) else [one.prices for one in model.prices]
-    return any(getattr(one, name, None) is not None for one in prices for name in _PRICED) or model.id.endswith(_FREE)
+    for found in own.all() if own.aliased else ():
+        target = found.value
+        if not isinstance(target, str) or has_price(target) or has_price(fine_tuned(target) or target):
+            continue
+        near = get_close_matches(target.lower(), [*own.names(), *library.names()], n=9)
+        meant = next(filter(has_price, near), None)
+        hint = f"did you mean {meant!r}?" if meant else "name a model of the price data, or one with a Price"
+        raise ConfigurationError(f"{own.where(found.key)} is an alias of {target!r}, which has no price; {hint}")
+    return own
 
 
 def _from_data(provider: "Provider", model: "ModelInfo", *, at: float, tier: str) -> Rates:
@@ -206,48 +249,3 @@ def _from_data(provider: "Provider", model: "ModelInfo", *, at: float, tier: str
         provider=provider.id,
         model=model.id,
     )
-
-
-_MODEL_HOSTS = {"google": re.compile(r"(?:generativelanguage|(?:[\w-]+-)?aiplatform)\.googleapis\.com$")}
-"""Where the data's pattern takes in hosts that serve much else: Google's matches storage and maps too."""
-
-_endpoints: Recent[str, str] = Recent(1_024)
-
-
-def model_endpoint(url: str) -> str | None:
-    """The provider (an id of the price data) whose model API a URL belongs to, or None. Never raises.
-
-    From genai-prices' `api_pattern` of each provider, matched against scheme, host and path up to a boundary; port and
-    query do not matter. Which requests to it are priced is not said here (`wire.operation_of`).
-    """
-    address = url.partition("?")[0] if isinstance(cast("object", url), str) else ""
-    found = _endpoints.get(address)
-    if found is None:
-        found = _find_endpoint(address)
-        _endpoints.put(address, found)
-    return found or None
-
-
-@cache
-def _patterns() -> list[tuple[re.Pattern[str], str]]:
-    boundary = r"(?:(?=/)|(?<=/)|$)"
-    return [
-        (re.compile(f"(?:{one.api_pattern}){r'[a-z]+' if one.api_pattern.endswith('.') else ''}{boundary}"), one.id)
-        for one in _providers()[0]
-    ]
-
-
-def _find_endpoint(address: str) -> str:
-    try:
-        parts = urlsplit(address)
-        host = (parts.hostname or "").rstrip(".")
-    except ValueError:
-        return ""
-    if not host:
-        return ""
-    load()
-    whole = f"https://{host}{parts.path}"
-    for pattern, provider in _patterns():
-        if pattern.match(whole) and (provider not in _MODEL_HOSTS or _MODEL_HOSTS[provider].search(host)):
-            return provider
-    return ""

@@ -65,18 +65,19 @@ class Quoter:
         known = asked.opened(body)
         plain = known if known is not None else {}
         model = model or asked.model(plain)
+        stands_for = self.book.stands_for(model, provider)
         if (by_units := UNIT_QUOTES.get(operation)) is not None:
-            found = by_units(UnitRequest(quoter=self, provider=provider, model=model, body=plain, session=session))
+            found = by_units(UnitRequest(quoter=self, provider=provider, model=stands_for, body=plain, session=session))
             if found is not None:
                 return found
         rates = self.book.rates(model, provider, tier=asked.tier(plain))
-        count = self.counter.count(operation, plain, model) if known is not None else Count(readable=False)
+        count = self.counter.count(operation, plain, stands_for) if known is not None else Count(readable=False)
         choices = asked.choices(plain)
         out, out_source, bounded = self._output(
             operation, asked.cap(plain), choices, session, model, rates, Source.BODY, plain
         )
         if self.strict:
-            into, into_source = self._bound_input(count, plain, body_bytes, model, rates), Source.BOUND
+            into, into_source = self._bound_input(count, plain, body_bytes, stands_for, rates), Source.BOUND
             cost = rates.bound(into, out, media=bool(count.media_tokens) or not count.readable)
         else:
             into, into_source = self._body_input(count, body_bytes, model, session)
@@ -121,8 +122,9 @@ class Quoter:
         if input_tokens is not None:
             into, into_source = _clamped(input_tokens), Source.PROMPT
         elif input_text:
-            counted = self.counter.count_text(input_text, model)
-            exact = self.counter.knows(model)
+            stands_for = self.book.stands_for(model, provider)
+            counted = self.counter.count_text(input_text, stands_for)
+            exact = self.counter.knows(stands_for)
             into, into_source = self._learned.corrected(model, counted, exact=exact), Source.PROMPT
         else:
             into, into_source = self._grown(session, model)

@@ -14,7 +14,7 @@ from agent_fuse.errors import ConfigurationError
 from agent_fuse.limits import ALL, Limit
 from agent_fuse.mistakes import misspelt
 from agent_fuse.parsers import Parser
-from agent_fuse.prices import Price
+from agent_fuse.quoting.overrides import Own
 
 PREFIX = "AGENTFUSE_"
 DEFAULT_DB_PATH = "~/.agent_fuse/guard_v1.db"
@@ -34,7 +34,7 @@ class Settings:
     lock_timeout: float
     synchronous: Literal["normal", "full"]
     strict: bool
-    prices: Mapping[str, Price]
+    prices: Mapping[str, Own]
     unknown_model: Literal["fallback", "block", "free"]
     unknown_endpoint: Literal["estimate", "block", "free"]
     hold_seconds: float
@@ -158,8 +158,8 @@ OPTIONS = (
         name="prices",
         parse=parsers.prices,
         default=MappingProxyType({}),
-        doc="Prices of your own: model names to `Price`.",
-        env=False,
+        doc="Prices of your own: model names or patterns to `Price` or to another model's name, or the path of a TOML "
+        "or JSON file of them ([prices.md](prices.md)).",
     ),
     Option(
         name="unknown_model",

@@ -35,7 +35,7 @@ def setting_up(sampler: AgentFuseSampler) -> None:
     agent_fuse.init(
         budget="5.00",
         limits=[Limit(calls=60), Limit(usd=Decimal(100), per="user.id")],
-        prices={"mine": Price(1, 2)},
+        prices={"mine": Price(1, 2), "other": "mine"},
         strict=True,
         unknown_model="block",
         warn_at=(0.5, 0.8),

@@ -1,27 +1,29 @@
-"""`agent-fuse prices MODEL`: what a model is reckoned at."""
+"""`agent-fuse prices MODEL`: what a model is reckoned at, and why."""
 
 import logging
 import os
 from decimal import Decimal
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from agent_fuse.cli.options import Json
-from agent_fuse.cli.show import clean, console, emit, say
+from agent_fuse.cli.show import clean, console, emit, paragraph, say
 from agent_fuse.cli.tables import Column, Row, draw
 from agent_fuse.quoting.rates import Origin, Rates
+
+if TYPE_CHECKING:
+    from agent_fuse.prices import Why
 
 _BUCKETS = ("input", "output", "cache_read", "cache_write", "input_audio", "output_audio")
 _PICOS_PER_TOKEN_OF_USD_PER_MILLION = 1_000_000
 _PICOS_PER_USD = 10**12
 
-_ORIGINS = {
-    Origin.DATA: "from the bundled price data",
+_UNKNOWN = {
     Origin.FALLBACK: "no price is known: reckoned at the fallback; give it one with prices={...}",
     Origin.FREE: "no price is known: free, since AGENTFUSE_UNKNOWN_MODEL=free",
-    Origin.OVERRIDE: "your own price",
 }
+_SETTINGS = ("AGENTFUSE_UNKNOWN_MODEL", "AGENTFUSE_PRICES")
 
 
 def prices(
@@ -30,26 +32,37 @@ def prices(
     provider: Annotated[
         str | None, typer.Option("--provider", metavar="NAME", help="Whose: openai, azure, ...")
     ] = None,
+    file: Annotated[
+        str | None,
+        typer.Option("--prices", metavar="FILE", help="Your own prices: TOML or JSON. [AGENTFUSE_PRICES]"),
+    ] = None,
     json: Json = False,
 ) -> None:
-    """What a model costs, USD per million tokens.
+    """What a model costs, USD per million tokens, and why.
 
-    From the bundled data, without network. An unknown model shows what AGENTFUSE_UNKNOWN_MODEL makes of it; where that
-    is `block`, the exit code is 2.
+    From your own prices and the bundled data, without network. An unknown model shows what AGENTFUSE_UNKNOWN_MODEL
+    makes of it; where that is `block`, the exit code is 2.
     """
-    from agent_fuse.prices import PriceBook  # noqa: PLC0415 - other commands do without
+    from agent_fuse.prices import PriceBook, provider_named  # noqa: PLC0415 - other commands do without
     from agent_fuse.settings import settings  # noqa: PLC0415
 
     logging.getLogger("agent_fuse").addHandler(logging.NullHandler())  # what it would warn of is what is shown
-    chosen = settings({name: os.environ[name] for name in ("AGENTFUSE_UNKNOWN_MODEL",) if name in os.environ})
-    rates = PriceBook({}, chosen.unknown_model).rates(model, provider)
+    given = {name: os.environ[name] for name in _SETTINGS if name in os.environ}
+    chosen = settings(given | ({"AGENTFUSE_PRICES": file} if file else {}))
+    host = provider_named("--provider", provider) if provider is not None else None
+    book = PriceBook(chosen.prices, chosen.unknown_model)
+    rates, why = book.rates(model, host), book.why(model, host)
+    words = _words(rates, why, file or given.get("AGENTFUSE_PRICES", ""))
     if json:
         emit(
             "prices",
             model=model,
-            provider=rates.provider or provider,
+            provider=rates.provider or host,
             known_as=rates.model or None,
             origin=str(rates.origin),
+            why=words,
+            entry=why.key or None,
+            alias_of=why.alias or None,
             per_call_usd=_text(rates.per_call, _PICOS_PER_USD),
             tiers=[
                 {
@@ -62,14 +75,31 @@ def prices(
             max_output_tokens=rates.max_output_tokens,
         )
         return
-    _print(model, rates)
+    _print(model, rates, words)
 
 
-def _print(model: str, rates: Rates) -> None:
+def _words(rates: Rates, why: "Why", source: str) -> str:
+    """Where the price comes from, in one line."""
+    steps: list[str] = []
+    if why.key:
+        kind = "pattern" if why.pattern else "entry"
+        place = f" in {source}" if source else ""
+        steps.append(f"your own {kind} {why.key!r}{place}{f', another name of {why.alias}' if why.alias else ''}")
+    if why.own and why.alias:
+        steps.append(f"whose price is your own, too: {why.alias!r}")
+    if why.model:
+        base = f"twice its base {why.fine_tune_of}, " if why.fine_tune_of else ""
+        steps.append(f"{base}{why.model} of {why.provider} in the bundled price data")
+    if rates.origin in _UNKNOWN:
+        steps.append(_UNKNOWN[rates.origin])
+    return "; ".join(steps)
+
+
+def _print(model: str, rates: Rates, words: str) -> None:
     out = console()
     known = f" is {rates.model} of {rates.provider}" if rates.model else ""
     say(out, clean(f"{model}{known}"), style="bold")
-    say(out, _ORIGINS[rates.origin], style="yellow" if rates.origin is Origin.FALLBACK else "")
+    paragraph(out, clean(f"Why: {words}"), style="yellow" if rates.origin is Origin.FALLBACK else "")
     say(out)
     columns = [Column(title="USD per million tokens")]
     columns += [

@@ -19,7 +19,7 @@ from agent_fuse.otel.nodes import Node
 from agent_fuse.otel.opening import open_fuse
 from agent_fuse.otel.self_test import PROBE, refuse_probe
 from agent_fuse.otel.span_gates import SpanGates
-from agent_fuse.prices import Price
+from agent_fuse.prices import Prices
 from agent_fuse.seams import GOES_ON, HELD_AT_QUOTE, fault, quietly
 from agent_fuse.settings import ProcessorOptions, settings
 
@@ -47,7 +47,7 @@ class AgentFuseSpanProcessor(SpanProcessor):
         db_path: str | None = None,
         fail_safe: bool | None = None,
         strict: bool | None = None,
-        prices: Mapping[str, Price] | None = None,
+        prices: Prices | None = None,
         fuse: Fuse | None = None,
         meter_provider: MeterProvider | None = None,
         **options: Unpack[ProcessorOptions],

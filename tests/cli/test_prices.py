@@ -1,0 +1,93 @@
+"""`agent-fuse prices`: what a model costs and why, with one's own prices and without."""
+
+import json
+
+import pytest
+
+OWN = """
+"prod-chat" = "gpt-4o"
+"mine-*" = "base"
+[base]
+input = 1
+output = 2
+["ft:gpt-4o*"]
+input = 3.75
+output = 15
+"""
+
+
+@pytest.fixture
+def file(tmp_path):
+    """A file of prices."""
+    path = tmp_path / "prices.toml"
+    path.write_text(OWN)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("model", "why"),
+    [
+        ("gpt-4o", "gpt-4o of openai in the bundled price data"),
+        (
+            "prod-chat",
+            "your own entry 'prod-chat' in FILE, another name of gpt-4o; gpt-4o of openai in the bundled price data",
+        ),
+        ("ft:gpt-4o-mini:acme::1", "your own pattern 'ft:gpt-4o*' in FILE"),
+        ("base", "your own entry 'base' in FILE"),
+        ("mine-1", "your own pattern 'mine-*' in FILE, another name of base; whose price is your own, too: 'base'"),
+        ("ft:gpt-5-mini:acme::1", "twice its base gpt-5-mini, gpt-5-mini of openai in the bundled price data"),
+        ("nobody-knows-it", "no price is known: reckoned at the fallback; give it one with prices={...}"),
+    ],
+)
+@pytest.mark.parametrize("how", ["option", "environment"])
+def test_why(run, file, monkeypatch, model, why, how):
+    """The reason names the entry of one's own and its file, the model it stands for, and the price data's entry."""
+    if how == "environment":
+        monkeypatch.setenv("AGENTFUSE_PRICES", str(file))
+    given = ("--prices", str(file)) if how == "option" else ()
+    why = why.replace("FILE", str(file))
+    assert json.loads(run("prices", model, "--json", *given).out)["why"] == why
+    assert f"Why: {why}\n" in run("prices", model, *given).out
+
+
+def test_json_tells_the_entry(run, file):
+    """JSON names the entry and the alias apart."""
+    found = json.loads(run("prices", "mine-7", "--prices", file, "--json").out)
+    assert (found["entry"], found["alias_of"], found["origin"]) == ("mine-*", "base", "override")
+    assert found["tiers"][0]["input_usd_per_mtok"] == "1"
+
+
+def test_a_fine_tune_is_twice_its_base(run):
+    """The price data has fine-tunes of few models; the reason says when a base's price was doubled."""
+    found = json.loads(run("prices", "ft:gpt-4o-mini:acme::1", "--json").out)
+    base = json.loads(run("prices", "gpt-4o-mini", "--json").out)
+    ratio = float(found["tiers"][0]["input_usd_per_mtok"]) / float(base["tiers"][0]["input_usd_per_mtok"])
+    assert (ratio == 2) is found["why"].startswith("twice its base gpt-4o-mini")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (
+            ("gpt-4o", "--provider", "nope"),
+            "--provider is 'nope', which the price data does not know; there are anthropic,",
+        ),
+        (
+            ("gpt-4o", "--provider", "opena"),
+            "--provider is 'opena', which the price data does not know; did you mean 'openai'?",
+        ),
+        (("gpt-4o", "--prices", "no.toml"), "AGENTFUSE_PRICES is 'no.toml', and there is no such file"),
+    ],
+)
+def test_slips(run, tmp_path, monkeypatch, arguments, told):
+    """A provider that there is not and a file that is not there are bad usage, in one line."""
+    monkeypatch.chdir(tmp_path)
+    done = run("prices", *arguments)
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    assert done.err.startswith(f"agent-fuse: {told}")
+
+
+@pytest.mark.parametrize("name", ["azure.ai.openai", "openai", "xai", "gcp.gemini"])
+def test_providers_as_instrumentations_write_them(run, name):
+    """A provider may be named as spans name it."""
+    assert run("prices", "gpt-4o", "--provider", name).code == 0

@@ -89,6 +89,11 @@ def gated(sdk: str) -> bool:
     return base is not None and all(hasattr(one, _MARK) for one in seams)
 
 
+def seams() -> list[tuple[str, str]]:
+    """Class and method of each place where an SDK is gated; it must have them all."""
+    return [(owner, name) for owner, name, _ in _SEAMS if name != "_sleep_for_retry"]
+
+
 def _gate(sdk: str) -> None:
     base = importlib.import_module(f"{sdk}._base_client")
     with _lock:

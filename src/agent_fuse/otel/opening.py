@@ -1,6 +1,7 @@
 """Opens the ledger that the settings name, and a fuse on it."""
 
 import time
+from collections.abc import Callable
 
 from agent_fuse.calls import Entry
 from agent_fuse.engine.accounting import Clock
@@ -13,6 +14,14 @@ from agent_fuse.ledgers.arrears import ArrearsLedger
 from agent_fuse.ledgers.base import Ledger, LedgerError
 from agent_fuse.otel.quiet import quiet
 from agent_fuse.settings import Settings
+
+_watchers: tuple[Callable[[Fuse], None], ...] = ()
+
+
+def on_open(watcher: Callable[[Fuse], None]) -> None:
+    """Tell `watcher` of every fuse that this process opens from now on."""
+    global _watchers
+    _watchers = (*_watchers, watcher)
 
 
 def open_fuse(settings: Settings, *, clock: Clock = time.time) -> Fuse:
@@ -54,4 +63,6 @@ def open_fuse(settings: Settings, *, clock: Clock = time.time) -> Fuse:
             poster.met(event.due, now=clock())
 
     fuse.listen(met)
+    for watcher in _watchers:
+        watcher(fuse)
     return fuse

@@ -1,21 +1,19 @@
-"""Zero code: `AGENTFUSE_BUDGET=5 opentelemetry-instrument python agent.py` guards an agent that knows nothing of it."""
+"""Zero code: `AGENTFUSE_BUDGET=5 opentelemetry-instrument python agent.py` guards an agent that knows nothing of it.
+
+The guard itself is put there earlier, by the entry points of `agent_fuse.running`; this is the last of them.
+"""
 
 import logging
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any
 
-from opentelemetry import trace
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
 from opentelemetry.sdk.trace import TracerProvider
 
-from agent_fuse.errors import ConfigurationError
-from agent_fuse.otel import active, instrumentor
-from agent_fuse.otel.blind import warn_of
-from agent_fuse.otel.installing import wrap_sampler
-from agent_fuse.otel.self_test import self_test
-from agent_fuse.otel.span_processor import AgentFuseSpanProcessor
-from agent_fuse.settings import OPTIONS
+from agent_fuse.otel import active, every_provider, instrumentor
+from agent_fuse.otel.asking import asked_for
+from agent_fuse.otel.process_guard import CannotGuard, guard_process
 
 log = logging.getLogger("agent_fuse")
 
@@ -23,9 +21,9 @@ log = logging.getLogger("agent_fuse")
 class AgentFuseInstrumentor(BaseInstrumentor):  # type: ignore[misc]
     """Turns the request gate on and off, and guards a process whose environment asks for it.
 
-    The entry point that `opentelemetry-instrument` loads. Where an option is set by its `AGENTFUSE_*` variable and no
-    processor is at work, a fuse is opened and put on the global SDK provider (or the `tracer_provider` given), sampler
-    included; without such a variable nothing is limited, so that merely being installed surprises nobody.
+    Where an `AGENTFUSE_*` variable is set and no processor is at work, a fuse is opened and put on every provider of
+    the SDK (also the `tracer_provider` given), sampler included; without such a variable nothing is limited, so that
+    merely being installed surprises nobody.
     """
 
     @property
@@ -48,27 +46,14 @@ class AgentFuseInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         if not asked_for(os.environ):
             log.info("AgentFuse limits nothing: neither AGENTFUSE_BUDGET nor another AGENTFUSE_* option is set")
             return
-        _guard(kwargs.get("tracer_provider") or trace.get_tracer_provider())
+        try:
+            guard_process()
+        except CannotGuard as why:
+            raise why.__cause__ or why from None
+        provider = kwargs.get("tracer_provider")
+        if isinstance(provider, TracerProvider):
+            every_provider.adopt(provider)
 
     def _uninstrument(self, **kwargs: Any) -> None:
         del kwargs
         instrumentor.uninstall()
-
-
-def asked_for(environ: Mapping[str, str]) -> bool:
-    """Whether any option is set by its variable."""
-    return any(environ.get(option.variable, "").strip() for option in OPTIONS if option.env)
-
-
-def _guard(provider: Any) -> None:
-    try:
-        processor = AgentFuseSpanProcessor()
-    except ConfigurationError as bad:
-        # opentelemetry-instrument logs an Exception and runs the agent all the same, unguarded.
-        raise SystemExit(f"agent-fuse: {bad}") from bad
-    if isinstance(provider, TracerProvider):
-        provider.add_span_processor(processor)
-        wrap_sampler(provider)
-        warn_of([self_test(provider)])
-    limits = ", ".join(str(limit) for limit in processor.fuse.limits)
-    log.info("AgentFuse guards this process: %s", limits)

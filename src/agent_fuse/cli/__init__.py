@@ -15,6 +15,9 @@ _EXTRA = frozenset({"typer", "rich", "click"})
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run `agent-fuse` with these arguments, those of the process by default. Exits with one of the codes above."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] == ["run"]:
+        _run(words[1:])
     try:
         from agent_fuse.cli.app import app  # noqa: PLC0415 - without the extra there is no app
     except ModuleNotFoundError as missing:
@@ -22,12 +25,23 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             raise
         _fail(f"{missing.name} is missing; install the command line with: pip install 'agent-fuse[cli]'", USAGE)
     try:
-        app(args=list(arguments) if arguments is not None else None, prog_name="agent-fuse")
+        app(args=words, prog_name="agent-fuse")
     except ConfigurationError as bad:
         _fail(str(bad), USAGE)
     except LedgerError as failed:
         _fail(str(failed), UNREADABLE)
     sys.exit(FINE)
+
+
+def _run(words: list[str]) -> NoReturn:
+    """The one command that needs no extra, and takes all words as they are."""
+    from agent_fuse.cli import run  # noqa: PLC0415 - the others start without it
+
+    try:
+        code = run.main(words)
+    except ConfigurationError as bad:
+        _fail(str(bad), USAGE)
+    sys.exit(code)
 
 
 def _fail(message: str, code: int) -> NoReturn:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from agent_fuse.cli import calls, demo, doctor, export, prices, prune, report, sessions, status, top
+from agent_fuse.cli import calls, demo, doctor, export, prices, prune, report, run, sessions, status, top
 
 app = typer.Typer(
     name="agent-fuse",
@@ -19,6 +19,7 @@ app = typer.Typer(
 )
 
 COMMANDS: tuple[Callable[..., Any], ...] = (
+    run.run,
     status.status,
     sessions.sessions,
     calls.calls,

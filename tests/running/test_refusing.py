@@ -130,6 +130,26 @@ def test_an_sdk_that_the_gate_does_not_fit(place):
     assert line.endswith("; install another openai; or start it unguarded with --anyway")
 
 
+def test_an_sdk_that_only_shows_when_it_is_imported(place):
+    """An SDK that has them, and not as they were, ends the program where it is imported; `--anyway` lets it go on."""
+    both = "    def _process_response(self, *, response): ...\n"
+    kinds = "".join(f"class {kind}Client:\n{more}" for kind, more in {
+        "Base": "    def _build_request(self, asked): ...\n", "SyncAPI": both, "AsyncAPI": both,
+    }.items())  # fmt: skip
+    place.write("sdk/openai/__init__.py", "")
+    place.write("sdk/openai/_base_client.py", kinds)
+    place.write(
+        "ran.py", "print('ran', flush=True)\ntry:\n    import openai._base_client\nexcept Exception: pass\nprint('on')"
+    )
+    environ = {"PYTHONPATH": str(place.folder / "sdk")}
+    ran = place.run("ran.py", environ=environ)
+    assert (ran.status, ran.out) == (2, "ran\n"), ran.err
+    assert "openai._base_client has BaseClient._build_request, but it takes no 'options': this" in ran.lines[1]
+    ran = place.run("--anyway", "ran.py", environ=environ)
+    assert (ran.status, ran.out) == (0, "ran\non\n"), ran.err
+    assert "this version's requests are not gated; spans still are" in ran.err
+
+
 def test_a_python_without_agent_fuse(place):
     """As the program it is refused; as a helper that a guarded program starts it runs, and is told of once."""
     other = place.folder / "other"

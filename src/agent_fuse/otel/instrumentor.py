@@ -35,6 +35,14 @@ problems: dict[str, str] = {}
 """What is wrong with the gate of an SDK, by SDK; empty when all is well."""
 
 
+_watchers: list[Callable[[str], None]] = []
+
+
+def on_problem(watcher: Callable[[str], None]) -> None:
+    """Tell `watcher` when an SDK is imported that can't be gated; what it raises leaves the import."""
+    _watchers.append(watcher)
+
+
 def instrument() -> None:
     """Turn the request gate on, unless it is."""
     if not _wanted:
@@ -90,8 +98,8 @@ def gated(sdk: str) -> bool:
 
 
 def seams() -> list[tuple[str, str]]:
-    """Class and method of each place where an SDK is gated; it must have them all."""
-    return [(owner, name) for owner, name, _ in _SEAMS if name != "_sleep_for_retry"]
+    """Class and method of each place without which an SDK can't be gated."""
+    return [(owner, name) for owner, name, _ in _SEAMS if name in {"_build_request", "_process_response"}]
 
 
 def _gate(sdk: str) -> None:
@@ -104,6 +112,8 @@ def _gate(sdk: str) -> None:
                 problems[sdk] = f"{sdk}._base_client {what}: this version's requests are not gated"
                 active.set_request_gate(False)
                 log.warning("%s; spans still are. Upgrade agent-fuse, or use an earlier %s", problems[sdk], sdk)
+                for watcher in _watchers:
+                    watcher(problems[sdk])
                 return
         for owner, name, wrap in _SEAMS:
             kind = getattr(base, owner, None)

@@ -56,6 +56,8 @@ def _guard(run: Run | None) -> ProcessGuard:
         _check_gates()
     guard = guard_process()
     if run is not None:
+        if not run.anyway:
+            instrumentor.on_problem(_end)
         tally = Tally(run.folder)
         tally.follow(guard.fuse)
         on_open(tally.follow)

@@ -168,6 +168,32 @@ def test_two_instrumentations_of_one_client_are_one_call() -> None:
     assert books.booked == {1: (usage(9), True)}
 
 
+def test_a_client_instrumented_twice_is_one_call() -> None:
+    """Spans of one scope right inside each other, however deep, tell one call, with and without its request."""
+    books = Books()
+    around: list[Sighting[int]] = []
+    for number in (1, 2, 3):
+        around.insert(0, books.sightings.open(number, layer=Layer.CLIENT, source="openai", now=number, around=around))
+    for seen in around:
+        books.close(seen, now=9, usage=usage(9))
+    assert books.booked == {1: (usage(9), True)}
+
+
+def test_a_span_around_several_of_its_scope_is_not_told_twice() -> None:
+    """A span of a user's own around two calls, one after the other or at once: the second is another call."""
+    for at_once in (False, True):
+        books = Books()
+        outer = books.sightings.open(1, layer=Layer.CLIENT, source="mine", now=0)
+        one = books.sightings.open(2, layer=Layer.CLIENT, source="mine", now=1, around=[outer])
+        if not at_once:
+            books.close(one, now=2, usage=usage(7))
+        two = books.sightings.open(3, layer=Layer.CLIENT, source="mine", now=3, around=[outer])
+        books.close(one, now=4, usage=usage(7))
+        books.close(two, now=4, usage=usage(8))
+        books.close(outer, now=5, usage=usage(15))
+        assert books.booked == {1: (usage(7), True), 3: (usage(8), True)}
+
+
 def test_memory_is_bounded() -> None:
     """Ended calls are forgotten beyond a number, open ones are not."""
     books = Books()
@@ -597,12 +623,12 @@ def opened(sightings: Sightings[str], *layers: tuple[Layer, str]) -> list[Sighti
 
 
 def test_only_an_open_outer_layer_of_another_source_is_joined() -> None:
-    """Not one that has ended, not one further in, not the same instrumentation again."""
+    """Not one that has ended, not one further in, not the same framework again, which nests calls of its own."""
     ended: Sightings[str] = Sightings()
     outer = ended.open("a", layer=Layer.FRAMEWORK, source="langchain", now=1)
     ended.close(outer, now=2, usage=TOLD)
     assert ended.open("b", layer=Layer.CLIENT, source="openai", now=3, around=[outer]).call.payload == "b"
-    _, inner = opened(Sightings(), (Layer.CLIENT, "openai"), (Layer.CLIENT, "openai"))
+    _, inner = opened(Sightings(), (Layer.FRAMEWORK, "langchain"), (Layer.FRAMEWORK, "langchain"))
     assert inner.call.payload == "p1"
     request, client = opened(Sightings(), (Layer.REQUEST, "request"), (Layer.CLIENT, "openai"))
     assert (request.call.payload, client.call.payload) == ("p0", "p1")

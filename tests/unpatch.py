@@ -1,9 +1,10 @@
 """Takes an instrumentation out again, completely: Traceloop's own uninstrument leaves most of its wrappers behind."""
 
+import functools
 import importlib
 import pkgutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,6 +14,7 @@ PATCHED = ("openai", "anthropic", "langchain", "langchain_core", "langchain_open
 """Libraries whose functions instrumentations replace."""
 
 
+@functools.cache
 def load_sdks() -> None:
     """Load every resource module of the SDKs, which they do lazily, before anything is wrapped."""
     for sdk in ("openai", "anthropic"):
@@ -51,11 +53,19 @@ def instrumented() -> Iterator[Any]:
 @contextmanager
 def restored() -> Iterator[None]:
     """Instrumentations turned on inside are turned off at the end, and functions they replaced are put back."""
-    load_sdks()
-    before = {id(holder): (holder, _functions(holder)) for holder in _holders()}
+    put_back = remembered()
     try:
         yield
     finally:
+        put_back()
+
+
+def remembered() -> Callable[[], None]:
+    """Remembers how the libraries are now; what it answers puts them back so, as often as it is called."""
+    load_sdks()
+    before = {id(holder): (holder, _functions(holder)) for holder in _holders()}
+
+    def put_back() -> None:
         for one in list(instrumented()):
             one.uninstrument()
         for holder, functions in before.values():
@@ -66,3 +76,9 @@ def restored() -> Iterator[None]:
                     "BoundFunctionWrapper",
                 ):
                     setattr(holder, name, value)
+            if isinstance(holder, type):  # OpenInference leaves what the class inherits on the class itself
+                for name in [one for one in _functions(holder) if one not in functions]:
+                    if any(vars(base).get(name) is now[name] for base in holder.__mro__[1:]):
+                        delattr(holder, name)
+
+    return put_back

@@ -109,8 +109,13 @@ class Sightings(Generic[P]):
         return (call for call in self._calls.values() if any(one.ended_at is None for one in call.sightings))
 
     def _join(self, payload: P, layer: Layer, source: str, around: Iterable[Sighting[P]]) -> Call[P] | None:
-        for outer in around:
-            if outer.ended_at is not None or outer.layer < layer or outer.source == source:
+        outside = iter(around)
+        for outer in outside:
+            if outer.ended_at is not None or outer.layer < layer:
+                continue
+            if outer.source == source:
+                if layer is Layer.CLIENT and _told_twice(outer, outside):
+                    return outer.call
                 continue
             call = outer.call
             if call.state is State.RELEASED or (layer is Layer.REQUEST and _timed_out(call)):
@@ -219,6 +224,17 @@ def _outcome(best: Sighting[P], ended: Sequence[Sighting[P]]) -> Outcome:
     if any(one.outcome is not Outcome.FAILED for one in inner):
         return Outcome.BROKEN  # its request was served, or may have been
     return Outcome.FAILED if best.unsure else best.outcome
+
+
+def _told_twice(outer: Sighting[P], outside: Iterable[Sighting[P]]) -> bool:
+    """A client's span right inside another of the same scope: it was instrumented twice, and both tell one call.
+
+    Not so where the scope saw the call elsewhere than around here: then the outer span is around several calls.
+    """
+    if outer.layer is not Layer.CLIENT or outer.call.state is not State.OPEN:
+        return False
+    chain = {id(outer), *(id(one) for one in outside)}
+    return all(id(one) in chain for one in outer.call.sightings if one.source == outer.source)
 
 
 def _failed(call: Call[P], source: str) -> bool:

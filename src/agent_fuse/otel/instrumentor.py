@@ -1,8 +1,13 @@
 """Installs the request gate into the openai and anthropic SDKs.
 
-The seams are private API of both SDKs, there since openai 1.0 and anthropic 0.2: `BaseClient._build_request`,
-`SyncAPIClient.request` and `_process_response`, and their async twins. When one of them is not what it was
-(`sdk_check`), a warning says so and the other gates stand.
+The seams are private API of both SDKs, there since openai 1.0 and anthropic 0.2: `BaseClient._build_request`, where a
+request is judged; `_process_response` of the sync and async client, where a whole answer is read; `send` of the HTTP
+client, where an attempt fails or is answered (`sending`). When one of them is not what it was (`sdk_check`), a warning
+says so and the other gates stand. What the user asked for is noted at `_prepare_options`, before a client of the SDK
+rewrites it.
+
+`request` is not one of them: OpenInference keeps a wrapper of its own on a subclass, which hides whatever is done to
+the base class after it.
 """
 
 import functools
@@ -11,28 +16,33 @@ import logging
 import sys
 import threading
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any, cast
 
 from wrapt import register_post_import_hook
 
 from agent_fuse.errors import SentinelError
-from agent_fuse.otel import active, sdk_check
-from agent_fuse.otel.request_gate import FLIGHT, Flight, unjudged_request
-from agent_fuse.seams import GOES_ON, HELD_AT_QUOTE, harmless, quietly
+from agent_fuse.otel import active, patches, sdk_check, sending
+from agent_fuse.otel.request_gate import Flight, unjudged_request
+from agent_fuse.seams import BOOKED_AT_QUOTE, HELD_AT_QUOTE, harmless, quietly
 from agent_fuse.wire import operation_of
 
 log = logging.getLogger("agent_fuse")
 
 SDKS = ("openai", "anthropic")
 
-_JUDGING, _READING, _FAILING = "judging a request", "reading an answer", "noting a failed request"
+_READING, _ASKING, _FOLLOWING = "reading an answer", "noting what is asked", "following a request"
+_AS_SENT = "the request is judged as its client rewrote it"
 
-_MARK = "_agent_fuse_original"
 _lock = threading.Lock()
 _wanted = False
 _hooked = False
 problems: dict[str, str] = {}
 """What is wrong with the gate of an SDK, by SDK; empty when all is well."""
+
+_Asked = tuple[int, str, str, object]
+_ASKED: ContextVar[_Asked | None] = ContextVar("agent_fuse_asked", default=None)
+"""What was asked of a client (its id, the method, URL and body), until the request is built."""
 
 
 _watchers: list[Callable[[str], None]] = []
@@ -76,13 +86,7 @@ def uninstall() -> None:
     with _lock:
         _wanted = False
         active.set_request_gate(False)
-        for sdk in SDKS:
-            base = sys.modules.get(f"{sdk}._base_client")
-            for owner, name, _ in _SEAMS if base is not None else ():
-                kind = getattr(base, owner, None)
-                original = getattr(kind.__dict__.get(name), _MARK, None) if kind is not None else None
-                if kind is not None and original is not None:
-                    setattr(kind, name, original)
+        patches.put_back()
 
 
 def wanted() -> bool:
@@ -93,8 +97,7 @@ def wanted() -> bool:
 def gated(sdk: str) -> bool:
     """Whether every seam of an SDK that is imported holds its gate."""
     base = sys.modules.get(f"{sdk}._base_client")
-    seams = [getattr(getattr(base, owner, None), name, None) for owner, name, _ in _SEAMS if name != "_sleep_for_retry"]
-    return base is not None and all(hasattr(one, _MARK) for one in seams)
+    return base is not None and all(patches.stands(getattr(base, owner, None), name) for owner, name in REQUIRED)
 
 
 def seams() -> list[tuple[str, str]]:
@@ -105,7 +108,7 @@ def seams() -> list[tuple[str, str]]:
 def _gate(sdk: str) -> None:
     base = importlib.import_module(f"{sdk}._base_client")
     with _lock:
-        if not any(hasattr(getattr(getattr(base, owner, None), name, None), _MARK) for owner, name, _ in _SEAMS):
+        if not any(patches.stands(getattr(base, owner, None), name) for owner, name in REQUIRED):
             problems.pop(sdk, None)
             what = sdk_check.moved(base, lambda options: (options.method, options.url, _body(options)))
             if what:
@@ -117,78 +120,105 @@ def _gate(sdk: str) -> None:
                 return
         for owner, name, wrap in _SEAMS:
             kind = getattr(base, owner, None)
-            original = kind.__dict__.get(name) if kind is not None else None
-            if kind is not None and original is not None and not hasattr(original, _MARK):
-                wrapper = functools.wraps(original)(wrap(original, sdk))
-                setattr(wrapper, _MARK, original)
-                setattr(kind, name, wrapper)
+            if kind is None or not patches.put(kind, name, wrap(sdk)):
+                log.warning("%s has no %s.%s: clients that rewrite requests are judged as they do", sdk, owner, name)
 
 
-def _request(original: Callable[..., Any], sdk: str) -> Callable[..., Any]:
-    def request(self: Any, *args: Any, **kwargs: Any) -> Any:
-        flight = quietly(_JUDGING, GOES_ON, Flight, sdk)
-        token = FLIGHT.set(flight)
-        try:
-            return original(self, *args, **kwargs)
-        except BaseException as error:
-            if flight is not None:
-                quietly(_FAILING, HELD_AT_QUOTE, flight.failed, error)
-            raise
-        finally:
-            FLIGHT.reset(token)
-
-    return request
+# What is asked -------------------------------------------------------------------------------------------------------
 
 
-def _arequest(original: Callable[..., Any], sdk: str) -> Callable[..., Any]:
-    async def request(self: Any, *args: Any, **kwargs: Any) -> Any:
-        flight = quietly(_JUDGING, GOES_ON, Flight, sdk)
-        token = FLIGHT.set(flight)
-        try:
-            return await original(self, *args, **kwargs)
-        except BaseException as error:
-            if flight is not None:
-                quietly(_FAILING, HELD_AT_QUOTE, flight.failed, error)
-            raise
-        finally:
-            FLIGHT.reset(token)
+def _begins(original: patches.Method) -> patches.Method:
+    """Around the first thing that every call does: what was asked before it is over."""
 
-    return request
+    def begins(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if _wanted:
+            _ASKED.set(None)
+            quietly(_ASKING, _AS_SENT, _note_options_of, cast("type[Any]", type(self)))
+        return original(self, *args, **kwargs)
+
+    return begins
 
 
-def _build_request(original: Callable[..., Any], sdk: str) -> Callable[..., Any]:
-    def build(self: Any, options: Any, *args: Any, **kwargs: Any) -> Any:
-        request = original(self, options, *args, **kwargs)
-        try:
-            flight = FLIGHT.get() or Flight(sdk)
-            operation = operation_of(options.method, options.url, sdk)
-            if operation is not None:
-                size = request.headers.get("content-length")
-                flight.judge(operation, options.url, _body(options), int(size) if size else None)
-        except SentinelError:
-            raise
-        except Exception as error:  # noqa: BLE001  fail_safe decides
-            unjudged_request(error)
-        return request
+def _note_options_of(kind: type[Any]) -> None:
+    owner = None if patches.stands(kind, "_prepare_options") else patches.owner_of(kind, "_prepare_options")
+    if owner is not None:
+        patches.put(owner, "_prepare_options", _prepare)
 
-    return build
+
+def _prepare(original: patches.Method) -> patches.Method:
+    """Around the outermost hook in which a client may rewrite the options; sync and async alike."""
+
+    def prepare(self: Any, options: Any, *args: Any, **kwargs: Any) -> Any:
+        if _wanted and _ASKED.get() is None:
+            _ASKED.set(quietly(_ASKING, _AS_SENT, _asked, self, options))
+        return original(self, options, *args, **kwargs)
+
+    return prepare
+
+
+def _asked(client: object, options: Any) -> _Asked:
+    return id(client), options.method, options.url, _body(options)
 
 
 def _body(options: Any) -> object:
+    """What is asked, in a mapping of its own where it is one: a client may take fields out of what it was given."""
     body: Any = options.json_data
     extra: Any = getattr(options, "extra_json", None)
     files: Any = getattr(options, "files", None)
-    if isinstance(body, dict) and (isinstance(extra, dict) or files):
+    if isinstance(body, dict):
         more = {"file": files} if files else {}
         return {**cast("dict[str, Any]", body), **more, **cast("dict[str, Any]", extra or {})}
     return cast("object", body or extra)
 
 
-def _process(original: Callable[..., Any], sdk: str) -> Callable[..., Any]:
-    del sdk
+# A request and its answer --------------------------------------------------------------------------------------------
 
+
+def _build_request(original: patches.Method, *, sdk: str) -> patches.Method:
+    def build(self: Any, options: Any, *args: Any, **kwargs: Any) -> Any:
+        request = original(self, options, *args, **kwargs)
+        if _wanted:
+            try:
+                _judge(self, options, request, sdk)
+            except SentinelError:
+                raise
+            except Exception as error:  # noqa: BLE001  fail_safe decides
+                unjudged_request(error)
+        return request
+
+    return build
+
+
+def _judge(client: Any, options: Any, request: Any, sdk: str) -> None:
+    if sending.carried(request) is not None:
+        return
+    asked = _ASKED.get()
+    if asked is not None:
+        _ASKED.set(None)
+    if asked is None or asked[0] != id(client):
+        asked = _asked(client, options)
+    _, method, url, body = asked
+    operation = operation_of(method, url, sdk)
+    if operation is None:
+        return
+    flight = Flight(sdk)
+    size = request.headers.get("content-length")
+    flight.judge(operation, url, body, int(size) if size else None)
+    if flight.seen is not None and not quietly(_FOLLOWING, BOOKED_AT_QUOTE, _follow, client, request, flight):
+        flight.abandon()
+
+
+def _follow(client: Any, request: Any, flight: Flight) -> bool:
+    base = sys.modules[f"{flight.provider}._base_client"]
+    seen = sending.watch(client._client, is_async=isinstance(client, base.AsyncAPIClient))  # noqa: SLF001
+    sending.carry(request, flight)
+    flight.follow(request, sees_sending=seen)
+    return True
+
+
+def _process(original: patches.Method) -> patches.Method:
     def process(self: Any, *, response: Any, **kwargs: Any) -> Any:
-        flight = FLIGHT.get()
+        flight = quietly(_READING, HELD_AT_QUOTE, sending.flight_of, response)
         if flight is None:
             return original(self, response=response, **kwargs)
         quietly(_READING, HELD_AT_QUOTE, flight.answered, response)
@@ -203,11 +233,9 @@ def _process(original: Callable[..., Any], sdk: str) -> Callable[..., Any]:
     return process
 
 
-def _aprocess(original: Callable[..., Any], sdk: str) -> Callable[..., Any]:
-    del sdk
-
+def _aprocess(original: patches.Method) -> patches.Method:
     async def process(self: Any, *, response: Any, **kwargs: Any) -> Any:
-        flight = FLIGHT.get()
+        flight = quietly(_READING, HELD_AT_QUOTE, sending.flight_of, response)
         if flight is None:
             return await original(self, response=response, **kwargs)
         quietly(_READING, HELD_AT_QUOTE, flight.answered, response)
@@ -222,25 +250,14 @@ def _aprocess(original: Callable[..., Any], sdk: str) -> Callable[..., Any]:
     return process
 
 
-def _sleep(original: Callable[..., Any], sdk: str) -> Callable[..., Any]:
-    del sdk
-
-    def sleep(self: Any, *args: Any, **kwargs: Any) -> Any:
-        # Without a response, it is called inside the handler of the error that made the SDK try again.
-        flight = FLIGHT.get()
-        if flight is not None and kwargs.get("response") is None:
-            quietly(_FAILING, HELD_AT_QUOTE, flight.attempt_failed, sys.exc_info()[1])
-        return original(self, *args, **kwargs)
-
-    return sleep
-
-
-_SEAMS: tuple[tuple[str, str, Callable[[Callable[..., Any], str], Callable[..., Any]]], ...] = (
-    ("BaseClient", "_build_request", _build_request),
-    ("SyncAPIClient", "request", _request),
-    ("AsyncAPIClient", "request", _arequest),
-    ("SyncAPIClient", "_process_response", _process),
-    ("AsyncAPIClient", "_process_response", _aprocess),
-    ("SyncAPIClient", "_sleep_for_retry", _sleep),
-    ("AsyncAPIClient", "_sleep_for_retry", _sleep),
+_SEAMS: tuple[tuple[str, str, Callable[[str], patches.Wrap]], ...] = (
+    ("BaseClient", "_maybe_override_cast_to", lambda _: _begins),
+    ("SyncAPIClient", "_prepare_options", lambda _: _prepare),
+    ("AsyncAPIClient", "_prepare_options", lambda _: _prepare),
+    ("BaseClient", "_build_request", lambda sdk: functools.partial(_build_request, sdk=sdk)),
+    ("SyncAPIClient", "_process_response", lambda _: _process),
+    ("AsyncAPIClient", "_process_response", lambda _: _aprocess),
 )
+
+REQUIRED = tuple((owner, name) for owner, name, _ in _SEAMS if name in ("_build_request", "_process_response"))
+"""Class and method of the seams that an SDK must have for its requests to be gated."""

@@ -1,6 +1,8 @@
 """The request gate: judges the exact body that an SDK is about to send, and reads what its response cost.
 
-A `Flight` is one call of an SDK client's `request()`: one call to the user, however many attempts it takes.
+A `Flight` is one attempt: it begins when a request is built and ends when that failed, was answered, or is dropped. It
+travels with the request itself, so both of its ends find each other whoever else wraps the SDK, in whatever order. A
+retry is a flight of its own, on the account of the same call.
 """
 
 import asyncio
@@ -8,12 +10,14 @@ import json
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import replace
+from http import HTTPStatus
 from typing import Any, cast
+from weakref import finalize
 
 from opentelemetry import trace
 
 from agent_fuse.calls import Usage
-from agent_fuse.charged import Charge, of_error
+from agent_fuse.charged import Charge, of_error, of_words
 from agent_fuse.endpoints import UNKNOWN
 from agent_fuse.engine.asks import Ask
 from agent_fuse.errors import SentinelError, soften
@@ -24,9 +28,10 @@ from agent_fuse.otel.facts import blind
 from agent_fuse.otel.nodes import DETACHED, Node, around, finish_calls
 from agent_fuse.otel.response import observe
 from agent_fuse.otel.trips import under_langchain
+from agent_fuse.otel.unseen import end_unseen
 from agent_fuse.quoting.families import hides_reasoning
 from agent_fuse.quoting.names import bare
-from agent_fuse.seams import BOOKED_AT_QUOTE, GOES_ON, fault, quietly, unjudged
+from agent_fuse.seams import BOOKED_AT_QUOTE, GOES_ON, HELD_AT_QUOTE, fault, quietly, unjudged
 from agent_fuse.sightings import Layer, Outcome
 from agent_fuse.usage_reader import read_usage
 from agent_fuse.wire import Reading, StreamReader, read_body
@@ -36,29 +41,33 @@ SOURCE = "request"
 _COST = "telling what an error cost"
 
 FLIGHT: "ContextVar[Flight | None]" = ContextVar("agent_fuse_flight", default=None)
+"""The request that is being sent in this context."""
 
 
 class Flight:
-    """One request of an SDK client under way, through all its attempts."""
+    """One request of an SDK client under way."""
 
     def __init__(self, provider: str) -> None:
         self.provider = provider
         self.seen: Seen | None = None
         self._fuse: Fuse | None = None
+        self._sent = False
+        self._sees_sending = False
+        """Attempts to send it are seen, so that one which was not seen was not made."""
         self._answered = False
         self._watched = False
         """The answer's body is read by someone else than `result`."""
+        self._content: bytes | None = None
+        """The whole answer, until it is booked."""
         self._reading = Reading()
         self._wants_text = False
 
     def judge(self, operation: str, url: str, body: object, body_bytes: int | None) -> None:
-        """The request is built: refuse it or let it go. A retry of a call that is held is the same call.
+        """The request is built: refuse it or let it go.
 
         Raises:
             SentinelError: soft where LangChain's model layer is above, else hard.
         """
-        if self.seen is not None:
-            return
         here = trace.get_current_span().get_span_context().span_id
         processor = active.of_span(here)
         if processor is None or not processor.fuse.settings.request_gate:
@@ -95,12 +104,26 @@ class Flight:
                 fuse.blown.softened(who.session.id, trip)
             raise _leave(trip, node, inner, soft=soft) from trip.__cause__
 
+    def follow(self, request: Any, *, sees_sending: bool) -> None:
+        """From now on, the end of the request is the flight's, should it come to no other."""
+        self._sees_sending = sees_sending
+        finalize(request, quietly, "booking a dropped request", HELD_AT_QUOTE, self._dropped).atexit = False
+
+    def sets_off(self) -> bool:
+        """It is about to be sent. False where that is seen already."""
+        before, self._sent = self._sent, True
+        return not before
+
     def answered(self, response: Any) -> None:
-        """A response with a good status is here; its body may still be on its way."""
-        if self.seen is None:
+        """A response is here; its body may still be on its way."""
+        if self.seen is None or self._answered:
             return
         self._answered = True
-        if not response.is_closed:
+        if response.status_code >= HTTPStatus.MULTIPLE_CHOICES:
+            self._close(of_words("", status=response.status_code).outcome)
+        elif response.is_closed:
+            self._content = response.content
+        else:
             reader = StreamReader(self._reading, count_text=self._wants_text)
             self._watched = True
             try:
@@ -116,7 +139,7 @@ class Flight:
             if read_usage(parsed) is not None:
                 read_body(parsed, self._reading)
             else:
-                self._read_content(response)
+                self._read_content(response.content)
         except Exception as error:  # noqa: BLE001  what was paid for is booked, whatever fails of ours
             self._lost(error)
         else:
@@ -125,26 +148,38 @@ class Flight:
     def unreadable(self, response: Any) -> None:
         """The SDK could not make sense of a paid response."""
         if self.seen is not None and not self._watched:
-            quietly("reading an answer", BOOKED_AT_QUOTE, self._read_content, response)
+            quietly("reading an answer", BOOKED_AT_QUOTE, lambda: self._read_content(response.content))
             self._finish(broken=True)
 
     def failed(self, error: BaseException) -> None:
-        """`request()` raised: give the hold back where nothing can have been charged."""
+        """It could not be sent, or no answer came: give the hold back where nothing can have been charged."""
         if self.seen is None or self._answered:
             return
         free = isinstance(error, SentinelError) or quietly(_COST, BOOKED_AT_QUOTE, cost_nothing, error)
         self._close(Outcome.FAILED if free else Outcome.BROKEN)
 
-    def attempt_failed(self, error: BaseException | None) -> None:
-        """One attempt failed and the SDK will try again; an attempt that may have been charged is booked by itself."""
-        if self.seen is not None and error is not None and not quietly(_COST, BOOKED_AT_QUOTE, cost_nothing, error):
-            self._close(Outcome.BROKEN)
-            self.seen = None
+    def abandon(self) -> None:
+        """Nobody will see its end: what it may cost is booked now."""
+        end_unseen(self.provider)
+        self._close(Outcome.BROKEN)
 
-    def _read_content(self, response: Any) -> None:
+    def _dropped(self) -> None:
+        """Its request is gone, and so is everyone who could have told how it ended."""
+        if self.seen is None or self.seen.ended_at is not None or self._watched:
+            return
+        if self._content is not None:
+            end_unseen(self.provider)
+            self._read_content(self._content)
+            self._finish(broken=False)
+        elif self._sees_sending and not self._sent:
+            self._close(Outcome.FAILED)
+        else:
+            self.abandon()
+
+    def _read_content(self, content: bytes) -> None:
         try:
-            read_body(json.loads(response.content), self._reading)
-        except (ValueError, RuntimeError, AttributeError):
+            read_body(json.loads(content), self._reading)
+        except ValueError:
             self._reading.complete = False
 
     def _stream_ended(self, broken: bool) -> None:
@@ -182,6 +217,7 @@ class Flight:
         return max(written, money.quote.output_tokens)
 
     def _close(self, outcome: Outcome, *, usage: Usage | None = None, estimate: Usage | None = None) -> None:
+        self._content = None
         if self.seen is not None and self._fuse is not None:
             reading = self._reading
             self._fuse.close_call(

@@ -50,24 +50,36 @@ def _tried(base: Any, read: ReadOptions) -> str:
         options = base.FinalRequestOptions(
             method="post", url="/chat/completions", json_data=dict(_SENT), extra_json=dict(_EXTRA)
         )
-        method, url, body = read(options)
-        if (method, url) != ("post", "/chat/completions"):
-            return "has requests whose options do not tell their method and url"
         request = client._build_request(options)  # noqa: SLF001
-        if json.loads(request.content) != body:
-            return "sends another body than the options of a request tell"
-        if request.headers.get("content-length") != str(len(request.content)):
-            return "has requests that do not tell the length of their body"
-        answer = http.Response(200, request=request, content=b"{}")
-        missing = [name for name in _ANSWER_HAS if not hasattr(answer, name)]
-        if missing:
-            return f"has responses without {missing[0]!r}"
-        given = {"cast_to": http.Response, "options": options, "response": answer, "stream": False, "stream_cls": None}
-        if client._process_response(**given) is not answer:  # noqa: SLF001
-            return "has SyncAPIClient._process_response, but it does not give the response it was asked for"
-        return ""
+        return _asked(options, request, read) or _answered(client, http, options, request)
     finally:
         client._client.close()  # noqa: SLF001
+
+
+def _asked(options: Any, request: Any, read: ReadOptions) -> str:
+    method, url, body = read(options)
+    if (method, url) != ("post", "/chat/completions"):
+        return "has requests whose options do not tell their method and url"
+    if json.loads(request.content) != body:
+        return "sends another body than the options of a request tell"
+    if request.headers.get("content-length") != str(len(request.content)):
+        return "has requests that do not tell the length of their body"
+    if not isinstance(request.extensions, dict):
+        return "has requests that carry nothing along"
+    return ""
+
+
+def _answered(client: Any, http: Any, options: Any, request: Any) -> str:
+    answer = http.Response(200, request=request, content=b"{}")
+    missing = [name for name in _ANSWER_HAS if not hasattr(answer, name)]
+    if missing:
+        return f"has responses without {missing[0]!r}"
+    if answer.request is not request:
+        return "has responses that do not tell their request"
+    given = {"cast_to": http.Response, "options": options, "response": answer, "stream": False, "stream_cls": None}
+    if client._process_response(**given) is not answer:  # noqa: SLF001
+        return "has SyncAPIClient._process_response, but it does not give the response it was asked for"
+    return ""
 
 
 def _client(base: Any) -> tuple[Any, Any]:

@@ -15,6 +15,7 @@ from agent_fuse.otel import active, carrying, instrumentor
 from agent_fuse.otel.blind import blind_at_start, blind_by_processor, blind_by_sampler
 from agent_fuse.otel.facts import Fact, State, blind, off, ok
 from agent_fuse.otel.self_test import guards_of, self_test
+from agent_fuse.otel.unseen import unseen_ends
 
 __all__ = ["Fact", "State", "survey"]
 
@@ -89,6 +90,15 @@ def _of_sdk(sdk: str) -> Iterator[Fact]:
         version = importlib.metadata.version(sdk)
     except importlib.metadata.PackageNotFoundError:
         return
+    unseen = unseen_ends(sdk)
+    if unseen:
+        what = (
+            f"the end of {unseen} request{'' if unseen == 1 else 's'} was not seen: booked late, failures at the quote"
+        )
+        yield blind(
+            f"{sdk} {version}: {what}",
+            "let no other library replace `send` on the SDK's HTTP client, or its `_process_response`",
+        )
     problem = instrumentor.problems.get(sdk)
     if problem is not None:
         yield blind(f"{sdk} {version}: {problem}", f"install another {sdk}; until then its calls are guarded by spans")

@@ -1,11 +1,12 @@
 # Every target sets up its own environment in $(VENV); there is nothing to install by hand.
 
 VENV ?= .venv
+JOBS ?= 2
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench matrix soak local-model observability clean
+.PHONY: help demo test check docs bench matrix soak local-model observability clean
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed 's/:.*## /\t/' | expand -t 14
@@ -14,14 +15,18 @@ demo: $(STAMP) ## show a runaway agent being stopped
 	@$(PY) -m agent_fuse.demo
 
 test: $(STAMP) ## run the tests
-	@$(PY) -m pytest
+	@$(PY) -m pytest -n $(JOBS) --dist loadfile
 
-check: $(STAMP) ## lint, format, types, import rules
+check: $(STAMP) ## lint, format, types, import rules, docs
 	@$(PY) -m ruff check
 	@$(PY) -m ruff format --check
 	@$(PY) -m mypy
 	@PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(PY) -m pyright --pythonpath $(PY)
 	@$(VENV)/bin/lint-imports --no-logo
+	@mkdir -p build && NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build > build/site.log 2>&1 || { cat build/site.log; exit 1; }
+
+docs: $(STAMP) ## build the docs site, in build/site, and check its links
+	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build
 
 bench: $(STAMP) ## run every benchmark, one after another
 	@ls tests/benchmarks/[a-z]*.py >/dev/null

@@ -1,6 +1,7 @@
 """The live picture of the demonstration: a spend bar, counters, and the last things that happened."""
 
 from collections import deque
+from collections.abc import Callable
 from decimal import Decimal
 
 from rich.console import Console, Group, RenderableType
@@ -19,8 +20,11 @@ _LINES = 9
 class Picture:
     """Draws what the fuse tells of, live in a terminal, line by line elsewhere."""
 
-    def __init__(self, console: Console, budget: Decimal) -> None:
+    def __init__(
+        self, console: Console, budget: Decimal, on_frame: Callable[[RenderableType], None] | None = None
+    ) -> None:
         self._console = console
+        self._on_frame = on_frame
         self._budget = to_nanos(budget)
         self._spent = 0
         self._booked = 0
@@ -68,6 +72,8 @@ class Picture:
         """One more line of what happened."""
         line = Text.assemble((word, style), text, overflow="ellipsis", no_wrap=self._console.is_terminal)
         self._lines.append(line)
+        if self._on_frame is not None:
+            self._on_frame(self._draw())
         if self._live.is_started:
             self._live.update(self._draw(), refresh=True)
         else:

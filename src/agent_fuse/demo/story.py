@@ -5,6 +5,7 @@ import logging
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from decimal import Decimal
 from importlib import import_module
 from pathlib import Path
@@ -15,7 +16,7 @@ from agent_fuse.calls import Usage
 from agent_fuse.testing import LoopbackProvider, Reply, Request, ToolCall
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
 BUDGET = Decimal("0.25")
 _PACE_SECONDS = 0.12
@@ -24,8 +25,11 @@ _LOG = "FAILED tests/test_login.py::test_session - AssertionError: assert None =
 _ANSWER = "I see. Let me try once more with another approach to the session cookie. " * 45
 
 
-def run() -> int:
-    """Run the demonstration. Returns the exit status: 0, or 2 when a package that it needs is missing."""
+def run(on_frame: "Callable[[RenderableType], None] | None" = None) -> int:
+    """Run the demonstration. Returns the exit status: 0, or 2 when a package that it needs is missing.
+
+    `on_frame` is given each picture as it is drawn.
+    """
     try:
         for name in ("langchain.agents", "langchain_openai", "openai"):
             import_module(name)
@@ -41,7 +45,7 @@ def run() -> int:
         "the agents, the SDKs, the HTTP and the prices are real.\n"
     )
     folder = Path(tempfile.mkdtemp(prefix="agent-fuse-demo-"))
-    picture = Picture(console, BUDGET)
+    picture = Picture(console, BUDGET, on_frame)
     logging.getLogger("agent_fuse").addHandler(logging.NullHandler())  # the picture tells the same
     with LoopbackProvider() as provider:
         processor = init(budget=BUDGET, db_path=str(folder / "ledger.db"))

@@ -40,6 +40,62 @@ def test_bare_guard_calls_the_function_and_books(box):
     assert (rig.entry().status, rig.entry().cost, rig.entry().response_id) == (Status.SETTLED, PRICE, "r1")
 
 
+def told(caplog):
+    """What was said of functions that tell no usage."""
+    return [one.getMessage() for one in caplog.records if one.getMessage().startswith("@guard:")]
+
+
+def test_a_function_that_tells_no_usage_is_named_once(box, caplog):
+    """Calls that can only be booked at their quotes are told of once a function, with its name and what to do."""
+    box(budget=1)
+
+    @guard(model="gpt-4o")
+    def ask(question: str) -> str:
+        return "42"
+
+    @guard(model="gpt-4o", estimated_input_tokens=2_000)
+    async def ask_later() -> None:
+        return None
+
+    for _ in range(3):
+        ask("what?")
+    asyncio.run(ask_later())
+    here = f"{__name__}.test_a_function_that_tells_no_usage_is_named_once.<locals>"
+    assert told(caplog) == [
+        f"@guard: {here}.{name} tells no usage, so its calls are booked at their quotes, this one at {cost} for {into} "
+        "tokens in, 1,000 out; let it return the provider's response or a Usage, or give estimated_output_tokens"
+        for name, cost, into in (("ask", "$0.02", "4,000"), ("ask_later", "$0.015", "2,000"))
+    ]
+
+
+@pytest.mark.parametrize("kind", ["response", "usage", "by hand", "stream", "estimated", "failed"])
+def test_nothing_is_said_where_usage_is_known(box, caplog, kind):
+    """No word where a response, a Usage, a call by hand inside or a stream's piece tells it, or its size was given."""
+    box(budget=1)
+
+    @guard(model="gpt-4o", **({"estimated_output_tokens": 10} if kind == "estimated" else {}))
+    def ask() -> Any:
+        if kind == "by hand":
+            with call("gpt-4o") as one:
+                one.usage(10, 5)
+        if kind == "failed":
+            raise ValueError("no request was made")
+        return {"response": ANSWER, "usage": Usage(input_tokens=1, output_tokens=2)}.get(kind)
+
+    @guard(model="gpt-4o")
+    def stream() -> Any:
+        yield ANSWER
+
+    if kind == "stream":
+        consume(stream())
+    elif kind == "failed":
+        with pytest.raises(ValueError, match="no request"):
+            ask()
+    else:
+        ask()
+    assert told(caplog) == []
+
+
 @pytest.mark.parametrize("decorate", [guard, guard(), guard("gpt-4o"), guard(model="gpt-4o")])
 def test_every_spelling_of_guard(box, decorate):
     """`@guard`, `@guard()`, `@guard("gpt-4o")` and `@guard(model="gpt-4o")` all refuse before the function runs."""

@@ -3,6 +3,8 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from agent_fuse.last_word import install as _speak_up
+
 if TYPE_CHECKING:
     from agent_fuse.alert import Alert, AlertKind
     from agent_fuse.api import boundary, init, monitor, session
@@ -96,6 +98,9 @@ _HOMES = {
     "spend": ("UsageStats",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
+
+
+_speak_up()
 
 
 def __getattr__(name: str) -> Any:

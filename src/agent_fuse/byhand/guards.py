@@ -1,5 +1,7 @@
 """`guard`: a decorator that treats each call of a function as one model call."""
 
+import inspect
+import logging
 from collections.abc import Callable
 from typing import Any, TypeVar, cast, overload
 
@@ -7,7 +9,10 @@ from agent_fuse import terms as check
 from agent_fuse.byhand.arguments import Parameters
 from agent_fuse.byhand.handcalls import SOURCE, HandCall, open_here
 from agent_fuse.byhand.wrapping import Start, wrap
+from agent_fuse.calls import show_usd, to_nanos
 from agent_fuse.errors import ConfigurationError
+
+log = logging.getLogger("agent_fuse")
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -72,6 +77,8 @@ def _start(
     func: Callable[..., Any], model: str | None, input_tokens: int | None, output_tokens: int | None, provider: str
 ) -> Start:
     parameters = Parameters(func)
+    # A caller who gives the answer's size has said what to book.
+    untold = _Untold(func) if output_tokens is None else None
 
     def start(args: tuple[Any, ...], kwargs: dict[str, Any]) -> "_Watch":
         given = parameters.bind(args, kwargs) or {}
@@ -88,7 +95,7 @@ def _start(
             provider=provider,
         )
         guards_around = sum(1 for one in open_here() if one.is_guard)
-        return _Watch(HandCall(terms, f"{SOURCE}:guard {guards_around}", assumed=named is None).open())
+        return _Watch(HandCall(terms, f"{SOURCE}:guard {guards_around}", assumed=named is None).open(), untold)
 
     return start
 
@@ -96,8 +103,9 @@ def _start(
 class _Watch:
     """One guarded call of a function."""
 
-    def __init__(self, made: HandCall) -> None:
+    def __init__(self, made: HandCall, untold: "_Untold | None") -> None:
         self._made = made
+        self._untold = untold
 
     def enter(self) -> None:
         self._made.enter()
@@ -112,9 +120,32 @@ class _Watch:
         if value is not None:
             self._made.response(value)
         self._made.close()
+        if self._untold is not None and self._made.is_guessed:
+            self._untold.tell(self._made)
 
     def raised(self, error: BaseException) -> None:
         self._made.close(error)
+
+
+class _Untold:
+    """A word, once, for a function whose calls can only be booked at their quotes."""
+
+    def __init__(self, func: Callable[..., Any]) -> None:
+        named: Any = inspect.unwrap(func)
+        self._name = f"{getattr(named, '__module__', '')}.{getattr(named, '__qualname__', repr(func))}".lstrip(".")
+        self._told = False
+
+    def tell(self, made: HandCall) -> None:
+        """One of its calls told nothing of what it used."""
+        if self._told:
+            return
+        self._told = True
+        into, out = made.quoted_tokens
+        log.warning(
+            "@guard: %s tells no usage, so its calls are booked at their quotes, this one at %s for %s tokens in, %s "
+            "out; let it return the provider's response or a Usage, or give estimated_output_tokens",
+            *(self._name, show_usd(to_nanos(made.quoted_usd)), f"{into:,}", f"{out:,}"),
+        )
 
 
 def _text(value: object) -> str | None:

@@ -20,6 +20,7 @@ from agent_fuse.fuse import Fuse, Seen
 from agent_fuse.otel import here
 from agent_fuse.otel.nodes import Node
 from agent_fuse.seams import BOOKED_AT_QUOTE, GOES_ON, HELD_AT_QUOTE, checked, judge, quietly
+from agent_fuse.seeing.sighted import State
 from agent_fuse.sightings import Layer, Outcome
 from agent_fuse.terms import Terms
 
@@ -73,6 +74,22 @@ class HandCall:
     def is_guard(self) -> bool:
         """Whether it is a call of a guarded function, which a call by hand inside it is the same as."""
         return self._source != SOURCE
+
+    @property
+    def is_guessed(self) -> bool:
+        """Whether it is booked at its quote, since nothing told what it used: no response, no request inside it."""
+        call = self.seen.call if self.seen is not None else None
+        return (
+            call is not None
+            and call.state is State.ESTIMATED
+            and all(one.usage is None and one.estimate is None for one in call.sightings)
+        )
+
+    @property
+    def quoted_tokens(self) -> tuple[int, int]:
+        """Input and output tokens of its quote; 0 before it is open."""
+        quote = self.seen.call.payload.quote if self.seen is not None else None
+        return (quote.input_tokens, quote.output_tokens) if quote is not None else (0, 0)
 
     @property
     def opened_at(self) -> float:

@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Iterator
-from difflib import get_close_matches
 from functools import cache
 from itertools import chain
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 from agent_fuse.errors import ConfigurationError
+from agent_fuse.mistakes import near
 from agent_fuse.quoting.names import provider_id, spellings
 from agent_fuse.quoting.recent import Recent
 
@@ -34,8 +34,8 @@ def provider_named(what: str, name: str) -> str:
     if found is not None:
         return found.id
     ids = sorted(providers()[1])
-    meant = get_close_matches(name.lower(), ids, n=1, cutoff=0.7)
-    hint = f"did you mean {meant[0]!r}?" if meant else f"there are {', '.join(ids)}"
+    meant = near(name, ids)
+    hint = f"did you mean {meant!r}?" if meant else f"there are {', '.join(ids)}"
     raise ConfigurationError(f"{what} is {name!r}, which the price data does not know; {hint}")
 
 

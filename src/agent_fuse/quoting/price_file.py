@@ -5,12 +5,12 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import fields
 from decimal import Decimal
-from difflib import get_close_matches
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, cast
 
 from agent_fuse.errors import ConfigurationError
+from agent_fuse.mistakes import near
 from agent_fuse.quoting.overrides import Own
 from agent_fuse.quoting.rates import Price
 
@@ -73,8 +73,8 @@ def _entry(where: str, name: str, value: object) -> Own:
         if isinstance(part, Mapping):
             raise ConfigurationError(f'{where} holds a table {field!r}; a name with a dot is quoted: "{name}.{field}"')
         if field not in _FIELDS:
-            meant = get_close_matches(field, _FIELDS, n=1)
-            hint = f"did you mean {meant[0]!r}?" if meant else f"there are {', '.join(_FIELDS)}"
+            meant = near(field, _FIELDS)
+            hint = f"did you mean {meant!r}?" if meant else f"there are {', '.join(_FIELDS)}"
             raise ConfigurationError(f"{where} has {field!r}, which is no price; {hint}")
     missing = [field for field in ("input", "output") if field not in given]
     if missing:

@@ -114,6 +114,7 @@ class Fuse:
         usage: Usage | None = None,
         estimate: Usage | None = None,
         model: str = "",
+        answered: str = "",
         provider: str = "",
         response_id: str = "",
         tier: str | None = None,
@@ -125,7 +126,8 @@ class Fuse:
             unsure: its error tells nothing of a request; what other layers saw of the call says whether there was one.
             usage: as reported; None when it was not.
             estimate: as counted, fields unknown left None; the quote fills them.
-            model: that answered. tier: the service tier it was served at, None where that is not told.
+            model: that answered, or was asked for. answered: the one that answered, where it is told beside it.
+            tier: the service tier it was served at, None where that is not told.
             ended_at: seconds, UTC epoch, real time; now when left out.
         """
         if tier is not None:
@@ -144,6 +146,7 @@ class Fuse:
                         usage=usage,
                         estimate=estimate,
                         model=model,
+                        answered=answered,
                         response_id=response_id,
                     )
             except Exception as error:  # noqa: BLE001  what was paid for is booked, whatever fails of ours
@@ -203,7 +206,7 @@ class Fuse:
         self.turnstile.enter()
         try:
             with self._lock:
-                return sum(1 for _ in self._sightings.open_calls())
+                return self._sightings.open_count
         finally:
             self.turnstile.leave()
 

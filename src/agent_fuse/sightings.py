@@ -1,18 +1,22 @@
 """Which sightings are one call: framework span, client span, request and late span are joined and settled once (pure).
 
 Layers from outside in: framework > client > request > wire. Linking, in this order: an open sighting around it; the
-same response id; one-to-one matching by model, usage and time. One-to-one is what keeps the total right even when two
-equal calls are matched crosswise.
+same response id; one-to-one matching by usage, model and time. One-to-one is what keeps the total right even when two
+equal calls are matched crosswise. What may match is indexed (`seeing/views.py`): a close costs the same however many
+calls are open.
 """
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import count
 from math import inf
 from typing import Generic, TypeVar
 
 from agent_fuse.calls import Usage
-from agent_fuse.seeing.likeness import SLACK, knows, rank, told_again
+from agent_fuse.seeing.likeness import ID, SHARED, kind_of, with_name
 from agent_fuse.seeing.sighted import Book, Call, Layer, Outcome, Release, Sighting, State
+from agent_fuse.seeing.tracks import Track
+from agent_fuse.seeing.views import Views
 
 __all__ = ["Book", "Call", "Layer", "Outcome", "Release", "Sighting", "Sightings", "State"]
 
@@ -21,20 +25,36 @@ P = TypeVar("P")
 _TRUST = {Layer.REQUEST: 3, Layer.CLIENT: 2, Layer.FRAMEWORK: 1, Layer.WIRE: 0}
 """Whose figure is believed, when several layers told one."""
 
+_FORGOTTEN_AT_ONCE = 4
+
 
 class Sightings(Generic[P]):
     """The open calls of this process, and those that ended lately. Takes no lock: the fuse does."""
 
     def __init__(self, *, remember: int = 512, seconds: float = 600.0) -> None:
-        self._calls: OrderedDict[int, Call[P]] = OrderedDict()
-        self._answers: dict[str, Call[P]] = {}
-        """Calls by response id."""
+        self._calls: dict[Call[P], None] = {}
+        """Every call that is remembered."""
+        self._ended: OrderedDict[Call[P], None] = OrderedDict()
+        """Those that no layer sees as open, the first to end first."""
+        self._views: Views[P] = Views()
+        self._shared: dict[str, Track[P]] = {}
+        """Sightings of the scope that several instrumentations share, by response id."""
+        self._numbers = count(1)
         self._remember = remember
         self._seconds = seconds
 
     def __len__(self) -> int:
         """Calls remembered, open and ended."""
         return len(self._calls)
+
+    @property
+    def open_count(self) -> int:
+        """Calls that some layer still sees as open."""
+        return len(self._calls) - len(self._ended)
+
+    def open_calls(self) -> Iterator[Call[P]]:
+        """They themselves."""
+        return (call for call in self._calls if call not in self._ended)
 
     def open(
         self, payload: P, *, layer: Layer, source: str, now: float, model: str = "", around: Iterable[Sighting[P]] = ()
@@ -46,10 +66,13 @@ class Sightings(Generic[P]):
         call = self._join(payload, layer, source, around)
         if call is None:
             call = Call(payload)
-            self._calls[id(call)] = call
-        sighting = Sighting(call, layer, source, now, model)
+            self._calls[call] = None
+        names = with_name((), model) if model else ()
+        sighting = Sighting(call, layer, source, now, kind_of(source), next(self._numbers), model, names)
         call.sightings.append(sighting)
         call.over = inf
+        self._ended.pop(call, None)
+        self._views.opened(sighting)
         self._forget(now)
         return sighting
 
@@ -64,49 +87,56 @@ class Sightings(Generic[P]):
         usage: Usage | None = None,
         estimate: Usage | None = None,
         model: str = "",
+        answered: str = "",
         response_id: str = "",
     ) -> list[Book[P] | Release[P]]:
         """A layer saw the call end, once. Answers what is to be done in the books.
 
         A second close says nothing, unless the first took the call for broken and this one knows its usage.
+
+        Args:
+            unsure: BROKEN by an error that tells nothing of a request.
+            followed: every request that it makes is seen by a gate.
+            model, answered: the model, and the one that answered where that is told apart.
         """
         corrects = sighting.outcome is Outcome.BROKEN and sighting.usage is None and usage is not None
         if sighting.ended_at is not None and not corrects:
             return []
-        if unsure and followed and len(sighting.call.sightings) == 1:
+        call = sighting.call
+        alone = len(call.sightings) == 1
+        if unsure and followed and alone:
             outcome = Outcome.FAILED
+        self._unfile((sighting,))
         sighting.ended_at, sighting.outcome = now, outcome
         sighting.unsure, sighting.followed = unsure, followed
         sighting.usage = usage if usage is not None and usage.known else None
         sighting.estimate, sighting.response_id = estimate, response_id
         sighting.model = model or sighting.model
-        decisions: list[Book[P] | Release[P]] = []
-        call = sighting.call
+        for name in (model, answered):
+            if name:
+                sighting.names = with_name(sighting.names, name)
         call.over = _last_end(call)
-        if (
-            call.state is State.OPEN
-            and len(call.sightings) == 1
-            and outcome is not Outcome.FAILED
-            and sighting.layer is not Layer.REQUEST
-        ):
-            twin = self._match(sighting)
-            if twin is not None:
-                decisions += self._absorb(twin, call)
-                call = twin
-        if response_id:
-            self._answers[response_id] = call
-        return decisions + self._decide(call)
+        decisions: list[Book[P] | Release[P]] = []
+        lone = alone and call.state is State.OPEN and sighting.layer is not Layer.REQUEST
+        twin = self._match(sighting) if lone and outcome is not Outcome.FAILED else None
+        if twin is not None:
+            decisions += self._absorb(twin, call)
+            call = twin
+        # A call that was given back and turns out to have been charged is found again, by all that saw it.
+        back = call.sightings if call.state is State.RELEASED else (sighting,)
+        decisions += self._decide(call)
+        self._file(call, back, joined=twin is not None)
+        return decisions
 
     def drop(self, sighting: Sighting[P], *, now: float) -> None:
         """The call was refused: nothing will come of it. Its sightings are closed."""
-        for one in sighting.call.sightings:
+        call = sighting.call
+        self._unfile(call.sightings)
+        for one in call.sightings:
             if one.ended_at is None:
                 one.ended_at, one.outcome = now, Outcome.FAILED
-        sighting.call.state, sighting.call.over = State.RELEASED, now
-
-    def open_calls(self) -> Iterator[Call[P]]:
-        """Calls that some layer still sees as open."""
-        return (call for call in self._calls.values() if any(one.ended_at is None for one in call.sightings))
+        call.state, call.over = State.RELEASED, now
+        self._over(call)
 
     def _join(self, payload: P, layer: Layer, source: str, around: Iterable[Sighting[P]]) -> Call[P] | None:
         outside = iter(around)
@@ -128,34 +158,58 @@ class Sightings(Generic[P]):
 
     def _renew(self, payload: P, old: Call[P]) -> Call[P]:
         """A request failed and the layer around it tries again: its open sightings go on with a new call."""
+        self._views.leave(old.sightings)
         call = Call(payload, [one for one in old.sightings if one.ended_at is None])
         old.sightings = [one for one in old.sightings if one.ended_at is not None]
         for one in call.sightings:
             one.call = call
-        self._calls[id(call)] = call
+        self._calls[call] = None
+        old.over = _last_end(old)
+        self._over(old)
+        self._views.enter((*old.sightings, *call.sightings))
         return call
 
     def _match(self, seen: Sighting[P]) -> Call[P] | None:
-        """The one call that this lone sighting is most likely another view of.
+        """The one call that this lone sighting is most likely another view of."""
+        best, other = self._views.of(seen.kind, self._calls).best(seen)
+        track = self._shared.get(seen.response_id) if seen.source == SHARED else None
+        again = track.fitting(seen, seen.layer) if track is not None else None
+        if again is not None and (ID, 0, -abs(seen.started_at - again.started_at)) > best:
+            other = again
+        return other.call if other is not None and other.call is not seen.call else None
 
-        An outer layer that is still open is not asked: it knows its usage when it ends, and matches then. Among equals
-        the one that started first: outer layers that end later may not have begun by then.
-        """
-        best: Call[P] | None = None
-        best_rank: tuple[int, float] = (0, 0.0)
-        answered, since = self._answers.get(seen.response_id), seen.started_at - SLACK
-        for call in reversed(self._calls.values()):
-            if call.over < since and call is not answered:
-                continue  # it was over before this one began
-            if call is seen.call or call.state is State.RELEASED:
-                continue
-            if knows(call, seen.source) and not told_again(call, seen):
-                continue
-            others = (one for one in call.sightings if one.ended_at is not None or one.layer <= seen.layer)
-            fit = max((rank(seen, other) for other in others), default=(0, 0.0))
-            if fit > best_rank:
-                best, best_rank = call, fit
-        return best
+    def _file(self, call: Call[P], sightings: Sequence[Sighting[P]], *, joined: bool) -> None:
+        """Sightings ended: keep them where others are found that may match."""
+        if call not in self._calls:
+            return  # forgotten, or never known
+        if call.state is State.RELEASED:
+            self._unfile(call.sightings)
+        else:
+            if joined:
+                self._views.opened(sightings[0])
+            else:
+                self._views.enter(sightings)
+            for one in sightings:
+                if one.source == SHARED and one.response_id and one.ended_at is not None:
+                    self._shared.setdefault(one.response_id, Track()).add(one)
+        if call.over < inf:
+            self._over(call)
+
+    def _unfile(self, sightings: Sequence[Sighting[P]]) -> None:
+        """Sightings are about to change, or to go: nothing finds them any more."""
+        self._views.leave(sightings)
+        for one in sightings:
+            track = self._shared.get(one.response_id) if one.source == SHARED else None
+            if track is not None:
+                track.remove(one)
+                if not len(track):
+                    del self._shared[one.response_id]
+
+    def _over(self, call: Call[P]) -> None:
+        """No layer sees it as open any more."""
+        if call in self._calls:
+            self._ended[call] = None
+            self._ended.move_to_end(call)
 
     def _absorb(self, twin: Call[P], call: Call[P]) -> list[Book[P] | Release[P]]:
         for one in call.sightings:
@@ -163,49 +217,55 @@ class Sightings(Generic[P]):
         twin.sightings += call.sightings
         twin.over = _last_end(twin)
         call.sightings = []
-        self._calls.pop(id(call), None)
+        self._calls.pop(call, None)
+        self._ended.pop(call, None)
         if call.state is not State.OPEN:
             return []
         call.state = State.RELEASED
         return [Release(call)]
 
     def _decide(self, call: Call[P]) -> list[Book[P] | Release[P]]:
-        ended = [one for one in call.sightings if one.ended_at is not None]
-        waiting = max((_TRUST[one.layer] for one in call.sightings if one.ended_at is None), default=-1)
-        told = max((one for one in ended if one.usage is not None), key=lambda one: _TRUST[one.layer], default=None)
+        waiting, best, told = -1, None, None
+        for one in call.sightings:
+            trust = _TRUST[one.layer]
+            if one.ended_at is None:
+                waiting = max(waiting, trust)
+                continue
+            if best is None or trust > _TRUST[best.layer]:
+                best = one
+            if one.usage is not None and (told is None or trust > _TRUST[told.layer]):
+                told = one
         if told is not None:
             if waiting > _TRUST[told.layer] or call.state is State.EXACT:
                 return []
             call.state = State.EXACT
             return [Book(call, told.usage, exact=True, seen=told)]
-        best = max(ended, key=lambda one: _TRUST[one.layer])
-        if waiting > _TRUST[best.layer] or call.state is not State.OPEN:
+        if best is None or waiting > _TRUST[best.layer] or call.state is not State.OPEN:
             return []
-        if _outcome(best, ended) is Outcome.FAILED:
+        if _outcome(best, call) is Outcome.FAILED:
             call.state = State.RELEASED
             return [Release(call)]
         call.state = State.ESTIMATED
         return [Book(call, best.estimate, exact=False, seen=best)]
 
     def _forget(self, now: float) -> None:
-        """Drop the oldest calls that every layer has ended, beyond what is to be remembered; open ones stay."""
-        for _ in range(2):
-            if len(self._calls) <= 1:
+        """Drop the calls that ended first, beyond what is to be remembered; open ones stay.
+
+        As many more are kept as were open before: each of those may be another view of one that ended.
+        """
+        for _ in range(_FORGOTTEN_AT_ONCE):
+            oldest = next(iter(self._ended), None)
+            many = len(self._ended) > self._remember + self.open_count - 1
+            if oldest is None or not (many or now - oldest.over > self._seconds):
                 return
-            key, call = next(iter(self._calls.items()))
-            if any(one.ended_at is None for one in call.sightings):
-                self._calls.move_to_end(key)
-            elif len(self._calls) > self._remember or now - _last_end(call) > self._seconds:
-                del self._calls[key]
-                for one in call.sightings:
-                    self._answers.pop(one.response_id, None)
-            else:
-                return
+            del self._ended[oldest], self._calls[oldest]
+            self._unfile(oldest.sightings)
 
 
 def lone(payload: P, *, layer: Layer, source: str, now: float, model: str = "") -> Sighting[P]:
     """A sighting of a call of its own that no other can join: taking part would need a lock that may be taken."""
-    sighting = Sighting(Call(payload), layer, source, now, model)
+    names = with_name((), model) if model else ()
+    sighting = Sighting(Call(payload), layer, source, now, kind_of(source), 0, model, names)
     sighting.call.sightings.append(sighting)
     return sighting
 
@@ -216,10 +276,12 @@ def _timed_out(call: Call[P]) -> bool:
     return bool(requests) and requests[-1].outcome is Outcome.BROKEN and requests[-1].ended_at is not None
 
 
-def _outcome(best: Sighting[P], ended: Sequence[Sighting[P]]) -> Outcome:
+def _outcome(best: Sighting[P], call: Call[P]) -> Outcome:
     """How the call came out by the layer that is believed most, unless what is inside it knows better."""
-    inner = [one for one in ended if one.layer < best.layer]
-    if best.outcome is Outcome.DONE or not (inner or best.followed):
+    if best.outcome is Outcome.DONE:
+        return best.outcome
+    inner = [one for one in call.sightings if one.layer < best.layer and one.ended_at is not None]
+    if not (inner or best.followed):
         return best.outcome
     if any(one.outcome is not Outcome.FAILED for one in inner):
         return Outcome.BROKEN  # its request was served, or may have been
@@ -244,4 +306,9 @@ def _failed(call: Call[P], source: str) -> bool:
 
 
 def _last_end(call: Call[P]) -> float:
-    return max((inf if one.ended_at is None else one.ended_at for one in call.sightings), default=0.0)
+    last = 0.0
+    for one in call.sightings:
+        if one.ended_at is None:
+            return inf
+        last = max(last, one.ended_at)
+    return last

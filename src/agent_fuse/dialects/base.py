@@ -144,6 +144,7 @@ class Dialect:
         usage = self.usage(attributes)
         told = self.text(attributes, Fact.ERROR)
         response_id = self.text(attributes, Fact.RESPONSE_ID)
+        answered = self.text(attributes, Fact.RESPONSE_MODEL)
         charge = charge_of(
             usage,
             failed=failed,
@@ -159,7 +160,8 @@ class Dialect:
             outcome=charge.outcome if charge is not None else Outcome.DONE,
             unsure=charge is Charge.UNKNOWN,
             usage=usage,
-            model=self.text(attributes, Fact.MODEL) or self.text(attributes, Fact.RESPONSE_MODEL),
+            model=self.text(attributes, Fact.MODEL) or answered,
+            answered=answered,
             provider=self.text(attributes, Fact.PROVIDER),
             response_id=response_id,
             tool=self.text(attributes, Fact.TOOL),

@@ -65,6 +65,8 @@ class Ending:
     """Its error tells nothing of a request: what other layers saw of the call says more."""
     usage: Usage | None = None
     model: str = ""
+    answered: str = ""
+    """The model that answered, where it is told beside the one that was asked for."""
     provider: str = ""
     response_id: str = ""
     tool: str = ""

@@ -38,6 +38,7 @@ def _close_call(span: ReadableSpan, node: Node) -> None:
         unsure=ending.unsure,
         usage=ending.usage,
         model=ending.model,
+        answered=ending.answered,
         provider=ending.provider,
         response_id=ending.response_id,
         ended_at=span.end_time / 1e9 if span.end_time else None,

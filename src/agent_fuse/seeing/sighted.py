@@ -49,7 +49,13 @@ class Sighting(Generic[P]):
     """The instrumentation scope, or `request`."""
     started_at: float
     """Seconds, UTC epoch, real time."""
+    kind: str = ""
+    """What stands before a colon in its source."""
+    number: int = 0
+    """Which it is of all, in the order in which they began to be seen."""
     model: str = ""
+    names: tuple[str, ...] = ()
+    """The models it tells: that was asked for, that answered; bare, each once."""
     ended_at: float | None = None
     outcome: Outcome = Outcome.DONE
     unsure: bool = False

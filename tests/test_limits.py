@@ -115,7 +115,7 @@ def test_a_key_is_taken_from_the_call_then_from_the_nearest_session() -> None:
 
 def test_keys_that_limits_ask_for() -> None:
     """The names to be read from spans and baggage: not those that every call has."""
-    assert keys_of([Limit(calls=1, per=per) for per in PERS]) == {"user.id"}
+    assert keys_of([Limit(calls=1, per=per) for per in PERS]) == {"user.id", "agent"}
     assert keys_of([]) == frozenset()
 
 

@@ -15,12 +15,13 @@ from agent_fuse import sessions, spend, terms
 from agent_fuse.calls import Usd
 from agent_fuse.errors import SentinelError, soften
 from agent_fuse.fuse import Fuse
-from agent_fuse.limits import Limit, Session
+from agent_fuse.limits import Limit, Session, keys_of
 from agent_fuse.otel import active, lost
 from agent_fuse.otel.blind import warn_of
 from agent_fuse.otel.context import session_in, with_session
 from agent_fuse.otel.here import fail_safe
 from agent_fuse.otel.installing import instrument_installed, wrap_sampler
+from agent_fuse.otel.open_spans import OPEN_SPANS
 from agent_fuse.otel.opening import open_fuse
 from agent_fuse.otel.self_test import self_test
 from agent_fuse.otel.span_processor import AgentFuseSpanProcessor
@@ -144,6 +145,8 @@ def _session(id: str, own: tuple[tuple[Limit, ...], Mapping[str, str]] | None) -
         yield Session(id=id)  # fail_safe=False: what is inside is nobody's session but the one around
         return
     quietly(_SESSION, GOES_ON, lost.in_use)
+    if keys_of(inner.limits):
+        OPEN_SPANS.want()
     quietly(_SESSION, GOES_ON, spend.KNOWN.met, inner)
     token = context.attach(at)
     try:

@@ -14,6 +14,7 @@ from agent_fuse.engine.asks import Ask, Event, Money
 from agent_fuse.engine.backlog import Backlog
 from agent_fuse.engine.blown import Blown
 from agent_fuse.engine.desk import system_error
+from agent_fuse.engine.keyed import KeyWatch
 from agent_fuse.engine.turnstile import Turnstile
 from agent_fuse.errors import SentinelError
 from agent_fuse.ledgers.base import Balance, Ledger, LedgerError
@@ -45,6 +46,8 @@ class Fuse:
         self.alerts = Alerts(settings, ledger, self.turnstile, clock)
         self.accounting.on_reserved = self.alerts.reserved
         self.listen(self.alerts.heard)
+        self.keys = KeyWatch()
+        self.listen(self.keys.met)
         self.actions = Actions(settings, self.limits, self.accounting, self.blown, self.turnstile)
         self.presumed: tuple[Entry, ...] = ()
         """Calls of dead processes that were booked at their quote when this fuse was opened."""
@@ -231,7 +234,7 @@ class Fuse:
         return seen
 
     def _money(self, ask: Ask) -> Money:
-        return Money(self.accounting.new_id(), ask, self.clock(), demand(self.limits, ask.who))
+        return Money(self.accounting.new_id(), ask, self.clock(), demand(self.limits, ask.who, ask.fact))
 
     def _judge(self, seen: Seen, ask: Ask) -> None:
         try:
@@ -257,8 +260,12 @@ class Fuse:
             return  # a layer that knows more holds already
         if ask.layer is Layer.WIRE and money.ask is not ask:
             ask = replace(money.ask, gate_follows=False)  # what is around it knows more of the call than a URL does
-        if not money.held and ask is not money.ask:
-            money.due = demand(self.limits, ask.who)
+        if ask is not money.ask:
+            if not money.held:
+                money.due = demand(self.limits, ask.who, ask.fact)
+            elif money.due.vague:  # the hold moves to the accounts of the keys that are told now
+                keys = {**ask.who.keys, **money.ask.who.keys}
+                money.due = demand(self.limits, replace(money.ask.who, keys=keys), ask.fact)
         money.ask = ask
         if ask.gate_follows or ask.awaits:
             if ask.looks:

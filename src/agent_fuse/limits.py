@@ -2,12 +2,13 @@
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
 from agent_fuse.calls import Usd, show_usd, to_nanos
 from agent_fuse.errors import ConfigurationError
+from agent_fuse.keys import FACTS, canonical, spellings, told
 from agent_fuse.ledgers.base import Cap, Meter
 from agent_fuse.mistakes import checked
 
@@ -20,7 +21,7 @@ NOBODY = "(none)"
 _LIKE_NOBODY = re.compile(r"\(+none\)+")
 _ESCAPED = re.compile("=|%(?=3D|25)")
 _ESCAPES = re.compile("%25(?=3D|25)|%3D")
-_SHARED = frozenset({"session", "trace", "agent", "process", ALL})
+_SHARED = frozenset({"session", "trace", "process", ALL})
 _MAX_VALUE = 160
 
 
@@ -35,8 +36,9 @@ class Limit:
         output_tokens: output tokens.
         calls: model calls.
         tool_calls: tool actions.
-        per: `"session"` (default), `"trace"`, `"agent"`, `"process"`, `"all"`, or the name of any span attribute or
-            baggage key (`"user.id"`). Calls without that key share one account, named `(none)`.
+        per: `"session"` (default), `"trace"`, `"agent"`, `"model"`, `"provider"`, `"tool"`, `"user.id"`, `"process"`,
+            `"all"`, or the name of any span attribute or baggage key. The well-known spellings of one thing are one key
+            (`gen_ai.agent.name` is `agent`; docs/keys.md). Calls without the key share one account, named `(none)`.
 
     Raises:
         ConfigurationError: no meter, more than one, or a figure that cannot be a cap.
@@ -61,6 +63,7 @@ class Limit:
             )
         if not isinstance(self.per, str) or not self.per.strip():  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError(f"Limit per={self.per!r}; it must be 'session', 'agent', ... or an attribute name")
+        object.__setattr__(self, "per", canonical(self.per, stacklevel=4))
         object.__setattr__(self, "meter", given[0])
         object.__setattr__(self, "cap", _cap(given[0], getattr(self, given[0].value)))
 
@@ -123,23 +126,27 @@ class Who:
     nameless: bool = False
     """Nothing named a session: it is the one of all such calls."""
     keys: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Span attributes and baggage under the names that limits ask for."""
+    """Span attributes and baggage, by the keys that limits ask for."""
+    resource: Mapping[str, str] = field(default_factory=dict[str, str])
+    """The same of the tracer provider's resource, which counts last."""
 
     def value(self, per: str) -> str:
         """The value of a limit's key for this call."""
         match per:
-            case "agent":
-                found = self.agent
             case "trace":
                 found = self.trace
             case "process":
                 found = self.process
             case _:
-                found = self.keys.get(per, "")
-                for session in self.session.chain():
-                    found = found or session.attributes.get(per, "")
-        # A value that reads like the absence of one is another account: `(none)` is told from it by more brackets.
-        return f"({found})" if _LIKE_NOBODY.fullmatch(found) else found or NOBODY
+                found = self.keys.get(per, "") or (self.agent if per == "agent" else "")
+                found = found or told(spellings(per), *(session.attributes for session in self.session.chain()))
+                found = found or self.resource.get(per, "")
+        return as_value(found)
+
+
+def as_value(found: str) -> str:
+    """The value of an account's key. One that reads like the absence of one is told from it by more brackets."""
+    return f"({found})" if _LIKE_NOBODY.fullmatch(found) else found or NOBODY
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +157,10 @@ class Demand:
     caps: tuple[Cap, ...]
     limits: tuple[Limit, ...]
     """The limit behind each cap, in the caps' order."""
+    vague: bool = False
+    """Whether a limit's key has no value (yet)."""
+    keyed: bool = False
+    """Whether a limit has a key that calls may lack."""
 
 
 def account(per: str, value: str) -> str:
@@ -164,6 +175,11 @@ def account(per: str, value: str) -> str:
     return f"{escaped(per)}={value}"
 
 
+def is_nobodys(name: str) -> bool:
+    """Whether an account is that of the calls which lack its key."""
+    return name.endswith(f"={NOBODY}")
+
+
 def escaped(per: str) -> str:
     """A key as it stands in the names of its accounts."""
     return _ESCAPED.sub(lambda found: "%3D" if found[0] == "=" else "%25", per)
@@ -175,8 +191,18 @@ def key_of(name: str) -> tuple[str, str]:
     return _ESCAPES.sub(lambda found: "=" if found[0] == "%3D" else "%", per), value
 
 
-def demand(limits: Sequence[Limit], who: Who) -> Demand:
-    """Accounts and caps of one call: every session of the chain and `all` are always booked."""
+def nothing(key: str) -> str:
+    """What a call that tells no facts has for a key."""
+    del key
+    return ""
+
+
+def demand(limits: Sequence[Limit], who: Who, fact: Callable[[str], str] = nothing) -> Demand:
+    """Accounts and caps of one call: every session of the chain and `all` are always booked.
+
+    `fact` gives what the call itself tells of a key; empty where it tells nothing.
+    """
+    vague = False
     accounts = [ALL]
     caps: list[Cap] = []
     sources: list[Limit] = []
@@ -195,14 +221,17 @@ def demand(limits: Sequence[Limit], who: Who) -> Demand:
     keyed = [limit for limit in limits if limit.per != "session"]
     keyed += [limit for session in who.session.chain() for limit in session.limits if limit.per != "session"]
     for limit in keyed:
-        name = account(limit.per, who.value(limit.per))
+        said = fact(limit.per) if limit.per in FACTS else ""
+        value = as_value(said) if said else who.value(limit.per)
+        vague = vague or (value == NOBODY and limit.per != ALL)
+        name = account(limit.per, value)
         if name not in accounts:
             accounts.append(name)
         caps.append(Cap(name, limit.meter, limit.cap))
         sources.append(limit)
-    return Demand(tuple(accounts), tuple(caps), tuple(sources))
+    return Demand(tuple(accounts), tuple(caps), tuple(sources), vague, bool(keyed))
 
 
 def keys_of(limits: Sequence[Limit]) -> frozenset[str]:
-    """The attribute or baggage names that these limits need to know."""
+    """The keys that these limits need to know, beyond those that every call has."""
     return frozenset(limit.per for limit in limits) - _SHARED

@@ -18,11 +18,11 @@ class ConfigurationError(ValueError):
     __module__ = "agent_fuse.errors"  # its public home, which imports the values that raise it
 
 
-def near(word: str, known: Iterable[str]) -> str:
-    """The known word that `word` is a misspelling of; empty where it is like none."""
+def near(word: str, known: Iterable[str], *, alike: float = _NEAR) -> str:
+    """The known word that `word` is a misspelling of, `alike` (0 to 1) or more; empty where it is like none."""
     plain = {_plain(one): one for one in known}
     mixed = [one for one in plain if sorted(one) == sorted(_plain(word))]  # a short word's letters, in another order
-    found = mixed or get_close_matches(_plain(word), plain, n=1, cutoff=_NEAR)
+    found = mixed or get_close_matches(_plain(word), plain, n=1, cutoff=alike)
     return plain[found[0]] if found else ""
 
 

@@ -13,7 +13,7 @@ from agent_fuse.engine.backlog import Backlog
 from agent_fuse.engine.desk import Desk
 from agent_fuse.errors import SentinelBudgetExceeded, SentinelError, SentinelSystemError, UnknownModelError
 from agent_fuse.ledgers.base import Amounts, Balance, Hold, Ledger, Meter, Refusal
-from agent_fuse.limits import Demand, Who
+from agent_fuse.limits import Demand, Who, is_nobodys
 from agent_fuse.prices import PriceBook
 from agent_fuse.quotes import Quote, Quoter
 from agent_fuse.quoting import asked
@@ -65,7 +65,7 @@ class Accounting:
         """
         if not self._short and not money.ask.awaits:
             return
-        caps = [cap for cap in money.due.caps if cap.meter is not Meter.TOOL_CALLS]
+        caps = [cap for cap in money.due.caps if cap.meter is not Meter.TOOL_CALLS and not is_nobodys(cap.account)]
         found = self.desk.ask("balances", lambda: self.ledger.balances([cap.account for cap in caps]))
         for cap in caps:
             balance = found[cap.account]

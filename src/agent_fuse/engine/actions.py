@@ -90,7 +90,7 @@ class Actions:
             return known
         accounting = self._accounting
         entry = self._entry(who, tool, trace_id, span_id)
-        action = Action(entry, who, demand(self._limits, who), sources={source})
+        action = Action(entry, who, self._due(who, tool), sources={source})
         self.turnstile.enter()
         started = time.perf_counter()
         try:
@@ -114,6 +114,9 @@ class Actions:
         UNDER_WAY.set(action)
         return action
 
+    def _due(self, who: Who, tool: str) -> Demand:
+        return demand(self._limits, who, lambda key: tool if key == "tool" else "")
+
     def ran(self, who: Who, tool: str, arguments: object = UNTOLD, *, source: str = "", trace_id: str = "") -> Action:
         """A tool has run that no gate saw begin: it is counted, and what should have stopped it stops the next gate."""
         known = UNDER_WAY.get()
@@ -121,7 +124,7 @@ class Actions:
             known.sources.add(source)
             return known
         entry = self._entry(who, tool, trace_id, "")
-        action = Action(entry, who, demand(self._limits, who), sources={source})
+        action = Action(entry, who, self._due(who, tool), sources={source})
         if arguments is not UNTOLD:
             self.told(action, arguments, ran=True)
         self.turnstile.account(lambda: self._keep(action))

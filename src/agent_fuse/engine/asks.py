@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from agent_fuse.calls import Entry
 from agent_fuse.errors import SentinelError
+from agent_fuse.keys import first, spellings, told
 from agent_fuse.limits import Demand, Who
 from agent_fuse.quotes import Quote
 from agent_fuse.sightings import Layer
+from agent_fuse.wire import semantic_operation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +43,27 @@ class Ask:
     """The model is told before the request leaves: only look now, and hold when it can be priced."""
     looks: bool = True
     """Whether a trip can be raised here at all."""
+
+    def fact(self, key: str) -> str:
+        """What the call itself says of a limit's key; empty where it says nothing."""
+        match key:
+            case "model":
+                return self.model
+            case "provider":
+                return self.provider
+            case "operation":
+                return semantic_operation(self.operation)
+            case "user.id" if self.body is not None:
+                return _user(self.body)
+            case _:
+                return ""
+
+
+def _user(body: Mapping[str, Any]) -> str:
+    """The user that a request names: OpenAI's `user` and `safety_identifier`, Anthropic's `metadata.user_id`."""
+    notes: object = body.get("metadata")
+    noted = told(spellings("user.id"), cast("Mapping[str, object]", notes)) if isinstance(notes, Mapping) else ""
+    return first((body.get("user"), body.get("safety_identifier"), noted))
 
 
 @dataclass(slots=True, eq=False)

@@ -3,13 +3,14 @@
 import os
 import socket
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
-from typing import Any, cast
+from typing import cast
 
 from opentelemetry import baggage, context
 from opentelemetry.context import Context
 
+from agent_fuse.keys import first, spellings, told
 from agent_fuse.limits import Session, Who
 
 SESSION_KEY = context.create_key("agent-fuse-session")
@@ -20,7 +21,6 @@ ORIGIN: ContextVar[Context | None] = ContextVar("agent_fuse_origin", default=Non
 
 _BAGGAGE_SESSION = "session.id"
 _TRACELOOP = "association_properties"
-_TRACELOOP_SESSION = ("session_id", "thread_id", "conversation_id")
 
 _started = time.time()
 
@@ -73,49 +73,30 @@ def who(
     agent: str = "",
     trace: str = "",
     process: str = "",
-    keys: Iterable[str] = (),
-    attributes: Mapping[str, Any] | None = None,
 ) -> Who:
     """On whose account a call in this context goes.
 
     The session is, in this order: that of `session()`; baggage `session.id`; `session` (from span attributes);
-    Traceloop's association properties; OpenInference's `using_session`; `fallback`. Limit keys are looked up in
-    `attributes`, then in baggage.
+    Traceloop's association properties, OpenInference's `using_session`, Langfuse's `propagate_attributes`; `fallback`.
     """
     found = session_in(at)
     if found is None:
         named = (
-            _first(_text(baggage.get_baggage(_BAGGAGE_SESSION, one)) for one in _places(at))
+            first(baggage.get_baggage(_BAGGAGE_SESSION, one) for one in _places(at))
             or session
-            or _first(_traceloop(one, _TRACELOOP_SESSION) for one in _places(at))
-            or _first(_text(context.get_value(_BAGGAGE_SESSION, one)) for one in _places(at))  # OpenInference's own
+            or told_in_context("session", at)
         )
         found = Session(id=named) if named else fallback
-    values = {key: value for key in keys if (value := _lookup(key, attributes, at))} if keys else {}
-    return Who(session=found, agent=agent, trace=trace, process=process, nameless=found is fallback, keys=values)
+    return Who(session=found, agent=agent, trace=trace, process=process, nameless=found is fallback)
 
 
-def _lookup(key: str, attributes: Mapping[str, Any] | None, at: Context | None) -> str:
-    return (
-        _text(attributes.get(key) if attributes else None)
-        or _first(_text(baggage.get_baggage(key, one)) for one in _places(at))
-        or _first(_traceloop(one, (key,)) for one in _places(at))
-    )
-
-
-def _traceloop(at: Context, names: tuple[str, ...]) -> str:
-    properties = context.get_value(_TRACELOOP, at)
-    if not isinstance(properties, Mapping):
-        return ""
-    found = cast("Mapping[str, object]", properties)
-    return _first(_text(found.get(name)) for name in names)
-
-
-def _first(found: Iterable[str]) -> str:
-    return next((one for one in found if one), "")
-
-
-def _text(value: object) -> str:
-    if isinstance(value, str):
-        return value
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else ""
+def told_in_context(key: str, at: Context | None) -> str:
+    """What baggage, Traceloop's association properties, OpenInference and Langfuse put into the context for a key."""
+    names = spellings(key)
+    for one in _places(at):
+        properties: object = context.get_value(_TRACELOOP, one)
+        associated = cast("Mapping[str, object]", properties if isinstance(properties, Mapping) else {})
+        found = told(names, baggage.get_all(one), associated, one)
+        if found:
+            return found
+    return ""

@@ -22,6 +22,7 @@ from agent_fuse.otel import active
 from agent_fuse.otel.blind import blind_by_span, warn_of
 from agent_fuse.otel.marks import mark_booked
 from agent_fuse.otel.nodes import Node, Nodes, around, detach
+from agent_fuse.otel.open_spans import OPEN_SPANS
 from agent_fuse.otel.request_gate import FLIGHT
 from agent_fuse.otel.span_ends import close
 from agent_fuse.otel.trips import finish_refused, tell_late_refusal, under_langchain
@@ -65,6 +66,7 @@ class SpanGates:
             self._checked = True
             warn_of(blind_by_span(span))
         at = span.get_span_context()
+        OPEN_SPANS.started(at.span_id, span)
         scope = span.instrumentation_scope
         outer = self.nodes.get(span.parent.span_id) if span.parent is not None else None
         dialect = self._dialects.of(scope.name) if scope is not None else None
@@ -225,6 +227,8 @@ class SpanGates:
     def end(self, span: ReadableSpan) -> None:
         """A span ended: book what its call cost."""
         at = span.get_span_context()
+        if at is not None:
+            OPEN_SPANS.ended(at.span_id)
         node = self.nodes.pop(at.span_id) if at is not None else None
         if node is None:
             self._missed(span)

@@ -11,6 +11,7 @@ from opentelemetry.sdk.trace import Tracer, TracerProvider
 
 from agent_fuse.dialects import Dialects
 from agent_fuse.dialects.base import Dialect
+from agent_fuse.engine.keyed import how, missing
 from agent_fuse.otel import active, carrying, instrumentor
 from agent_fuse.otel.blind import blind_at_start, blind_by_processor, blind_by_sampler
 from agent_fuse.otel.facts import Fact, State, blind, off, ok
@@ -42,6 +43,7 @@ def survey(provider: TracerProvider | None = None) -> list[Fact]:
                 *blind_at_start(),
                 *_of_provider(provider),
                 *_of_threads(),
+                *_of_keys(),
                 *(fact for sdk in instrumentor.SDKS for fact in _of_sdk(sdk)),
                 *_of_instrumentations(tracers),
             ]
@@ -83,6 +85,12 @@ def _of_provider(provider: TracerProvider | None) -> Iterator[Fact]:
 def _of_threads() -> Iterator[Fact]:
     if carrying.problem:
         yield blind(carrying.problem, "enter agent_fuse.session() in the thread itself")
+
+
+def _of_keys() -> Iterator[Fact]:
+    for guard in active.guards():
+        for limit in guard.fuse.keys.absent():
+            yield blind(missing(limit), how(limit))
 
 
 def _of_sdk(sdk: str) -> Iterator[Fact]:

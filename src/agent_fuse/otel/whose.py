@@ -1,17 +1,23 @@
 """Whose call it is: what the open spans, the context and the thread's origin say, put together for one fuse."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.context import Context
+from opentelemetry.sdk.resources import Resource
 
 from agent_fuse.fuse import Fuse
+from agent_fuse.keys import attribute_names, text, told
 from agent_fuse.limits import Session, Who, keys_of
-from agent_fuse.otel.context import ORIGIN, default_session, process_name, who
+from agent_fuse.otel.context import ORIGIN, default_session, process_name, told_in_context, who
 from agent_fuse.otel.lost import tell_lost
 from agent_fuse.otel.nodes import Node
+from agent_fuse.otel.open_spans import OPEN_SPANS
+
+_NOTHING: Mapping[str, Any] = {}
 
 
 class Whose:
@@ -21,7 +27,10 @@ class Whose:
         self._node_of = node_of
         self._process = process_name()
         self._keys = keys_of(fuse.limits)
+        if self._keys:
+            OPEN_SPANS.want()
         self._session = Session(id=fuse.settings.session_id or default_session())
+        self._resource: Mapping[str, Any] | None = None
 
     def who(self, at: Context | None, node: Node | None, attributes: Mapping[str, Any] | None, *, asks: bool) -> Who:
         """On whose account a call goes that starts in this context, inside this node; `asks`: one is about to."""
@@ -33,18 +42,61 @@ class Whose:
             before = trace.get_current_span(origin).get_span_context()
             of = of if of.is_valid else before
             outer = self._node_of(before.span_id)
-            told = outer.told() if outer is not None else ("", "")
-            session, agent = session or told[0], agent or told[1]
+            said = outer.told() if outer is not None else ("", "")
+            session, agent = session or said[0], agent or said[1]
+        here = at if at is not None else otel_context.get_current()
         found = who(
-            at if at is not None else otel_context.get_current(),
+            here,
             fallback=self._session,
             session=session,
             agent=agent,
             trace=trace.format_trace_id(of.trace_id) if of.is_valid else "",
             process=self._process,
-            keys=self._keys,
-            attributes=attributes,
         )
+        keys = self._keys
+        if found.session.limits or found.session.parent is not None:
+            keys = keys.union(*(keys_of(one.limits) for one in found.session.chain()))
+        if keys:
+            found = self._with_keys(found, keys, here, span, attributes or _NOTHING)
         if asks and found.nameless:
             tell_lost(found.session.id)
         return found
+
+    def _with_keys(
+        self, found: Who, keys: frozenset[str], at: Context, span: Any, attributes: Mapping[str, Any]
+    ) -> Who:
+        """Look for limits' keys: in the call's own attributes, the spans around it, and the context."""
+        places = [attributes, *(dict(one.attributes or _NOTHING) for one in _around(span, at))]
+        values = {key: told(attribute_names(key), *places) or told_in_context(key, at) for key in keys}
+        missing = [key for key, value in values.items() if not value]
+        resource = self._of_resource(span) if missing else _NOTHING
+        return replace(
+            found,
+            agent=found.agent or values.get("agent", ""),
+            keys={key: value for key, value in values.items() if value},
+            resource={key: value for key in missing if (value := text(resource.get(key)))},
+        )
+
+    def _of_resource(self, span: Any) -> Mapping[str, Any]:
+        """Attributes of this process's resource: the span's or the global provider's, else the environment's."""
+        holder = span if span is not None else trace.get_current_span()
+        found = getattr(holder, "resource", None) or getattr(trace.get_tracer_provider(), "resource", None)
+        if found is not None:
+            return dict(found.attributes)
+        if self._resource is None:
+            self._resource = dict(Resource.create().attributes)
+        return self._resource
+
+
+def _around(span: Any, at: Context) -> Iterator[Any]:
+    """Live spans that a call happens in, nearest first: its own, those around it, those of the thread's origin."""
+    origin = ORIGIN.get()
+    seen: set[int] = set()
+    for start in (span, trace.get_current_span(at), trace.get_current_span(origin) if origin is not None else None):
+        one = start
+        while one is not None and (key := one.get_span_context().span_id) and key not in seen:
+            seen.add(key)
+            if hasattr(one, "attributes"):
+                yield one
+            parent = getattr(one, "parent", None)
+            one = OPEN_SPANS.get(parent.span_id) if parent is not None else None

@@ -1,0 +1,48 @@
+"""Keyed limits whose key no call tells: their calls share one account, which few expect. Said once, and kept to ask."""
+
+import logging
+
+from agent_fuse.engine.asks import Event
+from agent_fuse.ledgers.base import Meter
+from agent_fuse.limits import Limit, is_nobodys, keys_of
+
+log = logging.getLogger("agent_fuse")
+
+
+class KeyWatch:
+    """Listens to what is booked and refused, and knows which keys have never had a value in this process."""
+
+    def __init__(self) -> None:
+        self._seen: set[str] = set()
+        self._absent: dict[str, Limit] = {}
+
+    def met(self, event: Event) -> None:
+        """A call met its limits."""
+        if not event.due.keyed:
+            return
+        for cap, limit in zip(event.due.caps, event.due.limits, strict=True):
+            if limit.per in self._seen or not keys_of((limit,)):
+                continue
+            if (limit.meter is Meter.TOOL_CALLS) is not bool(event.entry.tool):
+                continue  # a tool action has no model, and need not have one
+            if not is_nobodys(cap.account):
+                self._seen.add(limit.per)
+                self._absent.pop(limit.per, None)
+            elif limit.per not in self._absent:
+                self._absent[limit.per] = limit
+                log.warning("%s; %s", missing(limit), how(limit))
+
+    def absent(self) -> tuple[Limit, ...]:
+        """Limits whose key no call of this process has told so far."""
+        return tuple(self._absent.values())
+
+
+def missing(limit: Limit) -> str:
+    """What is wrong, in words."""
+    return f"the limit of {limit}: no call has told its {limit.per} yet, so all its calls share one account"
+
+
+def how(limit: Limit) -> str:
+    """How to tell the key."""
+    said = "user_id=…" if limit.per == "user.id" else f'attributes={{"{limit.per}": …}}'
+    return f"tell it with agent_fuse.session(…, {said}), in baggage, or on a span around the call (docs/keys.md)"

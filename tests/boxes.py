@@ -40,10 +40,6 @@ class Box:
 def box(tmp_path: Path) -> Iterator[Callable[..., Box]]:
     """Makes a fuse box with these options; the newest one guards."""
     from agent_fuse import AgentFuseSpanProcessor
-    from agent_fuse.byhand import flights as byhand
-    from agent_fuse.byhand import handcalls
-    from agent_fuse.engine.actions import UNDER_WAY
-    from agent_fuse.otel.nodes import DETACHED
     from agent_fuse.otel.opening import open_fuse
     from agent_fuse.settings import settings
     from agent_fuse.testing import LedgerReader
@@ -62,7 +58,3 @@ def box(tmp_path: Path) -> Iterator[Callable[..., Box]]:
     for one in made:
         one.processor.shutdown()
         one.fuse.ledger.close()
-    handcalls._OPEN.set(())
-    DETACHED.set(None)
-    UNDER_WAY.set(None)
-    byhand._pending.renew()

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -77,6 +78,24 @@ def _nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     active = sys.modules.get("agent_fuse.otel.active")
     if active is not None:
         active._guards = ()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_under_way() -> None:
+    """No call and no tool action of an earlier test is still under way in this context."""
+    for name, forget in UNDER_WAY.items():
+        module = sys.modules.get(name)
+        if module is not None:
+            forget(module)
+
+
+UNDER_WAY: dict[str, Callable[[Any], object]] = {
+    "agent_fuse.engine.actions": lambda module: module.UNDER_WAY.set(None),
+    "agent_fuse.otel.nodes": lambda module: module.DETACHED.set(None),
+    "agent_fuse.byhand.handcalls": lambda module: module._OPEN.set(()),
+    "agent_fuse.byhand.flights": lambda module: module._pending.renew(),
+}
+"""What a context remembers of calls, and how it is forgotten."""
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,5 @@
 """Limits: caps on what a session, an agent, a user may spend, and which accounts and caps a call meets."""
 
-import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -87,7 +86,7 @@ def _cap(meter: Meter, value: object) -> int:
         except ValueError as bad:
             raise ConfigurationError(str(bad)) from None
     if isinstance(value, bool) or not isinstance(value, int):
-        if not (isinstance(value, float) and math.isfinite(value) and value.is_integer()):
+        if not (isinstance(value, float) and value.is_integer()):
             raise ConfigurationError(f"Limit {meter}={value!r}; it must be a whole number, 0 or more")
         value = int(value)
     if not 0 <= value < 2**53:

@@ -6,7 +6,7 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check docs bench matrix soak local-model observability clean
+.PHONY: help demo test check docs bench matrix mutation soak local-model observability clean
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed 's/:.*## /\t/' | expand -t 14
@@ -35,6 +35,9 @@ bench: $(STAMP) ## run every benchmark, one after another
 matrix: $(STAMP) ## try every instrumentation, rewrite docs/enforcement.md
 	@PYTHONPATH=tests $(PY) -m conformance.matrix
 
+mutation: $(STAMP) ## break one thing at a time, see a test fail (hours; ARGS="limits.py --survivors")
+	@PYTHONPATH=tests nice -n 10 $(PY) -m mutation.run $(ARGS)
+
 soak: $(STAMP) ## run the tests that take minutes
 	@$(PY) -m pytest -m soak
 
@@ -46,7 +49,7 @@ observability: $(STAMP) ## see the money: a collector, a store, the dashboard's 
 	@$(PY) examples/observability/run.py $(ARGS)
 
 clean: ## remove the environment and all caches
-	@rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .mutation
 
 # The first interpreter of 3.11 or newer that can make a virtual environment.
 $(STAMP): pyproject.toml constraints.txt

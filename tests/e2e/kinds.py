@@ -53,6 +53,15 @@ LOOP = asyncio.new_event_loop()
 """One loop for all async kinds: LangChain keeps its async clients, which are bound to a loop."""
 
 
+def run_to_the_end(work: Awaitable[Any]) -> Any:
+    """Run it, and whatever it has begun beside itself: of a batch, the first trip is raised before the others end."""
+    try:
+        return LOOP.run_until_complete(work)
+    finally:
+        if left := asyncio.all_tasks(LOOP):
+            LOOP.run_until_complete(asyncio.wait(left, timeout=30))
+
+
 def kind(**facts: Any) -> Callable[[Callable[[LoopbackProvider], Any]], Callable[[LoopbackProvider], Any]]:
     def add(call: Callable[[LoopbackProvider], Any]) -> Callable[[LoopbackProvider], Any]:
         function: Callable[[LoopbackProvider], Any] = call
@@ -60,7 +69,7 @@ def kind(**facts: Any) -> Callable[[Callable[[LoopbackProvider], Any]], Callable
             awaitable: Callable[[LoopbackProvider], Awaitable[Any]] = call
 
             def function(provider: LoopbackProvider) -> Any:
-                return LOOP.run_until_complete(awaitable(provider))
+                return run_to_the_end(awaitable(provider))
 
         KINDS.append(Kind(name=call.__name__, call=function, **facts))
         return call

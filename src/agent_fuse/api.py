@@ -3,7 +3,7 @@
 import functools
 import inspect
 import threading
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, ContextDecorator, contextmanager
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack, cast, overload
@@ -203,26 +203,25 @@ class boundary(ContextDecorator):  # noqa: N801 - used like a function: `with bo
         """Decorate a function of any kind."""
         if inspect.iscoroutinefunction(func):
 
-            @functools.wraps(func)
-            async def call(*args: Any, **kwargs: Any) -> Any:
+            async def coroutine(*args: Any, **kwargs: Any) -> Any:
                 with boundary():
                     return await func(*args, **kwargs)
 
-        elif inspect.isasyncgenfunction(func):
+            return cast("F", functools.wraps(func)(coroutine))
+        if inspect.isasyncgenfunction(func):
 
-            @functools.wraps(func)
-            async def call(*args: Any, **kwargs: Any) -> Any:
+            async def async_generator(*args: Any, **kwargs: Any) -> AsyncGenerator[Any]:
                 with boundary():
                     async for one in func(*args, **kwargs):
                         yield one
 
-        elif inspect.isgeneratorfunction(func):
+            return cast("F", functools.wraps(func)(async_generator))
+        if inspect.isgeneratorfunction(func):
 
-            @functools.wraps(func)
-            def call(*args: Any, **kwargs: Any) -> Any:
+            def generator(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+                made: Any = func(*args, **kwargs)
                 with boundary():
-                    return (yield from func(*args, **kwargs))
+                    return (yield from made)
 
-        else:
-            return super().__call__(func)
-        return cast("F", call)
+            return cast("F", functools.wraps(func)(generator))
+        return super().__call__(func)

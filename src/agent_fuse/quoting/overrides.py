@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import cast
 
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.quoting.names import spellings
@@ -128,9 +127,8 @@ def _value(key: str, value: object, where: Callable[[str], str]) -> Own:
         return value.strip()
     if isinstance(value, str):
         raise ConfigurationError(f"{where(key)} is {value!r}; an alias is the name of one model, such as 'gpt-4o'")
-    shown = cast("object", value)
     raise ConfigurationError(
-        f"{where(key)} is {shown!r}; write agent_fuse.Price(input, output), or the name of the model that it is"
+        f"{where(key)} is {value!r}; write agent_fuse.Price(input, output), or the name of the model that it is"
     )
 
 

@@ -217,11 +217,11 @@ class boundary(ContextDecorator):  # noqa: N801 - used like a function: `with bo
 
             return cast("F", functools.wraps(func)(async_generator))
         if inspect.isgeneratorfunction(func):
+            begin: Callable[..., Generator[Any, Any, Any]] = cast("Any", func)
 
             def generator(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-                made: Any = func(*args, **kwargs)
                 with boundary():
-                    return (yield from made)
+                    return (yield from begin(*args, **kwargs))
 
             return cast("F", functools.wraps(func)(generator))
         return super().__call__(func)

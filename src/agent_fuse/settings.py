@@ -48,6 +48,7 @@ class Settings:
     request_gate: bool
     endpoints: tuple[str, ...]
     metrics_session: bool
+    cost_on_spans: bool
 
     def all_limits(self) -> tuple[Limit, ...]:
         """The budget as a limit per session, the total budget as one on everything, and the further limits."""
@@ -74,6 +75,7 @@ class MoreOptions(TypedDict, total=False):
     request_gate: bool | None
     endpoints: Sequence[str] | None
     metrics_session: bool | None
+    cost_on_spans: bool | None
 
 
 class ProcessorOptions(MoreOptions, total=False):
@@ -218,6 +220,12 @@ OPTIONS = (
         parse=parsers.truth,
         default=False,
         doc="Whether metrics tell sessions, users, … apart; there are as many series then.",
+    ),
+    Option(
+        name="cost_on_spans",
+        parse=parsers.truth,
+        default=True,
+        doc="Whether a booked call's span gets its cost and session. A refused call's span says so in any case.",
     ),
     Option(
         name="request_gate",

@@ -57,6 +57,16 @@ def test_costs_on_spans_are_the_ledger(rig: Rig, kind: Kind) -> None:
         assert span.attributes[ESTIMATED] is not kind.usage_told
 
 
+def test_spans_can_be_left_as_they_are(rig: Rig) -> None:
+    """With cost_on_spans=False a booked call's span has no attribute of ours; it is booked all the same."""
+    books = rig.use(budget=100, cost_on_spans=False)
+    chat = next(kind for kind in KINDS if kind.name == "chat_create")
+    rig.provider.default = script(chat)
+    chat.call(rig.provider)
+    assert books.spent("session=test") > 0
+    assert not [name for span in rig.spans() for name in span.attributes if name in {mark.name for mark in TABLE}]
+
+
 def test_a_refused_span_says_why_and_whose(rig: Rig) -> None:
     """A refused call's span names the reason, the limit, the session and the trip, and has no cost."""
     rig.use(budget=0)

@@ -109,7 +109,8 @@ class SpanGates:
         of = self.who(parent_context, node, span.attributes, asks=not late)
         ask = self._ask(span, node, of, late=late)
         node.seen = self.fuse.open_call(ask, self._around(node))
-        node.seen.on_booked = partial(mark_booked, node.span)
+        if self.fuse.settings.cost_on_spans:
+            node.seen.on_booked = partial(mark_booked, node.span)
         # It is judged now: what goes wrong with the rest is no reason to stop it.
         quietly("following a span", BOOKED_AT_QUOTE, self._follow, span, node, parent_context, ask, late=late)
 

@@ -145,14 +145,19 @@ def _session(id: str, own: tuple[tuple[Limit, ...], Mapping[str, str]] | None) -
         yield Session(id=id)  # fail_safe=False: what is inside is nobody's session but the one around
         return
     quietly(_SESSION, GOES_ON, lost.in_use)
-    if keys_of(inner.limits):
-        OPEN_SPANS.want()
+    quietly(_SESSION, GOES_ON, _want_spans, inner)
     quietly(_SESSION, GOES_ON, spend.KNOWN.met, inner)
     token = context.attach(at)
     try:
         yield inner
     finally:
         context.detach(token)
+
+
+def _want_spans(inner: Session) -> None:
+    """Limits of a session's own may ask for keys that only the spans around a call tell."""
+    if keys_of(inner.limits):
+        OPEN_SPANS.want()
 
 
 def _inner(id: str, limits: tuple[Limit, ...], keys: Mapping[str, str]) -> Session:

@@ -16,9 +16,9 @@ class LastWord(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print the record, if nobody else does."""
-        if logging.lastResort is None or _is_taken(record.name) or sys.stderr is None:  # pyright: ignore[reportUnnecessaryComparison]
-            return
         try:
+            if logging.lastResort is None or _is_taken(record.name) or sys.stderr is None:  # pyright: ignore[reportUnnecessaryComparison]
+                return
             sys.stderr.write(f"agent-fuse: {self.format(record)}\n")
         except Exception:  # noqa: BLE001  logging's own way with handlers that fail
             self.handleError(record)

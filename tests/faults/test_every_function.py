@@ -39,6 +39,7 @@ EDGES = {
     "calls.py:Usage.__post_init__": "called by whoever makes the value, behind the guard of that one",
     "integrations/langchain.py:AgentFuseCallbackHandler.__init__": "called by the user, before any call",
     "integrations/langchain.py:_judges.<locals>.call": "one `try`",
+    "last_word.py:LastWord.emit": "one `try`",
     "limits.py:Limit.__post_init__": "called by the user, before any call",
     "mistakes.py:checked.<locals>.init": "called by the user, before any call",
     "metrics.py:Meters._callback.<locals>.observe": "`quietly` alone",

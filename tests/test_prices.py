@@ -146,9 +146,7 @@ def test_reported_reasoning_and_citations_are_billed_as_output():
     assert all(entry["output_reasoning_mtok"] < entry["output_mtok"] for entry in apart.values())
 
 
-figures = (
-    st.none() | st.integers(-(10**12), 10**12) | st.floats() | st.text(max_size=3) | st.just(object()) | st.booleans()
-)
+figures = st.none() | st.integers(0, 10**12)
 
 
 @given(*(figures for _ in range(7)))

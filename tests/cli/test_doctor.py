@@ -214,7 +214,7 @@ def test_good_set_up(found):
 
 def test_a_program_that_runs_on(found):
     """A program that does not end is looked at after the time given, and ended."""
-    assert found["still running"]["ended"] == "it was still running after 3 s"
+    assert found["still running"]["ended"] == "it was still running after 5 s"
 
 
 def test_nothing_leaves_and_output_stays_apart(tmp_path):

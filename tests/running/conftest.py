@@ -36,8 +36,9 @@ class Ran:
 
     @property
     def lines(self):
-        """What agent-fuse said, without its name."""
-        return [line.removeprefix("agent-fuse: ") for line in self.err.splitlines() if line.startswith("agent-fuse: ")]
+        """What agent-fuse said, without its name and without warnings that a limit comes near."""
+        said = [line.removeprefix("agent-fuse: ") for line in self.err.splitlines() if line.startswith("agent-fuse: ")]
+        return [line for line in said if "% of the limit of" not in line]
 
 
 class Place:

@@ -14,7 +14,7 @@ from agent_fuse.errors import ConfigurationError, UnknownModelError
 from agent_fuse.quoting import library
 from agent_fuse.quoting.asked import PRICED_TIERS
 from agent_fuse.quoting.families import max_output
-from agent_fuse.quoting.library import load, model_endpoint, provider_named
+from agent_fuse.quoting.library import FREE, load, model_endpoint, provider_named
 from agent_fuse.quoting.names import bare, fine_tuned
 from agent_fuse.quoting.overrides import Overrides, Own
 from agent_fuse.quoting.rates import Origin, Price, Rates, flat, picos, scaled
@@ -232,12 +232,16 @@ def checked(own: Overrides) -> Overrides:
     return own
 
 
+_BY_FALLBACK = flat(FALLBACK_PRICE, origin=Origin.FALLBACK, max_output_tokens=0).tiers
+
+
 def _from_data(provider: "Provider", model: "ModelInfo", *, at: float, tier: str) -> Rates:
     own = any(model is one for one in provider.models)
     context = {"service_tier": tier, "speed": tier, "processing": tier} if tier and own else None
     prices: Any = supplemented(provider.id, model.id, vars(model.get_prices(datetime.fromtimestamp(at, UTC), context)))
     return Rates(
-        tiers=tiers(prices),
+        # A model that is billed by the second or the character is not free where tokens are told of it.
+        tiers=tiers(prices) if prices.get("input_mtok") is not None or model.id.endswith(FREE) else _BY_FALLBACK,
         per_call=per_call(prices),
         per_character=per_character(prices),
         per_second=per_second(prices),

@@ -81,12 +81,13 @@ def _makers(name: str) -> Iterator["Provider"]:
 
 
 _PRICED = ("input_mtok", "input_mchars", "input_audio_hours", "audio_hours")
-_FREE = (":free", "moderation")
+FREE = (":free", "moderation")
+"""Ends of the names of models that cost nothing."""
 
 
 def _has_price(model: "ModelInfo") -> bool:
     prices = [model.prices] if not isinstance(model.prices, list) else [one.prices for one in model.prices]
-    return any(getattr(one, name, None) is not None for one in prices for name in _PRICED) or model.id.endswith(_FREE)
+    return any(getattr(one, name, None) is not None for one in prices for name in _PRICED) or model.id.endswith(FREE)
 
 
 _MODEL_HOSTS = {"google": re.compile(r"(?:generativelanguage|(?:[\w-]+-)?aiplatform)\.googleapis\.com$")}

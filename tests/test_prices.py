@@ -25,7 +25,14 @@ from agent_fuse.quoting.rates import Origin
 from agent_fuse.quoting.tariffs import tiers
 
 AT = datetime(2026, 11, 24, 12, tzinfo=UTC).timestamp()
-MODELS = [(provider, model) for provider in providers for model in provider.models]
+
+
+def by_tokens(model):
+    entries = [one.prices for one in model.prices] if isinstance(model.prices, list) else [model.prices]
+    return all(vars(one).get("input_mtok") is not None for one in entries) or model.id.endswith((":free", "moderation"))
+
+
+MODELS = [(provider, model) for provider in providers for model in provider.models if by_tokens(model)]
 
 MAKES_IMAGES = {
     ("google", "gemini-2.5-flash-image"),

@@ -115,12 +115,13 @@ def _budget_loop(provider: LoopbackProvider, picture: Any) -> int:
 def _bill(console: "Console", folder: Path) -> None:
     """What the ledger holds, as `agent-fuse status` and `agent-fuse report` show it to anybody."""
     from agent_fuse.cli.status import print_standings  # noqa: PLC0415
-    from agent_fuse.ledgers.reading import open_reader  # noqa: PLC0415
+    from agent_fuse.ledgers.reading import Selection, open_reader  # noqa: PLC0415
     from agent_fuse.report import gather, page  # noqa: PLC0415
     from agent_fuse.views.standing import known_caps, standings  # noqa: PLC0415
 
     reader = open_reader(folder / "ledger.db")
-    print_standings(console, standings(reader, known_caps(reader, {}), limit=10).shown)
+    refused = reader.refused(Selection())
+    print_standings(console, standings(reader, known_caps(reader, {}), limit=10, refused=refused).shown)
     report = folder / "report.html"
     report.write_text(page(gather(reader, {}, now=time.time())), encoding="utf-8")
     console.print(f"\nLedger  {folder / 'ledger.db'}\nReport  {report}")

@@ -12,8 +12,17 @@ from blockbuster import BlockBuster
 import agent_fuse
 from agent_fuse import SentinelBudgetExceeded, Usage
 from agent_fuse.testing import LoopbackProvider
+from alone import leave_nobody
 
 MESSAGES: Any = [{"role": "user", "content": "hi"}]
+
+
+@pytest.fixture(autouse=True)
+def alone() -> Iterator[None]:
+    """No guard that another test left in this process judges here, and none is left."""
+    leave_nobody()
+    yield
+    leave_nobody()
 
 
 @pytest.fixture

@@ -29,6 +29,15 @@ from agent_fuse.errors import ConfigurationError, is_soft, soften
 from agent_fuse.integrations import asgi, wsgi
 from agent_fuse.integrations.trips_as_http import answer_to
 from agent_fuse.testing import LoopbackProvider
+from alone import leave_nobody
+
+
+@pytest.fixture(autouse=True)
+def alone() -> Iterator[None]:
+    """No guard that another test left in this process judges here, and none is left."""
+    leave_nobody()
+    yield
+    leave_nobody()
 
 
 @pytest.fixture

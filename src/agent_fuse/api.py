@@ -19,7 +19,7 @@ from agent_fuse.limits import Limit, Session, keys_of
 from agent_fuse.otel import active, lost
 from agent_fuse.otel.blind import warn_of
 from agent_fuse.otel.context import session_in, with_session
-from agent_fuse.otel.here import fail_safe
+from agent_fuse.otel.gate import fail_safe
 from agent_fuse.otel.installing import instrument_installed, wrap_sampler
 from agent_fuse.otel.open_spans import OPEN_SPANS
 from agent_fuse.otel.opening import open_fuse

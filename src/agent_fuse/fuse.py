@@ -10,7 +10,7 @@ from agent_fuse.calls import Entry, Usage
 from agent_fuse.engine.accounting import Accounting, Clock
 from agent_fuse.engine.actions import Actions
 from agent_fuse.engine.alerts import Alerts
-from agent_fuse.engine.asks import Ask, Event, Money
+from agent_fuse.engine.asks import Ask, Event, Money, Stage
 from agent_fuse.engine.backlog import Backlog
 from agent_fuse.engine.blown import Blown
 from agent_fuse.engine.desk import system_error
@@ -80,14 +80,14 @@ class Fuse:
                 )
             return lone(self._money(ask), layer=ask.layer, source=ask.source, now=time.time(), model=ask.model)
         self.turnstile.enter()
-        on_gate = self.accounting.on_gate if not ask.late else None
+        on_gate = self.accounting.on_gate if ask.stage is not Stage.OVER else None
         started = time.perf_counter() if on_gate is not None else 0.0
         try:
             return self._open(ask, around)
         except SentinelError:
             raise
         except Exception as error:  # noqa: BLE001  fail_safe decides
-            unjudged("opening a call", error, fail_safe=self.settings.fail_safe and not ask.late)
+            unjudged("opening a call", error, fail_safe=self.settings.fail_safe and ask.stage is not Stage.OVER)
             return lone(self._money(ask), layer=ask.layer, source=ask.source, now=time.time(), model=ask.model)
         finally:
             if on_gate is not None:
@@ -145,7 +145,7 @@ class Fuse:
                         now=ended_at if ended_at is not None else time.time(),
                         outcome=outcome,
                         unsure=unsure,
-                        followed=ask.gate_follows or ask.requests_seen,
+                        followed=ask.followed,
                         usage=usage,
                         estimate=estimate,
                         model=model,
@@ -216,7 +216,7 @@ class Fuse:
     def _open(self, ask: Ask, around: Iterable[Seen]) -> Seen:
         session = ask.who.session.id
         money = self._money(ask)
-        blown = None if ask.late else self.blown.take(session)
+        blown = None if ask.stage is Stage.OVER else self.blown.take(session)
         if blown is not None:
             self.accounting.refused(money, blown)
             raise blown
@@ -229,7 +229,7 @@ class Fuse:
                 model=ask.model,
                 around=around,
             )
-        if not ask.late:
+        if ask.stage is not Stage.OVER:
             self._judge(seen, ask)
         return seen
 
@@ -255,11 +255,11 @@ class Fuse:
 
     def _hold(self, money: Money, ask: Ask) -> None:
         if money.held and (
-            ask.gate_follows or ask.layer is Layer.WIRE or (ask.body is None and money.ask.body is not None)
+            ask.stage is Stage.FOLLOWED or ask.layer is Layer.WIRE or (ask.body is None and money.ask.body is not None)
         ):
             return  # a layer that knows more holds already
         if ask.layer is Layer.WIRE and money.ask is not ask:
-            ask = replace(money.ask, gate_follows=False)  # what is around it knows more of the call than a URL does
+            ask = replace(money.ask, stage=Stage.READY)  # what is around it knows more of the call than a URL does
         if ask is not money.ask:
             if not money.held:
                 money.due = demand(self.limits, ask.who, ask.fact)
@@ -267,9 +267,11 @@ class Fuse:
                 keys = {**ask.who.keys, **money.ask.who.keys}
                 money.due = demand(self.limits, replace(money.ask.who, keys=keys), ask.fact)
         money.ask = ask
-        if ask.gate_follows or ask.awaits:
-            if ask.looks:
+        match ask.stage:
+            case Stage.READY:
+                self.accounting.hold(money)
+                self.blown.admitted(ask.who.session.id)
+            case Stage.UNNAMED:
                 self.accounting.look(money)
-        else:
-            self.accounting.hold(money)
-            self.blown.admitted(ask.who.session.id)
+            case Stage.FOLLOWED | Stage.OVER:
+                pass

@@ -6,6 +6,7 @@ import pytest
 
 from agent_fuse import Limit, SentinelBudgetExceeded, SentinelSystemError
 from agent_fuse.calls import Usage
+from agent_fuse.engine.asks import Stage
 from agent_fuse.sightings import Layer, Outcome
 from agent_fuse.testing import assert_books_balance
 from fuses import PRICE, Desk
@@ -144,7 +145,7 @@ def test_the_layer_that_knows_the_body_keeps_its_hold() -> None:
     assert desk.held() == held
     desk.open(layer=Layer.WIRE, source="httpx", estimate=(1, 1), around=[request])
     assert desk.held() == held
-    desk.fuse.requote(framework, desk.ask(layer=Layer.FRAMEWORK, gate_follows=True, estimate=(1, 1)))
+    desk.fuse.requote(framework, desk.ask(layer=Layer.FRAMEWORK, stage=Stage.FOLLOWED, estimate=(1, 1)))
     assert desk.held() == held
     more = {**body, "max_tokens": 600}
     desk.fuse.requote(request, desk.ask(layer=Layer.REQUEST, source="request", estimate=None, body=more))
@@ -154,7 +155,7 @@ def test_the_layer_that_knows_the_body_keeps_its_hold() -> None:
 def test_a_request_on_the_wire_is_held_by_what_is_around_it() -> None:
     """An HTTP span alone knows a URL; where a span around it told the model but left the hold, it holds by that."""
     desk = Desk(budget=1)
-    client = desk.open(gate_follows=True)
+    client = desk.open(stage=Stage.FOLLOWED)
     assert desk.held() == 0
     desk.open(layer=Layer.WIRE, source="httpx", model="", estimate=None, around=[client])
     assert desk.held() == PRICE
@@ -166,7 +167,7 @@ def test_a_request_on_the_wire_is_held_by_what_is_around_it() -> None:
 def test_whose_account_it_is_may_be_told_late() -> None:
     """A call that holds nothing yet is held on the accounts that the later, better informed layer names."""
     desk = Desk(budget=1)
-    framework = desk.open("early", layer=Layer.FRAMEWORK, source="langchain", gate_follows=True)
+    framework = desk.open("early", layer=Layer.FRAMEWORK, source="langchain", stage=Stage.FOLLOWED)
     request = desk.open("told", layer=Layer.REQUEST, source="request", around=[framework])
     assert (desk.held("session=early"), desk.held("session=told")) == (0, PRICE)
     desk.fuse.requote(request, desk.ask("third", layer=Layer.REQUEST, source="request"))
@@ -175,43 +176,37 @@ def test_whose_account_it_is_may_be_told_late() -> None:
     assert desk.spent("session=told") == PRICE
 
 
-# Looking, where an exact gate follows -----------------------------------------------------------------------------------
+# Looking, and leaving the call to an exact gate ------------------------------------------------------------------------
 
 
-def test_a_look_costs_nothing_until_a_call_was_refused() -> None:
-    """Where an exact gate follows, the ledger is asked at the call gate only after a refusal, and then once."""
-    desk = Desk(budget=Decimal("0.01"))
-    desk.open(gate_follows=True)
-    assert desk.asked["balances"] == 0
-    with pytest.raises(SentinelBudgetExceeded):
-        desk.open(estimate=(5000, 500))
-    desk.open(gate_follows=True)
-    assert desk.asked["balances"] == 1
-    desk.open(gate_follows=True)
-    assert desk.asked["balances"] == 1, "there was something left, so the next ones are not worth a look"
-
-
-def test_a_look_refuses_once_nothing_is_left() -> None:
-    """A used-up limit stops a call at the first gate, whatever it counts; held money counts as used."""
-    for limit in (Limit(usd=Decimal("0.0075")), Limit(calls=1), Limit(tokens=1500), Limit(output_tokens=500)):
-        desk = Desk(limits=limit)
-        desk.open()
-        with pytest.raises(SentinelBudgetExceeded):
-            desk.open()
-        with pytest.raises(SentinelBudgetExceeded) as caught:
-            desk.open(gate_follows=True)
-        assert caught.value.requested == 0
-        assert caught.value.meter == limit.meter
-        assert desk.asked["reserve"] == 2
-
-
-def test_a_look_lets_a_call_go_while_anything_is_left() -> None:
-    """One nano-dollar left is something: the exact gate decides."""
-    desk = Desk(budget=Decimal("0.007500001"))
+def test_where_an_exact_gate_follows_the_ledger_is_not_asked() -> None:
+    """The call is left to the gate that knows its body, however little is left and whoever was refused before."""
+    desk = Desk(limits=Limit(calls=1))
     desk.open()
     with pytest.raises(SentinelBudgetExceeded):
         desk.open()
-    desk.open(gate_follows=True)
+    asked = desk.asked.copy()
+    desk.open(stage=Stage.FOLLOWED)
+    assert desk.asked == asked
+
+
+def test_a_look_refuses_once_nothing_is_left() -> None:
+    """A used-up limit stops a call whose model is yet to be told, whatever it counts; held money counts as used."""
+    for limit in (Limit(usd=Decimal("0.0075")), Limit(calls=1), Limit(tokens=1500), Limit(output_tokens=500)):
+        desk = Desk(limits=limit)
+        desk.open()
+        with pytest.raises(SentinelBudgetExceeded) as caught:
+            desk.open(stage=Stage.UNNAMED)
+        assert caught.value.requested == 0
+        assert caught.value.meter == limit.meter
+        assert desk.asked["reserve"] == 1
+
+
+def test_a_look_lets_a_call_go_while_anything_is_left() -> None:
+    """One nano-dollar left is something: the hold decides."""
+    desk = Desk(budget=Decimal("0.007500001"))
+    desk.open()
+    desk.open(stage=Stage.UNNAMED)
 
 
 def test_a_used_up_limit_on_tool_calls_stops_no_model_call() -> None:
@@ -219,10 +214,10 @@ def test_a_used_up_limit_on_tool_calls_stops_no_model_call() -> None:
     desk = Desk(limits=(Limit(tool_calls=0), Limit(calls=1)))
     desk.open()
     with pytest.raises(SentinelBudgetExceeded) as caught:
-        desk.open(gate_follows=True, awaits=True)
+        desk.open(stage=Stage.UNNAMED)
     assert caught.value.meter == "calls"
     desk = Desk(limits=Limit(tool_calls=0))
-    desk.open(awaits=True)
+    desk.open(stage=Stage.UNNAMED)
 
 
 def test_a_free_model_passes_a_used_up_budget() -> None:
@@ -232,27 +227,19 @@ def test_a_free_model_passes_a_used_up_budget() -> None:
     desk = Desk(limits=(Limit(usd=0), Limit(calls=1)), prices={"free": Price(input=0, output=0)})
     with pytest.raises(SentinelBudgetExceeded):
         desk.open()
-    desk.open(model="free", awaits=True)
+    desk.open(model="free", stage=Stage.UNNAMED)
     desk.open(model="free")
     with pytest.raises(SentinelBudgetExceeded) as caught:
-        desk.open(model="free", awaits=True)
+        desk.open(model="free", stage=Stage.UNNAMED)
     assert caught.value.meter == "calls"
     with pytest.raises(SentinelBudgetExceeded):
-        desk.open(model="", awaits=True)
-
-
-def test_a_span_that_cannot_raise_does_not_look() -> None:
-    """Where the instrumentation swallows what its span's start raises, nothing is refused there."""
-    desk = Desk(budget=0)
-    with pytest.raises(SentinelBudgetExceeded):
-        desk.open()
-    desk.open(gate_follows=True, looks=False)
+        desk.open(model="", stage=Stage.UNNAMED)
 
 
 def test_a_call_whose_model_is_awaited_is_looked_at_each_time() -> None:
     """Before its model is told a call cannot be priced: it is only looked at, and held once it can be."""
     desk = Desk(budget=1)
-    seen = desk.open(model="", awaits=True)
+    seen = desk.open(model="", stage=Stage.UNNAMED)
     assert (desk.asked["balances"], desk.asked["reserve"]) == (1, 0)
     desk.fuse.requote(seen, desk.ask())
     assert desk.held() == PRICE
@@ -265,7 +252,7 @@ def test_a_late_call_is_booked_and_never_refused() -> None:
     """What is seen only after the work is booked past every limit, without a hold, and without a blown fuse's trip."""
     desk = Desk(budget=0)
     desk.fuse.blown.blow("s", SentinelBudgetExceeded("no"))
-    seen = desk.open(late=True)
+    seen = desk.open(stage=Stage.OVER)
     assert desk.asked["reserve"] == 0
     desk.fuse.close_call(seen, usage=USAGE)
     assert desk.spent() == PRICE
@@ -281,10 +268,10 @@ def test_when_a_late_call_began_is_told() -> None:
     now = time.time()
     request = desk.open(layer=Layer.REQUEST, source="request")
     desk.fuse.close_call(request, usage=USAGE, ended_at=now + 1)
-    late = desk.open(late=True, started_at=now - 5)
+    late = desk.open(stage=Stage.OVER, started_at=now - 5)
     desk.fuse.close_call(late, usage=USAGE, ended_at=now + 2)
     assert desk.spent() == PRICE
-    another = desk.open(late=True, started_at=now + 100)
+    another = desk.open(stage=Stage.OVER, started_at=now + 100)
     desk.fuse.close_call(another, usage=USAGE, ended_at=now + 101)
     assert desk.spent() == 2 * PRICE
 
@@ -319,15 +306,15 @@ def test_what_failed_for_nothing_gives_its_hold_back() -> None:
 def test_a_call_that_holds_nothing_asks_for_nothing_back() -> None:
     """Where no hold was taken, the ledger is not asked to give one back."""
     desk = Desk(budget=1)
-    desk.fuse.close_call(desk.open(gate_follows=True), outcome=Outcome.FAILED)
+    desk.fuse.close_call(desk.open(stage=Stage.FOLLOWED), outcome=Outcome.FAILED)
     assert desk.asked["release"] == 0
 
 
 def test_model_and_provider_told_at_the_end_are_booked() -> None:
     """What was not known at the start is taken from the answer; what was asked for is kept where it was known."""
     desk = Desk(budget=1)
-    desk.fuse.close_call(desk.open(model="", late=True), usage=USAGE, model="gpt-4o", provider="openai")
-    desk.fuse.close_call(desk.open(late=True, source="b"), usage=HALF, model="gpt-4o-mini", provider="openai")
+    desk.fuse.close_call(desk.open(model="", stage=Stage.OVER), usage=USAGE, model="gpt-4o", provider="openai")
+    desk.fuse.close_call(desk.open(stage=Stage.OVER, source="b"), usage=HALF, model="gpt-4o-mini", provider="openai")
     named = {(one.model, one.provider, one.cost) for one in desk.books.entries()}
     assert ("gpt-4o", "openai", PRICE) in named
     assert ("gpt-4o", "openai", PRICE // 2) in named
@@ -364,6 +351,6 @@ def test_gates_are_timed_under_their_layer() -> None:
     desk.open(layer=Layer.REQUEST, source="request")
     with pytest.raises(SentinelBudgetExceeded):
         desk.open()
-    desk.open(late=True)
+    desk.open(stage=Stage.OVER)
     assert [name for name, _ in told] == ["request", "client"]
     assert all(0 < seconds < 60 for _, seconds in told)

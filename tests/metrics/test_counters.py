@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent_fuse.calls import NANOS_PER_USD, Entry, Status, Usage, to_nanos
-from agent_fuse.engine.asks import Ask
+from agent_fuse.engine.asks import Ask, Stage
 from agent_fuse.errors import SentinelBudgetExceeded
 from agent_fuse.ledgers.base import Meter
 from agent_fuse.limits import ALL, Limit
@@ -172,7 +172,7 @@ def test_gate_durations_are_all_recorded():
         one.call()
     with pytest.raises(SentinelBudgetExceeded):
         one.open(estimate=(10**9, 1))
-    one.call(late=True)
+    one.call(stage=Stage.OVER)
     one.call(layer=Layer.REQUEST)
     found = {attributes["agent_fuse.gate"]: point for attributes, point in one.points("agent_fuse.gate.duration")}
     assert found["client"].count == 601

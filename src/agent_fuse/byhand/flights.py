@@ -11,7 +11,7 @@ from agent_fuse.byhand.handcalls import HandCall, open_here
 from agent_fuse.calls import Usage
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.fuse import Fuse
-from agent_fuse.otel import here
+from agent_fuse.otel import gate
 from agent_fuse.seams import GOES_ON, HELD_AT_QUOTE, checked, harmless, judge, quietly
 from agent_fuse.terms import Terms
 
@@ -47,7 +47,7 @@ def call(
     """
     terms = judge(
         _TERMS,
-        here.fail_safe,
+        gate.fail_safe,
         check.terms,
         "call",
         model,
@@ -80,7 +80,7 @@ def pre_flight(
     """
     terms = judge(
         _TERMS,
-        here.fail_safe,
+        gate.fail_safe,
         check.terms,
         "pre_flight",
         model,
@@ -91,7 +91,7 @@ def pre_flight(
         provider=provider,
     )
     made = HandCall(terms or Terms(model=model, provider=provider))
-    judge("judging a call by hand", here.fail_safe, made.open)
+    judge("judging a call by hand", gate.fail_safe, made.open)
     quietly("keeping a call by hand", HELD_AT_QUOTE, made.enter)
     quietly("keeping a call by hand", HELD_AT_QUOTE, _pending.add, made)
     return made
@@ -144,7 +144,7 @@ def post_flight(
 
 
 def _book(named: str, used: Usage, response_id: str, provider: str) -> None:
-    made = _of_this_context(named) or _pending.take(here.here(init).who.session.id, named)
+    made = _of_this_context(named) or _pending.take(gate.guarded(init).who.session.id, named)
     if made is None:
         estimate = (used.input_tokens, used.output_tokens)
         made = HandCall(Terms(model=named, provider=provider, estimate=estimate)).open(late=True)

@@ -14,10 +14,11 @@ from agent_fuse.byhand.failures import is_free
 from agent_fuse.byhand.reported import Told
 from agent_fuse.calls import Usage, to_usd
 from agent_fuse.charged import says_nothing
-from agent_fuse.engine.asks import Ask
-from agent_fuse.errors import ConfigurationError, SentinelError
+from agent_fuse.engine.asks import Ask, Stage
+from agent_fuse.errors import ConfigurationError
 from agent_fuse.fuse import Fuse, Seen
-from agent_fuse.otel import here
+from agent_fuse.otel import nodes
+from agent_fuse.otel.gate import admit, fail_safe, guarded
 from agent_fuse.otel.nodes import Node
 from agent_fuse.seams import BOOKED_AT_QUOTE, GOES_ON, HELD_AT_QUOTE, checked, judge, quietly
 from agent_fuse.seeing.sighted import State
@@ -155,43 +156,40 @@ class HandCall:
         """
         if self.seen is not None:
             raise ConfigurationError(f"call to {self.model} was opened before; make another for each call")
-        place = here.here(init)
+        caller = guarded(init)
         said = self._terms
         self._before = open_here()[1 - _NESTED :]
         ask = Ask(
             layer=Layer.FRAMEWORK,
             source=self._source,
-            who=place.who,
+            who=caller.who,
             operation=said.operation,
             provider=said.provider,
             model=said.model,
             estimate=said.estimate,
             body=said.body,
-            trace_id=place.who.trace,
-            span_id=place.span_id,
-            late=late,
+            trace_id=caller.who.trace,
+            span_id=caller.span_id,
+            stage=Stage.OVER if late else Stage.READY,
         )
-        around = [*place.around(), *(one.seen for one in reversed(self._before) if one.seen is not None)]
-        try:
-            self.seen = place.fuse.open_call(ask, around)
-        except SentinelError as trip:
-            raise here.refuse(trip, place) from trip.__cause__
-        self.fuse = place.fuse
-        self.frame = quietly(_AROUND, GOES_ON, place.frame, self.seen, said.operation)
+        around = [*caller.around(), *(one.seen for one in reversed(self._before) if one.seen is not None)]
+        self.seen = admit(caller.fuse, ask, around, caller.node)
+        self.fuse = caller.fuse
+        self.frame = quietly(_AROUND, GOES_ON, caller.framing, self.seen, said.operation)
         return self
 
     def enter(self) -> None:
         """What this context does from here on happens in this call."""
         if self.frame is not None:
             _OPEN.set((*self._before, self))
-            here.enter(self.frame)
+            nodes.enter(self.frame)
 
     def leave(self) -> None:
         """What this context does from here on happens in the calls around this one."""
         if self.frame is not None:
             _OPEN.set(tuple(one for one in _OPEN.get() if one is not self and one.is_open))
             outer = self._before[-1] if self._before else None
-            here.leave(self.frame, outer.frame if outer is not None and outer.is_open else None)
+            nodes.leave(self.frame, outer.frame if outer is not None and outer.is_open else None)
 
     def close(self, error: BaseException | None = None) -> None:
         """The call ended, with `error` if it raised; it is booked. Never raises; a second time says nothing.
@@ -244,7 +242,7 @@ class HandCall:
         )
 
     def __enter__(self) -> Self:
-        judge(_JUDGING, here.fail_safe, self.open)
+        judge(_JUDGING, fail_safe, self.open)
         quietly(_AROUND, GOES_ON, self.enter)
         return self
 
@@ -254,7 +252,7 @@ class HandCall:
         quietly(_BOOKING, HELD_AT_QUOTE, self.close, error)
 
     async def __aenter__(self) -> Self:
-        judge(_JUDGING, here.fail_safe, self.open)
+        judge(_JUDGING, fail_safe, self.open)
         quietly(_AROUND, GOES_ON, self.enter)
         return self
 

@@ -12,7 +12,7 @@ from agent_fuse.byhand.wrapping import UNWATCHED, Start, Watch, wrap
 from agent_fuse.engine.actions import UNDER_WAY, UNTOLD, Action, Actions
 from agent_fuse.limits import Session, Who
 from agent_fuse.looping.signatures import signature
-from agent_fuse.otel.here import Place, fail_safe, here
+from agent_fuse.otel.gate import Caller, fail_safe, guarded
 from agent_fuse.seams import judge
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -37,13 +37,13 @@ def check_loop(tool_name: str, args: object = None, session_id: str | None = Non
 
 def _check(tool_name: str, args: object, session_id: str | None) -> None:
     tool = check.name("check_loop", "tool_name", tool_name)
-    place = here(init)
-    who = place.who
+    caller = guarded(init)
+    who = caller.who
     if session_id is not None:
         named = check.name("check_loop", "session_id", session_id)
         if named != who.session.id:
             who = replace(who, session=Session(id=named))
-    _open(place, who, tool, args, "check_loop")
+    _open(caller, who, tool, args, "check_loop")
 
 
 @overload
@@ -70,12 +70,12 @@ def loop_guard(tool_name: Any = None) -> Any:
     return decorate
 
 
-def _open(place: Place, who: Who, tool: str, arguments: object, source: str) -> Action:
+def _open(caller: Caller, who: Who, tool: str, arguments: object, source: str) -> Action:
     """Begin an action, unless a layer around has: by hand it is the same one only with the same arguments."""
     mark, last = signature(tool, arguments).digest, _LAST.get()
     if last is not None and last[1] != mark and UNDER_WAY.get() is last[0]:
         UNDER_WAY.set(None)
-    action = place.fuse.actions.open(who, tool, arguments, source=source, trace_id=who.trace, span_id=place.span_id)
+    action = caller.fuse.actions.open(who, tool, arguments, source=source, trace_id=who.trace, span_id=caller.span_id)
     _LAST.set((action, mark))
     return action
 
@@ -88,8 +88,8 @@ def _start(func: Callable[..., Any], tool_name: str | None) -> Start:
         given = parameters.bind(args, kwargs)
         if given is None:
             return UNWATCHED  # a call that the function does not take: it will say so itself
-        place = here(init)
-        return _Watch(place.fuse.actions, _open(place, place.who, tool, given, "loop_guard"))
+        caller = guarded(init)
+        return _Watch(caller.fuse.actions, _open(caller, caller.who, tool, given, "loop_guard"))
 
     return start
 

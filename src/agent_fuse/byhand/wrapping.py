@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from typing import Any, Protocol, TypeVar, cast
 
 from agent_fuse.errors import ConfigurationError
-from agent_fuse.otel.here import fail_safe
+from agent_fuse.otel.gate import fail_safe
 from agent_fuse.seams import GOES_ON, HELD_AT_QUOTE, judge, quietly
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -40,8 +40,6 @@ class Accounting:
         self.clock = clock
         self.book = PriceBook(settings.prices, settings.unknown_model)
         self.quoter = Quoter(self.book, strict=settings.strict)
-        self._short = False
-        """A limit refused a call lately, so that the next one is worth a look before its exact gate."""
         self.listeners: tuple[Callable[[Event], None], ...] = ()
         self.on_gate: Callable[[str, float], None] | None = None
         """Told which gate took how many seconds, while someone wants to know."""
@@ -59,12 +57,7 @@ class Accounting:
         return f"{self._prefix}{next(self._numbers):x}"
 
     def look(self, money: Money) -> None:
-        """Refuse when nothing is left, without a hold.
-
-        Where an exact gate follows, the ledger is only asked once a call was refused here.
-        """
-        if not self._short and not money.ask.awaits:
-            return
+        """Refuse when nothing is left, without a hold."""
         caps = [cap for cap in money.due.caps if cap.meter is not Meter.TOOL_CALLS and not is_nobodys(cap.account)]
         found = self.desk.ask("balances", lambda: self.ledger.balances([cap.account for cap in caps]))
         for cap in caps:
@@ -73,7 +66,6 @@ class Accounting:
             if settled + held >= cap.amount and not (cap.meter is Meter.USD and self._is_free(money.ask)):
                 short = Refusal(cap, settled, held, 0)
                 raise refusal(partial(self._exceeded, money, short))
-        self._short = False
 
     def hold(self, money: Money) -> None:
         """Quote the call and take its hold, or replace the one it has.
@@ -228,7 +220,6 @@ class Accounting:
     # Inside ----------------------------------------------------------------------------------------------------------
 
     def _exceeded(self, money: Money, refusal: Refusal) -> SentinelBudgetExceeded:
-        self._short = True
         limit = money.due.limits[money.due.caps.index(refusal.cap)]
         message, facts = explain(refusal, limit, f"call to {money.ask.model or 'a model'}")
         return SentinelBudgetExceeded(message, model=money.ask.model, session=money.ask.who.session.id, **facts)

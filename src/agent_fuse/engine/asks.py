@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Any, cast
 
 from agent_fuse.calls import Entry
@@ -13,6 +14,19 @@ from agent_fuse.sightings import Layer
 from agent_fuse.wire import semantic_operation
 
 
+class Stage(Enum):
+    """How far a call is when a layer comes to see it, and so what its gate does."""
+
+    READY = auto()
+    """It is known and about to be made: quote it, take its hold."""
+    UNNAMED = auto()
+    """Its model is told before the request leaves: refuse it when nothing is left, hold when it can be priced."""
+    FOLLOWED = auto()
+    """A gate that knows more of it is sure to follow: leave the call to that one."""
+    OVER = auto()
+    """The work is done: account, never refuse."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
     """What one layer asks of the fuse when it starts to see a call."""
@@ -20,6 +34,7 @@ class Ask:
     layer: Layer
     source: str
     who: Who
+    stage: Stage = Stage.READY
     operation: str = "chat"
     provider: str = ""
     model: str = ""
@@ -33,16 +48,13 @@ class Ask:
     span_id: str = ""
     started_at: float | None = None
     """When the call began (seconds, UTC epoch, real time), where its layer saw it later than that; None: now."""
-    late: bool = False
-    """The work is done: account, never refuse."""
-    gate_follows: bool = False
-    """A more exact gate is sure to follow: only look whether anything is left, and leave the hold to it."""
     requests_seen: bool = False
     """A gate sees every request that this call makes, though this layer holds for it."""
-    awaits: bool = False
-    """The model is told before the request leaves: only look now, and hold when it can be priced."""
-    looks: bool = True
-    """Whether a trip can be raised here at all."""
+
+    @property
+    def followed(self) -> bool:
+        """Whether a gate sees every request that this call makes."""
+        return self.requests_seen or self.stage is Stage.FOLLOWED
 
     def fact(self, key: str) -> str:
         """What the call itself says of a limit's key; empty where it says nothing."""

@@ -30,18 +30,15 @@ class Blown:
         if len(self._blown) < _MAX_SESSIONS or session in self._blown:
             self._blown[session] = trip
 
-    def is_blown(self, session: str) -> bool:
-        """Whether the next gate of this session raises."""
-        return session in self._blown
-
     def take(self, session: str) -> SentinelError | None:
         """The trip to raise now, once."""
         if not self._blown:
             return None
-        trip = self._blown.pop(session, None)
+        trip = copy(self._blown.pop(session, None))
         if trip is not None:
             self._soft.pop(session, None)
-        return copy(trip)
+            trip.__dict__["blown"] = True
+        return trip
 
     def admitted(self, session: str) -> None:
         """A call was let go: the row of refusals is over."""

@@ -12,7 +12,8 @@ from agent_fuse.engine.actions import UNDER_WAY, UNTOLD, Action
 from agent_fuse.engine.asks import Ask
 from agent_fuse.errors import SentinelError
 from agent_fuse.otel import active
-from agent_fuse.otel.nodes import DETACHED, Node, around, detach, finish_calls
+from agent_fuse.otel.gate import admit
+from agent_fuse.otel.nodes import Node, around, detach, frame_here
 from agent_fuse.otel.trips import finish_refused
 from agent_fuse.seams import GOES_ON, quietly
 from agent_fuse.sightings import Layer, Outcome
@@ -63,12 +64,7 @@ def begin_call(
         trace_id=of.trace,
         span_id=trace.format_span_id(here) if here else "",
     )
-    frame = DETACHED.get()
-    try:
-        node.seen = node.fuse.open_call(ask, around(node.parent))
-    except SentinelError as trip:
-        quietly("finishing a refused call", GOES_ON, finish_calls, trip, node.parent, frame)
-        raise
+    node.seen = admit(node.fuse, ask, around(node.parent), node.parent, frame_here())
     quietly("placing a call", GOES_ON, detach, node, outside=inside)
     return node
 

@@ -23,7 +23,8 @@ from wrapt import register_post_import_hook
 
 from agent_fuse.errors import SentinelError
 from agent_fuse.otel import active, patches, sdk_check, sending
-from agent_fuse.otel.request_gate import Flight, unjudged_request
+from agent_fuse.otel.gate import not_judged
+from agent_fuse.otel.request_gate import Flight
 from agent_fuse.seams import BOOKED_AT_QUOTE, HELD_AT_QUOTE, harmless, quietly
 from agent_fuse.wire import operation_of
 
@@ -183,7 +184,7 @@ def _build_request(original: patches.Method, *, sdk: str) -> patches.Method:
             except SentinelError:
                 raise
             except Exception as error:  # noqa: BLE001  fail_safe decides
-                unjudged_request(error)
+                not_judged("judging a request", error, fail_safe=active.fail_safe())
         return request
 
     return build

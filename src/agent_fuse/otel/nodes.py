@@ -74,6 +74,23 @@ DETACHED: ContextVar[Node | None] = ContextVar("agent_fuse_detached", default=No
 _TOGETHER_SECONDS = 1.0
 
 
+def frame_here() -> Node | None:
+    """The model call of this context whose span is not the current one, or that has none, while it is open."""
+    frame = DETACHED.get()
+    return frame if frame is not None and frame.seen is not None and frame.seen.ended_at is None else None
+
+
+def enter(frame: Node) -> None:
+    """From here on, requests and spans of this context happen in `frame`; `leave` ends that."""
+    DETACHED.set(frame)
+
+
+def leave(frame: Node, before: Node | None) -> None:
+    """Requests and spans of this context happen in `frame` no more, but in `before`."""
+    if DETACHED.get() is frame:
+        DETACHED.set(before)
+
+
 def detach(node: Node, *, outside: Node | None = None) -> None:
     """From now on, requests of this context belong to `node`, after those that calls begun together with it await.
 

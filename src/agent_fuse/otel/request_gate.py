@@ -5,7 +5,6 @@ travels with the request itself, so both of its ends find each other whoever els
 retry is a flight of its own, on the account of the same call.
 """
 
-import asyncio
 import json
 from collections.abc import Mapping
 from contextvars import ContextVar
@@ -14,24 +13,20 @@ from http import HTTPStatus
 from typing import Any, cast
 from weakref import finalize
 
-from opentelemetry import trace
-
 from agent_fuse.calls import Usage
 from agent_fuse.charged import Charge, of_error, of_words
 from agent_fuse.endpoints import UNKNOWN
 from agent_fuse.engine.asks import Ask
-from agent_fuse.errors import SentinelError, soften
+from agent_fuse.errors import SentinelError
 from agent_fuse.fuse import Fuse, Seen
-from agent_fuse.otel import active
 from agent_fuse.otel.blind import warn_of
 from agent_fuse.otel.facts import blind
-from agent_fuse.otel.nodes import DETACHED, Node, around, finish_calls
+from agent_fuse.otel.gate import admit, caller
 from agent_fuse.otel.response import observe
-from agent_fuse.otel.trips import under_langchain
 from agent_fuse.otel.unseen import end_unseen
 from agent_fuse.quoting.families import hides_reasoning
 from agent_fuse.quoting.names import bare
-from agent_fuse.seams import BOOKED_AT_QUOTE, GOES_ON, HELD_AT_QUOTE, fault, quietly, unjudged
+from agent_fuse.seams import BOOKED_AT_QUOTE, HELD_AT_QUOTE, fault, quietly
 from agent_fuse.sightings import Layer, Outcome
 from agent_fuse.usage_reader import read_usage
 from agent_fuse.wire import Reading, StreamReader, read_body
@@ -68,41 +63,28 @@ class Flight:
         Raises:
             SentinelError: soft where LangChain's model layer is above, else hard.
         """
-        here = trace.get_current_span().get_span_context().span_id
-        processor = active.of_span(here)
-        if processor is None or not processor.fuse.settings.request_gate:
+        place = caller()
+        if place is None or not place.fuse.settings.request_gate:
             return
-        if operation == UNKNOWN and not _is_gated(processor.fuse.settings.unknown_endpoint, self.provider, url):
+        self._fuse = fuse = place.fuse
+        if operation == UNKNOWN and not _is_gated(fuse.settings.unknown_endpoint, self.provider, url):
             return
-        node = processor.node(here)
-        frame = DETACHED.get()
-        inner = frame if frame is not None and frame.seen is not None and frame.seen.ended_at is None else None
         fields: Mapping[str, Any] = cast("Mapping[str, Any]", body) if isinstance(body, Mapping) else {}
         model = fields.get("model")
-        who = processor.who(None, inner if inner is not None and inner.session else node or inner)
         ask = Ask(
             layer=Layer.REQUEST,
             source=SOURCE,
-            who=who,
+            who=place.who,
             operation=operation,
             provider=self.provider,
             model=model if isinstance(model, str) else _deployment(url),
             body=fields,
             body_bytes=body_bytes,
-            trace_id=who.trace,
-            span_id=trace.format_span_id(here) if here else "",
+            trace_id=place.who.trace,
+            span_id=place.span_id,
         )
-        self._fuse = fuse = processor.fuse
-        blown = fuse.blown.is_blown(who.session.id)
         self._wants_text = operation in ("chat", "text_completion") and not _asks_for_usage(fields)
-        try:
-            self.seen = fuse.open_call(ask, around(node))
-        except SentinelError as trip:
-            # A blown fuse ends a retry loop, which only a hard trip can; LangChain's async path cannot carry one.
-            soft = under_langchain() and not (blown and not _in_event_loop())
-            if soft:
-                fuse.blown.softened(who.session.id, trip)
-            raise _leave(trip, node, inner, soft=soft) from trip.__cause__
+        self.seen = admit(fuse, ask, place.around(), place.node, place.frame)
 
     def follow(self, request: Any, *, sees_sending: bool) -> None:
         """From now on, the end of the request is the flight's, should it come to no other."""
@@ -231,20 +213,6 @@ class Flight:
             )
 
 
-def unjudged_request(error: Exception) -> None:
-    """A request could not be judged because of a fault of ours.
-
-    Raises:
-        SentinelError: the trip that was on its way. SentinelSystemError: fail_safe=True. Soft under LangChain.
-    """
-    try:
-        unjudged("judging a request", error, fail_safe=active.fail_safe())
-    except SentinelError as trip:
-        soft = quietly("looking for LangChain", GOES_ON, under_langchain)
-        form = quietly("softening a trip", "it is raised hard", soften, trip) if soft else None
-        raise form or trip from trip.__cause__
-
-
 _UNKNOWN_IS = {"estimate": "is held at an estimate", "block": "is blocked", "free": "passes"}
 
 
@@ -254,20 +222,6 @@ def _is_gated(unknown: str, provider: str, url: str) -> bool:
     what = f"a request of the {provider} SDK to {path[:120]}, which AgentFuse does not know, {_UNKNOWN_IS[unknown]}"
     warn_of([blind(what, "upgrade agent-fuse, or choose unknown_endpoint='estimate', 'block' or 'free'")])
     return unknown != "free"
-
-
-def _leave(trip: SentinelError, *around_it: Node | None, soft: bool) -> SentinelError:
-    """Finish the spans of the refused call, and give the trip the form that its caller can carry."""
-    quietly("finishing a refused call", GOES_ON, finish_calls, trip, *around_it, end=not soft)
-    return soften(trip) if soft else trip
-
-
-def _in_event_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
 
 
 def cost_nothing(error: BaseException) -> bool:

@@ -14,27 +14,30 @@ from opentelemetry.sdk.trace import ReadableSpan, Span
 from agent_fuse.dialects import BUILT_IN, Dialects
 from agent_fuse.dialects.base import Dialect, Fact, Kind
 from agent_fuse.engine.actions import UNTOLD, Action
-from agent_fuse.engine.asks import Ask
-from agent_fuse.errors import SentinelError, soften
+from agent_fuse.engine.asks import Ask, Stage
+from agent_fuse.errors import SentinelError
 from agent_fuse.fuse import Fuse, Seen
 from agent_fuse.limits import Who
 from agent_fuse.otel import active
 from agent_fuse.otel.blind import blind_by_span, warn_of
+from agent_fuse.otel.facts import blind
+from agent_fuse.otel.gate import admit, not_judged, refused
 from agent_fuse.otel.marks import mark_booked
 from agent_fuse.otel.nodes import Node, Nodes, around, detach
 from agent_fuse.otel.open_spans import OPEN_SPANS
 from agent_fuse.otel.request_gate import FLIGHT
 from agent_fuse.otel.span_ends import close
-from agent_fuse.otel.trips import finish_refused, tell_late_refusal, under_langchain
+from agent_fuse.otel.trips import tell_late_refusal
 from agent_fuse.otel.watch import watch
 from agent_fuse.otel.whose import Whose
-from agent_fuse.seams import BOOKED_AT_QUOTE, GOES_ON, HELD_AT_QUOTE, fault, harmless, quietly, unjudged
-from agent_fuse.sightings import Layer, Outcome
+from agent_fuse.seams import BOOKED_AT_QUOTE, GOES_ON, HELD_AT_QUOTE, fault, harmless, quietly
+from agent_fuse.sightings import Layer, Outcome, State
 
 LATE_NS = 100_000_000
 """A span of an unknown instrumentation whose start lies this far in the past (nanoseconds) was made after the work."""
 
 _SIGNS = ("gen_ai.", "llm.", "openinference.", "traceloop.")
+_SEE = "see docs/enforcement.md for what each instrumentation lets AgentFuse stop"
 _LATE_NAMES = frozenset(name for dialect in BUILT_IN for name in dialect.late_names)
 
 
@@ -44,6 +47,8 @@ class SpanGates:
     def __init__(self, fuse: Fuse) -> None:
         self.nodes = Nodes()
         self._checked = False
+        self._unfollowed: set[str] = set()
+        """Instrumentations whose calls passed no request gate, though one was sure to follow."""
         self.use(fuse)
 
     def use(self, fuse: Fuse) -> None:
@@ -77,18 +82,10 @@ class SpanGates:
             return
         node = Node(at.span_id, ref(span), self.fuse, dialect, spot, outer)
         self.nodes.put(at.span_id, node)
-        try:
-            if spot.kind is Kind.MODEL:
-                self._call(span, node, parent_context)
-            elif spot.kind is Kind.TOOL:
-                self._tool(span, node, parent_context)
-        except SentinelError as trip:
-            soft = dialect.layer is Layer.CLIENT and not dialect.swallows and under_langchain()
-            quietly("finishing a refused span", GOES_ON, finish_refused, span, trip)
-            if soft:
-                node.fuse.blown.softened(trip.__dict__.get("session", ""), trip)
-                raise soften(trip) from trip.__cause__
-            raise
+        if spot.kind is Kind.MODEL:
+            self._call(span, node, parent_context)
+        elif spot.kind is Kind.TOOL:
+            self._tool(span, node, parent_context)
 
     def unread(self, span: Span, error: Exception) -> None:
         """A span that starts could not be judged because of a fault of ours.
@@ -96,19 +93,14 @@ class SpanGates:
         Raises:
             SentinelError: the trip that was on its way. SentinelSystemError: the span can be a call and fail_safe=True.
         """
-        try:
-            unjudged("judging a span", error, fail_safe=self.fuse.settings.fail_safe and may_be_call(span))
-        except SentinelError as trip:
-            quietly("finishing a refused span", GOES_ON, finish_refused, span, trip)
-            soft = quietly("looking for LangChain", GOES_ON, under_langchain)
-            form = quietly("softening a trip", "it is raised hard", soften, trip) if soft else None
-            raise form or trip from trip.__cause__
+        closed = self.fuse.settings.fail_safe and may_be_call(span)
+        not_judged("judging a span", error, fail_safe=closed, span=span)
 
     def _call(self, span: Span, node: Node, parent_context: Context | None) -> None:
         late = self._is_late(span, node)
         of = self.who(parent_context, node, span.attributes, asks=not late)
         ask = self._ask(span, node, of, late=late)
-        node.seen = self.fuse.open_call(ask, self._around(node))
+        node.seen = admit(self.fuse, ask, self._around(node), node.parent, span=span, hard=_is_hard(node.dialect))
         if self.fuse.settings.cost_on_spans:
             node.seen.on_booked = partial(mark_booked, node.span)
         # It is judged now: what goes wrong with the rest is no reason to stop it.
@@ -125,7 +117,7 @@ class SpanGates:
         node.lost.atexit = False
         if node.dialect.detached and not late:
             detach(node)
-        if node.dialect.late_facts and not late and not ask.gate_follows:
+        if node.dialect.late_facts and ask.stage not in (Stage.OVER, Stage.FOLLOWED):
             watch(
                 span,
                 node.dialect.watched(),
@@ -137,15 +129,18 @@ class SpanGates:
             return
         of = self.who(parent_context, node, span.attributes)
         told = node.spot.arguments
-        node.action = action = self.fuse.actions.open(
-            of,
-            node.spot.tool,
-            UNTOLD if told is None else told,
-            awaited=Fact.ARGUMENTS in node.dialect.late_facts,
-            source=_source(span, node.dialect),
-            trace_id=of.trace,
-            span_id=trace.format_span_id(node.key),
-        )
+        try:
+            node.action = action = self.fuse.actions.open(
+                of,
+                node.spot.tool,
+                UNTOLD if told is None else told,
+                awaited=Fact.ARGUMENTS in node.dialect.late_facts,
+                source=_source(span, node.dialect),
+                trace_id=of.trace,
+                span_id=trace.format_span_id(node.key),
+            )
+        except SentinelError as trip:
+            raise refused(self.fuse, trip, span=span, hard=_is_hard(node.dialect)) from trip.__cause__
         if told is None and Fact.ARGUMENTS in node.dialect.late_facts:
             watch(
                 span,
@@ -158,8 +153,7 @@ class SpanGates:
         try:
             judge(live)
         except SentinelError as trip:
-            quietly("finishing a refused span", GOES_ON, finish_refused, live, trip)
-            raise
+            raise refused(node.fuse, trip, span=live, hard=_is_hard(node.dialect)) from trip.__cause__
         except Exception as error:  # noqa: BLE001  fail_safe decides
             if get_ident() == node.thread:
                 self.unread(live, error)
@@ -186,10 +180,19 @@ class SpanGates:
     def _ask(self, span: ReadableSpan, node: Node, of: Who, *, late: bool) -> Ask:
         spot = node.spot
         at = span.get_span_context()
-        follows = spot.gate_follows and self.fuse.settings.request_gate and active.request_gate_installed()
+        source = _source(span, node.dialect)
+        if late:
+            stage = Stage.OVER
+        elif spot.gate_follows and self._gates_requests() and source not in self._unfollowed:
+            stage = Stage.FOLLOWED
+        elif not spot.model and Fact.MODEL in node.dialect.late_facts:
+            stage = Stage.UNNAMED
+        else:
+            stage = Stage.READY
         return Ask(
             layer=node.dialect.layer,
-            source=_source(span, node.dialect),
+            source=source,
+            stage=stage,
             who=of,
             operation=spot.operation,
             provider=spot.provider,
@@ -199,11 +202,7 @@ class SpanGates:
             body=spot.body,
             trace_id=of.trace,
             span_id=trace.format_span_id(at.span_id) if at is not None else "",
-            late=late,
             started_at=span.start_time / 1e9 if late and span.start_time is not None else None,
-            gate_follows=follows,
-            awaits=not (late or spot.model or follows) and Fact.MODEL in node.dialect.late_facts,
-            looks=not node.dialect.swallows,
         )
 
     def who(
@@ -237,6 +236,21 @@ class SpanGates:
         close(span, node)
         if node.lost is not None:
             node.lost.detach()
+        if node.seen is not None and node.seen.call.payload.ask.stage is Stage.FOLLOWED:
+            self._not_followed(node.seen)
+
+    def _gates_requests(self) -> bool:
+        return self.fuse.settings.request_gate and active.request_gate_installed()
+
+    def _not_followed(self, seen: Seen) -> None:
+        """A call was left to an exact gate, and none judged it: what told of it holds for itself from now on."""
+        if seen.call.state not in (State.ESTIMATED, State.EXACT):
+            return  # no request was made
+        for one in seen.call.sightings:
+            self._unfollowed.add(one.source)
+        warn_of(
+            [blind(f"a call of {seen.source} passed no request gate: from now on its spans are judged alone", _SEE)]
+        )
 
     def _missed(self, span: ReadableSpan) -> None:
         """A span that did not look like a call at its start turns out to be one: account for it, refuse nothing."""
@@ -276,6 +290,11 @@ def may_be_call(span: Span) -> bool:
     if span.name in _LATE_NAMES or (span.start_time is not None and time.time_ns() - span.start_time > LATE_NS):
         return False
     return any(key.startswith(_SIGNS) for key in span.attributes or ())
+
+
+def _is_hard(dialect: Dialect) -> bool:
+    """Whether a trip raised where its spans start must be no Exception to reach the caller."""
+    return dialect.layer is not Layer.CLIENT or dialect.swallows
 
 
 _late_refusal = harmless("marking a late span", GOES_ON)(tell_late_refusal)

@@ -1,16 +1,20 @@
 """The reader of usage: every shape that providers are known to send, and what must hold of any of them."""
 
+import itertools
+from dataclasses import fields
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from agent_fuse.calls import Usage
 from agent_fuse.prices import PriceBook
-from agent_fuse.usage_reader import later, read_usage
-from agent_fuse.usage_shapes import SHAPES
+from agent_fuse.usage_plans import Layout
+from agent_fuse.usage_reader import count, later, layouts, read_usage
+from agent_fuse.usage_shapes import SHAPES, Shape
 from agent_fuse.wire import Reading, StreamReader
 
 
@@ -160,6 +164,7 @@ KNOWN: dict[str, tuple[dict[str, Any], Usage]] = {
         {"usage": {"inputTokens": 10, "outputTokens": 4, "totalTokens": 114, "cacheReadInputTokens": 100}},
         Usage(input_tokens=110, output_tokens=4, cache_read_tokens=100),
     ),
+    "parts that are no list": (chat(5, 6, iterations=3), Usage(input_tokens=5, output_tokens=6)),
     "Cohere": (
         {"usage": {"billed_units": {"input_tokens": 5, "output_tokens": 6}, "tokens": {"input_tokens": 70}}},
         Usage(input_tokens=5, output_tokens=6),
@@ -188,10 +193,122 @@ def test_every_row_of_the_table_is_tried_above() -> None:
     for shape in SHAPES:
         rest = tuple(one for one in SHAPES if one is not shape)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("agent_fuse.usage_reader.SHAPES", rest)
+            patch.setattr("agent_fuse.usage_reader._LAYOUTS", layouts(rest))
             if all(read_usage(body) == expected for body, expected in KNOWN.values()):
                 unused.append(shape.source)
     assert not unused
+
+
+def walked(body: Any) -> Usage | None:
+    """The same answer read by walking the table, row by row and path by path: slow, and plain to see."""
+    for shape in SHAPES:
+        holder = at(body, (shape.root,)) if shape.root else body
+
+        def first(row: str, shape: Shape = shape, holder: Any = holder) -> int | None:
+            figures = (count(at(holder, path)) for path in getattr(shape, row))
+            return next((figure for figure in figures if figure is not None), None)
+
+        if shape.needs and all(at(holder, path) is None for path in shape.needs):
+            continue
+        given, made, total = first("input"), first("output"), first("total")
+        if given is None and made is None:
+            continue
+        read, written, reasoning = first("read"), first("written"), first("reasoning")
+        if given is not None:
+            given += first("beside_input") or 0
+        if made is not None:
+            made += first("beside_output") or 0
+        cached = (read or 0) + (written or 0)
+        if given is not None and (shape.cached_outside or cached > given):
+            given += cached
+        if made is not None and reasoning is not None and reasoning > made:
+            made += reasoning
+        if total is not None:
+            if given is None or made is None:
+                given = max(total - (made or 0), 0) if given is None else given
+                made = max(total - given, 0) if made is None else made
+            elif total > given + made:
+                hidden = total - given - made
+                given, made = (given + hidden, made) if hidden == cached else (given, made + hidden)
+        return Usage(
+            input_tokens=given,
+            output_tokens=made,
+            cache_read_tokens=read,
+            cache_write_tokens=written,
+            cache_write_1h_tokens=first("written_1h"),
+            reasoning_tokens=reasoning,
+            input_audio_tokens=first("input_audio"),
+            output_audio_tokens=first("output_audio"),
+            input_image_tokens=first("input_image"),
+            output_image_tokens=first("output_image"),
+            web_searches=first("searches") or None,
+        )
+    return None
+
+
+def at(holder: Any, path: tuple[str, ...]) -> Any:
+    for name in path:
+        holder = holder.get(name) if isinstance(holder, dict) else None
+    return holder
+
+
+ROWS = tuple(one.name for one in fields(Shape) if one.name not in ("source", "root", "parts", "seconds"))
+PATHS = {
+    shape.source: [path for row in ROWS if isinstance(paths := getattr(shape, row), tuple) for path in paths]
+    for shape in SHAPES
+}
+STRANGE: list[Any] = [None, True, -1, 10**11, 2.0, 0.5, "7", [], {}]
+
+
+@st.composite
+def answers(draw: st.DrawFn) -> dict[str, Any]:
+    """An answer of one shape with any of its figures there, strange ones among them, in any order; or of two at once."""
+    body: dict[str, Any] = {}
+    for shape in draw(st.lists(st.sampled_from(SHAPES), min_size=1, max_size=2)):
+        root = body.setdefault(shape.root, {}) if shape.root else body
+        for path in draw(st.lists(st.sampled_from(PATHS[shape.source]), unique=True)):
+            place = root
+            for name in path[:-1]:
+                place = place.setdefault(name, {})
+                if not isinstance(place, dict):
+                    break
+            else:
+                place[path[-1]] = draw(st.integers(0, 2000) | st.sampled_from(STRANGE))
+    return body
+
+
+class Answer(BaseModel):
+    """An SDK's object, which keeps what it does not know."""
+
+    model_config = {"extra": "allow"}
+    usage: Any = None
+    prompt_tokens: Any = None
+    input_tokens: Any = None
+
+
+def as_model(value: Any) -> Any:
+    return Answer(**{key: as_model(inner) for key, inner in value.items()}) if isinstance(value, dict) else value
+
+
+@given(answers())
+def test_what_is_read_at_once_is_what_the_table_says(body: dict[str, Any]) -> None:
+    """Whatever figures an answer of a shape tells, as dict or object, the plan for them reads what a walk would."""
+    expected = walked(body)
+    assert read_usage(body) == expected
+    assert read_usage(as_object(body)) == expected
+    assert read_usage(as_model(body)) == expected
+
+
+def test_plans_are_kept_and_are_not_kept_without_end() -> None:
+    """Answers that tell the same figures share a plan; a server that sends ever new ones cannot fill the memory."""
+    layout = Layout(*(shape for shape in SHAPES if shape.root == "usage"))
+    names = [".".join(path) for path in PATHS[SHAPES[0].source]]
+    orders = itertools.islice(itertools.permutations(names), 2000)
+    first = [layout.plan(dict.fromkeys(order, 1)) for order in orders]
+    assert None not in first
+    assert len(layout.plans) < 500
+    told = dict.fromkeys(names, 1)
+    assert layout.plan(told) is layout.plan(told)
 
 
 tokens = st.integers(0, 10**6)

@@ -7,11 +7,14 @@ Path = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """One way to tell usage: where its figures are, below `root`. Of several paths the first that is there counts."""
+    """One way to tell usage: where its figures are, below `root` (empty: at the top).
+
+    Of several paths the first that is there counts.
+    """
 
     source: str
     """Who tells it so, and where that is written."""
-    root: Path = ("usage",)
+    root: str = "usage"
     needs: tuple[Path, ...] = ()
     """It is this shape when any of these is there as well; empty: when an input or output figure is."""
     input: tuple[Path, ...] = ()
@@ -29,6 +32,12 @@ class Shape:
     """Told beside the input, and added to it."""
     beside_output: tuple[Path, ...] = ()
     """Told beside the output, and added to it."""
+    seconds: tuple[Path, ...] = ()
+    """What is billed where there is neither input nor output."""
+    searches: tuple[Path, ...] = ()
+    """Searches that ran at the provider, billed beside the tokens."""
+    parts: tuple[Path, ...] = ()
+    """Where parts of the answer are listed that all of the above leaves out."""
     cached_outside: bool = False
     """The input leaves out what was read from the cache and written to it."""
 
@@ -36,6 +45,11 @@ class Shape:
 def _one(*names: str) -> tuple[Path, ...]:
     return (names,)
 
+
+_SEARCHES = _one("server_tool_use", "web_search_requests")
+"""Anthropic's; gateways that speak OpenAI's protocol hand it on as it is."""
+_PARTS = _one("iterations")
+"""Anthropic's BetaUsage: compactions, and advice of another model."""
 
 CHAT = Shape(
     source="OpenAI chat completions, and all who speak it. `cached_tokens` at the top: Moonshot; "
@@ -56,6 +70,8 @@ CHAT = Shape(
     output_audio=_one("completion_tokens_details", "audio_tokens"),
     input_image=_one("prompt_tokens_details", "image_tokens"),
     output_image=_one("completion_tokens_details", "image_tokens"),
+    searches=_SEARCHES,
+    parts=_PARTS,
 )
 ANTHROPIC = Shape(
     source="Anthropic messages: the input leaves out cached tokens",
@@ -66,10 +82,13 @@ ANTHROPIC = Shape(
     written=_one("cache_creation_input_tokens"),
     written_1h=_one("cache_creation", "ephemeral_1h_input_tokens"),
     reasoning=_one("output_tokens_details", "thinking_tokens"),
+    searches=_SEARCHES,
+    parts=_PARTS,
     cached_outside=True,
 )
 RESPONSES = Shape(
-    source="OpenAI Responses, images, audio and realtime (`input_token_details` in the singular)",
+    source="OpenAI Responses, images, audio and realtime (`input_token_details` in the singular); "
+    "transcriptions by the minute: `seconds`",
     input=_one("input_tokens"),
     output=_one("output_tokens"),
     total=_one("total_tokens"),
@@ -80,10 +99,13 @@ RESPONSES = Shape(
     output_audio=(("output_tokens_details", "audio_tokens"), ("output_token_details", "audio_tokens")),
     input_image=(("input_tokens_details", "image_tokens"), ("input_token_details", "image_tokens")),
     output_image=(("output_tokens_details", "image_tokens"), ("output_token_details", "image_tokens")),
+    seconds=_one("seconds"),
+    searches=_SEARCHES,
+    parts=_PARTS,
 )
 _LANGCHAIN = Shape(
     source="LangChain's UsageMetadata",
-    root=("usage_metadata",),
+    root="usage_metadata",
     input=_one("input_tokens"),
     output=_one("output_tokens"),
     total=_one("total_tokens"),
@@ -95,7 +117,7 @@ _LANGCHAIN = Shape(
 )
 _GOOGLE_SDK = Shape(
     source="google-genai's GenerateContentResponseUsageMetadata: thoughts are outside candidates",
-    root=("usage_metadata",),
+    root="usage_metadata",
     input=_one("prompt_token_count"),
     output=_one("candidates_token_count"),
     total=_one("total_token_count"),
@@ -106,7 +128,7 @@ _GOOGLE_SDK = Shape(
 )
 _GOOGLE = Shape(
     source="Gemini API, GenerateContentResponse.usageMetadata: thoughts are outside candidates",
-    root=("usageMetadata",),
+    root="usageMetadata",
     input=_one("promptTokenCount"),
     output=_one("candidatesTokenCount"),
     total=_one("totalTokenCount"),
@@ -129,7 +151,7 @@ _COHERE = Shape(
     output=(("billed_units", "output_tokens"), ("tokens", "output_tokens")),
 )
 _OLLAMA = Shape(
-    source="Ollama /api/chat and /api/generate", root=(), input=_one("prompt_eval_count"), output=_one("eval_count")
+    source="Ollama /api/chat and /api/generate", root="", input=_one("prompt_eval_count"), output=_one("eval_count")
 )
 
 SHAPES: tuple[Shape, ...] = (

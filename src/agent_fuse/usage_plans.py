@@ -1,0 +1,177 @@
+"""Plans: which figure of an answer fills which bucket, worked out from the table once per set of figures told.
+
+Walking the table (`usage_shapes`) asks for some forty names; an answer tells five or ten, and those of one provider
+always the same. So what an answer tells is first laid flat, each figure under its path, and the plan for just these
+paths is kept.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from agent_fuse.calls import MAX_TOKENS
+from agent_fuse.usage_shapes import Path, Shape
+
+Figures = dict[str, int]
+"""Figures told, each under its path; what a shape is told by without being a figure stands under a sign of its own."""
+
+_MAX_PLANS = 256
+_BUCKETS = {
+    "read": "cache_read_tokens",
+    "written": "cache_write_tokens",
+    "written_1h": "cache_write_1h_tokens",
+    "reasoning": "reasoning_tokens",
+    "input_audio": "input_audio_tokens",
+    "output_audio": "output_audio_tokens",
+    "input_image": "input_image_tokens",
+    "output_image": "output_image_tokens",
+}
+"""The field of Usage that each row's figure fills as it is."""
+
+_ROWS = ("input", "output", "total", "seconds", "beside_input", "beside_output", "searches", *_BUCKETS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Where to find each figure among those told; an empty path where it is not."""
+
+    input: str
+    output: str
+    total: str
+    seconds: str
+    read: str
+    written: str
+    reasoning: str
+    beside_input: str
+    beside_output: str
+    searches: str
+    cached_outside: bool
+    parts: bool
+    """Parts are listed that these figures leave out."""
+    direct: tuple[tuple[str, str], ...]
+    """Buckets that are filled with a figure as it is told, and its path."""
+
+
+@dataclass(slots=True)
+class Node:
+    """A name that the table knows, at one place."""
+
+    path: str
+    sign: str = ""
+    """Where it is noted that something stands there, if that alone tells something, whether it is a figure or not."""
+    figure: bool = False
+    rounded: bool = False
+    """It may be a fraction, and is rounded up."""
+    inner: "dict[str, Node] | None" = None
+
+
+class Layout:
+    """The shapes below one root, tried in their order: the names to lay out, and the plan for what is told."""
+
+    def __init__(self, *shapes: Shape) -> None:
+        self.root = shapes[0].root
+        self.names: dict[str, Node] = {}
+        self.plans: dict[tuple[str, ...], Plan | None] = {}
+        self._shapes = shapes
+        for shape in shapes:
+            for row in _ROWS:
+                for path in getattr(shape, row):
+                    node = self._node(path)
+                    node.figure, node.rounded = True, row == "seconds"
+            for path in (*shape.needs, *shape.parts):
+                self._node(path).sign = _sign(path)
+
+    def plan(self, figures: Figures) -> Plan | None:
+        """How to read these figures; None where no shape has an input or output among them."""
+        told = tuple(figures)
+        if told not in self.plans:
+            if len(self.plans) >= _MAX_PLANS:
+                self.plans.clear()
+            plans = (_plan(shape, figures) for shape in self._shapes)
+            self.plans[told] = next((plan for plan in plans if plan is not None), None)
+        return self.plans[told]
+
+    def _node(self, path: Path) -> Node:
+        level, node = self.names, Node("")
+        for depth, name in enumerate(path, 1):
+            node = level.setdefault(name, Node(".".join(path[:depth])))
+            if depth < len(path):
+                level = node.inner = node.inner if node.inner is not None else {}
+        return node
+
+
+def lay(holder: object, names: dict[str, Node], found: Figures) -> None:
+    """Put every figure of an answer, or of a part of it, that stands under one of these names into `found`."""
+    kind = type(holder)
+    if kind is dict:
+        told = cast("dict[str, Any]", holder)
+    elif hasattr(kind, "__pydantic_fields__"):
+        # Not asked for what it lacks: a pydantic model's own look-up of that is slow.
+        extra: dict[str, Any] | None = cast("Any", holder).__pydantic_extra__
+        told = {**extra, **holder.__dict__} if extra else holder.__dict__
+    else:
+        told = {name: value_at(holder, name) for name in names}
+    for name, value in told.items():
+        if value is None or (node := names.get(name)) is None:
+            continue
+        if type(value) is int and 0 <= value <= MAX_TOKENS:
+            found[node.path] = value
+            continue
+        figure = _figure(value, node) if node.figure else None
+        if figure is not None:
+            found[node.path] = figure
+        elif node.sign:
+            found[node.sign] = 0
+        if node.inner is not None:
+            lay(value, node.inner, found)
+
+
+def value_at(holder: Any, name: str) -> Any:
+    """What an answer, or a part of it, holds under a name."""
+    kind = type(holder)
+    if kind is dict:
+        return holder.get(name)
+    if hasattr(kind, "__pydantic_fields__"):
+        if name in holder.__dict__:
+            return holder.__dict__[name]
+        extra: dict[str, Any] | None = holder.__pydantic_extra__
+        return extra.get(name) if extra else None
+    if isinstance(holder, Mapping):
+        return cast("Mapping[str, Any]", holder).get(name)
+    return getattr(holder, name, None)
+
+
+def count(value: object) -> int | None:
+    """A token figure if it is one: a whole number from 0 to MAX_TOKENS; else None, unknown."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return int(value) if 0 <= value <= MAX_TOKENS else None
+    if isinstance(value, float) and 0 <= value <= MAX_TOKENS and value.is_integer():
+        return int(value)
+    return None
+
+
+def _figure(value: object, node: Node) -> int | None:
+    if node.rounded and isinstance(value, float) and 0 <= value <= MAX_TOKENS:
+        return math.ceil(value)
+    return count(value)
+
+
+def _plan(shape: Shape, told: Figures) -> Plan | None:
+    if shape.needs and not any(".".join(path) in told or _sign(path) in told for path in shape.needs):
+        return None
+    at = {row: next((name for path in getattr(shape, row) if (name := ".".join(path)) in told), "") for row in _ROWS}
+    if not (at["input"] or at["output"] or at["seconds"]):
+        return None
+    return Plan(
+        **{row: at[row] for row in _ROWS if row in Plan.__slots__},
+        cached_outside=shape.cached_outside,
+        parts=any(_sign(path) in told for path in shape.parts),
+        direct=tuple((bucket, at[row]) for row, bucket in _BUCKETS.items() if at[row]),
+    )
+
+
+def _sign(path: Path) -> str:
+    return ".".join(path) + "?"

@@ -8,22 +8,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import Literal, cast
 
 from agent_fuse.errors import ConfigurationError, UnknownModelError
 from agent_fuse.quoting import library
 from agent_fuse.quoting.asked import PRICED_TIERS
 from agent_fuse.quoting.families import max_output
-from agent_fuse.quoting.library import FREE, load, model_endpoint, provider_named
+from agent_fuse.quoting.library import FREE, Listed, load, model_endpoint, provider_named
 from agent_fuse.quoting.names import bare, fine_tuned
 from agent_fuse.quoting.overrides import Overrides, Own
 from agent_fuse.quoting.rates import Origin, Price, Rates, flat, picos, scaled
 from agent_fuse.quoting.recent import Recent
 from agent_fuse.quoting.supplements import CONTAINER_USD, FILE_SEARCH_KCOUNT, WEB_SEARCH_KCOUNT, supplemented
 from agent_fuse.quoting.tariffs import per_call, per_character, per_search, per_second, tiers
-
-if TYPE_CHECKING:
-    from genai_prices.types import ModelInfo, Provider
 
 __all__ = [
     "FALLBACK_PRICE",
@@ -162,8 +159,8 @@ class PriceBook:
             alias=alias,
             own=price is not None,
             fine_tune_of=base or "",
-            provider=listed[0].id if listed is not None else "",
-            model=listed[1].id if listed is not None else "",
+            provider=listed.provider.id if listed is not None else "",
+            model=listed.model.id if listed is not None else "",
         )
 
     def _is_priced(self, model: str, provider: str | None) -> bool:
@@ -179,9 +176,9 @@ class PriceBook:
             if price is not None:
                 return _own_rates(price, model, provider), False
         if (listed := library.listed(model, provider)) is not None:
-            return _from_data(*listed, at=at, tier=tier), isinstance(listed[1].prices, list)
+            return _from_data(listed, at=at, tier=tier), listed.model.changes
         if (base := fine_tuned(model)) is not None and (listed := library.listed(base, provider)) is not None:
-            return scaled(_from_data(*listed, at=at, tier=tier), _FINE_TUNE_FACTOR), isinstance(listed[1].prices, list)
+            return scaled(_from_data(listed, at=at, tier=tier), _FINE_TUNE_FACTOR), listed.model.changes
         if own is None and (by := self._served.get((model, provider))) is not None and by != model:
             return self._resolve(by, provider, at, tier)
         return self._unknown(model, provider), False
@@ -207,7 +204,7 @@ class PriceBook:
 
 def _own_rates(price: Price, model: str, provider: str | None) -> Rates:
     listed = library.listed(model, provider)
-    window = listed[1].context_window if listed else None
+    window = listed.model.context_window if listed else None
     return flat(price, origin=Origin.OVERRIDE, max_output_tokens=max_output(bare(model), window), context_window=window)
 
 
@@ -235,10 +232,10 @@ def checked(own: Overrides) -> Overrides:
 _BY_FALLBACK = flat(FALLBACK_PRICE, origin=Origin.FALLBACK, max_output_tokens=0).tiers
 
 
-def _from_data(provider: "Provider", model: "ModelInfo", *, at: float, tier: str) -> Rates:
-    own = any(model is one for one in provider.models)
-    context = {"service_tier": tier, "speed": tier, "processing": tier} if tier and own else None
-    prices: Any = supplemented(provider.id, model.id, vars(model.get_prices(datetime.fromtimestamp(at, UTC), context)))
+def _from_data(listed: Listed, *, at: float, tier: str) -> Rates:
+    provider, model, own = listed
+    asked = {"service_tier": tier, "speed": tier, "processing": tier} if tier and own else {}
+    prices = supplemented(provider.id, model.id, model.at(datetime.fromtimestamp(at, UTC), asked))
     return Rates(
         # A model that is billed by the second or the character is not free where tokens are told of it.
         tiers=tiers(prices) if prices.get("input_mtok") is not None or model.id.endswith(FREE) else _BY_FALLBACK,

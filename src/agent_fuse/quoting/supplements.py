@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from decimal import Decimal
 
+from agent_fuse.quoting.price_list import PriceOf
+
 AUDIO: Mapping[tuple[str, str], Mapping[str, Decimal]] = {
     ("openai", "gpt-4o-audio-preview"): {"input_audio_mtok": Decimal(40), "output_audio_mtok": Decimal(80)},
     ("openai", "gpt-4o-mini-audio-preview"): {"input_audio_mtok": Decimal(10), "output_audio_mtok": Decimal(20)},
@@ -18,7 +20,7 @@ CONTAINER_USD = Decimal("0.03")
 """USD for a container of 1 GB in which code ran: the same page (2026-11)."""
 
 
-def supplemented(provider: str, model: str, prices: Mapping[str, object]) -> dict[str, object]:
+def supplemented(provider: str, model: str, prices: PriceOf) -> PriceOf:
     """An entry's prices with what the data lacks; what the data has, now or later, wins."""
     missing = {name: price for name, price in AUDIO.get((provider, model), {}).items() if prices.get(name) is None}
     return {**prices, **missing}

@@ -1,35 +1,12 @@
 """A price list's entry (USD per million tokens, some by tiers) turned into integer tiers."""
 
-from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Protocol
 
+from agent_fuse.quoting.price_list import PriceOf
 from agent_fuse.quoting.rates import Tier, picos
 
 
-class Step(Protocol):
-    """A price from so many input tokens on."""
-
-    start: int
-    price: Decimal
-
-
-class Stepped(Protocol):
-    """A price that depends on the size of the call's input: all its tokens cost what the highest step passed says."""
-
-    base: Decimal
-
-    @property
-    def tiers(self) -> Sequence[Step]:
-        """Steps, ascending."""
-        ...
-
-
-Prices = Mapping[str, Decimal | Stepped | None]
-"""By genai-prices' names: `input_mtok`, `cache_read_mtok`, ..."""
-
-
-def tiers(prices: Prices) -> tuple[Tier, ...]:
+def tiers(prices: PriceOf) -> tuple[Tier, ...]:
     """The tiers of an entry: one for each step that any of its prices has, and the one below them all."""
     starts = {-1}
     for value in prices.values():
@@ -38,27 +15,27 @@ def tiers(prices: Prices) -> tuple[Tier, ...]:
     return tuple(_tier(prices, start) for start in sorted(starts))
 
 
-def per_call(prices: Prices) -> int:
+def per_call(prices: PriceOf) -> int:
     """Pico-dollars for each call, which the list gives per thousand."""
     return picos(_at(prices, -1, "requests_kcount"), Decimal(10) ** 9)
 
 
-def per_character(prices: Prices) -> int:
+def per_character(prices: PriceOf) -> int:
     """Pico-dollars for each character of a text to speak, which the list gives per million."""
     return picos(_at(prices, -1, "input_mchars"))
 
 
-def per_search(prices: Prices, name: str, otherwise: Decimal) -> int:
+def per_search(prices: PriceOf, name: str, otherwise: Decimal) -> int:
     """Pico-dollars for each search at the provider, which the list gives per thousand."""
     return picos(_at(prices, -1, name, otherwise=otherwise), Decimal(10) ** 9)
 
 
-def per_second(prices: Prices) -> int:
+def per_second(prices: PriceOf) -> int:
     """Pico-dollars for each second of a recording, which the list gives per hour."""
     return -(-picos(_at(prices, -1, "input_audio_hours", "audio_hours"), Decimal(10) ** 12) // 3_600)
 
 
-def _at(prices: Prices, above: int, *names: str, otherwise: Decimal = Decimal(0)) -> Decimal:
+def _at(prices: PriceOf, above: int, *names: str, otherwise: Decimal = Decimal(0)) -> Decimal:
     """The dearest of the named prices in one tier, or `otherwise` where the entry has none of them."""
     found: list[Decimal] = []
     for name in names:
@@ -70,7 +47,7 @@ def _at(prices: Prices, above: int, *names: str, otherwise: Decimal = Decimal(0)
     return max(found, default=otherwise)
 
 
-def _tier(prices: Prices, above: int) -> Tier:
+def _tier(prices: PriceOf, above: int) -> Tier:
     """One tier. A model that makes images or video is taken to make nothing else, unless an answer tells them apart."""
     into = _at(prices, above, "input_mtok")
     text = _at(prices, above, "output_mtok")

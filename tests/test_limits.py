@@ -163,3 +163,16 @@ def test_long_values_are_cut_only_where_they_are_too_long() -> None:
     assert len(cut) == len("user.id=") + 160 + 1 + 16
     assert cut == account("user.id", "x" * 161)
     assert account("user.id", "\ud800" * 200)
+
+
+def test_a_session_that_two_fuses_judge_meets_the_limits_of_each() -> None:
+    """What its calls demand is kept on the session, for the limits that it was worked out by and no others."""
+    one, other = (Limit(usd=1),), (Limit(calls=3), Limit(usd=2, per="agent"))
+    session = Session(id="s", limits=(Limit(calls=2),), parent=Session(id="outer"))
+    for limits in (one, other, one):
+        met = due(limits, session, agent="a")
+        fresh = due(limits, Session(id="s", limits=(Limit(calls=2),), parent=Session(id="outer")), agent="a")
+        assert met == fresh
+        assert due(limits, session, agent="a") == fresh
+    assert due(other, session, agent="b") != due(other, session, agent="a")
+    assert session == Session(id="s", limits=(Limit(calls=2),), parent=Session(id="outer"))

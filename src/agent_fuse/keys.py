@@ -6,7 +6,8 @@ Sources: OpenTelemetry's semantic conventions (`user.id`, `enduser.id`, `session
 """
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from functools import lru_cache
 
 from agent_fuse.mistakes import near
 
@@ -59,11 +60,13 @@ def canonical(per: str, *, stacklevel: int = 1) -> str:
     return per
 
 
+@lru_cache(maxsize=1024)
 def spellings(key: str) -> tuple[str, ...]:
     """Names under which a key may stand among attributes, in baggage or in the context."""
     return SPELLINGS.get(key) or (key,)
 
 
+@lru_cache(maxsize=1024)
 def attribute_names(key: str) -> tuple[str, ...]:
     """Names under which a key may stand among a span's attributes: its spellings, and as association property."""
     known = spellings(key)
@@ -79,13 +82,21 @@ def text(value: object) -> str:
 
 def first(values: Iterable[object]) -> str:
     """The first value that says something, as text."""
-    return next((found for value in values if (found := text(value))), "")
+    for value in values:
+        if value is not None and (found := text(value)):
+            return found
+    return ""
 
 
-def told(names: Iterable[str], *places: Mapping[str, object]) -> str:
+def told(names: Collection[str], *places: Mapping[str, object]) -> str:
     """The first of these names that has a value in one of these places, the nearest place first."""
-    listed = tuple(names)
-    return first(place.get(name) for place in places for name in listed)
+    for place in places:
+        if place:
+            for name in names:
+                value = place.get(name)
+                if value is not None and (found := text(value)):
+                    return found
+    return ""
 
 
 def _plain(word: str) -> str:

@@ -1,8 +1,9 @@
 """Limits: caps on what a session, an agent, a user may spend, and which accounts and caps a call meets."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import blake2b
 
 from agent_fuse.calls import Usd, show_usd, to_nanos
@@ -104,13 +105,17 @@ class Session:
     parent: "Session | None" = None
     attributes: Mapping[str, str] = field(default_factory=dict[str, str])
     """Further keys, such as `user.id`, for limits per such a key."""
+    plan: "_Plan | None" = field(default=None, init=False, repr=False, compare=False)
+    """What each of its calls demands, kept from the first one on."""
 
-    def chain(self) -> Iterator["Session"]:
+    def chain(self) -> "list[Session]":
         """This session and those around it, innermost first."""
-        one: Session | None = self
+        found = [self]
+        one = self.parent
         while one is not None:
-            yield one
+            found.append(one)
             one = one.parent
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,6 +184,7 @@ def is_nobodys(name: str) -> bool:
     return name.endswith(f"={NOBODY}")
 
 
+@lru_cache(maxsize=1024)
 def escaped(per: str) -> str:
     """A key as it stands in the names of its accounts."""
     return _ESCAPED.sub(lambda found: "%3D" if found[0] == "=" else "%25", per)
@@ -196,30 +202,32 @@ def nothing(key: str) -> str:
     return ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What calls of one session demand under one fuse's limits."""
+
+    limits: Sequence[Limit]
+    """The fuse's own, by which it was made."""
+    always: Demand
+    """What every call demands."""
+    keyed: tuple[Limit, ...]
+    """Limits whose account depends on the call."""
+
+
 def demand(limits: Sequence[Limit], who: Who, fact: Callable[[str], str] = nothing) -> Demand:
     """Accounts and caps of one call: every session of the chain and `all` are always booked.
 
     `fact` gives what the call itself tells of a key; empty where it tells nothing.
     """
+    plan = who.session.plan
+    if plan is None or plan.limits is not limits:
+        plan = _plan(limits, who.session)
+        object.__setattr__(who.session, "plan", plan)
+    if not plan.keyed:
+        return plan.always
     vague = False
-    accounts = [ALL]
-    caps: list[Cap] = []
-    sources: list[Limit] = []
-    for session in who.session.chain():
-        name = account("session", session.id)
-        accounts.append(name)
-        own = {limit.meter for limit in session.limits if limit.per == "session"}
-        for limit in session.limits:
-            if limit.per == "session":
-                caps.append(Cap(name, limit.meter, limit.cap))
-                sources.append(limit)
-        for limit in limits:
-            if limit.per == "session" and limit.meter not in own:
-                caps.append(Cap(name, limit.meter, limit.cap))
-                sources.append(limit)
-    keyed = [limit for limit in limits if limit.per != "session"]
-    keyed += [limit for session in who.session.chain() for limit in session.limits if limit.per != "session"]
-    for limit in keyed:
+    accounts, caps = list(plan.always.accounts), list(plan.always.caps)
+    for limit in plan.keyed:
         said = fact(limit.per) if limit.per in FACTS else ""
         value = as_value(said) if said else who.value(limit.per)
         vague = vague or (value == NOBODY and limit.per != ALL)
@@ -227,8 +235,24 @@ def demand(limits: Sequence[Limit], who: Who, fact: Callable[[str], str] = nothi
         if name not in accounts:
             accounts.append(name)
         caps.append(Cap(name, limit.meter, limit.cap))
-        sources.append(limit)
-    return Demand(tuple(accounts), tuple(caps), tuple(sources), vague, bool(keyed))
+    return Demand(tuple(accounts), tuple(caps), plan.always.limits + plan.keyed, vague, keyed=True)
+
+
+def _plan(limits: Sequence[Limit], of: Session) -> _Plan:
+    accounts = [ALL]
+    caps: list[Cap] = []
+    sources: list[Limit] = []
+    keyed = [limit for limit in limits if limit.per != "session"]
+    for session in of.chain():
+        name = account("session", session.id)
+        accounts.append(name)
+        own = [limit for limit in session.limits if limit.per == "session"]
+        replaced = {limit.meter for limit in own}
+        own += [limit for limit in limits if limit.per == "session" and limit.meter not in replaced]
+        caps += [Cap(name, limit.meter, limit.cap) for limit in own]
+        sources += own
+        keyed += [limit for limit in session.limits if limit.per != "session"]
+    return _Plan(limits, Demand(tuple(accounts), tuple(caps), tuple(sources)), tuple(keyed))
 
 
 def keys_of(limits: Sequence[Limit]) -> frozenset[str]:

@@ -3,14 +3,14 @@
 import os
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import cast
 
 from opentelemetry import baggage, context
 from opentelemetry.context import Context
 
-from agent_fuse.keys import first, spellings, told
+from agent_fuse.keys import spellings, text, told
 from agent_fuse.limits import Session, Who
 
 SESSION_KEY = context.create_key("agent-fuse-session")
@@ -21,6 +21,8 @@ ORIGIN: ContextVar[Context | None] = ContextVar("agent_fuse_origin", default=Non
 
 _BAGGAGE_SESSION = "session.id"
 _TRACELOOP = "association_properties"
+
+_NOTHING: Mapping[str, object] = {}
 
 _started = time.time()
 
@@ -42,11 +44,10 @@ def with_session(session: Session, at: Context | None = None) -> Context:
 
 def session_in(at: Context | None = None) -> Session | None:
     """The Session that `session()` put into the context, or into the one that this thread's work comes from, if any."""
-    for one in _places(at):
-        found = context.get_value(SESSION_KEY, one)
-        if isinstance(found, Session):
-            return found
-    return None
+    found = (at if at is not None else context.get_current()).get(SESSION_KEY)
+    if not isinstance(found, Session) and (origin := ORIGIN.get()) is not None:
+        found = origin.get(SESSION_KEY)
+    return found if isinstance(found, Session) else None
 
 
 def where_from() -> Context | None:
@@ -55,14 +56,6 @@ def where_from() -> Context | None:
     if before is None:
         return here or None
     return Context({**before, **here}) if here else before
-
-
-def _places(at: Context | None) -> Iterator[Context]:
-    """Contexts to look in, nearest first."""
-    yield at if at is not None else context.get_current()
-    origin = ORIGIN.get()
-    if origin is not None:
-        yield origin
 
 
 def who(
@@ -81,22 +74,33 @@ def who(
     """
     found = session_in(at)
     if found is None:
-        named = (
-            first(baggage.get_baggage(_BAGGAGE_SESSION, one) for one in _places(at))
-            or session
-            or told_in_context("session", at)
-        )
+        named = in_baggage(_BAGGAGE_SESSION, at) or session or told_in_context("session", at)
         found = Session(id=named) if named else fallback
     return Who(session=found, agent=agent, trace=trace, process=process, nameless=found is fallback)
+
+
+def in_baggage(name: str, at: Context | None) -> str:
+    """What baggage says under a name: here, else where this thread's work comes from."""
+    found = text(baggage.get_baggage(name, at))
+    if not found and (origin := ORIGIN.get()) is not None:
+        found = text(baggage.get_baggage(name, origin))
+    return found
 
 
 def told_in_context(key: str, at: Context | None) -> str:
     """What baggage, Traceloop's association properties, OpenInference and Langfuse put into the context for a key."""
     names = spellings(key)
-    for one in _places(at):
-        properties: object = context.get_value(_TRACELOOP, one)
-        associated = cast("Mapping[str, object]", properties if isinstance(properties, Mapping) else {})
-        found = told(names, baggage.get_all(one), associated, one)
-        if found:
-            return found
-    return ""
+    found = _told_at(names, at if at is not None else context.get_current())
+    if not found and (origin := ORIGIN.get()) is not None:
+        found = _told_at(names, origin)
+    return found
+
+
+def _told_at(names: tuple[str, ...], place: Context) -> str:
+    if not place:
+        return ""
+    associated: object = place.get(_TRACELOOP)
+    properties = (
+        cast("Mapping[str, object]", associated) if associated and isinstance(associated, Mapping) else _NOTHING
+    )
+    return told(names, baggage.get_all(place), properties, place)

@@ -7,7 +7,7 @@ it is (`caller`), says what it knows of it in an `Ask`, and comes here. `admit` 
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from opentelemetry import trace
@@ -52,7 +52,7 @@ class Caller:
         """The current span's id as text, empty outside any."""
         return trace.format_span_id(self.span) if self.span else ""
 
-    def around(self) -> Iterator[Seen]:
+    def around(self) -> Iterable[Seen]:
         """Sightings that a call made here happens in, nearest first."""
         return around(self.node)
 

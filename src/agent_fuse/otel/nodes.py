@@ -1,7 +1,7 @@
 """The open spans that matter: which call, session and agent each belongs to, and what is around it."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from threading import get_ident
@@ -53,19 +53,23 @@ class Node:
         session = agent = ""
         for one in self.chain():
             session, agent = session or one.session or one.spot.session, agent or one.agent or one.spot.agent
-            live = one.span() if not (session and agent) else None
+            if session and agent:
+                break
+            live = one.span()
             if live is not None:
                 said = dict(live.attributes or {})
                 session = session or one.dialect.text(said, Fact.SESSION)
                 agent = agent or one.dialect.text(said, Fact.AGENT)
         return session, agent
 
-    def chain(self) -> "Iterator[Node]":
+    def chain(self) -> "list[Node]":
         """This span and those around it, innermost first."""
-        one: Node | None = self
+        found = [self]
+        one = self.parent
         while one is not None:
-            yield one
+            found.append(one)
             one = one.parent
+        return found
 
 
 DETACHED: ContextVar[Node | None] = ContextVar("agent_fuse_detached", default=None)
@@ -146,19 +150,23 @@ class Nodes:
             self._dropped.append(node)
 
 
-def around(node: Node | None) -> Iterator[Seen]:
+def around(node: Node | None) -> list[Seen]:
     """Sightings that a new one happens in, nearest first: by span parents, then the context's detached span."""
-    if node is not None:
-        for one in node.chain():
-            if one.seen is not None:
-                yield one.seen
+    found: list[Seen] = []
+    while node is not None:
+        if node.seen is not None:
+            found.append(node.seen)
+        node = node.parent
     frame = DETACHED.get()
     if frame is not None:
-        for one in frame.waiting:
-            if one.seen is not None and all(seen.layer is not Layer.REQUEST for seen in one.seen.call.sightings):
-                yield one.seen
+        found += [one.seen for one in frame.waiting if one.seen is not None and _awaits_request(one.seen)]
         if frame.seen is not None:
-            yield frame.seen
+            found.append(frame.seen)
+    return found
+
+
+def _awaits_request(seen: Seen) -> bool:
+    return all(one.layer is not Layer.REQUEST for one in seen.call.sightings)
 
 
 def finish_calls(trip: SentinelError, *nodes: Node | None, end: bool = True) -> None:

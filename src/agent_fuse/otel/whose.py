@@ -1,6 +1,6 @@
 """Whose call it is: what the open spans, the context and the thread's origin say, put together for one fuse."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -88,15 +88,17 @@ class Whose:
         return self._resource
 
 
-def _around(span: Any, at: Context) -> Iterator[Any]:
+def _around(span: Any, at: Context) -> list[Any]:
     """Live spans that a call happens in, nearest first: its own, those around it, those of the thread's origin."""
     origin = ORIGIN.get()
+    found: list[Any] = []
     seen: set[int] = set()
     for start in (span, trace.get_current_span(at), trace.get_current_span(origin) if origin is not None else None):
         one = start
         while one is not None and (key := one.get_span_context().span_id) and key not in seen:
             seen.add(key)
             if hasattr(one, "attributes"):
-                yield one
+                found.append(one)
             parent = getattr(one, "parent", None)
             one = OPEN_SPANS.get(parent.span_id) if parent is not None else None
+    return found

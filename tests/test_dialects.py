@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 from genai_prices import Usage as PricedUsage
 from genai_prices import calc_price
+from hypothesis import given
+from hypothesis import strategies as st
 from opentelemetry.sdk.trace import TracerProvider
 
 from agent_fuse import AgentFuseSpanProcessor, Limit, SentinelBudgetExceeded, SentinelLoopError
 from agent_fuse.calls import Entry, Status, Usage
 from agent_fuse.dialects import BUILT_IN, http, third_party
-from agent_fuse.dialects.base import Fact, Kind
+from agent_fuse.dialects.base import Fact, Kind, read
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.otel import active
 from agent_fuse.settings import settings
@@ -318,6 +320,24 @@ def test_reasoning_inside_and_beside_output() -> None:
 
 
 REASONING = "llm.token_count.completion_details.reasoning"
+
+NAMES = sorted({name for one in BUILT_IN for names in one.keys.values() for name in names})
+VALUES = st.integers(-2, 9) | st.booleans() | st.sampled_from([2.0, 0.5, 10**11, "", "7", "word", ("a", "b")])
+
+
+@given(st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=25))
+def test_all_facts_of_a_span_are_read_as_each_alone(attributes: dict[str, Any]) -> None:
+    """Reading many facts in one go finds for each what asking for it finds: its best name that tells something."""
+    for one in BUILT_IN:
+        for rows in (one.start_rows, one.end_rows, one.owner_rows):
+            told = read(attributes, rows)
+            for name, wanted, _ in rows:
+                fact = Fact[name.upper()]
+                if wanted is object:
+                    alone = next((attributes[key] for key in one.keys[fact] if key in attributes), None)
+                else:
+                    alone = one.number(attributes, fact) if wanted is int else one.text(attributes, fact)
+                assert getattr(told, name) == alone
 
 
 def test_thinking_tokens_that_traceloop_google_leaves_out() -> None:

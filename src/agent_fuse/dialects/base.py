@@ -1,11 +1,11 @@
 """A dialect: the table that says where one instrumentation puts each fact about a call, and how to read it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any
 
-from agent_fuse.calls import Usage
+from agent_fuse.calls import MAX_TOKENS, Usage, usage_of
 from agent_fuse.charged import Charge
 from agent_fuse.dialects.reading import Ending, Kind, SpanLike, Spot, charge_of, json_object
 from agent_fuse.sightings import Layer, Outcome
@@ -40,12 +40,44 @@ class Fact(Enum):
     REASONING = auto()
 
 
+Attributes = Mapping[str, Any]
+
+Rows = tuple[tuple[str, type, tuple[str, ...]], ...]
+"""For each fact its field in Told, its type (`str`: a text that is not empty; `int`: a token count), and its names."""
+
+
+class Told:
+    """Facts that attributes tell: empty, or None for what is no text, where they do not."""
+
+    operation = provider = model = response_model = prompt = session = agent = tool = response_id = error = ""
+    arguments: object = None
+    result: object = None
+    max_tokens: int | None = None
+    input: int | None = None
+    output: int | None = None
+    cache_read: int | None = None
+    cache_write: int | None = None
+    reasoning: int | None = None
+
+
 MODEL_OPERATIONS = frozenset({"chat", "text_completion", "embeddings", "generate_content"})
 """Values of `gen_ai.operation.name` that are priced (OpenTelemetry GenAI semantic conventions)."""
 
 AGENT_OPERATIONS = frozenset({"invoke_agent", "create_agent", "invoke_workflow"})
 
-Attributes = Mapping[str, Any]
+_COUNTS = (Fact.MAX_TOKENS, Fact.INPUT, Fact.OUTPUT, Fact.TOTAL, Fact.CACHE_READ, Fact.CACHE_WRITE, Fact.REASONING)
+_WANTED: Mapping[Fact, type] = {**dict.fromkeys(_COUNTS, int), Fact.ARGUMENTS: object, Fact.RESULT: object}
+"""The type of each fact that is no text."""
+
+_OF_START = (
+    Fact.OPERATION, Fact.PROVIDER, Fact.MODEL, Fact.MAX_TOKENS, Fact.PROMPT, Fact.SESSION, Fact.AGENT, Fact.TOOL,
+    Fact.INPUT, Fact.OUTPUT,
+)  # fmt: skip
+_OF_USAGE = (Fact.INPUT, Fact.OUTPUT, Fact.CACHE_READ, Fact.CACHE_WRITE, Fact.REASONING)
+_OF_END = (
+    Fact.MODEL, Fact.RESPONSE_MODEL, Fact.PROVIDER, Fact.RESPONSE_ID, Fact.TOOL, Fact.ARGUMENTS, Fact.RESULT,
+    Fact.ERROR, *_OF_USAGE,
+)  # fmt: skip
 
 STATUS_KEYS = ("http.response.status_code", "http.status_code", "error.code")
 
@@ -93,31 +125,41 @@ class Dialect:
     """Unwraps tool arguments from what the attribute holds."""
     mend: Callable[[Ending, Attributes], Ending] | None = None
     """Corrects a quirk of this instrumentation that no row can say."""
+    start_rows: Rows = field(init=False, repr=False)
+    end_rows: Rows = field(init=False, repr=False)
+    owner_rows: Rows = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        for rows, facts in (("start", _OF_START), ("end", _OF_END), ("owner", (Fact.SESSION, Fact.AGENT))):
+            object.__setattr__(self, f"{rows}_rows", self._rows(facts))
 
     def start(self, span: SpanLike) -> Spot | None:
         """Read a span that starts; None when it is neither a call nor around one."""
         attributes = dict(span.attributes or {})  # the SDK's own mapping is slow to ask for what is not there
         if self.spot_of is not None:
             return self.spot_of(attributes)
-        found = self._kind(span.name, attributes)
-        if found is None:
+        kind, word, named = self._kind(span.name, attributes.get(self.kind_key))
+        if kind is None:
             return None
-        kind, word = found
-        text = self.text(attributes, Fact.BODY) if kind is Kind.MODEL else ""
+        told = read(attributes, self.start_rows)
+        if not named:
+            word = told.operation or self.operations.get(span.name) or self.operations.get(word, word)
+        text = self.text(attributes, Fact.BODY) if kind is Kind.MODEL and Fact.BODY in self.keys else ""
         body = json_object(text) if text else None
         return Spot(
             kind=kind,
             operation=word if kind is Kind.MODEL else "",
-            provider=self.text(attributes, Fact.PROVIDER),
-            model=self._model(span.name, attributes, body),
-            max_tokens=self.number(attributes, Fact.MAX_TOKENS),
-            prompt=self.text(attributes, Fact.PROMPT) or None,
+            provider=told.provider,
+            model=told.model or self._model(span.name, body),
+            max_tokens=told.max_tokens,
+            prompt=told.prompt or None,
             body=body,
-            session=self.text(attributes, Fact.SESSION),
-            agent=self.text(attributes, Fact.AGENT),
-            tool=(self.text(attributes, Fact.TOOL) or word) if kind is Kind.TOOL else "",
-            arguments=self.arguments(attributes),
-            late=span.name in self.late_names or (kind is Kind.MODEL and self.usage(attributes) is not None),
+            session=told.session,
+            agent=told.agent,
+            tool=(told.tool or word) if kind is Kind.TOOL else "",
+            arguments=self.arguments(attributes) if kind is Kind.TOOL else None,
+            late=span.name in self.late_names
+            or (kind is Kind.MODEL and not (told.input is None and told.output is None)),
             gate_follows=self.gate_follows is not None and self.gate_follows(span.name, attributes),
         )
 
@@ -141,54 +183,60 @@ class Dialect:
             raised: the error that is being handled while the span ends, where there is one.
         """
         attributes = dict(span.attributes or {})
-        usage = self.usage(attributes)
-        told = self.text(attributes, Fact.ERROR)
-        response_id = self.text(attributes, Fact.RESPONSE_ID)
-        answered = self.text(attributes, Fact.RESPONSE_MODEL)
+        told = read(attributes, self.end_rows)
+        usage = self._usage(told)
         charge = charge_of(
             usage,
             failed=failed,
-            error=told or error,
+            error=told.error or error,
             also=error,
             message=message,
-            response_id=response_id,
-            status=_status(attributes),
+            response_id=told.response_id,
+            status=_status(attributes) if usage is None else None,
             trace=trace,
             raised=raised,
         )
+        arguments = told.arguments
         ending = Ending(
             outcome=charge.outcome if charge is not None else Outcome.DONE,
             unsure=charge is Charge.UNKNOWN,
             usage=usage,
-            model=self.text(attributes, Fact.MODEL) or answered,
-            answered=answered,
-            provider=self.text(attributes, Fact.PROVIDER),
-            response_id=response_id,
-            tool=self.text(attributes, Fact.TOOL),
-            arguments=self.arguments(attributes),
-            result=next((attributes[key] for key in self.keys.get(Fact.RESULT, ()) if key in attributes), None),
-            error=told or error,
+            model=told.model or told.response_model,
+            answered=told.response_model,
+            provider=told.provider,
+            response_id=told.response_id,
+            tool=told.tool,
+            arguments=self.arguments_of(arguments) if arguments is not None and self.arguments_of else arguments,
+            result=told.result,
+            error=told.error or error,
             message=message,
         )
         return self.mend(ending, attributes) if self.mend is not None else ending
 
     def usage(self, attributes: Attributes) -> Usage | None:
         """Token figures, made inclusive; None when there are none."""
-        given, made = self.number(attributes, Fact.INPUT), self.number(attributes, Fact.OUTPUT)
+        return self._usage(read(attributes, self.end_rows))
+
+    def owner(self, attributes: Attributes) -> Told:
+        """The session and the agent that attributes tell."""
+        return read(attributes, self.owner_rows)
+
+    def _usage(self, told: Told) -> Usage | None:
+        given, made = told.input, told.output
         if given is None and made is None:
             return None
-        read, written = self.number(attributes, Fact.CACHE_READ), self.number(attributes, Fact.CACHE_WRITE)
-        reasoning = self.number(attributes, Fact.REASONING)
         if given is not None and not self.cached_inside:
-            given += (read or 0) + (written or 0)
+            given += (told.cache_read or 0) + (told.cache_write or 0)
         if made is not None and not self.reasoning_inside:
-            made += reasoning or 0
-        return Usage(
-            input_tokens=given,
-            output_tokens=made,
-            cache_read_tokens=read,
-            cache_write_tokens=written,
-            reasoning_tokens=reasoning,
+            made += told.reasoning or 0
+        return usage_of(
+            {
+                "input_tokens": given,
+                "output_tokens": made,
+                "cache_read_tokens": told.cache_read,
+                "cache_write_tokens": told.cache_write,
+                "reasoning_tokens": told.reasoning,
+            }
         )
 
     def text(self, attributes: Attributes, fact: Fact) -> str:
@@ -223,23 +271,42 @@ class Dialect:
         """Attribute names of the facts that come late."""
         return frozenset(key for fact in self.late_facts for key in self.keys.get(fact, ()))
 
-    def _kind(self, name: str, attributes: Attributes) -> tuple[Kind, str] | None:
-        word = attributes.get(self.kind_key)
-        if isinstance(word, str):
-            kind = self.kinds.get(word)
-            if kind is not None:
-                told = self.text(attributes, Fact.OPERATION)
-                return kind, told or self.operations.get(name) or self.operations.get(word, word)
-        return self.kind_of_name(name) if self.kind_of_name is not None else None
+    def _rows(self, facts: Iterable[Fact]) -> Rows:
+        return tuple((one.name.lower(), _WANTED.get(one, str), keys) for one in facts if (keys := self.keys.get(one)))
 
-    def _model(self, name: str, attributes: Attributes, body: Mapping[str, Any] | None) -> str:
-        told = self.text(attributes, Fact.MODEL)
-        if told:
-            return told
+    def _kind(self, name: str, said: object) -> tuple[Kind | None, str, bool]:
+        """What a span stands for, the word that says so, and whether its name did."""
+        kind = self.kinds.get(said) if isinstance(said, str) else None
+        if kind is not None:
+            return kind, str(said), False
+        found = self.kind_of_name(name) if self.kind_of_name is not None else None
+        return (*found, True) if found is not None else (None, "", False)
+
+    def _model(self, name: str, body: Mapping[str, Any] | None) -> str:
         asked = body.get("model") if body is not None else None
         if isinstance(asked, str):
             return asked
         return self.model_of_name(name) if self.model_of_name is not None else ""
+
+
+def read(attributes: Attributes, rows: Rows) -> Told:
+    """What attributes tell of these facts, each by the best of its names that tells it."""
+    told = Told()
+    for fact, wanted, names in rows:
+        for name in names:
+            value = attributes.get(name)
+            if value is None:
+                continue
+            if wanted is str:
+                if not isinstance(value, str) or not value:
+                    continue
+            elif wanted is int and not (type(value) is int and 0 <= value <= MAX_TOKENS):
+                value = count(value)
+                if value is None:
+                    continue
+            setattr(told, fact, value)
+            break
+    return told
 
 
 def _status(attributes: Attributes) -> int | None:

@@ -8,7 +8,7 @@ from threading import get_ident
 from typing import Any
 from weakref import finalize
 
-from agent_fuse.dialects.base import Dialect, Fact, Spot
+from agent_fuse.dialects.base import Dialect, Spot
 from agent_fuse.engine.actions import Action
 from agent_fuse.errors import SentinelError
 from agent_fuse.fuse import Fuse, Seen
@@ -57,9 +57,8 @@ class Node:
                 break
             live = one.span()
             if live is not None:
-                said = dict(live.attributes or {})
-                session = session or one.dialect.text(said, Fact.SESSION)
-                agent = agent or one.dialect.text(said, Fact.AGENT)
+                said = one.dialect.owner(dict(live.attributes or {}))
+                session, agent = session or said.session, agent or said.agent
         return session, agent
 
     def chain(self) -> "list[Node]":

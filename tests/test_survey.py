@@ -76,6 +76,23 @@ show()
     assert states(found, "opentelemetry.instrumentation.langchain: calls") == {"ok"}
 
 
+def test_after_init_alone(run_python: Run) -> None:
+    """Of libraries that are not imported yet it says that their instrumentation will be on when they are."""
+    found = facts(
+        run_python,
+        """
+import os, sys, agent_fuse
+os.environ["AGENTFUSE_DB_PATH"] = "memory://"
+agent_fuse.init(budget=1)
+show()
+assert not {"openai", "langchain_core"} & set(sys.modules)
+""",
+    )
+    assert {one["state"] for one in found} == {"ok"}
+    for library in ("openai", "langchain"):
+        assert states(found, f"opentelemetry.instrumentation.{library} will be turned on") == {"ok"}
+
+
 def test_nothing_is_at_work(run_python: Run) -> None:
     """Without a processor the survey says that nothing is guarded, and how to begin."""
     found = facts(run_python, "show()")

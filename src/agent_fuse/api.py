@@ -20,7 +20,7 @@ from agent_fuse.otel import active, lost
 from agent_fuse.otel.blind import warn_of
 from agent_fuse.otel.context import session_in, with_session
 from agent_fuse.otel.gate import fail_safe
-from agent_fuse.otel.installing import instrument_installed, wrap_sampler
+from agent_fuse.otel.installing import instrument_when_used, wrap_sampler
 from agent_fuse.otel.open_spans import OPEN_SPANS
 from agent_fuse.otel.opening import open_fuse
 from agent_fuse.otel.self_test import self_test
@@ -53,7 +53,8 @@ def init(  # noqa: PLR0917  the order that users of the original package know
     """Guard this process: spans of the global tracer provider, and the openai and anthropic SDKs.
 
     Adds a processor and a sampler to the global SDK provider, or to a private one where there is none, and turns the
-    installed openai and langchain instrumentations on unless they are. A second `init` replaces the settings.
+    installed openai and langchain instrumentations on, unless they are, once those libraries are imported. A second
+    `init` replaces the settings.
 
     Args:
         budget: most a session may spend, USD; AGENTFUSE_BUDGET or 1.00 when neither it nor `limits` is given.
@@ -88,7 +89,7 @@ def init(  # noqa: PLR0917  the order that users of the original package know
         provider.add_span_processor(processor)
         wrap_sampler(provider)
         warn_of([self_test(provider)])
-        instrument_installed(provider)
+        instrument_when_used(provider)
     return processor
 
 

@@ -1,18 +1,9 @@
-"""What `init()` does to a tracer provider: wraps its sampler, and turns on the instrumentations that are installed."""
-
-import importlib
-import logging
+"""What `init()` does to a tracer provider: wraps its sampler, and turns on the instrumentations that are used."""
 
 from opentelemetry.sdk.trace import TracerProvider
 
+from agent_fuse.otel import langchain_tools, openai_spans
 from agent_fuse.otel.sampler import AgentFuseSampler
-
-log = logging.getLogger("agent_fuse")
-
-_INSTRUMENTORS = (
-    ("openai", "opentelemetry.instrumentation.openai", "OpenAIInstrumentor"),
-    ("langchain_core", "opentelemetry.instrumentation.langchain", "LangchainInstrumentor"),
-)
 
 
 def wrap_sampler(provider: TracerProvider) -> None:
@@ -24,16 +15,7 @@ def wrap_sampler(provider: TracerProvider) -> None:
             tracer.sampler = AgentFuseSampler(tracer.sampler)
 
 
-def instrument_installed(provider: TracerProvider) -> list[str]:
-    """Turn on the openai and langchain instrumentations that are installed, unless they are. Returns their names."""
-    turned_on: list[str] = []
-    for library, module, name in _INSTRUMENTORS:
-        try:
-            importlib.import_module(library)
-            instrumentor = getattr(importlib.import_module(module), name)()
-        except ImportError:
-            continue
-        if not instrumentor.is_instrumented_by_opentelemetry:
-            instrumentor.instrument(tracer_provider=provider)
-            turned_on.append(module)
-    return turned_on
+def instrument_when_used(provider: TracerProvider) -> None:
+    """Turn on the installed instrumentations of openai and langchain, now or once those are imported."""
+    openai_spans.turn_on_when_used(provider)
+    langchain_tools.turn_on_when_used(provider)

@@ -8,6 +8,7 @@ import sys
 import threading
 from typing import Any
 
+from opentelemetry.sdk.trace import TracerProvider
 from wrapt import register_post_import_hook
 
 log = logging.getLogger("agent_fuse")
@@ -15,7 +16,9 @@ log = logging.getLogger("agent_fuse")
 LIBRARY = "langchain-core"
 INSTRUMENTATION = "opentelemetry-instrumentation-langchain"
 
-_MODULE, _NAME = "opentelemetry.instrumentation.langchain", "LangchainInstrumentor"
+MODULE = "opentelemetry.instrumentation.langchain"
+
+_PACKAGE, _NAME = "langchain_core", "LangchainInstrumentor"
 _ENTRIES = ("langchain.agents", "langgraph.prebuilt", "langgraph.pregel")
 """Modules that are imported whole before an agent is made, so that its making is seen too."""
 
@@ -27,21 +30,26 @@ _PATIENCE = 30.0
 _lock = threading.RLock()
 _wanted = False
 _done = False
+_provider: TracerProvider | None = None
 
 
-def turn_on_when_used() -> None:
+def turn_on_when_used(provider: TracerProvider | None = None) -> None:
     """Turn the installed LangChain instrumentation on once LangChain is imported, unless it is on by then. Idempotent.
 
     To turn it on imports LangChain with all its integrations, which takes seconds: a process that never uses LangChain
-    (a server's master, a shell tool) is spared that. So it waits for an import to be whole, or for the first use.
+    (a server's master, a shell tool) is spared that. So it waits for an import to be whole, or for the first use; where
+    it is imported already it is turned on now. The spans go to `provider`, else to the global one.
     """
-    global _wanted
+    global _wanted, _provider
     with _lock:
+        _provider = provider or _provider
         if _wanted:
             return
         _wanted = True
     for module in _ENTRIES:
         register_post_import_hook(_imported, module)
+    if _PACKAGE in sys.modules and not _half_imported(besides=""):
+        _turn_on()
     register_post_import_hook(_at_first_use, _FIRST_USE)
 
 
@@ -53,6 +61,11 @@ def missing() -> bool:
 def watched() -> bool:
     """Whether LangChain and its instrumentation are installed."""
     return _installed(LIBRARY) and _installed(INSTRUMENTATION)
+
+
+def waiting() -> bool:
+    """Whether the instrumentation will be turned on when LangChain is used."""
+    return _wanted and not _done and watched()
 
 
 def _installed(distribution: str) -> bool:
@@ -105,9 +118,9 @@ def _turn_on(*, wait: float = 0) -> None:
         if _done:
             return
         _done = True
-        instrumentor = getattr(importlib.import_module(_MODULE), _NAME)()
+        instrumentor = getattr(importlib.import_module(MODULE), _NAME)()
         if not instrumentor.is_instrumented_by_opentelemetry:
-            instrumentor.instrument()
+            instrumentor.instrument(**({} if _provider is None else {"tracer_provider": _provider}))
     except ModuleNotFoundError as absent:
         log.warning("AgentFuse cannot see LangChain's tools: %s is not installed", absent.name)
     except Exception:

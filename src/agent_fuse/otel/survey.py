@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace import Tracer, TracerProvider
 from agent_fuse.dialects import Dialects
 from agent_fuse.dialects.base import Dialect
 from agent_fuse.engine.keyed import how, missing
-from agent_fuse.otel import active, carrying, instrumentor
+from agent_fuse.otel import active, carrying, instrumentor, langchain_tools, openai_spans
 from agent_fuse.otel.blind import blind_at_start, blind_by_processor, blind_by_sampler
 from agent_fuse.otel.facts import Fact, State, blind, off, ok
 from agent_fuse.otel.self_test import guards_of, self_test
@@ -142,6 +142,9 @@ def _of_instrumentations(tracers: list[Tracer]) -> Iterator[Fact]:
         if on and module not in told and dialect is not None and dialect.scopes != ("*",):
             yield ok(f"{module} is active, and has made no span yet")
             told.add(module)
+    waiting = [one.MODULE for one in (openai_spans, langchain_tools) if one.waiting() and one.MODULE not in told]
+    yield from (ok(f"{module} will be turned on as soon as its library is used") for module in waiting)
+    told.update(waiting)
     if not told and active.guards():
         yield off(
             "no instrumentation of a model library is active: only requests are judged, and tool loops are not seen",

@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, SecretStr
 
-from agent_fuse.looping.canonical import MAX_ITEMS, canonical
+from agent_fuse.loops.canonical import MAX_ITEMS, canonical
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -208,7 +208,7 @@ def test_secrets_stay_hidden():
 def test_same_in_every_process():
     """Processes with other hash seeds agree on sets, functions and objects."""
     script = """
-from agent_fuse.looping.canonical import canonical
+from agent_fuse.loops.canonical import canonical
 class A: pass
 print(canonical({"s": {"x", "y", "z", ("t", 1)}, "f": {frozenset("abc"), frozenset("xyz")}, "a": A(), "p": print}))
 """

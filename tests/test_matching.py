@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from agent_fuse.calls import Usage
-from agent_fuse.seeing.views import MAX_VIEWS
 from agent_fuse.sightings import Book, Layer, Outcome, Release, Sighting, Sightings, State
-from seeing_oracle import SHARED, Checked
+from agent_fuse.sightings.views import MAX_VIEWS
+from sightings_oracle import SHARED, Checked
 
 F, C, R, W = Layer.FRAMEWORK, Layer.CLIENT, Layer.REQUEST, Layer.WIRE
 SOURCES = {

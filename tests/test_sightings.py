@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from agent_fuse.calls import Usage
 from agent_fuse.sightings import Book, Layer, Outcome, Release, Sighting, Sightings
-from seeing_oracle import Checked
+from sightings_oracle import Checked
 
 SOURCE = {Layer.FRAMEWORK: "langchain", Layer.CLIENT: "openai", Layer.REQUEST: "request", Layer.WIRE: "httpx"}
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent_fuse.looping.signatures import MAX_READABLE, error_outcome, result_outcome, signature
+from agent_fuse.loops.signatures import MAX_READABLE, error_outcome, result_outcome, signature
 
 ARGS = st.dictionaries(st.text(), st.none() | st.integers() | st.floats() | st.text() | st.lists(st.text()), max_size=5)
 

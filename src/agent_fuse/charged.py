@@ -20,7 +20,7 @@ from agent_fuse.charging.clients import HTTP, PYTHON
 from agent_fuse.charging.rows import Row, Says
 from agent_fuse.charging.sdks import SDKS
 from agent_fuse.errors import SentinelError
-from agent_fuse.seeing.sighted import Outcome
+from agent_fuse.sightings import Outcome
 
 __all__ = ["TABLE", "Charge", "Says", "of_error", "of_words", "says_nothing"]
 

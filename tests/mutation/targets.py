@@ -12,11 +12,9 @@ EXCUSED = Path(__file__).parent / "excused.txt"
 
 MODULES = (
     "fuse.py",
-    "sightings.py",
+    "sightings/*.py",
     "limits.py",
-    "loops.py",
-    "seeing/*.py",
-    "looping/*.py",
+    "loops/*.py",
     "engine/*.py",
     "ledgers/*.py",
     "otel/span_gates.py",
@@ -32,11 +30,10 @@ MODULES = (
 
 HOME: dict[str, tuple[str, ...]] = {
     "fuse.py": ("tests/e2e/test_fuse.py", "tests/test_safety.py", "tests/test_seams.py"),
-    "sightings.py": ("tests/test_sightings.py",),
-    "seeing/": ("tests/test_sightings.py",),
+    "sightings/": ("tests/test_sightings.py",),
     "limits.py": ("tests/test_limits.py", "tests/test_accounts.py"),
-    "loops.py": ("tests/test_loops.py", "tests/test_actions.py"),
-    "looping/": ("tests/test_loops.py", "tests/test_canonical.py", "tests/test_signatures.py"),
+    "loops/rule.py": ("tests/test_loops.py", "tests/test_actions.py"),
+    "loops/": ("tests/test_loops.py", "tests/test_canonical.py", "tests/test_signatures.py"),
     "engine/": ("tests/e2e/test_fuse.py", "tests/e2e/test_blown.py", "tests/test_actions.py"),
     "engine/alerts.py": ("tests/test_alerts.py",),
     "engine/posted.py": ("tests/test_posted.py", "tests/test_accounts.py"),

@@ -21,8 +21,7 @@ from agent_fuse.otel import nodes
 from agent_fuse.otel.gate import admit, fail_safe, guarded
 from agent_fuse.otel.nodes import Node
 from agent_fuse.seams import BOOKED_AT_QUOTE, GOES_ON, HELD_AT_QUOTE, checked, judge, quietly
-from agent_fuse.seeing.sighted import State
-from agent_fuse.sightings import Layer, Outcome
+from agent_fuse.sightings import Layer, Outcome, State
 from agent_fuse.terms import Terms
 
 SOURCE = "by hand"

@@ -11,7 +11,7 @@ from agent_fuse.byhand.arguments import Parameters
 from agent_fuse.byhand.wrapping import UNWATCHED, Start, Watch, wrap
 from agent_fuse.engine.actions import UNDER_WAY, UNTOLD, Action, Actions
 from agent_fuse.limits import Session, Who
-from agent_fuse.looping.signatures import signature
+from agent_fuse.loops import signature
 from agent_fuse.otel.gate import Caller, fail_safe, guarded
 from agent_fuse.seams import judge
 

@@ -14,7 +14,7 @@ from agent_fuse.engine.turnstile import Turnstile
 from agent_fuse.errors import SentinelBudgetExceeded, SentinelError, SentinelSystemError
 from agent_fuse.ledgers.base import Amounts, Hold, Meter, Refusal
 from agent_fuse.limits import Demand, Limit, Who, demand
-from agent_fuse.looping.signatures import Signature
+from agent_fuse.loops import Signature
 from agent_fuse.refusals import explain, refused_by
 from agent_fuse.seams import GOES_ON, quietly, refusal, unjudged
 from agent_fuse.settings import Settings

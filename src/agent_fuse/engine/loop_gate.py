@@ -5,8 +5,8 @@ import os
 from agent_fuse.engine.accounting import Accounting
 from agent_fuse.errors import SentinelLoopError
 from agent_fuse.limits import Who
-from agent_fuse.looping.verdicts import Level
 from agent_fuse.loops import (
+    Level,
     LoopPolicy,
     LoopState,
     Outcome,

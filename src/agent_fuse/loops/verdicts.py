@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from agent_fuse.errors import ConfigurationError
-from agent_fuse.looping.signatures import Signature
+from agent_fuse.loops.signatures import Signature
 
 
 class Level(StrEnum):

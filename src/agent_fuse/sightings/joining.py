@@ -2,7 +2,7 @@
 
 Layers from outside in: framework > client > request > wire. Linking, in this order: an open sighting around it; the
 same response id; one-to-one matching by usage, model and time. One-to-one is what keeps the total right even when two
-equal calls are matched crosswise. What may match is indexed (`seeing/views.py`): a close costs the same however many
+equal calls are matched crosswise. What may match is indexed (`views.py`): a close costs the same however many
 calls are open.
 """
 
@@ -13,12 +13,10 @@ from math import inf
 from typing import Generic, TypeVar
 
 from agent_fuse.calls import Usage
-from agent_fuse.seeing.likeness import ID, SHARED, kind_of, with_name
-from agent_fuse.seeing.sighted import Book, Call, Layer, Outcome, Release, Sighting, State
-from agent_fuse.seeing.tracks import Track
-from agent_fuse.seeing.views import Views
-
-__all__ = ["Book", "Call", "Layer", "Outcome", "Release", "Sighting", "Sightings", "State"]
+from agent_fuse.sightings.likeness import ID, SHARED, kind_of, with_name
+from agent_fuse.sightings.tracks import Track
+from agent_fuse.sightings.values import Book, Call, Layer, Outcome, Release, Sighting, State
+from agent_fuse.sightings.views import Views
 
 P = TypeVar("P")
 

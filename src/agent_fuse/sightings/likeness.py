@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import TypeVar
 
 from agent_fuse.quoting.names import bare
-from agent_fuse.seeing.sighted import Call, Layer, Sighting
+from agent_fuse.sightings.values import Call, Layer, Sighting
 
 P = TypeVar("P")
 

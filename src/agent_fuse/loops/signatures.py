@@ -8,7 +8,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
-from agent_fuse.looping.canonical import canonical
+from agent_fuse.loops.canonical import canonical
 
 MAX_READABLE = 500
 """Characters of a readable signature."""

@@ -4,9 +4,9 @@ from collections import OrderedDict
 from collections.abc import Hashable, Iterable, Iterator
 from typing import Generic, TypeVar
 
-from agent_fuse.seeing.likeness import ID, NO_FIT, REQUEST_OF, Figures, Fit, Names, knows, likeness, usage_of
-from agent_fuse.seeing.sighted import Call, Layer, Sighting, State
-from agent_fuse.seeing.tracks import Track
+from agent_fuse.sightings.likeness import ID, NO_FIT, REQUEST_OF, Figures, Fit, Names, knows, likeness, usage_of
+from agent_fuse.sightings.tracks import Track
+from agent_fuse.sightings.values import Call, Layer, Sighting, State
 
 P = TypeVar("P")
 

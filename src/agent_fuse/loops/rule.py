@@ -18,33 +18,9 @@ from dataclasses import dataclass, replace
 from struct import Struct
 from typing import Self
 
-from agent_fuse.looping.signatures import (
-    DIGEST_BYTES,
-    OUTCOME_BYTES,
-    TOOL_BYTES,
-    Outcome,
-    Signature,
-    error_outcome,
-    result_outcome,
-    signature,
-)
-from agent_fuse.looping.tables import Table
-from agent_fuse.looping.verdicts import PASS, Level, LoopKind, LoopPolicy, Verdict, judge
-
-__all__ = [
-    "Level",
-    "LoopKind",
-    "LoopPolicy",
-    "LoopState",
-    "Outcome",
-    "Signature",
-    "Verdict",
-    "error_outcome",
-    "observe_call",
-    "observe_result",
-    "result_outcome",
-    "signature",
-]
+from agent_fuse.loops.signatures import DIGEST_BYTES, OUTCOME_BYTES, TOOL_BYTES, Outcome, Signature
+from agent_fuse.loops.tables import Table
+from agent_fuse.loops.verdicts import PASS, Level, LoopKind, LoopPolicy, Verdict, judge
 
 RECENT = 64
 """Calls remembered in order, for cycles."""

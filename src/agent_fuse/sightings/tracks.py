@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from math import inf
 from typing import Any, Generic, TypeVar
 
-from agent_fuse.seeing.likeness import SLACK, same_time
-from agent_fuse.seeing.sighted import Layer, Sighting
+from agent_fuse.sightings.likeness import SLACK, same_time
+from agent_fuse.sightings.values import Layer, Sighting
 
 P = TypeVar("P")
 

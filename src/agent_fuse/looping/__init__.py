@@ -1,1 +1,0 @@
-"""What is behind the loop rule: canonical arguments, signatures, verdicts, bounded tables."""

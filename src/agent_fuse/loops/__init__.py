@@ -1,0 +1,20 @@
+"""Loops: repeated, cyclic and fruitless tool calls, told from work."""
+
+from agent_fuse.loops.rule import LoopState, observe_call, observe_result
+from agent_fuse.loops.signatures import Outcome, Signature, error_outcome, result_outcome, signature
+from agent_fuse.loops.verdicts import Level, LoopKind, LoopPolicy, Verdict
+
+__all__ = [
+    "Level",
+    "LoopKind",
+    "LoopPolicy",
+    "LoopState",
+    "Outcome",
+    "Signature",
+    "Verdict",
+    "error_outcome",
+    "observe_call",
+    "observe_result",
+    "result_outcome",
+    "signature",
+]

@@ -1,1 +1,0 @@
-"""What is behind sightings: the values, and how alike two of them are."""

@@ -104,7 +104,7 @@ class Checked(Sightings[Any]):
             for one in call.sightings
             if one.source == SHARED and one.response_id and one.ended_at is not None
         }
-        for view in self._views._views.values():
+        for view in self._views.kept.values():
             indexed: set[int] = set()
             for group, tracks in view._groups.items():
                 for track in tracks.values():

@@ -200,7 +200,7 @@ def test_many_scopes_keep_few_views() -> None:
         one = sightings.open(n, layer=C, source=f"scope-{n}", now=n)
         sightings.close(one, now=n + 0.5, usage=Usage(input_tokens=n, output_tokens=1))
         sightings.check()
-    assert len(sightings._views._views) == MAX_VIEWS
+    assert len(sightings._views.kept) == MAX_VIEWS
 
 
 def test_an_ended_call_waits_for_as_many_as_are_open() -> None:

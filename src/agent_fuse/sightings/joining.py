@@ -70,8 +70,10 @@ class Sightings(Generic[P]):
         call.sightings.append(sighting)
         call.over = inf
         self._ended.pop(call, None)
-        self._views.opened(sighting)
-        self._forget(now)
+        if self._views.kept:
+            self._views.opened(sighting)
+        if self._ended:
+            self._forget(now)
         return sighting
 
     def close(
@@ -113,7 +115,7 @@ class Sightings(Generic[P]):
         for name in (model, answered):
             if name:
                 sighting.names = with_name(sighting.names, name)
-        call.over = _last_end(call)
+        call.over = now if alone else _last_end(call)
         decisions: list[Book[P] | Release[P]] = []
         lone = alone and call.state is State.OPEN and sighting.layer is not Layer.REQUEST
         twin = self._match(sighting) if lone and outcome is not Outcome.FAILED else None
@@ -185,7 +187,7 @@ class Sightings(Generic[P]):
         else:
             if joined:
                 self._views.opened(sightings[0])
-            else:
+            elif self._views.kept:
                 self._views.enter(sightings)
             for one in sightings:
                 if one.source == SHARED and one.response_id and one.ended_at is not None:
@@ -195,7 +197,8 @@ class Sightings(Generic[P]):
 
     def _unfile(self, sightings: Sequence[Sighting[P]]) -> None:
         """Sightings are about to change, or to go: nothing finds them any more."""
-        self._views.leave(sightings)
+        if self._views.kept:
+            self._views.leave(sightings)
         for one in sightings:
             track = self._shared.get(one.response_id) if one.source == SHARED else None
             if track is not None:
@@ -253,7 +256,8 @@ class Sightings(Generic[P]):
         """
         for _ in range(_FORGOTTEN_AT_ONCE):
             oldest = next(iter(self._ended), None)
-            many = len(self._ended) > self._remember + self.open_count - 1
+            still_open = len(self._calls) - len(self._ended)
+            many = len(self._ended) > self._remember + still_open - 1
             if oldest is None or not (many or now - oldest.over > self._seconds):
                 return
             del self._ended[oldest], self._calls[oldest]
@@ -270,8 +274,10 @@ def lone(payload: P, *, layer: Layer, source: str, now: float, model: str = "") 
 
 def _timed_out(call: Call[P]) -> bool:
     """Its request may have been charged but never answered, so the layers around it may try again."""
-    requests = [one for one in call.sightings if one.layer is Layer.REQUEST]
-    return bool(requests) and requests[-1].outcome is Outcome.BROKEN and requests[-1].ended_at is not None
+    for one in reversed(call.sightings):
+        if one.layer is Layer.REQUEST:
+            return one.outcome is Outcome.BROKEN and one.ended_at is not None
+    return False
 
 
 def _outcome(best: Sighting[P], call: Call[P]) -> Outcome:

@@ -2,6 +2,7 @@
 
 import re
 from functools import lru_cache
+from operator import attrgetter
 from typing import TypeVar
 
 from agent_fuse.quoting.names import bare
@@ -24,6 +25,8 @@ Fit = tuple[int, int, float]
 
 ID, USAGE, REQUEST_OF, TIME, NONE = 4, 3, 2, 1, 0
 """The response id; usage and model; usage alone, where a request is sure to be there; model, where usage is unknown."""
+
+_KIND = attrgetter("kind")
 
 NO_FIT: Fit = (NONE, 0, 0.0)
 
@@ -74,6 +77,7 @@ def _is_version(name: str, of: str) -> bool:
     return name.startswith(of) and _VERSION.fullmatch(name, len(of)) is not None
 
 
+@lru_cache(4096)
 def kind_of(source: str) -> str:
     """What stands before a colon in the name of a source: it knows by itself which calls are its own."""
     return source.partition(":")[0]
@@ -81,7 +85,7 @@ def kind_of(source: str) -> str:
 
 def knows(call: Call[P], kind: str) -> bool:
     """Whether a source of this kind saw the call."""
-    return any(one.kind == kind for one in call.sightings)
+    return kind in map(_KIND, call.sightings)
 
 
 def same_time(seen: Sighting[P], other: Sighting[P]) -> bool:

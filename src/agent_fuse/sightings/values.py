@@ -4,11 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum, auto
 from math import inf
+from operator import attrgetter
 from typing import Generic, TypeVar
 
 from agent_fuse.calls import Entry, Usage
 
 P = TypeVar("P")
+
+_SOURCE = attrgetter("source")
 
 
 class Layer(IntEnum):
@@ -86,15 +89,18 @@ class Call(Generic[P]):
 
     def has(self, source: str) -> bool:
         """Whether this source saw the call already."""
-        return any(one.source == source for one in self.sightings)
+        return source in map(_SOURCE, self.sightings)
 
     def booked(self, entry: Entry) -> None:
         """Tell the innermost layer that still sees the call, and that layer only, also when it is corrected."""
-        ears = [one for one in self.sightings if one.ended_at is None and one.on_booked is not None]
-        if self.told is None and ears:
-            self.told = min(ears, key=lambda one: one.layer)
-        if self.told is not None and self.told in ears and self.told.on_booked is not None:
-            self.told.on_booked(entry)
+        if self.told is None:
+            for one in self.sightings:
+                listens = one.ended_at is None and one.on_booked is not None
+                if listens and (self.told is None or one.layer < self.told.layer):
+                    self.told = one
+        told = self.told
+        if told is not None and told.ended_at is None and told.on_booked is not None and told in self.sightings:
+            told.on_booked(entry)
 
 
 @dataclass(frozen=True, slots=True)

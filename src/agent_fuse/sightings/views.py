@@ -1,7 +1,7 @@
 """Views: the calls that one kind of source has not seen, indexed by what one of its sightings may have in common."""
 
 from collections import OrderedDict
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable
 from typing import Generic, TypeVar
 
 from agent_fuse.sightings.likeness import ID, NO_FIT, REQUEST_OF, Figures, Fit, Names, knows, likeness, usage_of
@@ -96,44 +96,40 @@ class View(Generic[P]):
         return best
 
     @staticmethod
-    def _groups_of(one: Sighting[P]) -> Iterator[Hashable]:
+    def _groups_of(one: Sighting[P]) -> list[Hashable]:
         if one.ended_at is None:
-            yield _OPEN, None, False
-            return
+            return [(_OPEN, None, False)]
         usage, with_id = usage_of(one), bool(one.response_id)
-        if with_id:
-            yield _ID, one.response_id
+        found: list[Hashable] = [(_ID, one.response_id)] if with_id else []
         if usage is None:
-            yield _UNTOLD, None, with_id
-        else:
-            yield _ENDED, usage, with_id
-            yield _ENDED, None, with_id
+            return [*found, (_UNTOLD, None, with_id)]
+        return [*found, (_ENDED, usage, with_id), (_ENDED, None, with_id)]
 
 
 class Views(Generic[P]):
     """The views of the kinds that matched something lately."""
 
     def __init__(self) -> None:
-        self._views: OrderedDict[str, View[P]] = OrderedDict()
+        self.kept: OrderedDict[str, View[P]] = OrderedDict()
 
     def of(self, kind: str, calls: Iterable[Call[P]]) -> View[P]:
         """The view of a kind; made of `calls`, all that are remembered, where there is none."""
-        view = self._views.get(kind)
+        view = self.kept.get(kind)
         if view is not None:
-            self._views.move_to_end(kind)
+            self.kept.move_to_end(kind)
             return view
-        view = self._views[kind] = View(kind)
+        view = self.kept[kind] = View(kind)
         for call in calls:
             if view.may_match(call):
                 for one in call.sightings:
                     view.add(one)
-        if len(self._views) > MAX_VIEWS:
-            self._views.popitem(last=False)
+        if len(self.kept) > MAX_VIEWS:
+            self.kept.popitem(last=False)
         return view
 
     def opened(self, one: Sighting[P]) -> None:
         """A sighting came to a call."""
-        for view in self._views.values():
+        for view in self.kept.values():
             if view.kind == one.kind:
                 for other in one.call.sightings:  # its kind has seen the call now
                     view.remove(other)
@@ -142,13 +138,13 @@ class Views(Generic[P]):
 
     def leave(self, sightings: Iterable[Sighting[P]]) -> None:
         """Take sightings out, before anything of them or their calls changes."""
-        for view in self._views.values():
+        for view in self.kept.values():
             for one in sightings:
                 view.remove(one)
 
     def enter(self, sightings: Iterable[Sighting[P]]) -> None:
         """Put sightings in, as they and their calls stand now."""
-        for view in self._views.values():
+        for view in self.kept.values():
             for one in sightings:
                 if view.may_match(one.call):
                     view.add(one)

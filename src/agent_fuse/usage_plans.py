@@ -1,16 +1,12 @@
 """Plans: which figure of an answer fills which bucket, worked out from the table once per set of figures told.
 
 Walking the table (`usage_shapes`) asks for some forty names; an answer tells five or ten, and those of one provider
-always the same. So what an answer tells is first laid flat, each figure under its path, and the plan for just these
-paths is kept.
+always the same. So what an answer tells is first laid flat, each figure under its path (`usage_reader`), and the plan
+for just these paths is kept.
 """
 
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
 
-from agent_fuse.calls import MAX_TOKENS
 from agent_fuse.usage_shapes import Path, Shape
 
 Figures = dict[str, int]
@@ -99,64 +95,6 @@ class Layout:
             if depth < len(path):
                 level = node.inner = node.inner if node.inner is not None else {}
         return node
-
-
-def lay(holder: object, names: dict[str, Node], found: Figures) -> None:
-    """Put every figure of an answer, or of a part of it, that stands under one of these names into `found`."""
-    kind = type(holder)
-    if kind is dict:
-        told = cast("dict[str, Any]", holder)
-    elif hasattr(kind, "__pydantic_fields__"):
-        # Not asked for what it lacks: a pydantic model's own look-up of that is slow.
-        extra: dict[str, Any] | None = cast("Any", holder).__pydantic_extra__
-        told = {**extra, **holder.__dict__} if extra else holder.__dict__
-    else:
-        told = {name: value_at(holder, name) for name in names}
-    for name, value in told.items():
-        if value is None or (node := names.get(name)) is None:
-            continue
-        if type(value) is int and 0 <= value <= MAX_TOKENS:
-            found[node.path] = value
-            continue
-        figure = _figure(value, node) if node.figure else None
-        if figure is not None:
-            found[node.path] = figure
-        elif node.sign:
-            found[node.sign] = 0
-        if node.inner is not None:
-            lay(value, node.inner, found)
-
-
-def value_at(holder: Any, name: str) -> Any:
-    """What an answer, or a part of it, holds under a name."""
-    kind = type(holder)
-    if kind is dict:
-        return holder.get(name)
-    if hasattr(kind, "__pydantic_fields__"):
-        if name in holder.__dict__:
-            return holder.__dict__[name]
-        extra: dict[str, Any] | None = holder.__pydantic_extra__
-        return extra.get(name) if extra else None
-    if isinstance(holder, Mapping):
-        return cast("Mapping[str, Any]", holder).get(name)
-    return getattr(holder, name, None)
-
-
-def count(value: object) -> int | None:
-    """A token figure if it is one: a whole number from 0 to MAX_TOKENS; else None, unknown."""
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int):
-        return int(value) if 0 <= value <= MAX_TOKENS else None
-    if isinstance(value, float) and 0 <= value <= MAX_TOKENS and value.is_integer():
-        return int(value)
-    return None
-
-
-def _figure(value: object, node: Node) -> int | None:
-    if node.rounded and isinstance(value, float) and 0 <= value <= MAX_TOKENS:
-        return math.ceil(value)
-    return count(value)
 
 
 def _plan(shape: Shape, told: Figures) -> Plan | None:

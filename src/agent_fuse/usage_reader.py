@@ -5,16 +5,15 @@ what an answer tells; that is made inclusive by the same few rules (`_inclusive`
 differ in whether the prompt holds its cached part and the answer its reasoning.
 """
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from typing import Any, cast
 
-from agent_fuse.calls import Usage, usage_of
-from agent_fuse.usage_plans import Figures, Layout, Plan, count, lay, value_at
+from agent_fuse.calls import MAX_TOKENS, Usage, usage_of
+from agent_fuse.usage_plans import Figures, Layout, Node, Plan
 from agent_fuse.usage_shapes import ANTHROPIC, SHAPES, Shape
-
-__all__ = ["count", "later", "read_usage"]
 
 
 def layouts(shapes: Iterable[Shape]) -> tuple[Layout, ...]:
@@ -33,17 +32,18 @@ gateways that hand Cohere's `meta` on."""
 
 def read_usage(body: object) -> Usage | None:
     """The usage that an answer tells, in inclusive buckets; None where it tells none. May raise on a hostile object."""
-    found = _by_shapes(body)
+    field = fields_of(body)
+    found = _by_shapes(body, field)
     if found is None:
         for name in _ELSEWHERE:
-            inner = value_at(body, name)
-            holders = cast("Sequence[Any]", inner) if isinstance(inner, list | tuple) else (inner,)
-            found = next((usage for one in reversed(holders) if (usage := _by_shapes(one)) is not None), None)
+            inner = field(name)
+            holders = reversed(cast("Sequence[Any]", inner)) if isinstance(inner, list | tuple) else (inner,)
+            found = next((usage for one in holders if (usage := _by_shapes(one, fields_of(one))) is not None), None)
             if found is not None:
                 break
     if found is None:
         return None
-    output = value_at(body, "output")
+    output = field("output")
     return _with_tools(found, cast("list[object]", output)) if isinstance(output, list) else found
 
 
@@ -79,18 +79,76 @@ _COUNTS = (
 )
 
 
-def _by_shapes(body: object) -> Usage | None:
+def fields_of(holder: Any) -> Callable[[str], Any]:
+    """Looks up what an answer, or a part of one, holds under a name; None where it holds nothing.
+
+    A pydantic model is not asked for what it lacks: its own look-up of that is slow.
+    """
+    kind = type(holder)
+    if kind is dict:
+        return cast("dict[str, Any]", holder).get
+    if hasattr(kind, "__pydantic_fields__"):
+        extra: dict[str, Any] | None = holder.__pydantic_extra__
+        told: dict[str, Any] = {**extra, **holder.__dict__} if extra else holder.__dict__
+        return told.get
+    if isinstance(holder, Mapping):
+        return cast("Mapping[str, Any]", holder).get
+    return lambda name: getattr(holder, name, None)
+
+
+def count(value: object) -> int | None:
+    """A token figure if it is one: a whole number from 0 to MAX_TOKENS; else None, unknown."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return int(value) if 0 <= value <= MAX_TOKENS else None
+    if isinstance(value, float) and 0 <= value <= MAX_TOKENS and value.is_integer():
+        return int(value)
+    return None
+
+
+def _by_shapes(body: object, field: Callable[[str], Any]) -> Usage | None:
     for layout in _LAYOUTS:
-        holder = value_at(body, layout.root) if layout.root else body
+        holder = field(layout.root) if layout.root else body
         if holder is None:
             continue
         figures: Figures = {}
-        lay(holder, layout.names, figures)
+        _lay(holder, layout.names, figures)
         plan = layout.plans.get(tuple(figures)) or layout.plan(figures)
         if plan is not None:
             usage = _read(figures, plan)
-            return _with_parts(usage, value_at(holder, "iterations")) if plan.parts else usage
+            return _with_parts(usage, fields_of(holder)("iterations")) if plan.parts else usage
     return None
+
+
+def _lay(holder: object, names: dict[str, Node], found: Figures) -> None:
+    """Put every figure of an answer, or of a part of it, that stands under one of these names into `found`."""
+    kind = type(holder)
+    if kind is dict:
+        told = cast("dict[str, Any]", holder)
+    elif hasattr(kind, "__pydantic_fields__") and not cast("Any", holder).__pydantic_extra__:
+        told = holder.__dict__
+    else:
+        told = dict(zip(names, map(fields_of(holder), names), strict=True))
+    for name, value in told.items():
+        if value is None or (node := names.get(name)) is None:
+            continue
+        if type(value) is int and 0 <= value <= MAX_TOKENS:
+            found[node.path] = value
+            continue
+        figure = _figure(value, node) if node.figure else None
+        if figure is not None:
+            found[node.path] = figure
+        elif node.sign:
+            found[node.sign] = 0
+        if node.inner is not None:
+            _lay(value, node.inner, found)
+
+
+def _figure(value: object, node: Node) -> int | None:
+    if node.rounded and isinstance(value, float) and 0 <= value <= MAX_TOKENS:
+        return math.ceil(value)
+    return count(value)
 
 
 def _read(figures: Figures, plan: Plan) -> Usage:
@@ -149,17 +207,18 @@ def _with_parts(usage: Usage, iterations: object) -> Usage:
     """
     parts = list(usage.parts)
     for one in cast("Sequence[object]", iterations) if isinstance(iterations, list | tuple) else ():
-        kind = value_at(one, "type")
+        field = fields_of(one)
+        kind = field("type")
         figures: Figures = {}
         if kind in ("compaction", "advisor_message"):
-            lay(one, _PART.names, figures)
+            _lay(one, _PART.names, figures)
         plan = _PART.plan(figures)
         if plan is None:
             continue
         if kind == "compaction":
             usage = _sum(usage, _read(figures, plan))
         else:
-            model = value_at(one, "model")
+            model = field("model")
             parts.append((model if isinstance(model, str) else "", _read(figures, plan)))
     return replace(usage, parts=tuple(parts))
 
@@ -169,10 +228,10 @@ def _with_tools(usage: Usage, output: list[object]) -> Usage:
 
     Source: the items of OpenAI's Responses API, `output`.
     """
-    kinds = [(value_at(item, "type"), item) for item in output]
+    kinds = [(fields_of(item)("type"), item) for item in output]
     web = (usage.web_searches or 0) + sum(kind == "web_search_call" and _searches(item) for kind, item in kinds)
     files = sum(kind == "file_search_call" for kind, _ in kinds)
-    places = {str(value_at(item, "container_id")) for kind, item in kinds if kind == "code_interpreter_call"}
+    places = {str(fields_of(item)("container_id")) for kind, item in kinds if kind == "code_interpreter_call"}
     if not (web or files or places):
         return usage
     return replace(usage, web_searches=web or None, file_searches=files or None, containers=len(places) or None)
@@ -180,7 +239,7 @@ def _with_tools(usage: Usage, output: list[object]) -> Usage:
 
 def _searches(item: object) -> bool:
     """Whether a web search item searched: opening a page and looking in it are not billed (OpenAI's pricing page)."""
-    return value_at(value_at(item, "action"), "type") in (None, "search")
+    return fields_of(fields_of(item)("action"))("type") in (None, "search")
 
 
 def _sum(one: Usage, other: Usage) -> Usage:

@@ -1,13 +1,18 @@
 """What the OpenAI and Anthropic APIs say on the wire: which requests are priced, and the usage in their responses."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
 from agent_fuse.calls import Usage
 from agent_fuse.endpoints import UNKNOWN, endpoint_of
-from agent_fuse.usage_reader import later, read_usage
+from agent_fuse.usage_reader import fields_of, later, read_usage
+
+_WRITTEN = ("content", "refusal", "reasoning_content", "reasoning")
+"""Texts of a streamed delta that the model wrote."""
+
+_NOTHING: dict[str, Any] = {}
 
 
 def operation_of(method: str, url: str, provider: str = "") -> str | None:
@@ -24,15 +29,6 @@ def operation_of(method: str, url: str, provider: str = "") -> str | None:
 def semantic_operation(operation: str) -> str:
     """The `gen_ai.operation.name` of an operation (OpenTelemetry GenAI semantic conventions)."""
     return "chat" if operation in ("responses", "messages") else operation
-
-
-def field_of(holder: object, name: str) -> Any:
-    """A field of a dict or of an SDK's object."""
-    if holder is None:
-        return None
-    if isinstance(holder, Mapping):
-        return cast("Mapping[str, Any]", holder).get(name)
-    return getattr(holder, name, None)
 
 
 @dataclass(slots=True)
@@ -59,26 +55,31 @@ class Reading:
         return max(self.pieces, -(-self.written // 4))
 
 
-def read_body(body: object, reading: Reading) -> None:
-    """Take usage, id and model from a whole response: a dict or an SDK model."""
+def read_body(body: object, reading: Reading) -> bool:
+    """Take usage, id and model from a whole response: a dict or an SDK model. Answers whether it told its usage."""
     usage = read_usage(body)
     if usage is not None:
         reading.usage = usage
-    for name, found in (("response_id", field_of(body, "id")), ("model", field_of(body, "model"))):
-        if isinstance(found, str):
-            setattr(reading, name, found)
-    _read_tier(body, reading)
+    field = fields_of(body)
+    response_id, model = field("id"), field("model")
+    if isinstance(response_id, str):
+        reading.response_id = response_id
+    if isinstance(model, str):
+        reading.model = model
+    _read_tier(field, reading)
     reading.complete = reading.final = True
+    return usage is not None
 
 
-def _read_tier(body: object, reading: Reading) -> None:
+def _read_tier(field: Callable[[str], Any], reading: Reading) -> None:
     """OpenAI tells the tier beside the usage, Anthropic inside it (`service_tier`, and `speed` where it is fast)."""
-    usage = field_of(body, "usage")
-    for told in (field_of(usage, "speed"), field_of(usage, "service_tier"), field_of(body, "service_tier")):
+    usage = field("usage")
+    inside = fields_of(usage) if usage is not None else _NOTHING.get
+    for told in (inside("speed"), inside("service_tier"), field("service_tier")):
         if isinstance(told, str) and told != "standard":
             reading.tier = told
             return
-    if usage is not None and field_of(usage, "service_tier") == "standard":
+    if inside("service_tier") == "standard":
         reading.tier = "standard"
 
 
@@ -142,7 +143,7 @@ class StreamReader:
         if isinstance(body.get("model"), str):
             reading.model = body["model"]
         if b'"service_tier"' in line:
-            _read_tier(body, reading)
+            _read_tier(body.get, reading)
         usage = read_usage(body)
         if usage is not None:
             reading.usage = later(reading.usage, usage)
@@ -153,19 +154,16 @@ class StreamReader:
             self._count(event)
 
     def _count(self, event: dict[str, Any]) -> None:
-        for choice in _items(event.get("choices")):
-            delta = field_of(choice, "delta")
-            texts = [
-                field_of(choice, "text"),
-                *(field_of(delta, name) for name in ("content", "refusal", "reasoning_content", "reasoning")),
-            ]
-            functions = [field_of(call, "function") for call in _items(field_of(delta, "tool_calls"))]
-            for function in (*functions, field_of(delta, "function_call")):
-                texts += [field_of(function, name) for name in ("name", "arguments")]
+        for choice in map(_object, _items(event.get("choices"))):
+            delta = _object(choice.get("delta"))
+            texts = [choice.get("text"), *(delta.get(name) for name in _WRITTEN)]
+            functions = [_object(call).get("function") for call in _items(delta.get("tool_calls"))]
+            for function in map(_object, (*functions, delta.get("function_call"))):
+                texts += [function.get("name"), function.get("arguments")]
             written = sum(len(text.encode("utf-8", "replace")) for text in texts if isinstance(text, str))
             self.reading.written += written
             self.reading.pieces += bool(written)
-            if field_of(choice, "finish_reason"):
+            if choice.get("finish_reason"):
                 self.reading.complete = True
 
 
@@ -173,9 +171,13 @@ def _items(found: object) -> list[Any]:
     return cast("list[Any]", found) if isinstance(found, list) else []
 
 
+def _object(found: object) -> dict[str, Any]:
+    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+
+
 def _parse(text: bytes) -> dict[str, Any] | None:
     try:
         found = json.loads(text)
     except ValueError:
         return None
-    return cast("dict[str, Any]", found) if isinstance(found, dict) else None
+    return _object(found) if isinstance(found, dict) else None

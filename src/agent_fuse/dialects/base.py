@@ -128,6 +128,7 @@ class Dialect:
     start_rows: Rows = field(init=False, repr=False)
     end_rows: Rows = field(init=False, repr=False)
     owner_rows: Rows = field(init=False, repr=False)
+    """Of the session and the agent."""
 
     def __post_init__(self) -> None:
         for rows, facts in (("start", _OF_START), ("end", _OF_END), ("owner", (Fact.SESSION, Fact.AGENT))):
@@ -216,10 +217,6 @@ class Dialect:
     def usage(self, attributes: Attributes) -> Usage | None:
         """Token figures, made inclusive; None when there are none."""
         return self._usage(read(attributes, self.end_rows))
-
-    def owner(self, attributes: Attributes) -> Told:
-        """The session and the agent that attributes tell."""
-        return read(attributes, self.owner_rows)
 
     def _usage(self, told: Told) -> Usage | None:
         given, made = told.input, told.output

@@ -81,26 +81,21 @@ def who(
 
 def in_baggage(name: str, at: Context | None) -> str:
     """What baggage says under a name: here, else where this thread's work comes from."""
-    found = text(baggage.get_baggage(name, at))
-    if not found and (origin := ORIGIN.get()) is not None:
-        found = text(baggage.get_baggage(name, origin))
-    return found
+    for place in (at if at is not None else context.get_current(), ORIGIN.get()):
+        value = baggage.get_baggage(name, place) if place else None
+        if value is not None and (found := text(value)):
+            return found
+    return ""
 
 
 def told_in_context(key: str, at: Context | None) -> str:
     """What baggage, Traceloop's association properties, OpenInference and Langfuse put into the context for a key."""
     names = spellings(key)
-    found = _told_at(names, at if at is not None else context.get_current())
-    if not found and (origin := ORIGIN.get()) is not None:
-        found = _told_at(names, origin)
-    return found
-
-
-def _told_at(names: tuple[str, ...], place: Context) -> str:
-    if not place:
-        return ""
-    associated: object = place.get(_TRACELOOP)
-    properties = (
-        cast("Mapping[str, object]", associated) if associated and isinstance(associated, Mapping) else _NOTHING
-    )
-    return told(names, baggage.get_all(place), properties, place)
+    for place in (at if at is not None else context.get_current(), ORIGIN.get()):
+        if place:
+            associated: object = place.get(_TRACELOOP)
+            properties = associated if associated is not None and isinstance(associated, Mapping) else _NOTHING
+            found = told(names, baggage.get_all(place), cast("Mapping[str, object]", properties), place)
+            if found:
+                return found
+    return ""

@@ -8,7 +8,7 @@ from threading import get_ident
 from typing import Any
 from weakref import finalize
 
-from agent_fuse.dialects.base import Dialect, Spot
+from agent_fuse.dialects.base import Dialect, Spot, read
 from agent_fuse.engine.actions import Action
 from agent_fuse.errors import SentinelError
 from agent_fuse.fuse import Fuse, Seen
@@ -51,14 +51,16 @@ class Node:
     def told(self) -> tuple[str, str]:
         """The session and the agent that this span, or the nearest around it, has told by now; empty where none has."""
         session = agent = ""
-        for one in self.chain():
+        one: Node | None = self
+        while one is not None:
             session, agent = session or one.session or one.spot.session, agent or one.agent or one.spot.agent
             if session and agent:
                 break
             live = one.span()
             if live is not None:
-                said = one.dialect.owner(dict(live.attributes or {}))
+                said = read(dict(live.attributes or {}), one.dialect.owner_rows)
                 session, agent = session or said.session, agent or said.agent
+            one = one.parent
         return session, agent
 
     def chain(self) -> "list[Node]":

@@ -28,7 +28,6 @@ from agent_fuse.quoting.families import hides_reasoning
 from agent_fuse.quoting.names import bare
 from agent_fuse.seams import BOOKED_AT_QUOTE, HELD_AT_QUOTE, fault, quietly
 from agent_fuse.sightings import Layer, Outcome
-from agent_fuse.usage_reader import read_usage
 from agent_fuse.wire import Reading, StreamReader, read_body
 
 SOURCE = "request"
@@ -118,9 +117,7 @@ class Flight:
         if self.seen is None or self._watched:
             return
         try:
-            if read_usage(parsed) is not None:
-                read_body(parsed, self._reading)
-            else:
+            if not read_body(parsed, self._reading):
                 self._read_content(response.content)
         except Exception as error:  # noqa: BLE001  what was paid for is booked, whatever fails of ours
             self._lost(error)

@@ -186,17 +186,19 @@ class Dialect:
         attributes = dict(span.attributes or {})
         told = read(attributes, self.end_rows)
         usage = self._usage(told)
-        charge = charge_of(
-            usage,
-            failed=failed,
-            error=told.error or error,
-            also=error,
-            message=message,
-            response_id=told.response_id,
-            status=_status(attributes) if usage is None else None,
-            trace=trace,
-            raised=raised,
-        )
+        charge = None
+        if usage is None:
+            charge = charge_of(
+                usage,
+                failed=failed,
+                error=told.error or error,
+                also=error,
+                message=message,
+                response_id=told.response_id,
+                status=_status(attributes),
+                trace=trace,
+                raised=raised,
+            )
         arguments = told.arguments
         ending = Ending(
             outcome=charge.outcome if charge is not None else Outcome.DONE,

@@ -72,9 +72,12 @@ def who(
     The session is, in this order: that of `session()`; baggage `session.id`; `session` (from span attributes);
     Traceloop's association properties, OpenInference's `using_session`, Langfuse's `propagate_attributes`; `fallback`.
     """
-    found = session_in(at)
+    found, named = None, session
+    if (at if at is not None else context.get_current()) or ORIGIN.get() is not None:
+        found = session_in(at)
+        if found is None:
+            named = in_baggage(_BAGGAGE_SESSION, at) or session or told_in_context("session", at)
     if found is None:
-        named = in_baggage(_BAGGAGE_SESSION, at) or session or told_in_context("session", at)
         found = Session(id=named) if named else fallback
     return Who(session=found, agent=agent, trace=trace, process=process, nameless=found is fallback)
 

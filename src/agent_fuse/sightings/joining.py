@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import count
 from math import inf
+from operator import attrgetter
 from typing import Generic, TypeVar
 
 from agent_fuse.calls import Usage
@@ -24,6 +25,8 @@ _TRUST = {Layer.REQUEST: 3, Layer.CLIENT: 2, Layer.FRAMEWORK: 1, Layer.WIRE: 0}
 """Whose figure is believed, when several layers told one."""
 
 _FORGOTTEN_AT_ONCE = 4
+
+_SOURCE = attrgetter("source")
 
 
 class Sightings(Generic[P]):
@@ -106,7 +109,8 @@ class Sightings(Generic[P]):
         alone = len(call.sightings) == 1
         if unsure and followed and alone:
             outcome = Outcome.FAILED
-        self._unfile((sighting,))
+        if self._views.kept or sighting.source == SHARED:
+            self._unfile((sighting,))
         sighting.ended_at, sighting.outcome = now, outcome
         sighting.unsure, sighting.followed = unsure, followed
         sighting.usage = usage if usage is not None and usage.known else None
@@ -151,7 +155,7 @@ class Sightings(Generic[P]):
             if call.state is State.RELEASED or (layer is Layer.REQUEST and _timed_out(call)):
                 return self._renew(payload, call)
             again = layer is Layer.WIRE and _failed(call, source)
-            if call.state is not State.OPEN or (call.has(source) and not again):
+            if call.state is not State.OPEN or (source in map(_SOURCE, call.sightings) and not again):
                 return None
             return call
         return None

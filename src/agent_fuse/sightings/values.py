@@ -4,14 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum, auto
 from math import inf
-from operator import attrgetter
 from typing import Generic, TypeVar
 
 from agent_fuse.calls import Entry, Usage
 
 P = TypeVar("P")
-
-_SOURCE = attrgetter("source")
 
 
 class Layer(IntEnum):
@@ -86,10 +83,6 @@ class Call(Generic[P]):
     """When the last of them ended, seconds, UTC epoch; infinite while one is open."""
     told: Sighting[P] | None = None
     """The layer that was told what it cost. One layer, so that costs on spans add up."""
-
-    def has(self, source: str) -> bool:
-        """Whether this source saw the call already."""
-        return source in map(_SOURCE, self.sightings)
 
     def booked(self, entry: Entry) -> None:
         """Tell the innermost layer that still sees the call, and that layer only, also when it is corrected."""

@@ -1,6 +1,7 @@
 """What a call will cost, before it is made: from its body, else from its span, else from the calls before it."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from agent_fuse.calls import MAX_TOKENS, Usage
@@ -51,13 +52,16 @@ class Quoter:
         body: Mapping[str, Any],
         body_bytes: int | None = None,
         session: str = "",
+        *,
+        wait: bool = True,
     ) -> Quote:
         """Quote a request by its body. About 10 microseconds for a small chat whose texts were counted before.
 
         Input: counted (`tokens.TokenCounter.count`) and corrected by what the model's calls really used; for a body
         that cannot be walked, its bytes times the model's tokens per byte. Where part of it is kept at the provider,
         at least the session's last input and output. Output: max_tokens, max_completion_tokens or max_output_tokens
-        times the choices, else learned, else default; none for embeddings and reranking.
+        times the choices, else learned, else default; none for embeddings and reranking. Without `wait` the quote is a
+        bound (`provisional`) while the model's vocabulary is being loaded.
 
         Raises:
             UnknownModelError: the book blocks models without a price.
@@ -71,7 +75,9 @@ class Quoter:
             if found is not None:
                 return found
         rates = self.book.rates(model, provider, tier=asked.tier(plain))
-        count = self.counter.count(operation, plain, stands_for) if known is not None else Count(readable=False)
+        count = (
+            self.counter.count(operation, plain, stands_for, wait=wait) if known is not None else Count(readable=False)
+        )
         choices = asked.choices(plain)
         out, out_source, bounded = self._output(
             operation, asked.cap(plain), choices, session, model, rates, Source.BODY, plain
@@ -94,8 +100,9 @@ class Quoter:
             is_upper_bound=bounded and count.readable and not count.open_ended and rates.origin is not Origin.FALLBACK,
             model=model or "",
             choices=choices,
-            counted=count.tokens if plain_text else None,
+            counted=count.tokens if plain_text and not count.provisional else None,
             exact=count.exact,
+            provisional=count.provisional and not self.strict,
         )
 
     def for_span(
@@ -108,6 +115,7 @@ class Quoter:
         input_text: str | None = None,
         input_tokens: int | None = None,
         session: str = "",
+        wait: bool = True,
     ) -> Quote:
         """Quote a call by what its span says at start.
 
@@ -118,18 +126,20 @@ class Quoter:
         Raises:
             UnknownModelError: the book blocks models without a price.
         """
-        rates = self._rates(model, provider, session)
+        rates, provisional = self._rates(model, provider, session), False
         if input_tokens is not None:
             into, into_source = _clamped(input_tokens), Source.PROMPT
         elif input_text:
             stands_for = self.book.stands_for(model, provider)
-            counted = self.counter.count_text(input_text, stands_for)
-            exact = self.counter.knows(stands_for)
+            provisional = not wait and not self.counter.at_hand(stands_for)
+            counted = self.counter.count_text(input_text, stands_for, wait=not provisional)
+            exact = provisional or self.counter.knows(stands_for)
             into, into_source = self._learned.corrected(model, counted, exact=exact), Source.PROMPT
         else:
             into, into_source = self._grown(session, model)
         out, out_source, _ = self._output(operation, max_tokens, 1, session, model, rates, Source.PROMPT)
-        return self._plain(_clamped(into), out, rates, into_source, out_source, model)
+        quote = self._plain(_clamped(into), out, rates, into_source, out_source, model)
+        return replace(quote, provisional=True) if provisional else quote
 
     def for_estimate(
         self,
@@ -196,7 +206,8 @@ class Quoter:
                 return max(count.tokens, self._grown(session, model)[0]), Source.DEFAULT
             learned = self._learned.from_bytes(model, body_bytes)
             return (body_bytes // 3, Source.BODY) if learned is None else (learned, Source.LEARNED)
-        text = self._learned.corrected(model, count.tokens - count.media_tokens, exact=count.exact)
+        exact = count.exact or count.provisional
+        text = self._learned.corrected(model, count.tokens - count.media_tokens, exact=exact)
         into = _clamped(text + count.media_tokens)
         if count.unseen and (grown := self._grown(session, model))[1] is Source.LEARNED and grown[0] > into:
             return grown

@@ -1,6 +1,7 @@
 """How many input tokens a request body holds, counted where the vocabulary is at hand, else reckoned from its bytes."""
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 from agent_fuse.calls import MAX_TOKENS
@@ -8,7 +9,7 @@ from agent_fuse.quoting.bodies import CLAUDE_TOOLS, Count, Walk
 from agent_fuse.quoting.families import Vocabulary, bytes_per_token, vocabulary
 from agent_fuse.quoting.names import bare
 from agent_fuse.quoting.recent import Recent
-from agent_fuse.quoting.vocabularies import Encoding, load
+from agent_fuse.quoting.vocabularies import Encoding, begin, load
 
 __all__ = ["Count", "TokenCounter", "upper_bound_tokens"]
 
@@ -25,13 +26,15 @@ class TokenCounter:
 
     `size` bounds the texts remembered per vocabulary (twice that at most, some 200 bytes each). `vocabularies=False`
     reckons everything from bytes. A vocabulary is loaded at the first body of a model that uses it, or with `preload`.
+    Who does not wait for it (`wait=False`) starts the loading in a thread, and has each text counted at its UTF-8 bytes
+    until it is there: every token stands for at least one.
     """
 
     def __init__(self, *, size: int = 8_192, vocabularies: bool = True) -> None:
         self._size = size
         self._exact = vocabularies
         self._counts: dict[Vocabulary, Recent[tuple[int, int], int]] = {}
-        self._models: Recent[str, tuple[Callable[[str], int], bool, str]] = Recent(1_024)
+        self._models: Recent[str, _How] = Recent(1_024)
 
     def preload(self, models: Iterable[str] = ("gpt-4o",)) -> None:
         """Load the vocabularies of these models now, so that no gate waits for them."""
@@ -40,12 +43,16 @@ class TokenCounter:
 
     def knows(self, model: str | None) -> bool:
         """Whether the model's text is counted by its own vocabulary."""
-        return self._for(model)[1]
+        return self._for(model).exact
 
-    def count_text(self, text: str, model: str | None = None) -> int:
+    def at_hand(self, model: str | None) -> bool:
+        """Whether the model's text can be counted without waiting for its vocabulary, which is loaded from now on."""
+        return not self._for(model, wait=False).provisional
+
+    def count_text(self, text: str, model: str | None = None, *, wait: bool = True) -> int:
         """Tokens of one text. Never raises."""
         try:
-            return self._for(model)[0](text)
+            return self._for(model, wait=wait).count(text)
         except Exception:  # noqa: BLE001 - any text must be answered, a hostile str subclass too
             return UNREADABLE_TOKENS
 
@@ -54,7 +61,7 @@ class TokenCounter:
         found = self.count(operation, body, model)
         return found.tokens if found.readable else max(found.tokens, UNREADABLE_TOKENS)
 
-    def count(self, operation: str, body: Mapping[str, Any], model: str | None = None) -> Count:
+    def count(self, operation: str, body: Mapping[str, Any], model: str | None = None, *, wait: bool = True) -> Count:
         """What a body of OpenAI (chat, responses, completions, embeddings), Anthropic or Gemini holds. Never raises.
 
         Only the parts that are prompt count. `model` defaults to the body's own; `operation` tells embeddings, whose
@@ -65,27 +72,42 @@ class TokenCounter:
             if model is None:
                 named = body.get("model")
                 model = named if isinstance(named, str) else None
-            text, count.exact, name = self._for(model)
-            walk = Walk(text, name, count)
+            how = self._for(model, wait=wait)
+            count.exact, count.provisional = how.exact, how.provisional
+            walk = Walk(how.count, how.name, count)
             count.tokens = walk.body(body, embeddings=operation.startswith("embed")) + count.media_tokens
         except Exception:  # noqa: BLE001 - bodies belong to someone else; what raises here fails again when it is sent
             count.readable = False
         count.tokens = min(max(count.tokens, 0), MAX_TOKENS)
         return count
 
-    def _for(self, model: str | None) -> tuple[Callable[[str], int], bool, str]:
+    def _for(self, model: str | None, *, wait: bool = True) -> "_How":
         found = self._models.get(model or "")
         if found is None:
             name = bare(model or "")
             book = vocabulary(name) if self._exact else None
+            if book is not None and not wait and not begin(book):
+                return _How(_bytes, exact=False, name=name, provisional=True)
             encoding = load(book) if book is not None else None
             if book is None or encoding is None:
-                found = (_by_bytes(bytes_per_token(name)), False, name)
+                found = _How(_by_bytes(bytes_per_token(name)), exact=False, name=name)
             else:
                 counts = self._counts.setdefault(book, Recent(self._size))
-                found = (_by_vocabulary(encoding, counts), True, name)
+                found = _How(_by_vocabulary(encoding, counts), exact=True, name=name)
             self._models.put(model or "", found)
         return found
+
+
+@dataclass(frozen=True, slots=True)
+class _How:
+    """How a model's texts are counted."""
+
+    count: Callable[[str], int]
+    _: KW_ONLY
+    exact: bool
+    name: str
+    """The model, bare."""
+    provisional: bool = False
 
 
 def upper_bound_tokens(body_bytes: int, count: Count | None = None, model: str | None = None) -> int:
@@ -102,10 +124,13 @@ def upper_bound_tokens(body_bytes: int, count: Count | None = None, model: str |
     return min(max(body_bytes - count.media_bytes, 0) + count.media_tokens + tools, MAX_TOKENS)
 
 
+def _bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+
+
 def _by_bytes(ratio: float) -> Callable[[str], int]:
     def count(text: str) -> int:
-        size = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
-        return int(size / ratio + 0.999)
+        return int(_bytes(text) / ratio + 0.999)
 
     return count
 

@@ -56,6 +56,7 @@ EDGES = {
     "otel/instrumentor.py:_build_request.<locals>.build": "the SDK's own, and one `try`",
     "otel/instrumentor.py:_prepare.<locals>.prepare": "the SDK's own, and `quietly`",
     "otel/instrumentor.py:_process.<locals>.process": "the SDK's own, and guarded words with the flight",
+    "otel/langchain_tools.py:_at_first_use.<locals>.init": "the callback manager's own, `quietly`, and one `try`",
     "otel/response.py:_observed.<locals>.aclose": "the response's own, and `quietly`",
     "otel/response.py:_observed.<locals>.aiter_bytes": "the response's own, and `quietly`",
     "otel/response.py:_observed.<locals>.close": "the response's own, and `quietly`",

@@ -20,6 +20,7 @@ from agent_fuse.fuse import Fuse, Seen
 from agent_fuse.otel import nodes
 from agent_fuse.otel.gate import admit, fail_safe, guarded
 from agent_fuse.otel.nodes import Node
+from agent_fuse.quotes import Quote
 from agent_fuse.seams import BOOKED_AT_QUOTE, GOES_ON, HELD_AT_QUOTE, checked, judge, quietly
 from agent_fuse.sightings import Layer, Outcome, State
 from agent_fuse.terms import Terms
@@ -66,8 +67,8 @@ class HandCall:
 
     @property
     def quoted_usd(self) -> Decimal:
-        """What is held for it, US dollars; 0 before it is open."""
-        quote = self.seen.call.payload.quote if self.seen is not None else None
+        """What it is quoted at, US dollars; 0 before it is open."""
+        quote = self._quote()
         return to_usd(quote.cost if quote is not None else 0)
 
     @property
@@ -88,8 +89,14 @@ class HandCall:
     @property
     def quoted_tokens(self) -> tuple[int, int]:
         """Input and output tokens of its quote; 0 before it is open."""
-        quote = self.seen.call.payload.quote if self.seen is not None else None
+        quote = self._quote()
         return (quote.input_tokens, quote.output_tokens) if quote is not None else (0, 0)
+
+    def _quote(self) -> Quote | None:
+        """Exact also where the vocabulary was not loaded yet when it opened."""
+        if self.seen is None or self.fuse is None:
+            return None
+        return self.fuse.accounting.exact_quote(self.seen.call.payload)
 
     @property
     def opened_at(self) -> float:

@@ -12,7 +12,7 @@ from agent_fuse.engine.asks import Ask, Event, Money
 from agent_fuse.engine.backlog import Backlog
 from agent_fuse.engine.desk import Desk
 from agent_fuse.errors import SentinelBudgetExceeded, SentinelError, SentinelSystemError, UnknownModelError
-from agent_fuse.ledgers.base import Amounts, Balance, Hold, Ledger, Meter, Refusal
+from agent_fuse.ledgers.base import Amounts, Balance, Hold, Ledger, Meter, Refusal, Reservation
 from agent_fuse.limits import Demand, Who, is_nobodys
 from agent_fuse.prices import PriceBook
 from agent_fuse.quotes import Quote, Quoter
@@ -26,6 +26,8 @@ from agent_fuse.wire import semantic_operation
 Clock = Callable[[], float]
 
 _UNKNOWN_ENDPOINT = "the request's endpoint is not known to AgentFuse, and unknown_endpoint='block' refuses such"
+_ROOMY = 0.5
+"""Share of a limit up to which a quote may be a bound."""
 _UNKNOWN = Usage()
 _NOTHING = Usage(input_tokens=0, output_tokens=0)
 
@@ -40,6 +42,7 @@ class Accounting:
         self.clock = clock
         self.book = PriceBook(settings.prices, settings.unknown_model)
         self.quoter = Quoter(self.book, strict=settings.strict)
+        self._roomy = min((_ROOMY, *settings.warn_at))
         self.listeners: tuple[Callable[[Event], None], ...] = ()
         self.on_gate: Callable[[str, float], None] | None = None
         """Told which gate took how many seconds, while someone wants to know."""
@@ -73,8 +76,17 @@ class Accounting:
         Raises:
             SentinelBudgetExceeded: a limit does not admit it. SentinelSystemError: the ledger failed.
         """
+        quote, answer = self._take(money, wait=False)
+        if quote.provisional and not self._has_room(money.due, answer):
+            quote, answer = self._take(money, wait=True)  # a bound refuses nobody, and warns of nothing
+        if isinstance(answer, Refusal):
+            raise refusal(partial(self._exceeded, money, answer))
+        if self.on_reserved is not None:
+            quietly("warning of a limit", GOES_ON, self.on_reserved, money.ask.who, money.due, answer.balances)
+
+    def _take(self, money: Money, *, wait: bool) -> tuple[Quote, Reservation | Refusal]:
         try:
-            quote = self.quote(money.ask)
+            quote = self.quote(money.ask, wait=wait)
         except UnknownModelError as unknown:
             words = partial(unpriced, unknown, model=money.ask.model, session=money.ask.who.session.id)
             raise refusal(words) from None
@@ -89,14 +101,31 @@ class Accounting:
             expires_at=now + self._settings.hold_seconds,
         )
         answer = self.desk.ask("reserve", lambda: self.ledger.reserve(hold, now=now))
-        if isinstance(answer, Refusal):
-            raise refusal(partial(self._exceeded, money, answer))
-        money.held = True
-        if self.on_reserved is not None:
-            quietly("warning of a limit", GOES_ON, self.on_reserved, money.ask.who, money.due, answer.balances)
+        if isinstance(answer, Reservation):
+            money.held = True
+        return quote, answer
 
-    def quote(self, ask: Ask) -> Quote:
-        """What the call may cost.
+    def _has_room(self, due: Demand, answer: Reservation | Refusal) -> bool:
+        """Whether every limit has so much left, with this hold, that one by a bound can neither crowd nor warn."""
+        if isinstance(answer, Refusal):
+            return False
+        for cap in due.caps:
+            balance = answer.balances.get(cap.account)
+            if balance is None:
+                return False
+            used: int = getattr(balance.settled, cap.meter) + getattr(balance.held, cap.meter)
+            if used >= self._roomy * cap.amount:
+                return False
+        return True
+
+    def exact_quote(self, money: Money) -> Quote | None:
+        """The call's quote, made anew where its vocabulary was not there yet."""
+        if money.quote is not None and money.quote.provisional:
+            money.quote = self._safe_quote(money.ask) or money.quote
+        return money.quote
+
+    def quote(self, ask: Ask, *, wait: bool = True) -> Quote:
+        """What the call may cost; without `wait` a bound where the vocabulary is still being loaded.
 
         Raises:
             UnknownModelError: its model has no price, or its endpoint is not known, and such are blocked.
@@ -109,10 +138,11 @@ class Accounting:
             return self.quoter.for_estimate(ask.model, given, made, provider=ask.provider, session=session)
         if ask.body is not None:
             return self.quoter.for_body(
-                ask.provider, ask.model, ask.operation, ask.body, body_bytes=ask.body_bytes, session=session
+                ask.provider, ask.model, ask.operation, ask.body, body_bytes=ask.body_bytes, session=session, wait=wait
             )
+        told, prompt = ask.max_tokens, ask.prompt
         return self.quoter.for_span(
-            ask.provider, ask.model, ask.operation, max_tokens=ask.max_tokens, input_text=ask.prompt, session=session
+            ask.provider, ask.model, ask.operation, max_tokens=told, input_text=prompt, session=session, wait=wait
         )
 
     def refused(self, money: Money, trip: SentinelError) -> None:
@@ -165,8 +195,8 @@ class Accounting:
     ) -> tuple[Entry, Usage]:
         ask = money.ask
         told = usage or _UNKNOWN
-        if money.quote is None and (told.input_tokens is None or told.output_tokens is None):
-            money.quote = self._safe_quote(ask)
+        if told.input_tokens is None or told.output_tokens is None:
+            money.quote = self.exact_quote(money) or self._safe_quote(ask)
         quoted = money.quote.usage if money.quote is not None else _NOTHING
         exact = (
             exact
@@ -194,6 +224,8 @@ class Accounting:
 
     def _learn(self, money: Money, usage: Usage) -> None:
         ask = money.ask
+        if self.quoter.counter.at_hand(ask.model):
+            self.exact_quote(money)
         self.quoter.learn(ask.who.session.id, ask.model, quoted=money.quote, body_bytes=ask.body_bytes, usage=usage)
 
     def _cost(self, money: Money, usage: Usage, model: str, tier: str | None) -> int:

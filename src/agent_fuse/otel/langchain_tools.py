@@ -11,6 +11,8 @@ from typing import Any
 from opentelemetry.sdk.trace import TracerProvider
 from wrapt import register_post_import_hook
 
+from agent_fuse.seams import GOES_ON, quietly
+
 log = logging.getLogger("agent_fuse")
 
 LIBRARY = "langchain-core"
@@ -50,7 +52,8 @@ def turn_on_when_used(provider: TracerProvider | None = None) -> None:
         register_post_import_hook(_imported, module)
     if _PACKAGE in sys.modules and not _half_imported(besides=""):
         _turn_on()
-    register_post_import_hook(_at_first_use, _FIRST_USE)
+    if not _done:
+        register_post_import_hook(_at_first_use, _FIRST_USE)
 
 
 def missing() -> bool:
@@ -91,18 +94,24 @@ def _half_imported(besides: str) -> bool:
 
 def _at_first_use(module: Any) -> None:
     """Every run of a chain, a model or a tool makes a callback manager first."""
+    if _done:
+        return
     kind = module.BaseCallbackManager
     original = kind.__init__
 
     @functools.wraps(original)
     def init(self: Any, *args: Any, **kwargs: Any) -> None:
-        if _done or _half_imported(besides=""):
+        if quietly("looking for imports under way", GOES_ON, _may_turn_on):
+            _turn_on(wait=_PATIENCE)
+            kind.__init__(self, *args, **kwargs)
+        else:
             original(self, *args, **kwargs)
-            return
-        _turn_on(wait=_PATIENCE)
-        kind.__init__(self, *args, **kwargs)
 
     kind.__init__ = init
+
+
+def _may_turn_on() -> bool:
+    return not _done and not _half_imported(besides="")
 
 
 def _turn_on(*, wait: float = 0) -> None:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 
+from agent_fuse import prices
 from agent_fuse.calls import Entry
 from agent_fuse.engine.accounting import Clock
 from agent_fuse.engine.asks import Event
@@ -13,6 +14,7 @@ from agent_fuse.ledgers import open_ledger
 from agent_fuse.ledgers.arrears import ArrearsLedger
 from agent_fuse.ledgers.base import Ledger, LedgerError
 from agent_fuse.otel.quiet import quiet
+from agent_fuse.seams import GOES_ON, quietly
 from agent_fuse.settings import Settings
 
 _watchers: tuple[Callable[[Fuse], None], ...] = ()
@@ -53,6 +55,7 @@ def open_fuse(settings: Settings, *, clock: Clock = time.time) -> Fuse:
                 original_error=failed,
                 retry_count=0,
             ) from failed
+    quietly("reading the price data", GOES_ON, prices.load)  # some milliseconds that the first gate need not take
     fuse = Fuse(settings, ledger, clock=clock)
     fuse.presumed = tuple(presumed)
     poster = CapPoster(ledger, fuse.limits)

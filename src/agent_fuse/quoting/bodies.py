@@ -34,6 +34,8 @@ class Count:
     """The body asks for its prompt to be written to the cache."""
     tools: int = 0
     readable: bool = True
+    provisional: bool = False
+    """The vocabulary is still being loaded: texts are counted at their bytes, which are never fewer than the tokens."""
 
 
 class Walk:

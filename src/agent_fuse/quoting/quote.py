@@ -46,6 +46,8 @@ class Quote:
     """The request alone tells the price (characters, seconds, images): once it is served, this is the bill."""
     exact: bool = False
     """The model's own vocabulary counted the text."""
+    provisional: bool = False
+    """Its text was counted by bytes, a bound, since its vocabulary is still being loaded; a later quote is exact."""
     units: Usage | None = None
     """What is billed beside tokens: characters, seconds."""
 

@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import logging
 import os
+import sys
 import tempfile
 import threading
 import zlib
@@ -11,7 +12,7 @@ from binascii import a2b_base64
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from agent_fuse.quoting.families import Vocabulary
 
@@ -38,6 +39,7 @@ _PATTERNS = {
     Vocabulary.CL100K: r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$"
     r"|\s*[\r\n]|\s+(?!\S)|\s",
 }
+_PIECE = 65_536
 _URL = "https://openaipublic.blob.core.windows.net/encodings/{}.tiktoken"
 """Never fetched: tiktoken names its cached files by the SHA-1 of this."""
 
@@ -51,29 +53,68 @@ class Encoding(Protocol):
 
 
 _loaded: dict[Vocabulary, Encoding | None] = {}
+_loading: dict[Vocabulary, threading.Thread] = {}
 _lock = threading.Lock()
+_PATIENCE = 2.0
+"""Seconds that a fork waits for the thread that loads."""
+
+
+def load(name: Vocabulary) -> Encoding | None:
+    """The encoding, or None where no verified vocabulary is on this machine. Decided once for the process.
+
+    The first call takes a few tenths of a second and some 45 MiB for o200k; never touches the network.
+    """
+    if name not in _loaded:
+        with _lock:
+            if name not in _loaded:
+                _loaded[name] = _shared(name) or build(name, os.environ)
+    return _loaded[name]
+
+
+def begin(name: Vocabulary) -> bool:
+    """Whether it is decided; where it is not, a thread sees to it from now on, and the caller goes on without."""
+    if name not in _loaded:
+        mine = threading.Thread(target=_beside, args=(name,), name="agent_fuse vocabulary")
+        if _loading.setdefault(name, mine) is mine:
+            try:
+                mine.start()
+            except RuntimeError:  # no thread can be had here, or any more
+                _beside(name)
+    return name in _loaded
+
+
+def _beside(name: Vocabulary) -> None:
+    try:
+        load(name)
+    except Exception:
+        _loaded.setdefault(name, None)
+        if threading.main_thread().is_alive():  # else the process is ending, which imports nothing any more
+            log.exception("the %s vocabulary could not be loaded: tokens are reckoned from bytes", name.value)
+
+
+def _before_fork() -> None:
+    """A child has what its parent has loaded, in the same memory, and none of its threads: let them end."""
+    for thread in list(_loading.values()):
+        if thread.ident is not None and thread is not threading.current_thread():
+            thread.join(_PATIENCE)
 
 
 def _renew() -> None:
     """A forked child must not wait for a thread of its parent."""
     global _lock
     _lock = threading.Lock()
+    _loading.clear()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew)
+    os.register_at_fork(before=_before_fork, after_in_child=_renew)
 
 
-def load(name: Vocabulary) -> Encoding | None:
-    """The encoding, or None where no verified vocabulary is on this machine. Decided once for the process.
-
-    The first call takes a few tenths of a second and some 80 MB for o200k; never touches the network.
-    """
-    if name not in _loaded:
-        with _lock:
-            if name not in _loaded:
-                _loaded[name] = build(name, os.environ)
-    return _loaded[name]
+def _shared(name: Vocabulary) -> Encoding | None:
+    """The one that the host has loaded for itself: one copy is enough, and special tokens play no part here."""
+    registry: Any = sys.modules.get("tiktoken.registry")
+    found: Encoding | None = getattr(registry, "ENCODINGS", {}).get(name.value)
+    return found
 
 
 def build(name: Vocabulary, environ: Mapping[str, str]) -> Encoding | None:
@@ -113,6 +154,32 @@ def _places(name: Vocabulary, environ: Mapping[str, str]) -> Iterator[Path]:
 def _encoding(name: Vocabulary, data: bytes) -> Encoding:
     import tiktoken  # noqa: PLC0415 - its compiled part is only loaded where it is used
 
-    parts = data.split()
-    ranks = dict(zip(map(a2b_base64, parts[::2]), map(int, parts[1::2]), strict=True))
-    return tiktoken.Encoding(name.value, pat_str=_PATTERNS[name], mergeable_ranks=ranks, special_tokens={})
+    ranks: dict[bytes, int] = {}
+    for part in _parts(data):  # each is some milliseconds without a break; in one go it would be a seventh of a second
+        words = part.split()
+        ranks.update(zip(map(a2b_base64, words[::2]), map(int, words[1::2]), strict=True))
+    encoding = tiktoken.Encoding(name.value, pat_str=_PATTERNS[name], mergeable_ranks=ranks, special_tokens={})
+    # The compiled part has copies of its own; what it was made from is 30 MiB, which nothing here asks for again.
+    encoding._mergeable_ranks = {}  # noqa: SLF001
+    ranks.clear()
+    _give_back()
+    return encoding
+
+
+def _parts(data: bytes) -> Iterator[bytes]:
+    """The file in pieces of whole lines."""
+    start = 0
+    while start < len(data):
+        end = data.find(b"\n", start + _PIECE) + 1 or len(data)
+        yield data[start:end]
+        start = end
+
+
+def _give_back() -> None:
+    """Hand the freed memory to the system where the C library would keep it (glibc: 7 MiB)."""
+    try:
+        import ctypes  # noqa: PLC0415 - only here
+
+        ctypes.CDLL(None).malloc_trim(0)
+    except (ImportError, OSError, AttributeError, TypeError):
+        return  # another C library

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from agent_fuse.otel import marks
+from agent_fuse.otel import span_attributes
 from agent_fuse.telemetry import instruments
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -60,7 +60,7 @@ def _metrics() -> str:
 
 
 def _spans() -> str:
-    rows = ((f"`{one.name}`", one.kind, one.on, one.meaning) for one in marks.TABLE)
+    rows = ((f"`{one.name}`", one.kind, one.on, one.meaning) for one in span_attributes.TABLE)
     return "\n".join([*_table(("attribute", "type", "on", "meaning"), rows), ""])
 
 

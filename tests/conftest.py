@@ -90,10 +90,10 @@ def _nothing_under_way() -> None:
 
 
 UNDER_WAY: dict[str, Callable[[Any], object]] = {
-    "agent_fuse.engine.actions": lambda module: module.UNDER_WAY.set(None),
-    "agent_fuse.otel.nodes": lambda module: module.DETACHED.set(None),
-    "agent_fuse.byhand.handcalls": lambda module: module._OPEN.set(()),
-    "agent_fuse.byhand.flights": lambda module: module._pending.renew(),
+    "agent_fuse.accounting.actions": lambda module: module.UNDER_WAY.set(None),
+    "agent_fuse.otel.open_spans": lambda module: module.CURRENT_FRAME.set(None),
+    "agent_fuse.manual.calls": lambda module: module._OPEN.set(()),
+    "agent_fuse.manual.pre_post_flight": lambda module: module._pending.renew(),
 }
 """What a context remembers of calls, and how it is forgotten."""
 

@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from agent_fuse.engine.asks import Ask, Event
+from agent_fuse.accounting.call_request import CallRequest, Event
 from agent_fuse.fuse import Fuse, Seen
 from agent_fuse.ledgers.memory import MemoryLedger
-from agent_fuse.limits import Session, Who
+from agent_fuse.limits import Caller, Session
 from agent_fuse.otel.opening import open_fuse
 from agent_fuse.settings import settings
 from agent_fuse.sightings import Layer
@@ -46,17 +46,17 @@ class Desk:
 
         return call
 
-    def ask(self, session: str = "s", **facts: Any) -> Ask:
+    def ask(self, session: str = "s", **facts: Any) -> CallRequest:
         """A call of gpt-4o quoted at PRICE, unless these facts say otherwise."""
         limits = facts.pop("limits", ())
         given: dict[str, Any] = {
             "layer": Layer.CLIENT,
             "source": "openai",
-            "who": Who(session=Session(id=session, limits=limits)),
+            "caller": Caller(session=Session(id=session, limits=limits)),
             "model": "gpt-4o",
             "estimate": (1000, 500),
         }
-        return Ask(**{**given, **facts})
+        return CallRequest(**{**given, **facts})
 
     def open(self, session: str = "s", *, around: Any = (), **facts: Any) -> Seen:
         return self.fuse.open_call(self.ask(session, **facts), around)

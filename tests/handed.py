@@ -17,6 +17,6 @@ def work(headers: dict[str, str] | None) -> str:
         with agent_fuse.session_from(headers):
             agent_fuse.pre_flight("gpt-4o", 1000, 500)
             agent_fuse.post_flight("gpt-4o", 1000, 500)
-            return active.guards()[0].who(None, None).session.id
+            return active.guards()[0].caller(None, None).session.id
     except agent_fuse.SentinelBudgetExceeded as trip:
         return trip.limit

@@ -4,13 +4,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from agent_fuse.engine.posted import CapPoster
+from agent_fuse.accounting.published_limits import LimitPublisher
 from agent_fuse.ledgers import open_ledger
 from agent_fuse.ledgers.base import Amounts, Hold
 from agent_fuse.ledgers.memory import MemoryLedger
 from agent_fuse.ledgers.reading import open_reader
-from agent_fuse.limits import ALL, NOBODY, Limit, Session, Who, account, demand, key_of
-from agent_fuse.views.standing import known_caps, standings
+from agent_fuse.limits import ALL, NOBODY, Caller, Limit, Session, account, demand, key_of
+from agent_fuse.views.limit_status import known_caps, standings
 from ledgers.samples import NOW, line
 
 KEYS = st.text("ab=%325D.", min_size=1, max_size=6).filter(lambda key: key != ALL)
@@ -53,8 +53,8 @@ def test_long_values_that_begin_alike_are_told_apart():
 def test_a_value_that_reads_like_no_value(named):
     """A user who is called `(none)` is not booked on the account of the calls without a user."""
     limits = (Limit(usd=1, per="user.id"),)
-    nobody = demand(limits, Who(session=Session(id="s"))).accounts
-    someone = demand(limits, Who(session=Session(id="s"), keys={"user.id": named})).accounts
+    nobody = demand(limits, Caller(session=Session(id="s"))).accounts
+    someone = demand(limits, Caller(session=Session(id="s"), keys={"user.id": named})).accounts
     assert nobody[-1] == f"user.id={NOBODY}"
     assert someone[-1] == f"user.id=({named})"
 
@@ -65,7 +65,7 @@ def test_limits_of_like_keys_do_not_spend_each_other():
     limits = (Limit(calls=1, per="user"), Limit(calls=1, per="user=x"))
 
     def admitted(number, keys):
-        due = demand(limits, Who(session=Session(id=f"s{number}"), keys=keys))
+        due = demand(limits, Caller(session=Session(id=f"s{number}"), keys=keys))
         hold = Hold(
             entry=line(f"c{number}"), accounts=due.accounts, amounts=Amounts(calls=1), caps=due.caps, expires_at=NOW + 9
         )
@@ -80,10 +80,10 @@ def test_status_knows_keys_with_an_equals_sign(tmp_path):
     """A limit per such a key is shown under its key, with its own accounts and no others."""
     ledger = open_ledger(tmp_path / "ledger.db")
     limits = (Limit(calls=5, per="user"), Limit(calls=5, per="user=x"))
-    due = demand(limits, Who(session=Session(id="s"), keys={"user": "x=1", "user=x": "2"}))
-    poster = CapPoster(ledger, limits)
+    due = demand(limits, Caller(session=Session(id="s"), keys={"user": "x=1", "user=x": "2"}))
+    poster = LimitPublisher(ledger, limits)
     poster.met(due, now=NOW)
-    own = demand((), Who(session=Session(id="s", limits=(Limit(calls=3, per="user=x"),)), keys={"user=x": "9"}))
+    own = demand((), Caller(session=Session(id="s", limits=(Limit(calls=3, per="user=x"),)), keys={"user=x": "9"}))
     poster.met(own, now=NOW)
     ledger.settle(line("c"), (*due.accounts, *own.accounts), Amounts(calls=1), now=NOW)
     ledger.close()

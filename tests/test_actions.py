@@ -202,9 +202,9 @@ def test_the_key_of_the_hashes_survives_pruning(tmp_path, url):
 def test_a_blown_fuse_stops_the_next_tool(box):
     """A loop that was seen too late (its arguments came with the result) stops the session's next action."""
     rig = box(budget=1, loop_threshold=1)
-    who = rig.processor.who(None, None)
+    caller = rig.processor.caller(None, None)
     for _ in range(2):
-        action = rig.fuse.actions.open(who, "search")
+        action = rig.fuse.actions.open(caller, "search")
         rig.fuse.actions.told(action, {"q": "x"}, ran=True)
         rig.fuse.actions.close(action, "result")
     with pytest.raises(SentinelLoopError):

@@ -8,7 +8,7 @@ import pytest
 
 import agent_fuse
 from agent_fuse import Alert, AlertKind, Limit, SentinelBudgetExceeded, SentinelLoopError, check_loop, monitor
-from agent_fuse.byhand.flights import post_flight, pre_flight
+from agent_fuse.manual.pre_post_flight import post_flight, pre_flight
 from boxes import PRICE
 
 

@@ -7,8 +7,8 @@ import time
 import pytest
 
 from agent_fuse import Limit, SentinelSystemError, call, check_loop, loop_guard
+from agent_fuse.accounting import backlog as backlogs
 from agent_fuse.calls import Status
-from agent_fuse.engine import backlog as backlogs
 from agent_fuse.ledgers import open_ledger
 from agent_fuse.ledgers.base import LedgerError
 from agent_fuse.sightings import Outcome
@@ -45,7 +45,7 @@ def rig(box, tmp_path):
 
 @pytest.fixture
 def waiting(rig):
-    return rig.fuse.accounting.desk.backlog
+    return rig.fuse.accounting.retry.backlog
 
 
 def until(condition):
@@ -78,7 +78,7 @@ def test_calls_in_flight_are_booked_when_it_is_back(rig, waiting, monkeypatch):
     """What was under way when the ledger went is booked, given back and counted by one thread, which then ends."""
     monkeypatch.setattr(backlogs, "TRY_AGAIN_SECONDS", 0.05)
     calls = [call("gpt-4o", 1000, 500).open() for _ in range(6)]
-    actions = [rig.fuse.actions.open(one.seen.call.payload.ask.who, "tool", awaited=True) for one in calls[:3]]
+    actions = [rig.fuse.actions.open(one.seen.call.payload.request.caller, "tool", awaited=True) for one in calls[:3]]
     with Broken(rig.fuse.ledger) as broken:
         for one in calls[:4]:
             one.usage(2000, 1000)

@@ -217,7 +217,7 @@ def test_a_pre_flight_alone_expires_as_presumed_spent(box):
 
 def test_a_crowd_of_pre_flights_is_bounded(box, monkeypatch):
     """Calls that never get their post_flight are booked by estimate when too many wait, and are forgotten."""
-    monkeypatch.setattr("agent_fuse.byhand.flights.MAX_PENDING", 5)
+    monkeypatch.setattr("agent_fuse.manual.pre_post_flight.MAX_PENDING", 5)
     rig = box(budget=1)
     for _ in range(8):
         contextvars.Context().run(pre_flight, "gpt-4o", 1000, 500)

@@ -58,7 +58,7 @@ def ask(box, provider) -> Callable[..., int]:
 
 def whose() -> str:
     """The session that a call here would go on."""
-    return active.guards()[0].who(None, None).session.id
+    return active.guards()[0].caller(None, None).session.id
 
 
 def by_thread(make: Callable[..., threading.Thread], ask: Callable[..., int]) -> int:
@@ -204,10 +204,10 @@ def test_what_else_says_whose_call_it_is_comes_along(box):
     told = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "Ann", "gen_ai.conversation.id": "talk"}
     token = context.attach(baggage.set_baggage("user.id", "bob"))
     with tracing.get_tracer("t").start_as_current_span("invoke_agent", attributes=told) as span, ThreadPool(1) as pool:
-        who = pool.apply(lambda: active.guards()[0].who(None, None))
+        caller = pool.apply(lambda: active.guards()[0].caller(None, None))
     context.detach(token)
-    assert (who.session.id, who.agent, who.value("user.id")) == ("talk", "Ann", "bob")
-    assert who.trace == trace.format_trace_id(span.get_span_context().trace_id)
+    assert (caller.session.id, caller.agent, caller.value("user.id")) == ("talk", "Ann", "bob")
+    assert caller.trace == trace.format_trace_id(span.get_span_context().trace_id)
 
 
 def test_a_threads_own_word_counts_first(box):
@@ -216,7 +216,7 @@ def test_a_threads_own_word_counts_first(box):
 
     def work() -> str:
         context.attach(baggage.set_baggage("user.id", "own"))
-        return active.guards()[0].who(None, None).value("user.id")
+        return active.guards()[0].caller(None, None).value("user.id")
 
     token = context.attach(baggage.set_baggage("user.id", "starter's"))
     with ThreadPoolExecutor(1) as pool:

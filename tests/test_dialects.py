@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from agent_fuse import AgentFuseSpanProcessor, Limit, SentinelBudgetExceeded, SentinelLoopError
 from agent_fuse.calls import Entry, Status, Usage
 from agent_fuse.dialects import BUILT_IN, http, third_party
-from agent_fuse.dialects.base import Fact, Kind, read
+from agent_fuse.dialects.base import Field, SpanRole, read
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.otel import active
 from agent_fuse.settings import settings
@@ -126,7 +126,7 @@ def test_only_dialects_without_usage_are_excused_from_booking_exactly() -> None:
         cases = [case for case in CASES if case.dialect == dialect.name]
         spans = [SimpleNamespace(**start) for case in cases for start in case.starts]
         spots = [spot for span in spans if (spot := dialect.start(span)) is not None]
-        assert Fact.OUTPUT not in dialect.keys or all(spot.kind is not Kind.MODEL for spot in spots), dialect.name
+        assert Field.OUTPUT not in dialect.keys or all(spot.kind is not SpanRole.MODEL for spot in spots), dialect.name
 
 
 @pytest.mark.parametrize("file", FILES)
@@ -332,7 +332,7 @@ def test_all_facts_of_a_span_are_read_as_each_alone(attributes: dict[str, Any]) 
         for rows in (one.start_rows, one.end_rows, one.owner_rows):
             told = read(attributes, rows)
             for name, wanted, _ in rows:
-                fact = Fact[name.upper()]
+                fact = Field[name.upper()]
                 if wanted is object:
                     alone = next((attributes[key] for key in one.keys[fact] if key in attributes), None)
                 else:
@@ -454,14 +454,14 @@ def test_a_bad_endpoint_is_named_at_the_start() -> None:
 
 
 TOY = """
-from agent_fuse.dialects.base import Dialect, Fact, Kind
+from agent_fuse.dialects.base import Dialect, Field, SpanRole
 
 TOY = Dialect(
     name="toy",
     scopes=("toy.sdk",),
-    keys={Fact.MODEL: ("toy.model",), Fact.INPUT: ("toy.in",), Fact.OUTPUT: ("toy.out",)},
+    keys={Field.MODEL: ("toy.model",), Field.INPUT: ("toy.in",), Field.OUTPUT: ("toy.out",)},
     kind_key="toy.kind",
-    kinds={"ask": Kind.MODEL},
+    kinds={"ask": SpanRole.MODEL},
     operations={"ask": "chat"},
 )
 """
@@ -484,7 +484,7 @@ def test_a_third_partys_dialect(
     (site / "toy_dialect.py").write_text(TOY)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toy\nVersion: 1\n")
     (info / "entry_points.txt").write_text(
-        "[agent_fuse.dialects]\ntoy = toy_dialect:TOY\nbroken = toy_dialect:GONE\nwrong = toy_dialect:Fact\n"
+        "[agent_fuse.dialects]\ntoy = toy_dialect:TOY\nbroken = toy_dialect:GONE\nwrong = toy_dialect:Field\n"
     )
     (tmp_path / "toy.json").write_text(TOY_SPANS)
     monkeypatch.syspath_prepend(str(site))

@@ -11,9 +11,9 @@ import pytest
 
 import agent_fuse
 from agent_fuse import SentinelLoopError, SentinelSystemError, call, check_loop, guard, loop_guard, monitor
-from agent_fuse.byhand.flights import post_flight, pre_flight
 from agent_fuse.ledgers import open_ledger
 from agent_fuse.ledgers.base import Meter
+from agent_fuse.manual.pre_post_flight import post_flight, pre_flight
 from agent_fuse.testing import FakeClock, LedgerReader, assert_books_balance
 from boxes import PRICE
 

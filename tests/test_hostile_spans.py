@@ -15,7 +15,7 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from agent_fuse import AgentFuseSpanProcessor, Limit, SentinelError
 from agent_fuse.dialects import BUILT_IN
-from agent_fuse.dialects.base import Fact
+from agent_fuse.dialects.base import Field
 from agent_fuse.testing import assert_books_balance
 from spans.replay import load
 
@@ -187,5 +187,5 @@ def test_every_fact_has_a_place_in_the_conventions() -> None:
     """No dialect names a fact without an attribute."""
     for dialect in BUILT_IN:
         for fact, names in dialect.keys.items():
-            assert isinstance(fact, Fact)
+            assert isinstance(fact, Field)
             assert names, (dialect.name, fact)

@@ -17,7 +17,7 @@ import agent_fuse
 from agent_fuse import Limit, SentinelBudgetExceeded, session
 from agent_fuse.keys import ASSOCIATION, SPELLINGS, canonical
 from agent_fuse.limits import NOBODY
-from agent_fuse.otel import open_spans
+from agent_fuse.otel import live_spans
 from agent_fuse.testing import LoopbackProvider
 
 MESSAGES: Any = [{"role": "user", "content": "hi"}]
@@ -117,11 +117,11 @@ def test_a_key_is_found_in_every_place(setting, provider, key, name):
 
 
 REQUESTS = {
-    "user": lambda one, who: one.ask(user=who),
-    "safety_identifier": lambda one, who: one.ask(safety_identifier=who),
-    "metadata": lambda one, who: one.ask(metadata={"user_id": who}),
-    "anthropic": lambda one, who: one.claude.messages.create(
-        model="claude-opus-4-6", max_tokens=9, messages=MESSAGES, metadata={"user_id": who}
+    "user": lambda one, caller: one.ask(user=caller),
+    "safety_identifier": lambda one, caller: one.ask(safety_identifier=caller),
+    "metadata": lambda one, caller: one.ask(metadata={"user_id": caller}),
+    "anthropic": lambda one, caller: one.claude.messages.create(
+        model="claude-opus-4-6", max_tokens=9, messages=MESSAGES, metadata={"user_id": caller}
     ),
 }
 
@@ -130,10 +130,10 @@ REQUESTS = {
 def test_the_user_that_a_request_names(setting, way):
     """The user in a request's own body is the limit's user, and outranks the one around it."""
     one = setting("user.id")
-    for who in ("ann", "bob"):
-        REQUESTS[way](one, who)
+    for caller in ("ann", "bob"):
+        REQUESTS[way](one, caller)
         with pytest.raises(SentinelBudgetExceeded), session("s", user_id="another"):
-            REQUESTS[way](one, who)
+            REQUESTS[way](one, caller)
     assert one.accounts("user.id") == ["ann", "bob"]
 
 
@@ -191,22 +191,24 @@ def test_a_limit_of_a_session_has_keys_too(box, provider):
     """A limit that one session brings finds its key on the spans inside that session."""
     one = Setting(box, provider, Limit(calls=99))
     with session("s", limits=Limit(calls=1, per="user.id")):
-        for who in ("ann", "bob"):
-            on_a_parent("user.id", one, who)
+        for caller in ("ann", "bob"):
+            on_a_parent("user.id", one, caller)
             with pytest.raises(SentinelBudgetExceeded):
-                on_a_parent("user.id", one, who)
+                on_a_parent("user.id", one, caller)
 
 
 def test_a_model_told_late_moves_the_hold(box):
     """A hold that was taken before the model was known moves to the model's account when a request tells it."""
-    from agent_fuse.engine.asks import Ask
-    from agent_fuse.limits import Session, Who
+    from agent_fuse.accounting.call_request import CallRequest
+    from agent_fuse.limits import Caller, Session
     from agent_fuse.sightings import Layer
 
     rig = box(limits=Limit(calls=1, per="model"))
-    who = Who(session=Session(id="s"))
-    seen = rig.fuse.open_call(Ask(layer=Layer.FRAMEWORK, source="a", who=who, estimate=(9, 9)))
-    rig.fuse.requote(seen, Ask(layer=Layer.REQUEST, source="b", who=who, model="gpt-4o", body={"messages": []}))
+    caller = Caller(session=Session(id="s"))
+    seen = rig.fuse.open_call(CallRequest(layer=Layer.FRAMEWORK, source="a", caller=caller, estimate=(9, 9)))
+    rig.fuse.requote(
+        seen, CallRequest(layer=Layer.REQUEST, source="b", caller=caller, model="gpt-4o", body={"messages": []})
+    )
     (hold,) = rig.books.open_holds()
     assert "model=gpt-4o" in hold.accounts
     assert f"model={NOBODY}" not in hold.accounts
@@ -280,15 +282,15 @@ def test_none_is_no_user(setting):
 
 def test_spans_are_remembered_only_while_they_are_open(setting, monkeypatch):
     """An ended span is forgotten, and of spans that never end only so many are kept."""
-    monkeypatch.setattr(open_spans, "MAX_OPEN", 20)
+    monkeypatch.setattr(live_spans, "MAX_OPEN", 20)
     one = setting("user.id")
     with one.span("a") as span:
-        assert open_spans.OPEN_SPANS.get(span.get_span_context().span_id) is span
-    assert open_spans.OPEN_SPANS.get(span.get_span_context().span_id) is None
+        assert live_spans.LIVE_SPANS.get(span.get_span_context().span_id) is span
+    assert live_spans.LIVE_SPANS.get(span.get_span_context().span_id) is None
     tracer = TracerProvider()
     tracer.add_span_processor(one.rig.processor)
     kept = [tracer.get_tracer("t").start_span("x") for _ in range(100)]
-    assert len(open_spans.OPEN_SPANS._spans) <= 20
+    assert len(live_spans.LIVE_SPANS._spans) <= 20
     assert kept
 
 

@@ -7,13 +7,13 @@ import pytest
 
 from agent_fuse import ConfigurationError, Limit
 from agent_fuse.ledgers.base import Cap, Meter
-from agent_fuse.limits import ALL, NOBODY, Demand, Session, Who, account, counted, demand, keys_of
+from agent_fuse.limits import ALL, NOBODY, Caller, Demand, Session, account, counted, demand, keys_of
 
 PERS = ("session", "trace", "agent", "process", "all", "user.id")
 
 
-def due(limits: tuple[Limit, ...], session: Session, **who: Any) -> Demand:
-    return demand(limits, Who(session=session, **who))
+def due(limits: tuple[Limit, ...], session: Session, **caller: Any) -> Demand:
+    return demand(limits, Caller(session=session, **caller))
 
 
 # What may be written ----------------------------------------------------------------------------------------------------
@@ -86,10 +86,10 @@ def test_every_call_is_booked_in_all_and_on_its_sessions() -> None:
 def test_each_key_has_its_account(per: str) -> None:
     """A limit binds the account of its own key, with its own figure; the call is booked there too, once."""
     limit = Limit(calls=7, per=per)
-    who = {"agent": "writer", "trace": "f" * 32, "process": "host:1", "keys": {"user.id": "ada"}}
+    caller = {"agent": "writer", "trace": "f" * 32, "process": "host:1", "keys": {"user.id": "ada"}}
     values = {"session": "s", "agent": "writer", "trace": "f" * 32, "process": "host:1", "user.id": "ada"}
     name = ALL if per == "all" else f"{per}={values[per]}"
-    found = due((limit, limit), Session(id="s"), **who)
+    found = due((limit, limit), Session(id="s"), **caller)
     assert found.caps == (Cap(name, Meter.CALLS, 7),) * 2
     assert found.limits == (limit, limit)
     assert found.accounts.count(name) == 1
@@ -106,11 +106,11 @@ def test_a_key_is_taken_from_the_call_then_from_the_nearest_session() -> None:
     """What the call itself says outranks its session, that outranks the sessions around it; empty says nothing."""
     outer = Session(id="outer", attributes={"user.id": "outer", "team": "red"})
     inner = Session(id="inner", parent=outer, attributes={"user.id": "inner", "team": ""})
-    assert Who(session=inner, keys={"user.id": "mine"}).value("user.id") == "mine"
-    assert Who(session=inner, keys={"user.id": ""}).value("user.id") == "inner"
-    assert Who(session=outer).value("user.id") == "outer"
-    assert Who(session=inner).value("team") == "red"
-    assert Who(session=inner).value("other") == NOBODY
+    assert Caller(session=inner, keys={"user.id": "mine"}).value("user.id") == "mine"
+    assert Caller(session=inner, keys={"user.id": ""}).value("user.id") == "inner"
+    assert Caller(session=outer).value("user.id") == "outer"
+    assert Caller(session=inner).value("team") == "red"
+    assert Caller(session=inner).value("other") == NOBODY
 
 
 def test_keys_that_limits_ask_for() -> None:

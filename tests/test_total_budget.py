@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from agent_fuse import AlertKind, ConfigurationError, Limit, SentinelBudgetExceeded, call, session
-from agent_fuse.engine.day_sum import NOTE, DayNote, DaySum, spent_today
+from agent_fuse.accounting.day_sum import NOTE, DayNote, DaySum, spent_today
 from agent_fuse.ledgers.base import Amounts, Balance, LedgerError
 from agent_fuse.ledgers.memory import MemoryLedger
 from agent_fuse.limits import ALL

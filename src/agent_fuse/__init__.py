@@ -8,10 +8,6 @@ from agent_fuse.last_word import install as _speak_up
 if TYPE_CHECKING:
     from agent_fuse.alert import Alert, AlertKind
     from agent_fuse.api import boundary, init, monitor, session
-    from agent_fuse.byhand.flights import call, post_flight, pre_flight
-    from agent_fuse.byhand.guards import guard
-    from agent_fuse.byhand.handcalls import HandCall
-    from agent_fuse.byhand.loop_guards import check_loop, loop_guard
     from agent_fuse.calls import Usage
     from agent_fuse.errors import (
         ConfigurationError,
@@ -24,6 +20,10 @@ if TYPE_CHECKING:
         UnknownModelError,
     )
     from agent_fuse.limits import Limit
+    from agent_fuse.manual.calls import HandCall
+    from agent_fuse.manual.guards import guard
+    from agent_fuse.manual.loop_guards import check_loop, loop_guard
+    from agent_fuse.manual.pre_post_flight import call, post_flight, pre_flight
     from agent_fuse.otel.handing import session_from, session_headers
     from agent_fuse.otel.sampler import AgentFuseSampler
     from agent_fuse.otel.span_processor import AgentFuseSpanProcessor
@@ -72,7 +72,7 @@ __all__ = [
 _HOMES = {
     "alert": ("Alert", "AlertKind"),
     "api": ("boundary", "init", "monitor", "session"),
-    "byhand.flights": ("call", "post_flight", "pre_flight"),
+    "manual.pre_post_flight": ("call", "post_flight", "pre_flight"),
     "calls": ("Usage",),
     "views.checkup": ("Fact", "doctor"),
     "views.reading": ("read_ledger",),
@@ -86,10 +86,10 @@ _HOMES = {
         "SentinelSystemError",
         "UnknownModelError",
     ),
-    "byhand.guards": ("guard",),
-    "byhand.handcalls": ("HandCall",),
+    "manual.guards": ("guard",),
+    "manual.calls": ("HandCall",),
     "limits": ("Limit",),
-    "byhand.loop_guards": ("check_loop", "loop_guard"),
+    "manual.loop_guards": ("check_loop", "loop_guard"),
     "otel.handing": ("session_from", "session_headers"),
     "otel.sampler": ("AgentFuseSampler",),
     "otel.span_processor": ("AgentFuseSpanProcessor",),

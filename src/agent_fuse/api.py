@@ -21,7 +21,7 @@ from agent_fuse.otel.blind import warn_of
 from agent_fuse.otel.context import session_in, with_session
 from agent_fuse.otel.gate import fail_safe
 from agent_fuse.otel.installing import instrument_when_used, wrap_sampler
-from agent_fuse.otel.open_spans import OPEN_SPANS
+from agent_fuse.otel.live_spans import LIVE_SPANS
 from agent_fuse.otel.opening import open_fuse
 from agent_fuse.otel.self_test import self_test
 from agent_fuse.otel.span_processor import AgentFuseSpanProcessor
@@ -158,7 +158,7 @@ def _session(id: str, own: tuple[tuple[Limit, ...], Mapping[str, str]] | None) -
 def _want_spans(inner: Session) -> None:
     """Limits of a session's own may ask for keys that only the spans around a call tell."""
     if keys_of(inner.limits):
-        OPEN_SPANS.want()
+        LIVE_SPANS.want()
 
 
 def _inner(id: str, limits: tuple[Limit, ...], keys: Mapping[str, str]) -> Session:
@@ -176,7 +176,7 @@ def monitor(session: str | Session | None = None) -> UsageStats:
     """
     processor = _processor() or init()
     if session is None:
-        return spend.usage_stats(processor.fuse, processor.who(None, None, asks=False))
+        return spend.usage_stats(processor.fuse, processor.caller(None, None, asks=False))
     of = session if isinstance(session, Session) else terms.name("monitor", "session", session)
     return spend.usage_stats(processor.fuse, spend.of_session(processor.fuse, of))
 

@@ -6,16 +6,16 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from agent_fuse.accounting.actions import Actions
+from agent_fuse.accounting.alerts import Alerts
+from agent_fuse.accounting.backlog import Backlog
+from agent_fuse.accounting.booking import Accounting, Clock
+from agent_fuse.accounting.call_request import CallRequest, Event, PendingCall, Stage
+from agent_fuse.accounting.keyed import KeyWatch
+from agent_fuse.accounting.ledger_retry import system_error
+from agent_fuse.accounting.reentrancy import Reentrancy
+from agent_fuse.accounting.tripped import TrippedSessions
 from agent_fuse.calls import Entry, Usage
-from agent_fuse.engine.accounting import Accounting, Clock
-from agent_fuse.engine.actions import Actions
-from agent_fuse.engine.alerts import Alerts
-from agent_fuse.engine.asks import Ask, Event, Money, Stage
-from agent_fuse.engine.backlog import Backlog
-from agent_fuse.engine.blown import Blown
-from agent_fuse.engine.desk import system_error
-from agent_fuse.engine.keyed import KeyWatch
-from agent_fuse.engine.turnstile import Turnstile
 from agent_fuse.errors import SentinelError
 from agent_fuse.ledgers.base import Balance, Ledger, LedgerError
 from agent_fuse.limits import demand
@@ -23,7 +23,7 @@ from agent_fuse.seams import BOOKED_AT_QUOTE, GOES_ON, HELD_AT_QUOTE, fault, har
 from agent_fuse.settings import Settings
 from agent_fuse.sightings import Book, Layer, Outcome, Release, Sighting, Sightings, State, lone
 
-Seen = Sighting[Money]
+Seen = Sighting[PendingCall]
 
 _GATES = {layer: layer.name.lower() for layer in Layer}
 
@@ -39,16 +39,16 @@ class Fuse:
         self.limits = settings.all_limits()
         self.ledger = ledger
         self.clock = clock
-        self.blown = Blown()
-        self.turnstile = Turnstile()
-        self.accounting = Accounting(settings, ledger, clock, Backlog(ledger, clock, self.turnstile.inside))
-        self._sightings: Sightings[Money] = Sightings()
-        self.alerts = Alerts(settings, ledger, self.turnstile, clock)
+        self.tripped = TrippedSessions()
+        self.reentrancy = Reentrancy()
+        self.accounting = Accounting(settings, ledger, clock, Backlog(ledger, clock, self.reentrancy.inside))
+        self._sightings: Sightings[PendingCall] = Sightings()
+        self.alerts = Alerts(settings, ledger, self.reentrancy, clock)
         self.accounting.on_reserved = self.alerts.reserved
         self.listen(self.alerts.heard)
         self.keys = KeyWatch()
         self.listen(self.keys.met)
-        self.actions = Actions(settings, self.limits, self.accounting, self.blown, self.turnstile)
+        self.actions = Actions(settings, self.limits, self.accounting, self.tripped, self.reentrancy)
         self.presumed: tuple[Entry, ...] = ()
         """Calls of dead processes that were booked at their quote when this fuse was opened."""
         self._lock = threading.Lock()
@@ -57,56 +57,60 @@ class Fuse:
     @harmless("beginning anew in a forked child", GOES_ON)
     def _after_fork(self) -> None:
         self._lock = threading.Lock()
-        self.turnstile.renew()
+        self.reentrancy.renew()
         self.accounting.renew()
 
     def listen(self, listener: Callable[[Event], None]) -> None:
         """Tell `listener` of every call booked or refused. What it raises is logged, not passed on."""
         self.accounting.listeners = (*self.accounting.listeners, listener)
 
-    def open_call(self, ask: Ask, around: Iterable[Seen] = ()) -> Seen:
+    def open_call(self, request: CallRequest, around: Iterable[Seen] = ()) -> Seen:
         """A layer starts to see a call; `around` are the sightings it happens in, nearest first.
 
         Raises:
             SentinelBudgetExceeded: a limit does not admit it.
             SentinelSystemError: the ledger failed and fail_safe=True.
-            SentinelError: any trip, when the fuse is blown.
+            SentinelError: any trip, when the session is tripped.
         """
-        if self.turnstile.busy:
+        if self.reentrancy.busy:
             # A signal handler or finaliser calls a model from the middle of our own transaction: it cannot be judged.
             if self.settings.fail_safe:
                 raise system_error(
                     "reserve", LedgerError("reserve", "of this thread", "the fuse is at work here already"), 0
                 )
-            return lone(self._money(ask), layer=ask.layer, source=ask.source, now=time.time(), model=ask.model)
-        self.turnstile.enter()
-        on_gate = self.accounting.on_gate if ask.stage is not Stage.OVER else None
+            return lone(
+                self._pending(request), layer=request.layer, source=request.source, now=time.time(), model=request.model
+            )
+        self.reentrancy.enter()
+        on_gate = self.accounting.on_gate if request.stage is not Stage.OVER else None
         started = time.perf_counter() if on_gate is not None else 0.0
         try:
-            return self._open(ask, around)
+            return self._open(request, around)
         except SentinelError:
             raise
         except Exception as error:  # noqa: BLE001  fail_safe decides
-            unjudged("opening a call", error, fail_safe=self.settings.fail_safe and ask.stage is not Stage.OVER)
-            return lone(self._money(ask), layer=ask.layer, source=ask.source, now=time.time(), model=ask.model)
+            unjudged("opening a call", error, fail_safe=self.settings.fail_safe and request.stage is not Stage.OVER)
+            return lone(
+                self._pending(request), layer=request.layer, source=request.source, now=time.time(), model=request.model
+            )
         finally:
             if on_gate is not None:
-                quietly("timing a gate", GOES_ON, on_gate, _GATES[ask.layer], time.perf_counter() - started)
-            self.turnstile.leave()
+                quietly("timing a gate", GOES_ON, on_gate, _GATES[request.layer], time.perf_counter() - started)
+            self.reentrancy.leave()
 
-    def requote(self, seen: Seen, ask: Ask) -> None:
+    def requote(self, seen: Seen, request: CallRequest) -> None:
         """More is known of a call before it was sent: ask again with the better figure.
 
         Raises:
             SentinelBudgetExceeded, SentinelSystemError: as open_call does.
         """
-        if seen.ended_at is not None or self.turnstile.busy:
+        if seen.ended_at is not None or self.reentrancy.busy:
             return
-        self.turnstile.enter()
+        self.reentrancy.enter()
         try:
-            self._judge(seen, ask)
+            self._judge(seen, request)
         finally:
-            self.turnstile.leave()
+            self.reentrancy.leave()
 
     def close_call(
         self,
@@ -138,14 +142,14 @@ class Fuse:
 
         def close() -> None:
             try:
-                ask = seen.call.payload.ask
+                request = seen.call.payload.request
                 with self._lock:
                     decisions = self._sightings.close(
                         seen,
                         now=ended_at if ended_at is not None else time.time(),
                         outcome=outcome,
                         unsure=unsure,
-                        followed=ask.followed,
+                        followed=request.followed,
                         usage=usage,
                         estimate=estimate,
                         model=model,
@@ -158,10 +162,10 @@ class Fuse:
             for decision in decisions:
                 quietly("booking a call", HELD_AT_QUOTE, self._book, decision, model, provider)
 
-        self.turnstile.account(close)
+        self.reentrancy.account(close)
 
     @staticmethod
-    def _alone(seen: Seen, outcome: Outcome, usage: Usage | None) -> Iterator[Book[Money] | Release[Money]]:
+    def _alone(seen: Seen, outcome: Outcome, usage: Usage | None) -> Iterator[Book[PendingCall] | Release[PendingCall]]:
         """What is done with a call's money when all that is known is that one layer saw it end."""
         call = seen.call
         seen.ended_at, seen.outcome = time.time(), outcome
@@ -173,17 +177,17 @@ class Fuse:
             call.state = State.ESTIMATED if usage is None else State.EXACT
             yield Book(call, usage, usage is not None, seen)
 
-    def _book(self, decision: Book[Money] | Release[Money], model: str, provider: str) -> None:
-        money = decision.call.payload
+    def _book(self, decision: Book[PendingCall] | Release[PendingCall], model: str, provider: str) -> None:
+        pending = decision.call.payload
         if isinstance(decision, Release):
-            self.accounting.release(money)
+            self.accounting.release(pending)
             return
-        ask = money.ask
-        if (model and not ask.model) or (provider and not ask.provider):
-            money.ask = replace(ask, model=ask.model or model, provider=ask.provider or provider)
+        request = pending.request
+        if (model and not request.model) or (provider and not request.provider):
+            pending.request = replace(request, model=request.model or model, provider=request.provider or provider)
         ids = (one.response_id for one in decision.call.sightings if one.response_id)
         entry = self.accounting.settle(
-            money,
+            pending,
             decision.usage,
             exact=decision.exact,
             response_id=next(ids, ""),
@@ -198,48 +202,50 @@ class Fuse:
         Raises:
             LedgerError: the ledger cannot be read.
         """
-        self.turnstile.enter()
+        self.reentrancy.enter()
         try:
             return self.ledger.balances(accounts)
         finally:
-            self.turnstile.leave()
+            self.reentrancy.leave()
 
     def open_calls(self) -> int:
         """How many calls of this process are under way."""
-        self.turnstile.enter()
+        self.reentrancy.enter()
         try:
             with self._lock:
                 return self._sightings.open_count
         finally:
-            self.turnstile.leave()
+            self.reentrancy.leave()
 
-    def _open(self, ask: Ask, around: Iterable[Seen]) -> Seen:
-        session = ask.who.session.id
-        money = self._money(ask)
-        blown = None if ask.stage is Stage.OVER else self.blown.take(session)
-        if blown is not None:
-            self.accounting.refused(money, blown)
-            raise blown
+    def _open(self, request: CallRequest, around: Iterable[Seen]) -> Seen:
+        session = request.caller.session.id
+        pending = self._pending(request)
+        tripped = None if request.stage is Stage.OVER else self.tripped.take(session)
+        if tripped is not None:
+            self.accounting.refused(pending, tripped)
+            raise tripped
         with self._lock:
             seen = self._sightings.open(
-                money,
-                layer=ask.layer,
-                source=ask.source,
-                now=time.time() if ask.started_at is None else ask.started_at,
-                model=ask.model,
+                pending,
+                layer=request.layer,
+                source=request.source,
+                now=time.time() if request.started_at is None else request.started_at,
+                model=request.model,
                 around=around,
             )
-        if ask.stage is not Stage.OVER:
-            self._judge(seen, ask)
+        if request.stage is not Stage.OVER:
+            self._judge(seen, request)
         return seen
 
-    def _money(self, ask: Ask) -> Money:
-        return Money(self.accounting.new_id(), ask, self.clock(), demand(self.limits, ask.who, ask.fact))
+    def _pending(self, request: CallRequest) -> PendingCall:
+        return PendingCall(
+            self.accounting.new_id(), request, self.clock(), demand(self.limits, request.caller, request.fact)
+        )
 
-    def _judge(self, seen: Seen, ask: Ask) -> None:
+    def _judge(self, seen: Seen, request: CallRequest) -> None:
         try:
             try:
-                self._hold(seen.call.payload, ask)
+                self._hold(seen.call.payload, request)
             except SentinelError:
                 raise
             except Exception as error:  # noqa: BLE001  fail_safe decides
@@ -253,25 +259,29 @@ class Fuse:
         with self._lock:
             self._sightings.drop(seen, now=time.time())
 
-    def _hold(self, money: Money, ask: Ask) -> None:
-        if money.held and (
-            ask.stage is Stage.FOLLOWED or ask.layer is Layer.WIRE or (ask.body is None and money.ask.body is not None)
+    def _hold(self, pending: PendingCall, request: CallRequest) -> None:
+        if pending.held and (
+            request.stage is Stage.FOLLOWED
+            or request.layer is Layer.WIRE
+            or (request.body is None and pending.request.body is not None)
         ):
             return  # a layer that knows more holds already
-        if ask.layer is Layer.WIRE and money.ask is not ask:
-            ask = replace(money.ask, stage=Stage.READY)  # what is around it knows more of the call than a URL does
-        if ask is not money.ask:
-            if not money.held:
-                money.due = demand(self.limits, ask.who, ask.fact)
-            elif money.due.vague:  # the hold moves to the accounts of the keys that are told now
-                keys = {**ask.who.keys, **money.ask.who.keys}
-                money.due = demand(self.limits, replace(money.ask.who, keys=keys), ask.fact)
-        money.ask = ask
-        match ask.stage:
+        if request.layer is Layer.WIRE and pending.request is not request:
+            request = replace(
+                pending.request, stage=Stage.READY
+            )  # what is around it knows more of the call than a URL does
+        if request is not pending.request:
+            if not pending.held:
+                pending.due = demand(self.limits, request.caller, request.fact)
+            elif pending.due.vague:  # the hold moves to the accounts of the keys that are told now
+                keys = {**request.caller.keys, **pending.request.caller.keys}
+                pending.due = demand(self.limits, replace(pending.request.caller, keys=keys), request.fact)
+        pending.request = request
+        match request.stage:
             case Stage.READY:
-                self.accounting.hold(money)
-                self.blown.admitted(ask.who.session.id)
+                self.accounting.hold(pending)
+                self.tripped.admitted(request.caller.session.id)
             case Stage.UNNAMED:
-                self.accounting.look(money)
+                self.accounting.look(pending)
             case Stage.FOLLOWED | Stage.OVER:
                 pass

@@ -119,7 +119,7 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Who:
+class Caller:
     """On whose account a call goes."""
 
     session: Session
@@ -214,22 +214,22 @@ class _Plan:
     """Limits whose account depends on the call."""
 
 
-def demand(limits: Sequence[Limit], who: Who, fact: Callable[[str], str] = nothing) -> Demand:
+def demand(limits: Sequence[Limit], caller: Caller, fact: Callable[[str], str] = nothing) -> Demand:
     """Accounts and caps of one call: every session of the chain and `all` are always booked.
 
     `fact` gives what the call itself tells of a key; empty where it tells nothing.
     """
-    plan = who.session.plan
+    plan = caller.session.plan
     if plan is None or plan.limits is not limits:
-        plan = _plan(limits, who.session)
-        object.__setattr__(who.session, "plan", plan)
+        plan = _plan(limits, caller.session)
+        object.__setattr__(caller.session, "plan", plan)
     if not plan.keyed:
         return plan.always
     vague = False
     accounts, caps = list(plan.always.accounts), list(plan.always.caps)
     for limit in plan.keyed:
         said = fact(limit.per) if limit.per in FACTS else ""
-        value = as_value(said) if said else who.value(limit.per)
+        value = as_value(said) if said else caller.value(limit.per)
         vague = vague or (value == NOBODY and limit.per != ALL)
         name = account(limit.per, value)
         if name not in accounts:

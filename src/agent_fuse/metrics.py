@@ -11,12 +11,12 @@ from opentelemetry import metrics
 from opentelemetry.context import Context
 from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
 
+from agent_fuse.accounting.call_request import Event
 from agent_fuse.alert import Alert
 from agent_fuse.calls import NANOS_PER_USD
-from agent_fuse.engine.asks import Event
 from agent_fuse.fuse import Fuse
-from agent_fuse.ledgers.arrears import ArrearsLedger
 from agent_fuse.ledgers.base import LedgerError
+from agent_fuse.ledgers.fallback import FallbackLedger
 from agent_fuse.limits import Demand
 from agent_fuse.seams import GOES_ON, harmless, quietly
 from agent_fuse.telemetry import instruments as table
@@ -102,9 +102,9 @@ class Meters:
         fuse = watched.fuse
         fuse.listen(lambda event: self._heard(watched, event))
         fuse.alerts.on_alert = lambda alert: self._heard(watched, alert)
-        fuse.accounting.desk.on_error = self._errors.append
+        fuse.accounting.retry.on_error = self._errors.append
         fuse.accounting.on_gate = self._timed
-        if isinstance(fuse.ledger, ArrearsLedger):
+        if isinstance(fuse.ledger, FallbackLedger):
             fuse.ledger.on_error = lambda error: self._errors.append(error.operation)
         self._events.extend((watched, Event(entry, _NOTHING_DUE)) for entry in fuse.presumed)
 

@@ -12,13 +12,13 @@ from typing import Literal, cast
 
 from agent_fuse.errors import ConfigurationError, UnknownModelError
 from agent_fuse.quoting import library
-from agent_fuse.quoting.asked import PRICED_TIERS
 from agent_fuse.quoting.families import max_output
 from agent_fuse.quoting.library import FREE, Listed, load, model_endpoint, provider_named
 from agent_fuse.quoting.names import bare, fine_tuned
 from agent_fuse.quoting.overrides import Overrides, Own
 from agent_fuse.quoting.rates import Origin, Price, Rates, flat, picos, scaled
 from agent_fuse.quoting.recent import Recent
+from agent_fuse.quoting.request_parameters import PRICED_TIERS
 from agent_fuse.quoting.supplements import CONTAINER_USD, FILE_SEARCH_KCOUNT, WEB_SEARCH_KCOUNT, supplemented
 from agent_fuse.quoting.tariffs import per_call, per_character, per_search, per_second, tiers
 

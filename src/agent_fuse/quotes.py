@@ -6,7 +6,7 @@ from typing import Any
 
 from agent_fuse.calls import MAX_TOKENS, Usage
 from agent_fuse.prices import PriceBook
-from agent_fuse.quoting import asked, units
+from agent_fuse.quoting import request_parameters, units
 from agent_fuse.quoting.bodies import Count
 from agent_fuse.quoting.learned import Learned
 from agent_fuse.quoting.quote import Quote, Source
@@ -66,21 +66,21 @@ class Quoter:
         Raises:
             UnknownModelError: the book blocks models without a price.
         """
-        known = asked.opened(body)
+        known = request_parameters.opened(body)
         plain = known if known is not None else {}
-        model = model or asked.model(plain)
+        model = model or request_parameters.model(plain)
         stands_for = self.book.stands_for(model, provider)
         if (by_units := UNIT_QUOTES.get(operation)) is not None:
             found = by_units(UnitRequest(quoter=self, provider=provider, model=stands_for, body=plain, session=session))
             if found is not None:
                 return found
-        rates = self.book.rates(model, provider, tier=asked.tier(plain))
+        rates = self.book.rates(model, provider, tier=request_parameters.tier(plain))
         count = (
             self.counter.count(operation, plain, stands_for, wait=wait) if known is not None else Count(readable=False)
         )
-        choices = asked.choices(plain)
+        choices = request_parameters.choices(plain)
         out, out_source, bounded = self._output(
-            operation, asked.cap(plain), choices, session, model, rates, Source.BODY, plain
+            operation, request_parameters.cap(plain), choices, session, model, rates, Source.BODY, plain
         )
         if self.strict:
             into, into_source = self._bound_input(count, plain, body_bytes, stands_for, rates), Source.BOUND
@@ -214,11 +214,11 @@ class Quoter:
         return into, Source.BODY
 
     def _bound_input(
-        self, count: Count, body: asked.Body, body_bytes: int | None, model: str | None, rates: Rates
+        self, count: Count, body: request_parameters.Body, body_bytes: int | None, model: str | None, rates: Rates
     ) -> int:
-        size = asked.size(body) if body_bytes is None else body_bytes
+        size = request_parameters.size(body) if body_bytes is None else body_bytes
         if not count.readable:
-            return upper_bound_tokens(size if body else max(size, asked.UNREADABLE_BYTES))
+            return upper_bound_tokens(size if body else max(size, request_parameters.UNREADABLE_BYTES))
         bound = upper_bound_tokens(size, count, model)
         return max(bound, rates.context_window or UNSEEN_TOKENS) if count.unseen else bound
 

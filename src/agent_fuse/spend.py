@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TypeVar
 
+from agent_fuse.accounting.published_limits import own_limit
 from agent_fuse.calls import to_usd
-from agent_fuse.engine.posted import own_cap
 from agent_fuse.errors import SentinelSystemError
 from agent_fuse.fuse import Fuse
 from agent_fuse.ledgers.base import Balance, LedgerError, Meter
-from agent_fuse.limits import ALL, NOBODY, Limit, Session, Who, account, demand, key_of
+from agent_fuse.limits import ALL, NOBODY, Caller, Limit, Session, account, demand, key_of
 
 T = TypeVar("T")
 
@@ -55,7 +55,7 @@ class Known:
 KNOWN = Known()
 
 
-def of_session(fuse: Fuse, session: str | Session) -> Who:
+def of_session(fuse: Fuse, session: str | Session) -> Caller:
     """On whose account calls of a session went, which may be over: its limits are remembered, or read in the ledger.
 
     Raises:
@@ -64,9 +64,9 @@ def of_session(fuse: Fuse, session: str | Session) -> Who:
     found = session if isinstance(session, Session) else KNOWN.get(session)
     if found is None:
         name = str(session)
-        cap = _asked(lambda: own_cap(fuse.ledger, account("session", name), Meter.USD, now=fuse.clock()))
+        cap = _asked(lambda: own_limit(fuse.ledger, account("session", name), Meter.USD, now=fuse.clock()))
         found = Session(id=name, limits=() if cap is None else (Limit(usd=to_usd(cap)),))
-    return Who(session=found)
+    return Caller(session=found)
 
 
 def _asked(ask: Callable[[], T]) -> T:
@@ -78,16 +78,16 @@ def _asked(ask: Callable[[], T]) -> T:
         ) from failed
 
 
-def usage_stats(fuse: Fuse, who: Who) -> UsageStats:
+def usage_stats(fuse: Fuse, caller: Caller) -> UsageStats:
     """The figures as they are now.
 
     Raises:
         SentinelSystemError: the ledger cannot be read and fail_safe=True.
     """
-    own_name = account("session", who.session.id)
+    own_name = account("session", caller.session.id)
     caps = [
         cap
-        for cap in demand(fuse.limits, who).caps
+        for cap in demand(fuse.limits, caller).caps
         if cap.meter is Meter.USD and key_of(cap.account)[1] != NOBODY  # nothing is known yet of who is not told
     ]
     found = _asked(lambda: fuse.ledger.balances([ALL, own_name, *(cap.account for cap in caps)]))

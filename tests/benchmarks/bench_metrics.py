@@ -13,10 +13,10 @@ from pathlib import Path
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
+from agent_fuse.accounting.call_request import CallRequest
 from agent_fuse.calls import Usage
-from agent_fuse.engine.asks import Ask
 from agent_fuse.fuse import Fuse
-from agent_fuse.limits import Limit, Session, Who
+from agent_fuse.limits import Caller, Limit, Session
 from agent_fuse.metrics import Meters
 from agent_fuse.otel.opening import open_fuse
 from agent_fuse.settings import settings
@@ -34,7 +34,9 @@ def fuse_at(path: str) -> Fuse:
 
 def round_of(fuse: Fuse) -> float:
     """Seconds of CPU time a call."""
-    ask = Ask(layer=Layer.REQUEST, source="bench", who=Who(session=Session(id="s")), model="gpt-4o", estimate=(10, 10))
+    ask = CallRequest(
+        layer=Layer.REQUEST, source="bench", caller=Caller(session=Session(id="s")), model="gpt-4o", estimate=(10, 10)
+    )
     started = time.thread_time()
     for _ in range(CALLS):
         fuse.close_call(fuse.open_call(ask), usage=TOLD)
@@ -60,9 +62,11 @@ def collection(sessions: int, path: str) -> float:
     fuse = fuse_at(path)
     meters.follow(fuse)
     for number in range(sessions):
-        who = Who(session=Session(id=f"s{number}"), agent=f"a{number % 20}")
+        caller = Caller(session=Session(id=f"s{number}"), agent=f"a{number % 20}")
         fuse.close_call(
-            fuse.open_call(Ask(layer=Layer.CLIENT, source="bench", who=who, model="gpt-4o", estimate=(1, 1))),
+            fuse.open_call(
+                CallRequest(layer=Layer.CLIENT, source="bench", caller=caller, model="gpt-4o", estimate=(1, 1))
+            ),
             usage=TOLD,
         )
     reader.get_metrics_data()

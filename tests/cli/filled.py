@@ -1,10 +1,10 @@
 """A ledger with a story: deterministic calls of a few sessions, some refused, one still open."""
 
+from agent_fuse.accounting.published_limits import LimitPublisher
 from agent_fuse.calls import Entry, RefusedBy, Status
-from agent_fuse.engine.posted import CapPoster
 from agent_fuse.ledgers import open_ledger
 from agent_fuse.ledgers.base import Amounts, Hold
-from agent_fuse.limits import Limit, Session, Who, demand
+from agent_fuse.limits import Caller, Limit, Session, demand
 
 NOW = 1_800_000_000.0
 """2027-01-15 08:00:00 UTC."""
@@ -49,13 +49,13 @@ RUNS = (
 def fill(path):
     """Write the story to a new ledger at `path`, and close it."""
     ledger = open_ledger(path)
-    poster = CapPoster(ledger, LIMITS)
+    poster = LimitPublisher(ledger, LIMITS)
     poster.post(now=NOW - 200_000)
     number = 0
     for session, agent, user, hours, count, step in RUNS:
         own = (Limit(usd="0.60"),) if session == "support-7422" else ()
         keys = {"user.id": user} if user else {}
-        due = demand(LIMITS, Who(session=Session(id=session, limits=own), agent=agent, keys=keys))
+        due = demand(LIMITS, Caller(session=Session(id=session, limits=own), agent=agent, keys=keys))
         poster.met(due, now=NOW)
         for step_number in range(count):
             at = NOW - hours * 3600 + step_number * step
@@ -104,7 +104,7 @@ def fill(path):
         ["all", "session=research-loop"],
         now=NOW,
     )
-    held = demand(LIMITS, Who(session=Session(id="チャット-é"), agent="chat"))
+    held = demand(LIMITS, Caller(session=Session(id="チャット-é"), agent="chat"))
     entry = Entry(
         id="open1",
         at=NOW - 3,

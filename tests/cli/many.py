@@ -5,7 +5,7 @@ import random
 import apsw
 
 from agent_fuse.calls import Entry, Status
-from agent_fuse.ledgers import open_ledger, rows
+from agent_fuse.ledgers import codec, open_ledger
 
 NOW = 1_800_000_000.0
 MODELS = ("gpt-5", "gpt-5-mini", "claude-sonnet-4-5", "claude-haiku-4-5", "gemini-2.5-pro", "o4-mini", "mistral-large")
@@ -44,7 +44,7 @@ def fill(path, count, seed=7):
     """Write them, and return the nano-dollars that were spent."""
     open_ledger(path).close()
     db = apsw.Connection(str(path))
-    marks = ", ".join("?" * len(rows.ENTRY))
+    marks = ", ".join("?" * len(codec.ENTRY))
     spent, sessions = 0, {}
 
     def lines():
@@ -59,10 +59,10 @@ def fill(path, count, seed=7):
                 figures = (one.cost, (one.input_tokens or 0) + (one.output_tokens or 0), one.output_tokens or 0)
                 for place, figure in enumerate((*figures, 0 if tool else 1, 1 if tool else 0)):
                     own[place] += figure
-            yield rows.entry_row(one)
+            yield codec.entry_row(one)
 
     with db:
-        db.executemany(f"INSERT INTO journal ({', '.join(rows.ENTRY)}) VALUES ({marks})", lines())
+        db.executemany(f"INSERT INTO journal ({', '.join(codec.ENTRY)}) VALUES ({marks})", lines())
         totals = [sum(column) for column in zip(*sessions.values(), strict=True)]
         accounts = [("all", totals), *((f"session={name}", own) for name, own in sessions.items())]
         db.executemany(

@@ -21,7 +21,7 @@ from agent_fuse.errors import ConfigurationError
 from agent_fuse.ledgers import open_ledger
 from agent_fuse.ledgers.base import Amounts
 from agent_fuse.settings import DEFAULT_DB_PATH
-from agent_fuse.views.focus import COLUMNS
+from agent_fuse.views.focus_export import COLUMNS
 from cli import filled
 
 READERS = (

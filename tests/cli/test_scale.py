@@ -9,7 +9,7 @@ import pytest
 
 from agent_fuse.ledgers.reading import Reader, Selection
 from agent_fuse.report import gather, page
-from agent_fuse.views.standing import known_caps, standings
+from agent_fuse.views.limit_status import known_caps, standings
 from cli import many
 
 

@@ -5,8 +5,8 @@ from decimal import Decimal
 import pytest
 
 from agent_fuse import Limit, SentinelBudgetExceeded, SentinelSystemError
+from agent_fuse.accounting.call_request import Stage
 from agent_fuse.calls import Usage
-from agent_fuse.engine.asks import Stage
 from agent_fuse.sightings import Layer, Outcome
 from agent_fuse.testing import assert_books_balance
 from fuses import PRICE, Desk
@@ -87,14 +87,14 @@ def test_reading_in_the_middle_of_our_own_work_ends_it_for_nobody() -> None:
     def looked() -> None:
         desk.fuse.balances(["all"])
         desk.fuse.open_calls()
-        assert desk.fuse.turnstile.busy
+        assert desk.fuse.reentrancy.busy
         desk.fuse.close_call(first, usage=USAGE)
         assert desk.asked["settle"] == 0
 
     desk.before["release"] = looked
     desk.fuse.close_call(desk.open(), outcome=Outcome.FAILED)
     assert desk.asked["settle"] == 1
-    assert not desk.fuse.turnstile.busy
+    assert not desk.fuse.reentrancy.busy
 
 
 # Asking again -----------------------------------------------------------------------------------------------------------
@@ -249,9 +249,9 @@ def test_a_call_whose_model_is_awaited_is_looked_at_each_time() -> None:
 
 
 def test_a_late_call_is_booked_and_never_refused() -> None:
-    """What is seen only after the work is booked past every limit, without a hold, and without a blown fuse's trip."""
+    """What is seen only after the work is booked past every limit, without a hold, and without a tripped session's trip."""
     desk = Desk(budget=0)
-    desk.fuse.blown.blow("s", SentinelBudgetExceeded("no"))
+    desk.fuse.tripped.blow("s", SentinelBudgetExceeded("no"))
     seen = desk.open(stage=Stage.OVER)
     assert desk.asked["reserve"] == 0
     desk.fuse.close_call(seen, usage=USAGE)
@@ -276,14 +276,14 @@ def test_when_a_late_call_began_is_told() -> None:
     assert desk.spent() == 2 * PRICE
 
 
-# A blown fuse -----------------------------------------------------------------------------------------------------------
+# A tripped session -----------------------------------------------------------------------------------------------------------
 
 
 def test_a_blown_fuse_stops_the_next_call_once() -> None:
     """The session's next call is refused with the trip that blew it, written down, and the one after it is judged anew."""
     desk = Desk(budget=1)
     trip = SentinelBudgetExceeded("three times swallowed", session="s")
-    desk.fuse.blown.blow("s", trip)
+    desk.fuse.tripped.blow("s", trip)
     desk.open("another")
     with pytest.raises(SentinelBudgetExceeded, match="three times swallowed") as caught:
         desk.open()

@@ -25,8 +25,8 @@ from agent_fuse import (
     boundary,
     session,
 )
+from agent_fuse.accounting.call_request import CallRequest
 from agent_fuse.calls import Usage
-from agent_fuse.engine.asks import Ask
 from agent_fuse.errors import is_soft, soften
 from agent_fuse.sightings import Layer
 from agent_fuse.testing import LoopbackProvider
@@ -76,7 +76,7 @@ def test_a_trip_passes_every_except_exception(provider: LoopbackProvider, tmp_pa
 
 @pytest.mark.parametrize("instrumented", [True, False], ids=["traceloop", "no spans"])
 def test_a_retry_loop_around_langchain_ends(provider: LoopbackProvider, tmp_path: Path, instrumented: bool) -> None:
-    """LangChain gets soft trips, which the loop swallows; after three the fuse is blown and the next one is hard."""
+    """LangChain gets soft trips, which the loop swallows; after three the session is tripped and the next one is hard."""
     tracing = TracerProvider()
     tracing.add_span_processor(spent(tmp_path))
     with restored():
@@ -222,14 +222,16 @@ def test_a_call_from_inside_the_fuse_is_let_go_and_booked_when_availability_come
         budget=1, db_path=str(tmp_path / "ledger.db"), session_id="s", fail_safe=False, request_gate=False
     )
     fuse = processor.fuse
-    ask = Ask(layer=Layer.CLIENT, source="x", who=processor.who(None, None), model="gpt-4o", provider="openai")
-    fuse.turnstile.enter()
+    ask = CallRequest(
+        layer=Layer.CLIENT, source="x", caller=processor.caller(None, None), model="gpt-4o", provider="openai"
+    )
+    fuse.reentrancy.enter()
     with fuse._lock:
         seen = fuse.open_call(ask)
         fuse.close_call(seen, usage=Usage(input_tokens=1000, output_tokens=500))
-    assert fuse.turnstile.busy
+    assert fuse.reentrancy.busy
     assert list(fuse.ledger.journal()) == []
-    fuse.turnstile.leave()
-    assert not fuse.turnstile.busy
+    fuse.reentrancy.leave()
+    assert not fuse.reentrancy.busy
     assert [entry.cost for entry in fuse.ledger.journal()] == [7_500_000]
     processor.shutdown()

@@ -23,16 +23,16 @@ from opentelemetry.sdk.trace import TracerProvider
 
 import agent_fuse
 from agent_fuse import check_loop, guard, loop_guard
-from agent_fuse.byhand import flights, handcalls
-from agent_fuse.byhand.loop_guards import _LAST
+from agent_fuse.accounting.actions import UNDER_WAY
 from agent_fuse.calls import Status, Usage
-from agent_fuse.engine.actions import UNDER_WAY
 from agent_fuse.errors import SentinelError
 from agent_fuse.integrations import AgentFuseCallbackHandler
 from agent_fuse.ledgers import open_ledger
 from agent_fuse.ledgers.base import Ledger
+from agent_fuse.manual import calls, pre_post_flight
+from agent_fuse.manual.loop_guards import _LAST
 from agent_fuse.otel import opening
-from agent_fuse.otel.nodes import DETACHED, Nodes
+from agent_fuse.otel.open_spans import CURRENT_FRAME, OpenSpans
 from agent_fuse.otel.span_processor import AgentFuseSpanProcessor
 from agent_fuse.settings import settings
 from agent_fuse.testing import LoopbackProvider, Reply
@@ -89,12 +89,12 @@ class Rig:
     def again(self) -> None:
         """The same fuse, in a context that nothing was left in."""
         self._since = time.time()
-        self.processor.gates.nodes = Nodes()
+        self.processor.gates.nodes = OpenSpans()
         self.provider.reset()
         context.attach(context.Context())
-        for variable, value in ((DETACHED, None), (UNDER_WAY, None), (_LAST, None), (handcalls._OPEN, ())):
+        for variable, value in ((CURRENT_FRAME, None), (UNDER_WAY, None), (_LAST, None), (calls._OPEN, ())):
             variable.set(value)  # type: ignore[attr-defined]
-        flights._pending.renew()
+        pre_post_flight._pending.renew()
 
     def booked(self) -> list[tuple[Any, ...]]:
         """What the journal says since the fuse is there, without ids and times."""

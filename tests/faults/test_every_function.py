@@ -21,21 +21,21 @@ from .scenes import SCENES, TEXT, USED, Rig, Scene
 EDGES = {
     "api.py:_session": "`judge` and `quietly` alone",
     "api.py:session": "`judge` and a warning alone",
-    "byhand/flights.py:call": "a `judge`, and a constructor",
-    "byhand/flights.py:post_flight": "`checked` and `quietly` alone",
-    "byhand/flights.py:pre_flight": "`judge` and `quietly` alone",
-    "byhand/handcalls.py:HandCall.__aenter__": "`judge` and `quietly` alone",
-    "byhand/handcalls.py:HandCall.__aexit__": "`quietly` alone",
-    "byhand/handcalls.py:HandCall.__enter__": "`judge` and `quietly` alone",
-    "byhand/handcalls.py:HandCall.__exit__": "`quietly` alone",
-    "byhand/handcalls.py:HandCall.release": "`quietly` alone",
-    "byhand/handcalls.py:HandCall.response": "`quietly` alone",
-    "byhand/handcalls.py:HandCall.usage": "`checked` alone",
-    "byhand/loop_guards.py:check_loop": "`judge` alone",
-    "byhand/wrapping.py:_async_generator.<locals>.call": "the function's own, and guarded words with its watch",
-    "byhand/wrapping.py:_coroutine.<locals>.call": "the function's own, and guarded words with its watch",
-    "byhand/wrapping.py:_generator.<locals>.call": "the function's own, and guarded words with its watch",
-    "byhand/wrapping.py:_plain.<locals>.call": "the function's own, and guarded words with its watch",
+    "manual/pre_post_flight.py:call": "a `judge`, and a constructor",
+    "manual/pre_post_flight.py:post_flight": "`checked` and `quietly` alone",
+    "manual/pre_post_flight.py:pre_flight": "`judge` and `quietly` alone",
+    "manual/calls.py:HandCall.__aenter__": "`judge` and `quietly` alone",
+    "manual/calls.py:HandCall.__aexit__": "`quietly` alone",
+    "manual/calls.py:HandCall.__enter__": "`judge` and `quietly` alone",
+    "manual/calls.py:HandCall.__exit__": "`quietly` alone",
+    "manual/calls.py:HandCall.release": "`quietly` alone",
+    "manual/calls.py:HandCall.response": "`quietly` alone",
+    "manual/calls.py:HandCall.usage": "`checked` alone",
+    "manual/loop_guards.py:check_loop": "`judge` alone",
+    "manual/wrapping.py:_async_generator.<locals>.call": "the function's own, and guarded words with its watch",
+    "manual/wrapping.py:_coroutine.<locals>.call": "the function's own, and guarded words with its watch",
+    "manual/wrapping.py:_generator.<locals>.call": "the function's own, and guarded words with its watch",
+    "manual/wrapping.py:_plain.<locals>.call": "the function's own, and guarded words with its watch",
     "calls.py:Usage.__post_init__": "called by whoever makes the value, behind the guard of that one",
     "integrations/langchain.py:AgentFuseCallbackHandler.__init__": "called by the user, before any call",
     "integrations/langchain.py:_judges.<locals>.call": "one `try`",
@@ -73,7 +73,7 @@ EDGES = {
 
 MAKERS = {
     "errors.py:SentinelError.__init__": "without a trip there is nothing to raise",
-    "byhand/handcalls.py:HandCall.__init__": "without the value there is nothing to hand to the user",
+    "manual/calls.py:HandCall.__init__": "without the value there is nothing to hand to the user",
 }
 """Constructors of what the host is to get, which do nothing but keep what they are given."""
 
@@ -84,7 +84,7 @@ PROVIDES = {"calls.py:Usage.total_tokens"}
 """What the loopback provider bills by: where it is asked, the fault would be its own."""
 
 RELEASES = {
-    "engine/turnstile.py:Turnstile.leave",
+    "accounting/reentrancy.py:Reentrancy.leave",
     "ledgers/database.py:Database._give_turn",
     "ledgers/filelock.py:FileLock.release",
     "ledgers/filelock.py:_unlock",

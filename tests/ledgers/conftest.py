@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from agent_fuse.ledgers import open_ledger
-from agent_fuse.ledgers.arrears import ArrearsLedger
+from agent_fuse.ledgers.fallback import FallbackLedger
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def ledger(request, file):
         case "sqlite":
             found = open_ledger(file)
         case "arrears":
-            found = ArrearsLedger(lambda: open_ledger(file))
+            found = FallbackLedger(lambda: open_ledger(file))
     yield found
     found.close()
 

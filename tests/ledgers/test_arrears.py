@@ -11,8 +11,8 @@ import pytest
 
 from agent_fuse.calls import Status
 from agent_fuse.ledgers import open_ledger
-from agent_fuse.ledgers.arrears import ArrearsLedger
 from agent_fuse.ledgers.base import Amounts, LedgerError, Reservation, Unwritable
+from agent_fuse.ledgers.fallback import FallbackLedger
 from agent_fuse.testing import assert_books_balance
 from ledgers.samples import NOW, amounts, cap, hold, line, reserve, usd
 
@@ -46,7 +46,7 @@ def real(file):
 @pytest.fixture
 def arrears(file, real):
     """A ledger that lets calls go when the file is away."""
-    made = ArrearsLedger(lambda: open_ledger(file, lock_timeout=0.2))
+    made = FallbackLedger(lambda: open_ledger(file, lock_timeout=0.2))
     yield made
     made.close()
 
@@ -91,7 +91,7 @@ def test_outage_and_return(arrears, real, away, log):
 def test_ledger_away_from_the_start(file, log):
     """A ledger that cannot even be opened at start is opened later, and gets what was spent."""
     file.mkdir(parents=True)
-    arrears = ArrearsLedger(lambda: open_ledger(file))
+    arrears = FallbackLedger(lambda: open_ledger(file))
     arrears.settle(line("c", 5), ("all",), amounts(5), now=NOW)
     assert len(messages(log)) == 1
     file.rmdir()
@@ -130,7 +130,7 @@ def test_retries_at_most_once_a_second(log):
         tries.append(1)
         raise LedgerError("open", "x", "broken")
 
-    arrears = ArrearsLedger(fail)
+    arrears = FallbackLedger(fail)
     for moment in (0, 0.3, 0.9, 1.1, 1.5, 2.0, 2.2, 5, 5.9, -100):
         arrears.settle(line(f"c{moment}"), ("all",), amounts(), now=NOW + moment)
     assert len(tries) == 1 + 5
@@ -151,7 +151,7 @@ def test_slow_tries_are_spared(file):
             raise LedgerError("open", "x", "hangs")
         return open_ledger(file)
 
-    arrears = ArrearsLedger(open_it)
+    arrears = FallbackLedger(open_it)
     arrears.reserve(hold("a", 1), now=NOW)
     slow = threading.Thread(target=arrears.reserve, args=(hold("b", 1),), kwargs={"now": NOW + 10})
     slow.start()
@@ -170,7 +170,7 @@ def test_slow_tries_are_spared(file):
 def test_nothing_is_lost_beyond_what_is_remembered(file, log):
     """Of more calls than are remembered one by one the older are summed, by accounts: few lines, every nano-dollar."""
     file.mkdir(parents=True)
-    arrears = ArrearsLedger(lambda: open_ledger(file), remembered=100)
+    arrears = FallbackLedger(lambda: open_ledger(file), remembered=100)
     for n in range(1000):
         accounts = ("all", f"user={n % 2}")
         reserve(arrears, f"c{n:04}", n, accounts=accounts)
@@ -264,11 +264,11 @@ import os, sys
 from dataclasses import replace
 from pathlib import Path
 from agent_fuse.ledgers import open_ledger
-from agent_fuse.ledgers.arrears import ArrearsLedger
+from agent_fuse.ledgers.fallback import FallbackLedger
 from ledgers.samples import *
 file = Path(sys.argv[1])
 file.mkdir(parents=True)
-arrears = ArrearsLedger(lambda: open_ledger(file), remembered=5)
+arrears = FallbackLedger(lambda: open_ledger(file), remembered=5)
 for n in range(20):
     arrears.settle(line(f"c{n}", 1), ("all",), amounts(1), now=NOW)
 child = os.fork()
@@ -290,7 +290,7 @@ if child:
 def test_racing_threads_lose_nothing(file, log):
     """Threads spend while the ledger goes and comes back many times: every call is booked exactly once."""
     flaky = Flickering(open_ledger(file))
-    arrears = ArrearsLedger(lambda: flaky, retry_every=0)
+    arrears = FallbackLedger(lambda: flaky, retry_every=0)
     clock = count()
 
     def spend(thread):

@@ -14,7 +14,7 @@ from agent_fuse.calls import Entry, RefusedBy, Status
 from agent_fuse.ledgers import migrations, open_ledger
 from agent_fuse.ledgers.base import Amounts, LedgerError, Settling
 from agent_fuse.ledgers.reading import Selection, open_reader
-from agent_fuse.limits import Limit, Session, Who, demand
+from agent_fuse.limits import Caller, Limit, Session, demand
 from ledgers.samples import NOW
 
 OLD = Path(__file__).parents[1] / "data" / "ledgers" / "v1.db"
@@ -79,7 +79,7 @@ def test_old_accounts_are_met_again(old, session, user):
     """A call of today meets the accounts that the older version booked on, whatever is in a session's or user's name."""
     limits = (Limit(usd=1, per="user.id"), Limit(usd=1, per="all"))
     keys = {"user.id": user} if user else {}
-    due = demand(limits, Who(session=Session(id=session), keys=keys))
+    due = demand(limits, Caller(session=Session(id=session), keys=keys))
     known = {name for name, _ in open_ledger(old).accounts()}
     assert len(due.accounts) == 3
     assert set(due.accounts) <= known

@@ -10,8 +10,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from agent_fuse.calls import Status
 from agent_fuse.ledgers import open_ledger
-from agent_fuse.ledgers.arrears import ArrearsLedger
 from agent_fuse.ledgers.base import ZERO, Balance, Cap, Hold, LedgerError, Meter, total
+from agent_fuse.ledgers.fallback import FallbackLedger
 from agent_fuse.testing import assert_books_balance
 from ledgers.samples import NOW, amounts, line
 
@@ -119,7 +119,7 @@ class SameBooks(RuleBasedStateMachine):
 
 
 class Outages(RuleBasedStateMachine):
-    """A ledger in memory that is always there, and one in a file that comes and goes under an ArrearsLedger."""
+    """A ledger in memory that is always there, and one in a file that comes and goes under an FallbackLedger."""
 
     def __init__(self):
         super().__init__()
@@ -128,7 +128,7 @@ class Outages(RuleBasedStateMachine):
         self.whole = open_ledger("memory://")
         self.flaky = Flaky(open_ledger(self.path))
         self.now = NOW
-        self.arrears = ArrearsLedger(lambda: self.flaky, retry_every=0)
+        self.arrears = FallbackLedger(lambda: self.flaky, retry_every=0)
 
     def teardown(self):
         try:

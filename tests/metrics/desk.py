@@ -7,10 +7,10 @@ from typing import Any
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
+from agent_fuse.accounting.call_request import CallRequest
 from agent_fuse.calls import Usage
-from agent_fuse.engine.asks import Ask
 from agent_fuse.fuse import Fuse, Seen
-from agent_fuse.limits import Session, Who
+from agent_fuse.limits import Caller, Session
 from agent_fuse.metrics import Meters
 from agent_fuse.otel.opening import open_fuse
 from agent_fuse.settings import settings
@@ -29,8 +29,8 @@ class Desk:
         limits = facts.pop("limits", ())
         facts.setdefault("layer", Layer.CLIENT)
         facts.setdefault("estimate", (10, 10))
-        who = Who(session=Session(id=session, limits=limits), agent=agent)
-        return self.fuse.open_call(Ask(source="test", who=who, model=model, provider="openai", **facts))
+        caller = Caller(session=Session(id=session, limits=limits), agent=agent)
+        return self.fuse.open_call(CallRequest(source="test", caller=caller, model=model, provider="openai", **facts))
 
     def call(self, *, told: tuple[int, int] | None = (1000, 100), **facts: Any) -> None:
         seen = self.open(**facts)

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent_fuse.accounting.call_request import CallRequest, Stage
 from agent_fuse.calls import NANOS_PER_USD, Entry, Status, Usage, to_nanos
-from agent_fuse.engine.asks import Ask, Stage
 from agent_fuse.errors import SentinelBudgetExceeded
 from agent_fuse.ledgers.base import Meter
 from agent_fuse.limits import ALL, Limit
@@ -145,10 +145,17 @@ def test_an_estimate_that_is_corrected_counts_once():
     """A real figure takes the place of the estimate; a reader in between never sees a counter go down."""
     one = desk(budget=10)
     outer = one.open(estimate=(1000, 1000), layer=Layer.CLIENT)
-    who = outer.call.payload.ask.who
-    ask = type(outer.call.payload.ask)
+    caller = outer.call.payload.request.caller
+    ask = type(outer.call.payload.request)
     inner = one.fuse.open_call(
-        ask(layer=Layer.REQUEST, source="request", who=who, provider="openai", model="gpt-4o", estimate=(1000, 1000)),
+        ask(
+            layer=Layer.REQUEST,
+            source="request",
+            caller=caller,
+            provider="openai",
+            model="gpt-4o",
+            estimate=(1000, 1000),
+        ),
         [outer],
     )
     one.fuse.close_call(inner)
@@ -186,8 +193,8 @@ def test_gate_durations_are_all_recorded():
 def test_tool_actions_count_as_calls_without_cost():
     """A tool action is a call of the operation execute_tool, costs nothing, and its gate is timed."""
     one = desk(budget=1)
-    who = one.open().call.payload.ask.who
-    one.fuse.actions.open(who, "search", {"q": "x"})
+    caller = one.open().call.payload.request.caller
+    one.fuse.actions.open(caller, "search", {"q": "x"})
     assert one.total("agent_fuse.calls", **{"gen_ai.operation.name": "execute_tool"}) == 1
     assert one.points("agent_fuse.cost") == []
     assert "tool" in {attributes["agent_fuse.gate"] for attributes, _ in one.points("agent_fuse.gate.duration")}
@@ -205,13 +212,13 @@ def test_open_calls_are_shown_while_they_are_open():
 
 CRASH = """
 import sys, time
-from agent_fuse.engine.asks import Ask
-from agent_fuse.limits import Session, Who
+from agent_fuse.accounting.call_request import CallRequest
+from agent_fuse.limits import Session, Caller
 from agent_fuse.otel.opening import open_fuse
 from agent_fuse.settings import settings
 from agent_fuse.sightings import Layer
 fuse = open_fuse(settings({}, budget=5, db_path=sys.argv[1]))
-fuse.open_call(Ask(layer=Layer.CLIENT, source="t", who=Who(session=Session(id="s")), model="gpt-4o", estimate=(5000, 50)))
+fuse.open_call(CallRequest(layer=Layer.CLIENT, source="t", caller=Caller(session=Session(id="s")), model="gpt-4o", estimate=(5000, 50)))
 print("open", flush=True)
 time.sleep(60)
 """
@@ -276,16 +283,23 @@ def test_threads_lose_nothing():
 
 def test_limits_whose_words_begin_alike_are_told_apart():
     """A refusal counts on the limit that refused, however its words begin; so does a warning."""
-    from agent_fuse.limits import Session, Who
+    from agent_fuse.limits import Caller, Session
 
     alike = (Limit(usd=1, per="user"), Limit(usd="0.001", per="user group"), Limit(usd=1, per="user group 'red'"))
     one = desk(limits=alike, warn_at=0.5)
     keys = {"user": "ann", "user group": "red", "user group 'red'": "x"}
-    who = Who(session=Session(id="s"), keys=keys)
+    caller = Caller(session=Session(id="s"), keys=keys)
     for tokens in (200, 10_000):
         try:
             one.fuse.open_call(
-                Ask(source="t", layer=Layer.CLIENT, who=who, model="gpt-4o", provider="openai", estimate=(tokens, 0))
+                CallRequest(
+                    source="t",
+                    layer=Layer.CLIENT,
+                    caller=caller,
+                    model="gpt-4o",
+                    provider="openai",
+                    estimate=(tokens, 0),
+                )
             )
         except SentinelBudgetExceeded:
             continue

@@ -125,5 +125,5 @@ def test_prometheus():
     spent = [float(value) for name, value in lines if name.startswith("agent_fuse_cost_total{")]
     assert round(spent[0] * 10**9) == books.spent("all")
     for one in table.TABLE:
-        name = one.prometheus + ("_bucket" if one.kind is table.Kind.HISTOGRAM else "")
+        name = one.prometheus + ("_bucket" if one.kind is table.InstrumentKind.HISTOGRAM else "")
         assert any(line.startswith((f"{name}{{", f"{name} ")) for line, _ in lines), one.name

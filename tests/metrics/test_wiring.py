@@ -11,8 +11,8 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from agent_fuse.metrics import Meters, meters
-from agent_fuse.otel.marks import TABLE as MARKS
 from agent_fuse.otel.opening import open_fuse
+from agent_fuse.otel.span_attributes import TABLE as MARKS
 from agent_fuse.otel.span_processor import AgentFuseSpanProcessor
 from agent_fuse.settings import settings
 from agent_fuse.telemetry import instruments as table
@@ -51,14 +51,14 @@ from opentelemetry import metrics
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from agent_fuse.otel.span_processor import AgentFuseSpanProcessor
-from agent_fuse.engine.asks import Ask
+from agent_fuse.accounting.call_request import CallRequest
 from agent_fuse.calls import Usage
-from agent_fuse.limits import Session, Who
+from agent_fuse.limits import Session, Caller
 from agent_fuse.sightings import Layer
 
 def call(fuse):
-    who = Who(session=Session(id="s"))
-    seen = fuse.open_call(Ask(layer=Layer.CLIENT, source="t", who=who, model="gpt-4o", estimate=(1, 1)))
+    caller = Caller(session=Session(id="s"))
+    seen = fuse.open_call(CallRequest(layer=Layer.CLIENT, source="t", caller=caller, model="gpt-4o", estimate=(1, 1)))
     fuse.close_call(seen, usage=Usage(input_tokens=400, output_tokens=0))
 
 processor = AgentFuseSpanProcessor(budget=1, db_path="memory://", request_gate=False)

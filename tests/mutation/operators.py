@@ -9,10 +9,10 @@ ENUMS = {
     "Meter": ("USD", "TOKENS", "OUTPUT_TOKENS", "CALLS", "TOOL_CALLS"),
     "Status": ("SETTLED", "ESTIMATED", "PRESUMED", "REFUSED"),
     "Outcome": ("DONE", "FAILED", "BROKEN"),
-    "State": ("OPEN", "ESTIMATED", "EXACT", "RELEASED"),
+    "CallState": ("OPEN", "ESTIMATED", "EXACT", "RELEASED"),
     "Layer": ("WIRE", "REQUEST", "CLIENT", "FRAMEWORK"),
     "Settling": ("BOOKED", "CORRECTED", "UNCHANGED"),
-    "Kind": ("MODEL", "TOOL", "AGENT"),
+    "SpanRole": ("MODEL", "TOOL", "AGENT"),
     "LoopKind": ("REPEAT", "CYCLE", "ERROR"),
     "Level": ("OK", "NUDGE", "TRIP"),
 }

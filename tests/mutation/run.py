@@ -67,7 +67,7 @@ def main() -> int:
     """Map, run, report."""
     parser = argparse.ArgumentParser(description="Break one thing at a time, and see a test fail.")
     parser.add_argument(
-        "modules", nargs="*", help="paths below src/agent_fuse, such as engine/ or fuse.py; all targets"
+        "modules", nargs="*", help="paths below src/agent_fuse, such as accounting/ or fuse.py; all targets"
     )
     parser.add_argument("--map", action="store_true", help="find out anew which tests run which lines (minutes)")
     parser.add_argument("--tests", nargs="*", default=[], help="test files to map or to run, rather than the suite")

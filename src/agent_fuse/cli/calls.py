@@ -121,8 +121,8 @@ def _print_refused(out: Console, found: Sequence[Entry]) -> None:
     if out.is_terminal:
         say(out)
         told = {refuser(one): clean(one.refused_by.advice) for one in reversed(found) if one.refused_by}
-        for who, what in reversed(told.items()):
-            paragraph(out, f"{who}: {what}")
+        for caller, what in reversed(told.items()):
+            paragraph(out, f"{caller}: {what}")
 
 
 def refuser(one: Entry | Sum) -> str:

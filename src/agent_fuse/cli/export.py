@@ -17,7 +17,7 @@ from agent_fuse.cli import clock
 from agent_fuse.cli.options import Agent, Db, Model, Session, Since, Tool, Until, reader, selection
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.ledgers.reading import EVERY_STATUS
-from agent_fuse.views.focus import COLUMNS, charges
+from agent_fuse.views.focus_export import COLUMNS, charges
 
 
 class Format(StrEnum):

@@ -9,17 +9,17 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from agent_fuse.accounting.day_sum import NOTE, spent_today
 from agent_fuse.cli import LIMIT_REACHED, clock
 from agent_fuse.cli.calls import refused_by, refuser
 from agent_fuse.cli.options import Db, Json, Until, period, reader
 from agent_fuse.cli.show import amount, bar, clean, console, emit, exact, iso, local, money, paragraph, say, usd
 from agent_fuse.cli.tables import Column, Heading, Row, draw
-from agent_fuse.engine.day_sum import NOTE, spent_today
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.ledgers.base import Balance, Meter
 from agent_fuse.ledgers.reading import Reader, Refused, Selection
 from agent_fuse.limits import ALL
-from agent_fuse.views.standing import Standing, Standings, account_of, known_caps, standings
+from agent_fuse.views.limit_status import LimitStatus, Standings, account_of, known_caps, standings
 
 _LATELY = "1h"
 _REFUSERS = 5
@@ -103,7 +103,7 @@ def _must_exist(books: Reader, account: str) -> None:
     raise ConfigurationError(f"--account is {account!r}, and the ledger has no such account; {hint}")
 
 
-def as_json(one: Standing) -> dict[str, Any]:
+def as_json(one: LimitStatus) -> dict[str, Any]:
     """A standing in the schema of docs/cli.md."""
     meter = one.cap.meter
     return {
@@ -145,7 +145,7 @@ _COLUMNS = (
 )
 
 
-def print_standings(out: Console, shown: Sequence[Standing]) -> None:
+def print_standings(out: Console, shown: Sequence[LimitStatus]) -> None:
     """The bars, under the cap they share; in a pipe the cap is a column."""
     rows: list[Row | Heading] = []
     ordered = sorted(shown, key=lambda one: (one.cap.meter is not Meter.USD, one.cap.per != ALL, bool(one.cap.account)))
@@ -159,7 +159,7 @@ def print_standings(out: Console, shown: Sequence[Standing]) -> None:
         draw(out, _COLUMNS, rows)
 
 
-def _row(out: Console, one: Standing) -> Row:
+def _row(out: Console, one: LimitStatus) -> Row:
     meter, cap = one.cap.meter, one.cap.amount
     name = one.value if out.is_terminal else one.account
     return Row(

@@ -15,7 +15,7 @@ from agent_fuse.cli.show import amount, bar, clean, console, emit, iso, local, m
 from agent_fuse.cli.status import as_json
 from agent_fuse.cli.tables import Column, Row, draw
 from agent_fuse.errors import ConfigurationError
-from agent_fuse.views.pace import Pace, measure
+from agent_fuse.views.burn_rate import Pace, measure
 
 _FIXED_LINES = 9
 """Lines of a frame besides the rows of its two tables."""

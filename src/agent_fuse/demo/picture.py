@@ -11,8 +11,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from agent_fuse.accounting.call_request import Event
 from agent_fuse.calls import Status, show_usd, to_nanos
-from agent_fuse.engine.asks import Event
 
 _LINES = 9
 

@@ -117,7 +117,7 @@ def _bill(console: "Console", folder: Path) -> None:
     from agent_fuse.cli.status import print_standings  # noqa: PLC0415
     from agent_fuse.ledgers.reading import Selection, open_reader  # noqa: PLC0415
     from agent_fuse.report import gather, page  # noqa: PLC0415
-    from agent_fuse.views.standing import known_caps, standings  # noqa: PLC0415
+    from agent_fuse.views.limit_status import known_caps, standings  # noqa: PLC0415
 
     reader = open_reader(folder / "ledger.db")
     refused = reader.refused(Selection())

@@ -7,14 +7,24 @@ from typing import Any
 
 from agent_fuse.calls import MAX_TOKENS, Usage, usage_of
 from agent_fuse.charged import Charge
-from agent_fuse.dialects.reading import Ending, Kind, SpanLike, Spot, charge_of, json_object
+from agent_fuse.dialects.reading import Ending, SpanLike, SpanRole, Spot, charge_of, json_object
 from agent_fuse.sightings import Layer, Outcome
 from agent_fuse.usage_reader import count
 
-__all__ = ["AGENT_OPERATIONS", "MODEL_OPERATIONS", "Dialect", "Ending", "Fact", "Kind", "Layer", "SpanLike", "Spot"]
+__all__ = [
+    "AGENT_OPERATIONS",
+    "MODEL_OPERATIONS",
+    "Dialect",
+    "Ending",
+    "Field",
+    "Layer",
+    "SpanLike",
+    "SpanRole",
+    "Spot",
+]
 
 
-class Fact(Enum):
+class Field(Enum):
     """What can be known of a call from a span's attributes."""
 
     OPERATION = auto()
@@ -65,18 +75,27 @@ MODEL_OPERATIONS = frozenset({"chat", "text_completion", "embeddings", "generate
 
 AGENT_OPERATIONS = frozenset({"invoke_agent", "create_agent", "invoke_workflow"})
 
-_COUNTS = (Fact.MAX_TOKENS, Fact.INPUT, Fact.OUTPUT, Fact.TOTAL, Fact.CACHE_READ, Fact.CACHE_WRITE, Fact.REASONING)
-_WANTED: Mapping[Fact, type] = {**dict.fromkeys(_COUNTS, int), Fact.ARGUMENTS: object, Fact.RESULT: object}
+_COUNTS = (
+    Field.MAX_TOKENS,
+    Field.INPUT,
+    Field.OUTPUT,
+    Field.TOTAL,
+    Field.CACHE_READ,
+    Field.CACHE_WRITE,
+    Field.REASONING,
+)
+_WANTED: Mapping[Field, type] = {**dict.fromkeys(_COUNTS, int), Field.ARGUMENTS: object, Field.RESULT: object}
 """The type of each fact that is no text."""
 
 _OF_START = (
-    Fact.OPERATION, Fact.PROVIDER, Fact.MODEL, Fact.MAX_TOKENS, Fact.PROMPT, Fact.SESSION, Fact.AGENT, Fact.TOOL,
-    Fact.INPUT, Fact.OUTPUT,
+    Field.OPERATION, Field.PROVIDER, Field.MODEL, Field.MAX_TOKENS,
+    Field.PROMPT, Field.SESSION, Field.AGENT, Field.TOOL,
+    Field.INPUT, Field.OUTPUT,
 )  # fmt: skip
-_OF_USAGE = (Fact.INPUT, Fact.OUTPUT, Fact.CACHE_READ, Fact.CACHE_WRITE, Fact.REASONING)
+_OF_USAGE = (Field.INPUT, Field.OUTPUT, Field.CACHE_READ, Field.CACHE_WRITE, Field.REASONING)
 _OF_END = (
-    Fact.MODEL, Fact.RESPONSE_MODEL, Fact.PROVIDER, Fact.RESPONSE_ID, Fact.TOOL, Fact.ARGUMENTS, Fact.RESULT,
-    Fact.ERROR, *_OF_USAGE,
+    Field.MODEL, Field.RESPONSE_MODEL, Field.PROVIDER, Field.RESPONSE_ID, Field.TOOL, Field.ARGUMENTS, Field.RESULT,
+    Field.ERROR, *_OF_USAGE,
 )  # fmt: skip
 
 STATUS_KEYS = ("http.response.status_code", "http.status_code", "error.code")
@@ -90,13 +109,13 @@ class Dialect:
     scopes: tuple[str, ...]
     """Instrumentation scope names; a trailing `*` matches by prefix."""
     layer: Layer = Layer.CLIENT
-    keys: Mapping[Fact, tuple[str, ...]]
+    keys: Mapping[Field, tuple[str, ...]]
     """Attribute names of each fact, the best first."""
-    kinds: Mapping[str, Kind] = field(default_factory=dict[str, Kind])
+    kinds: Mapping[str, SpanRole] = field(default_factory=dict[str, SpanRole])
     """Span kind by the value of `kind_key`, or by operation."""
     kind_key: str = "gen_ai.operation.name"
-    kind_of_name: Callable[[str], tuple[Kind, str] | None] | None = None
-    """Kind and operation (or tool) read off the span's name, for spans that start without attributes."""
+    kind_of_name: Callable[[str], tuple[SpanRole, str] | None] | None = None
+    """SpanRole and operation (or tool) read off the span's name, for spans that start without attributes."""
     operations: Mapping[str, str] = field(default_factory=dict[str, str])
     """The priced operation by the span's name, or by the value of `kind_key`, where no attribute names it."""
     model_of_name: Callable[[str], str] | None = None
@@ -107,7 +126,7 @@ class Dialect:
     """Names of spans that are made after the response."""
     late_kinds: bool = False
     """What a span is may only show at its end: model and tool calls missed at their start are read then."""
-    late_facts: frozenset[Fact] = frozenset()
+    late_facts: frozenset[Field] = frozenset()
     """Facts that arrive after the span's start but before the work: they are watched for."""
     prompt_follows: Callable[[], bool] | None = None
     """Whether the prompt is the last of the late facts to come: a quote waits for it."""
@@ -131,7 +150,7 @@ class Dialect:
     """Of the session and the agent."""
 
     def __post_init__(self) -> None:
-        for rows, facts in (("start", _OF_START), ("end", _OF_END), ("owner", (Fact.SESSION, Fact.AGENT))):
+        for rows, facts in (("start", _OF_START), ("end", _OF_END), ("owner", (Field.SESSION, Field.AGENT))):
             object.__setattr__(self, f"{rows}_rows", self._rows(facts))
 
     def start(self, span: SpanLike) -> Spot | None:
@@ -145,11 +164,11 @@ class Dialect:
         told = read(attributes, self.start_rows)
         if not named:
             word = told.operation or self.operations.get(span.name) or self.operations.get(word, word)
-        text = self.text(attributes, Fact.BODY) if kind is Kind.MODEL and Fact.BODY in self.keys else ""
+        text = self.text(attributes, Field.BODY) if kind is SpanRole.MODEL and Field.BODY in self.keys else ""
         body = json_object(text) if text else None
         return Spot(
             kind=kind,
-            operation=word if kind is Kind.MODEL else "",
+            operation=word if kind is SpanRole.MODEL else "",
             provider=told.provider,
             model=told.model or self._model(span.name, body),
             max_tokens=told.max_tokens,
@@ -157,10 +176,10 @@ class Dialect:
             body=body,
             session=told.session,
             agent=told.agent,
-            tool=(told.tool or word) if kind is Kind.TOOL else "",
-            arguments=self.arguments(attributes) if kind is Kind.TOOL else None,
+            tool=(told.tool or word) if kind is SpanRole.TOOL else "",
+            arguments=self.arguments(attributes) if kind is SpanRole.TOOL else None,
             late=span.name in self.late_names
-            or (kind is Kind.MODEL and not (told.input is None and told.output is None)),
+            or (kind is SpanRole.MODEL and not (told.input is None and told.output is None)),
             gate_follows=self.gate_follows is not None and self.gate_follows(span.name, attributes),
         )
 
@@ -238,7 +257,7 @@ class Dialect:
             }
         )
 
-    def text(self, attributes: Attributes, fact: Fact) -> str:
+    def text(self, attributes: Attributes, fact: Field) -> str:
         """A fact as text; empty when absent or not text."""
         for key in self.keys.get(fact, ()):
             found = attributes.get(key)
@@ -246,7 +265,7 @@ class Dialect:
                 return found
         return ""
 
-    def number(self, attributes: Attributes, fact: Fact) -> int | None:
+    def number(self, attributes: Attributes, fact: Field) -> int | None:
         """A fact as a token count; None when absent, negative or absurd."""
         for key in self.keys.get(fact, ()):
             found = count(attributes.get(key))
@@ -256,13 +275,13 @@ class Dialect:
 
     def arguments(self, attributes: Attributes) -> object:
         """Tool arguments as told, unwrapped; None when absent."""
-        for key in self.keys.get(Fact.ARGUMENTS, ()):
+        for key in self.keys.get(Field.ARGUMENTS, ()):
             if key in attributes:
                 found = attributes[key]
                 return self.arguments_of(found) if self.arguments_of is not None else found
         return None
 
-    def keys_of(self, fact: Fact) -> frozenset[str]:
+    def keys_of(self, fact: Field) -> frozenset[str]:
         """Attribute names of one fact."""
         return frozenset(self.keys.get(fact, ()))
 
@@ -270,10 +289,10 @@ class Dialect:
         """Attribute names of the facts that come late."""
         return frozenset(key for fact in self.late_facts for key in self.keys.get(fact, ()))
 
-    def _rows(self, facts: Iterable[Fact]) -> Rows:
+    def _rows(self, facts: Iterable[Field]) -> Rows:
         return tuple((one.name.lower(), _WANTED.get(one, str), keys) for one in facts if (keys := self.keys.get(one)))
 
-    def _kind(self, name: str, said: object) -> tuple[Kind | None, str, bool]:
+    def _kind(self, name: str, said: object) -> tuple[SpanRole | None, str, bool]:
         """What a span stands for, the word that says so, and whether its name did."""
         kind = self.kinds.get(said) if isinstance(said, str) else None
         if kind is not None:

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from agent_fuse.dialects.base import Dialect, Fact, Kind, Spot
+from agent_fuse.dialects.base import Dialect, Field, SpanRole, Spot
 from agent_fuse.dialects.reading import Ending
 from agent_fuse.prices import model_endpoint
 from agent_fuse.sightings import Layer, Outcome
@@ -100,14 +100,14 @@ def dialects(endpoints: Iterable[str] = ()) -> tuple[Dialect, ...]:
                 return None
         model = _MODEL.search(url)
         named = unquote(model.group(1)) if model else ""
-        return Spot(kind=Kind.MODEL, operation=operation, provider=provider, model=named)
+        return Spot(kind=SpanRole.MODEL, operation=operation, provider=provider, model=named)
 
     return (
         Dialect(
             name="http",
             scopes=tuple(_PREFIX + client for client in CLIENTS),
             layer=Layer.WIRE,
-            keys={Fact.ERROR: ("error.type",)},
+            keys={Field.ERROR: ("error.type",)},
             spot_of=spot_of,
             mend=_mend,
         ),

@@ -1,6 +1,6 @@
 """litellm's otel callback: spans made after the call, in a logging thread. They book and never raise."""
 
-from agent_fuse.dialects.base import Dialect, Kind
+from agent_fuse.dialects.base import Dialect, SpanRole
 from agent_fuse.dialects.otel import KEYS, KINDS
 
 LITELLM = Dialect(
@@ -8,7 +8,7 @@ LITELLM = Dialect(
     scopes=("litellm",),
     keys=KEYS,
     kinds=KINDS,
-    kind_of_name=lambda name: (Kind.MODEL, "chat") if name == "litellm_request" else None,
+    kind_of_name=lambda name: (SpanRole.MODEL, "chat") if name == "litellm_request" else None,
     late_names=frozenset({"litellm_request"}),
 )
 """Its child `raw_gen_ai_request` tells of the same call in the provider's words, and no usage: it is not read.

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, cast
 
-from agent_fuse.dialects.base import Dialect, Fact, Kind
+from agent_fuse.dialects.base import Dialect, Field, SpanRole
 from agent_fuse.dialects.otel import broken_off
 from agent_fuse.dialects.reading import Ending, json_object
 from agent_fuse.sightings import Layer, Outcome
@@ -13,32 +13,32 @@ from agent_fuse.sightings import Layer, Outcome
 _COUNT = "llm.token_count."
 _CALL_ID = re.compile(r"tool_call_id='[^']*'")
 
-KEYS: Mapping[Fact, tuple[str, ...]] = {
-    Fact.PROVIDER: ("llm.provider", "llm.system"),
-    Fact.MODEL: ("llm.model_name", "llm.request.model_name", "embedding.model_name"),
-    Fact.RESPONSE_MODEL: ("llm.response.model_name",),
-    Fact.BODY: ("input.value",),
-    Fact.SESSION: ("session.id",),
-    Fact.AGENT: ("agent.name",),
-    Fact.TOOL: ("tool.name",),
-    Fact.ARGUMENTS: ("input.value",),
-    Fact.RESULT: ("output.value",),
-    Fact.INPUT: (f"{_COUNT}prompt",),
-    Fact.OUTPUT: (f"{_COUNT}completion",),
-    Fact.TOTAL: (f"{_COUNT}total",),
-    Fact.CACHE_READ: (f"{_COUNT}prompt_details.cache_read",),
-    Fact.CACHE_WRITE: (f"{_COUNT}prompt_details.cache_write",),
-    Fact.REASONING: (f"{_COUNT}completion_details.reasoning",),
+KEYS: Mapping[Field, tuple[str, ...]] = {
+    Field.PROVIDER: ("llm.provider", "llm.system"),
+    Field.MODEL: ("llm.model_name", "llm.request.model_name", "embedding.model_name"),
+    Field.RESPONSE_MODEL: ("llm.response.model_name",),
+    Field.BODY: ("input.value",),
+    Field.SESSION: ("session.id",),
+    Field.AGENT: ("agent.name",),
+    Field.TOOL: ("tool.name",),
+    Field.ARGUMENTS: ("input.value",),
+    Field.RESULT: ("output.value",),
+    Field.INPUT: (f"{_COUNT}prompt",),
+    Field.OUTPUT: (f"{_COUNT}completion",),
+    Field.TOTAL: (f"{_COUNT}total",),
+    Field.CACHE_READ: (f"{_COUNT}prompt_details.cache_read",),
+    Field.CACHE_WRITE: (f"{_COUNT}prompt_details.cache_write",),
+    Field.REASONING: (f"{_COUNT}completion_details.reasoning",),
 }
 
 KIND = "openinference.span.kind"
 
-KINDS: Mapping[str, Kind] = {
-    "LLM": Kind.MODEL,
-    "EMBEDDING": Kind.MODEL,
-    "TOOL": Kind.TOOL,
-    "AGENT": Kind.AGENT,
-    "CHAIN": Kind.AGENT,
+KINDS: Mapping[str, SpanRole] = {
+    "LLM": SpanRole.MODEL,
+    "EMBEDDING": SpanRole.MODEL,
+    "TOOL": SpanRole.TOOL,
+    "AGENT": SpanRole.AGENT,
+    "CHAIN": SpanRole.AGENT,
 }
 
 _OPERATIONS: Mapping[str, str] = {
@@ -56,9 +56,9 @@ _MODEL_CLASS = re.compile(
 _SDK_CLASSES = frozenset({"ChatOpenAI", "AzureChatOpenAI", "OpenAI", "AzureOpenAI", "ChatAnthropic"})
 
 
-def _langchain_kind(name: str) -> tuple[Kind, str] | None:
+def _langchain_kind(name: str) -> tuple[SpanRole, str] | None:
     """Spans start with LangChain's run name and nothing else; a model's is its class, unless the user renamed it."""
-    return (Kind.MODEL, "chat") if _MODEL_CLASS.fullmatch(name) else None
+    return (SpanRole.MODEL, "chat") if _MODEL_CLASS.fullmatch(name) else None
 
 
 def _mend_anthropic(ending: Ending, attributes: Mapping[str, Any]) -> Ending:
@@ -118,7 +118,7 @@ LANGCHAIN = Dialect(
     name="openinference-langchain",
     scopes=("openinference.instrumentation.langchain",),
     layer=Layer.FRAMEWORK,
-    keys={fact: keys for fact, keys in KEYS.items() if fact is not Fact.BODY},
+    keys={fact: keys for fact, keys in KEYS.items() if fact is not Field.BODY},
     kinds=KINDS,
     kind_key=KIND,
     kind_of_name=_langchain_kind,

@@ -4,40 +4,40 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from agent_fuse.dialects.base import AGENT_OPERATIONS, MODEL_OPERATIONS, Dialect, Fact, Kind
+from agent_fuse.dialects.base import AGENT_OPERATIONS, MODEL_OPERATIONS, Dialect, Field, SpanRole
 from agent_fuse.dialects.reading import Ending
 from agent_fuse.sightings import Layer, Outcome
 
-KEYS: Mapping[Fact, tuple[str, ...]] = {
-    Fact.OPERATION: ("gen_ai.operation.name",),
-    Fact.PROVIDER: ("gen_ai.provider.name", "gen_ai.system"),
-    Fact.MODEL: ("gen_ai.request.model",),
-    Fact.RESPONSE_MODEL: ("gen_ai.response.model",),
-    Fact.MAX_TOKENS: ("gen_ai.request.max_tokens",),
-    Fact.PROMPT: ("gen_ai.input.messages", "gen_ai.prompt"),
-    Fact.SESSION: ("session.id", "gen_ai.conversation.id"),
-    Fact.AGENT: ("gen_ai.agent.name",),
-    Fact.TOOL: ("gen_ai.tool.name",),
-    Fact.ARGUMENTS: ("gen_ai.tool.call.arguments",),
-    Fact.RESULT: ("gen_ai.tool.call.result",),
-    Fact.RESPONSE_ID: ("gen_ai.response.id",),
-    Fact.ERROR: ("error.type",),
-    Fact.INPUT: ("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens"),
-    Fact.OUTPUT: ("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens"),
-    Fact.TOTAL: ("gen_ai.usage.total_tokens",),
-    Fact.CACHE_READ: ("gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_read_input_tokens"),
-    Fact.CACHE_WRITE: (
+KEYS: Mapping[Field, tuple[str, ...]] = {
+    Field.OPERATION: ("gen_ai.operation.name",),
+    Field.PROVIDER: ("gen_ai.provider.name", "gen_ai.system"),
+    Field.MODEL: ("gen_ai.request.model",),
+    Field.RESPONSE_MODEL: ("gen_ai.response.model",),
+    Field.MAX_TOKENS: ("gen_ai.request.max_tokens",),
+    Field.PROMPT: ("gen_ai.input.messages", "gen_ai.prompt"),
+    Field.SESSION: ("session.id", "gen_ai.conversation.id"),
+    Field.AGENT: ("gen_ai.agent.name",),
+    Field.TOOL: ("gen_ai.tool.name",),
+    Field.ARGUMENTS: ("gen_ai.tool.call.arguments",),
+    Field.RESULT: ("gen_ai.tool.call.result",),
+    Field.RESPONSE_ID: ("gen_ai.response.id",),
+    Field.ERROR: ("error.type",),
+    Field.INPUT: ("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens"),
+    Field.OUTPUT: ("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens"),
+    Field.TOTAL: ("gen_ai.usage.total_tokens",),
+    Field.CACHE_READ: ("gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_read_input_tokens"),
+    Field.CACHE_WRITE: (
         "gen_ai.usage.cache_write.input_tokens",
         "gen_ai.usage.cache_creation.input_tokens",
         "gen_ai.usage.cache_creation_input_tokens",
     ),
-    Fact.REASONING: ("gen_ai.usage.reasoning.output_tokens", "gen_ai.usage.reasoning_tokens"),
+    Field.REASONING: ("gen_ai.usage.reasoning.output_tokens", "gen_ai.usage.reasoning_tokens"),
 }
 
-KINDS: Mapping[str, Kind] = {
-    **dict.fromkeys(MODEL_OPERATIONS, Kind.MODEL),
-    **dict.fromkeys(AGENT_OPERATIONS, Kind.AGENT),
-    "execute_tool": Kind.TOOL,
+KINDS: Mapping[str, SpanRole] = {
+    **dict.fromkeys(MODEL_OPERATIONS, SpanRole.MODEL),
+    **dict.fromkeys(AGENT_OPERATIONS, SpanRole.AGENT),
+    "execute_tool": SpanRole.TOOL,
 }
 
 FINISHED = "gen_ai.response.finish_reasons"
@@ -103,7 +103,7 @@ OPENAI_V2 = Dialect(
     scopes=("opentelemetry.instrumentation.openai_v2", "opentelemetry.util.genai.handler"),
     keys=KEYS,
     kinds=KINDS,
-    late_facts=frozenset({Fact.MODEL, Fact.MAX_TOKENS}),
+    late_facts=frozenset({Field.MODEL, Field.MAX_TOKENS}),
     gate_follows=through_sdk,
 )
 """Since 2.4b0 its chat spans come from util-genai's handler, which other instrumentations use as well."""
@@ -125,7 +125,7 @@ BEDROCK = Dialect(
     scopes=("opentelemetry.instrumentation.botocore.bedrock-runtime",),
     keys=KEYS,
     kinds=KINDS,
-    kind_of_name=lambda name: (Kind.MODEL, "chat") if name in _BEDROCK else None,
+    kind_of_name=lambda name: (SpanRole.MODEL, "chat") if name in _BEDROCK else None,
 )
 
 GENERIC = Dialect(name="otel-genai", scopes=("*",), keys=KEYS, kinds=KINDS)

@@ -2,26 +2,26 @@
 
 from collections.abc import Mapping
 
-from agent_fuse.dialects.base import Dialect, Fact, Kind
+from agent_fuse.dialects.base import Dialect, Field, SpanRole
 from agent_fuse.dialects.otel import KEYS, KINDS
 from agent_fuse.sightings import Layer
 
-_KEYS: Mapping[Fact, tuple[str, ...]] = {
+_KEYS: Mapping[Field, tuple[str, ...]] = {
     **KEYS,
-    Fact.AGENT: ("gen_ai.agent.name", "agent_name"),
-    Fact.ARGUMENTS: ("gen_ai.tool.call.arguments", "tool_arguments"),
-    Fact.RESULT: ("gen_ai.tool.call.result", "tool_response"),
-    Fact.CACHE_READ: (*KEYS[Fact.CACHE_READ], "gen_ai.usage.details.cache_read_tokens"),
-    Fact.CACHE_WRITE: (*KEYS[Fact.CACHE_WRITE], "gen_ai.usage.details.cache_write_tokens"),
-    Fact.REASONING: (*KEYS[Fact.REASONING], "gen_ai.usage.details.reasoning_tokens"),
+    Field.AGENT: ("gen_ai.agent.name", "agent_name"),
+    Field.ARGUMENTS: ("gen_ai.tool.call.arguments", "tool_arguments"),
+    Field.RESULT: ("gen_ai.tool.call.result", "tool_response"),
+    Field.CACHE_READ: (*KEYS[Field.CACHE_READ], "gen_ai.usage.details.cache_read_tokens"),
+    Field.CACHE_WRITE: (*KEYS[Field.CACHE_WRITE], "gen_ai.usage.details.cache_write_tokens"),
+    Field.REASONING: (*KEYS[Field.REASONING], "gen_ai.usage.details.reasoning_tokens"),
 }
 
 
-def _kind_of_name(name: str) -> tuple[Kind, str] | None:
+def _kind_of_name(name: str) -> tuple[SpanRole, str] | None:
     """For releases whose agent and tool spans name no operation."""
     if name == "agent run":
-        return Kind.AGENT, ""
-    return (Kind.TOOL, "") if name == "running tool" else None
+        return SpanRole.AGENT, ""
+    return (SpanRole.TOOL, "") if name == "running tool" else None
 
 
 PYDANTIC_AI = Dialect(
@@ -32,7 +32,7 @@ PYDANTIC_AI = Dialect(
     kinds=KINDS,
     kind_of_name=_kind_of_name,
     model_of_name=lambda name: name.removeprefix("chat ") if name.startswith("chat ") else "",
-    late_facts=frozenset({Fact.MAX_TOKENS}),
+    late_facts=frozenset({Field.MAX_TOKENS}),
 )
 """Its agent span sums its calls up under `gen_ai.aggregated_usage.*`, which no row here names: it is no second call."""
 

@@ -12,7 +12,7 @@ from agent_fuse.charging.words import bare
 from agent_fuse.sightings import Outcome
 
 
-class Kind(Enum):
+class SpanRole(Enum):
     """What a span stands for."""
 
     MODEL = auto()
@@ -39,7 +39,7 @@ class SpanLike(Protocol):
 class Spot:
     """What a span says when it starts."""
 
-    kind: Kind
+    kind: SpanRole
     operation: str = ""
     provider: str = ""
     model: str = ""

@@ -6,20 +6,20 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, cast
 
-from agent_fuse.dialects.base import Dialect, Fact, Kind
+from agent_fuse.dialects.base import Dialect, Field, SpanRole
 from agent_fuse.dialects.otel import KEYS, KINDS
 from agent_fuse.dialects.reading import Ending
 from agent_fuse.sightings import Layer
 
 _PROPERTIES = "traceloop.association.properties."
 
-_KEYS: Mapping[Fact, tuple[str, ...]] = {
+_KEYS: Mapping[Field, tuple[str, ...]] = {
     **KEYS,
-    Fact.PROMPT: ("gen_ai.input.messages",),
-    Fact.SESSION: (*KEYS[Fact.SESSION], f"{_PROPERTIES}session_id", f"{_PROPERTIES}thread_id"),
-    Fact.AGENT: (*KEYS[Fact.AGENT], f"{_PROPERTIES}lc_agent_name"),
-    Fact.RESULT: ("gen_ai.tool.call.result", "traceloop.entity.output"),
-    Fact.REASONING: (*KEYS[Fact.REASONING], "llm.usage.reasoning_tokens"),
+    Field.PROMPT: ("gen_ai.input.messages",),
+    Field.SESSION: (*KEYS[Field.SESSION], f"{_PROPERTIES}session_id", f"{_PROPERTIES}thread_id"),
+    Field.AGENT: (*KEYS[Field.AGENT], f"{_PROPERTIES}lc_agent_name"),
+    Field.RESULT: ("gen_ai.tool.call.result", "traceloop.entity.output"),
+    Field.REASONING: (*KEYS[Field.REASONING], "llm.usage.reasoning_tokens"),
 }
 
 
@@ -27,7 +27,7 @@ def _content_is_on() -> bool:
     return os.environ.get("TRACELOOP_TRACE_CONTENT", "true").lower() == "true"
 
 
-_LATE = frozenset({Fact.MODEL, Fact.MAX_TOKENS, Fact.PROMPT})
+_LATE = frozenset({Field.MODEL, Field.MAX_TOKENS, Field.PROMPT})
 
 _OLD_NAMES = {
     "openai.chat": "chat", "openai.completion": "text_completion", "openai.embeddings": "embeddings",
@@ -39,22 +39,22 @@ _OLD_NAMES = {
 _SDK_CLASSES = frozenset({"ChatOpenAI", "AzureChatOpenAI", "OpenAI", "AzureOpenAI", "ChatAnthropic"})
 
 
-def _old_kind(name: str) -> tuple[Kind, str] | None:
+def _old_kind(name: str) -> tuple[SpanRole, str] | None:
     operation = _OLD_NAMES.get(name)
-    return (Kind.MODEL, operation) if operation is not None else None
+    return (SpanRole.MODEL, operation) if operation is not None else None
 
 
-def _langchain_kind(name: str) -> tuple[Kind, str] | None:
+def _langchain_kind(name: str) -> tuple[SpanRole, str] | None:
     if name.endswith(".chat"):
-        return Kind.MODEL, "chat"
+        return SpanRole.MODEL, "chat"
     if name.endswith(".completion"):
-        return Kind.MODEL, "text_completion"
+        return SpanRole.MODEL, "text_completion"
     if name.startswith("execute_tool "):
-        return Kind.TOOL, name.removeprefix("execute_tool ")
+        return SpanRole.TOOL, name.removeprefix("execute_tool ")
     if name.endswith(".tool"):
-        return Kind.TOOL, name.removesuffix(".tool")
+        return SpanRole.TOOL, name.removesuffix(".tool")
     if name.startswith(("invoke_agent ", "create_agent ")) or name.endswith(".workflow"):
-        return Kind.AGENT, ""
+        return SpanRole.AGENT, ""
     return None
 
 
@@ -95,7 +95,7 @@ def _mend_anthropic(ending: Ending, attributes: Mapping[str, Any]) -> Ending:
 
 def _mend_google(ending: Ending, attributes: Mapping[str, Any]) -> Ending:
     """The output figure leaves thinking out; the total does not."""
-    usage, total = ending.usage, GOOGLE.number(attributes, Fact.TOTAL)
+    usage, total = ending.usage, GOOGLE.number(attributes, Field.TOTAL)
     if usage is None or usage.input_tokens is None or total is None or total < usage.input_tokens:
         return ending
     made = max(total - usage.input_tokens, usage.output_tokens or 0)
@@ -122,10 +122,10 @@ LANGCHAIN = Dialect(
     name="traceloop-langchain",
     scopes=("opentelemetry.instrumentation.langchain",),
     layer=Layer.FRAMEWORK,
-    keys={**_KEYS, Fact.ARGUMENTS: (*_KEYS[Fact.ARGUMENTS], "traceloop.entity.input")},
+    keys={**_KEYS, Field.ARGUMENTS: (*_KEYS[Field.ARGUMENTS], "traceloop.entity.input")},
     kinds=KINDS,
     kind_of_name=_langchain_kind,
-    late_facts=_LATE | {Fact.ARGUMENTS},
+    late_facts=_LATE | {Field.ARGUMENTS},
     prompt_follows=_content_is_on,
     detached=True,
     gate_follows=lambda name, _attributes: name.partition(".")[0] in _SDK_CLASSES,
@@ -151,7 +151,7 @@ AGENTS = Dialect(
     scopes=("opentelemetry.instrumentation.openai_agents",),
     layer=Layer.FRAMEWORK,
     keys=_KEYS,
-    kinds={**KINDS, "response": Kind.MODEL},
+    kinds={**KINDS, "response": SpanRole.MODEL},
     operations={"response": "chat"},
     gate_follows=lambda _name, attributes: "/" not in str(attributes.get("gen_ai.request.model", "")),
     swallows=True,
@@ -161,10 +161,10 @@ AGENTS = Dialect(
 GOOGLE = Dialect(
     name="traceloop-google",
     scopes=("opentelemetry.instrumentation.google_generativeai",),
-    keys={**_KEYS, Fact.TOTAL: (*_KEYS.get(Fact.TOTAL, ()), "llm.usage.total_tokens")},
+    keys={**_KEYS, Field.TOTAL: (*_KEYS.get(Field.TOTAL, ()), "llm.usage.total_tokens")},
     kinds=KINDS,
     kind_of_name=_old_kind,
-    late_facts=frozenset({Fact.PROMPT}),
+    late_facts=frozenset({Field.PROMPT}),
     mend=_mend_google,
 )
 

@@ -11,14 +11,14 @@ from langchain_core.messages import BaseMessage
 from langchain_core.outputs import LLMResult
 
 from agent_fuse import api
+from agent_fuse.accounting.actions import UNTOLD
 from agent_fuse.calls import Usage
 from agent_fuse.charged import says_nothing
-from agent_fuse.engine.actions import UNTOLD
 from agent_fuse.errors import ConfigurationError, SentinelError
 from agent_fuse.integrations import langchain_facts as facts
 from agent_fuse.otel import active, instrumentor
 from agent_fuse.otel.callbacks import begin_action, begin_call, end_action, outcome_of
-from agent_fuse.otel.nodes import Node
+from agent_fuse.otel.open_spans import OpenSpan
 from agent_fuse.seams import BOOKED_AT_QUOTE, GOES_ON, HELD_AT_QUOTE, fault, harmless, quietly, unjudged
 from agent_fuse.sightings import Outcome
 
@@ -30,7 +30,7 @@ _MAX_RUNS = 10_000
 
 @dataclass(slots=True, eq=False)
 class _Run:
-    node: Node
+    node: OpenSpan
     wraps: bool = False
     """Another model's run stands inside: that one is the call."""
 
@@ -215,7 +215,7 @@ class AgentFuseCallbackHandler(BaseCallbackHandler):
             end_action(run.node, error=type(error).__name__, message=str(error))
 
 
-def _keep(run_id: UUID, node: Node | None) -> None:
+def _keep(run_id: UUID, node: OpenSpan | None) -> None:
     """The run was let go: its end belongs to `node`."""
     if node is None:
         return

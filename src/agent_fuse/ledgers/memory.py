@@ -7,16 +7,16 @@ from operator import add, neg, sub
 from typing import TypeVar
 
 from agent_fuse.calls import Entry, Status
-from agent_fuse.ledgers import forks, rows
+from agent_fuse.ledgers import codec, forks
 from agent_fuse.ledgers.base import ZERO, Amounts, Balance, Hold, Refusal, Reservation, Settling, Unwritable, lasts
-from agent_fuse.ledgers.rows import NO_ACCOUNT, NOTHING, PLACE, WIDTH, Figures
+from agent_fuse.ledgers.codec import NO_ACCOUNT, NOTHING, PLACE, WIDTH, Figures
 
 T = TypeVar("T")
 _LARGEST = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class Account:
     """A journal line, and what was booked for it: where a correction starts from."""
 
     entry: Entry
@@ -31,7 +31,7 @@ class MemoryLedger:
         self._lock = threading.RLock()
         self._accounts: dict[str, Figures] = {}
         self._holds: dict[str, Hold] = {}
-        self._lines: dict[str, Line] = {}
+        self._lines: dict[str, Account] = {}
         self._notes: dict[str, tuple[float, bytes]] = {}
         forks.watch(self)
 
@@ -40,11 +40,11 @@ class MemoryLedger:
         asked = _figures("reserve", hold.amounts)
         with self._lock:
             first = self._holds.get(hold.entry.id)
-            names = rows.once(hold.accounts)
+            names = codec.once(hold.accounts)
             if self.is_booked(hold.entry.id):
                 return Reservation(hold.entry.id, self.balances(names))
             before = first.accounts if first else ()
-            mine: Figures = rows.figures_of(first.amounts) if first else NOTHING
+            mine: Figures = codec.figures_of(first.amounts) if first else NOTHING
             for cap in hold.caps:
                 place, name = PLACE[cap.meter], cap.account
                 account = self._accounts.get(name, NO_ACCOUNT)
@@ -56,7 +56,7 @@ class MemoryLedger:
             changes |= {name: tuple(map(add, changes.get(name, NOTHING), asked)) for name in names}
             self._charge_all("reserve", {name: (*NOTHING, *change, 0) for name, change in changes.items()})
             self._holds[hold.entry.id] = replace(hold, accounts=names, caps=())
-            return Reservation(hold.entry.id, {name: rows.balance(self._accounts[name]) for name in names})
+            return Reservation(hold.entry.id, {name: codec.balance(self._accounts[name]) for name in names})
 
     def settle(self, entry: Entry, accounts: Sequence[str], amounts: Amounts, *, now: float) -> Settling:
         """See Ledger."""
@@ -65,21 +65,21 @@ class MemoryLedger:
         figures = _figures("settle", amounts)
         with self._lock:
             hold, old = self._holds.get(entry.id), self._lines.get(entry.id)
-            names = hold.accounts if hold else rows.once(tuple(accounts))
+            names = hold.accounts if hold else codec.once(tuple(accounts))
             change, answer = figures, Settling.BOOKED
             if old is not None and old.entry.status is not Status.REFUSED:
                 if old.entry.status is Status.SETTLED or entry.status is not Status.SETTLED:
                     self.release(entry.id, now=now)
                     return Settling.UNCHANGED
                 names, answer = old.accounts, Settling.CORRECTED
-                change = tuple(map(sub, figures, rows.figures_of(old.amounts)))
-            held = tuple(map(neg, rows.figures_of(hold.amounts))) if hold else NOTHING
+                change = tuple(map(sub, figures, codec.figures_of(old.amounts)))
+            held = tuple(map(neg, codec.figures_of(hold.amounts))) if hold else NOTHING
             changes = dict.fromkeys(hold.accounts if hold else (), (*NOTHING, *held, 0))
             for name in names:
                 changes[name] = tuple(map(add, changes.get(name, NO_ACCOUNT), (*change, *NOTHING, 0)))
             self._charge_all("settle", changes)
             self._holds.pop(entry.id, None)
-            self._lines[entry.id] = Line(entry, names, amounts)
+            self._lines[entry.id] = Account(entry, names, amounts)
             return answer
 
     def release(self, id: str, *, now: float) -> bool:
@@ -88,28 +88,28 @@ class MemoryLedger:
             hold = self._holds.pop(id, None)
             if hold is None:
                 return False
-            change = (*NOTHING, *map(neg, rows.figures_of(hold.amounts)), 0)
+            change = (*NOTHING, *map(neg, codec.figures_of(hold.amounts)), 0)
             self._charge_all("release", dict.fromkeys(hold.accounts, change))
             return True
 
     def refuse(self, entry: Entry, accounts: Sequence[str], *, now: float) -> None:
         """See Ledger."""
         with self._lock:
-            names = rows.once(tuple(accounts))
+            names = codec.once(tuple(accounts))
             if entry.id not in self._lines:
-                self._lines[entry.id] = Line(replace(entry, status=Status.REFUSED), names)
+                self._lines[entry.id] = Account(replace(entry, status=Status.REFUSED), names)
                 self._charge_all("refuse", dict.fromkeys(names, (*NOTHING, *NOTHING, 1)))
 
     def balances(self, accounts: Sequence[str]) -> dict[str, Balance]:
         """See Ledger."""
         with self._lock:
-            return {name: rows.balance(self._accounts.get(name, NO_ACCOUNT)) for name in accounts}
+            return {name: codec.balance(self._accounts.get(name, NO_ACCOUNT)) for name in accounts}
 
     def accounts(self) -> Iterator[tuple[str, Balance]]:
         """See Ledger."""
         with self._lock:
             found = sorted(self._accounts.items())
-        return ((name, rows.balance(row)) for name, row in found)
+        return ((name, codec.balance(row)) for name, row in found)
 
     def holds(self) -> list[Hold]:
         """See Ledger."""
@@ -160,12 +160,12 @@ class MemoryLedger:
         line = self._lines.get(id)
         return line is not None and line.entry.status is not Status.REFUSED
 
-    def lines(self) -> list[Line]:
+    def lines(self) -> list[Account]:
         """The journal with what was booked, oldest first by time of booking."""
         with self._lock:
             return list(self._lines.values())
 
-    def forget(self, line: Line) -> bool:
+    def forget(self, line: Account) -> bool:
         """Drop a journal line if it is still as given; accounts keep its figures."""
         with self._lock:
             if self._lines.get(line.entry.id) is not line:
@@ -193,7 +193,7 @@ class MemoryLedger:
 
 
 def _figures(operation: str, amounts: Amounts) -> Figures:
-    figures: Figures = rows.figures_of(amounts)
+    figures: Figures = codec.figures_of(amounts)
     if min(figures) < 0 or max(figures) > _LARGEST:
         raise Unwritable(operation, "in memory", f"amounts are whole numbers from 0 to 2^63 - 1; got {amounts}")
     return figures

@@ -11,7 +11,7 @@ import apsw
 
 from agent_fuse.calls import Entry, RefusedBy, Status
 from agent_fuse.errors import ConfigurationError
-from agent_fuse.ledgers import anchor, books, rows
+from agent_fuse.ledgers import anchor, codec, transactions
 from agent_fuse.ledgers.anchor import Anchor
 from agent_fuse.ledgers.base import Balance, LedgerError, Meter
 from agent_fuse.ledgers.migrations import NotOurs, version
@@ -26,12 +26,12 @@ EVERY_STATUS = frozenset(Status)
 TOOL = "execute_tool"
 """`gen_ai.operation.name` of a tool action."""
 
-_ENTRY = ", ".join(rows.ENTRY)
-_REFUSED_BY = ", ".join(rows.REFUSED_BY)
+_ENTRY = ", ".join(codec.ENTRY)
+_REFUSED_BY = ", ".join(codec.REFUSED_BY)
 _KEEPS_REFUSED_BY = 2
 """The version of the tables from which on the journal says what refused a call."""
 _ACCOUNT = ", ".join(
-    [*(f"settled_{meter}" for meter in rows.METERS), *(f"held_{meter}" for meter in rows.METERS), "refused"]
+    [*(f"settled_{meter}" for meter in codec.METERS), *(f"held_{meter}" for meter in codec.METERS), "refused"]
 )
 _BUSY_MILLISECONDS = 2_000
 _FACTS = 10_000
@@ -169,7 +169,7 @@ class Reader:
 
     def balances(self, accounts: Sequence[str]) -> dict[str, Balance]:
         """These accounts, zero where unknown."""
-        return self._do(lambda: {name: rows.balance(books.account(self._db, name)) for name in accounts})
+        return self._do(lambda: {name: codec.balance(transactions.account(self._db, name)) for name in accounts})
 
     def accounts(self, per: str, meter: Meter, limit: int) -> list[tuple[str, Balance]]:
         """Accounts per one key (`session`, `user.id`, ...), those with the most of a meter first."""
@@ -178,7 +178,7 @@ class Reader:
             f"ORDER BY settled_{meter} + held_{meter} DESC, name LIMIT ?"
         )
         # `=` and the character after it: all names that begin with the key.
-        return [(row[0], rows.balance(row[1:])) for row in self._all(query, (f"{per}=", f"{per}>", limit))]
+        return [(row[0], codec.balance(row[1:])) for row in self._all(query, (f"{per}=", f"{per}>", limit))]
 
     def count_accounts(self, per: str) -> int:
         """How many accounts there are per one key."""
@@ -213,11 +213,11 @@ class Reader:
             f"SELECT {self._entry} FROM journal WHERE {condition} AND (at, id) < (?, ?) "  # noqa: S608 - columns
             "ORDER BY at DESC, id DESC LIMIT ?"
         )
-        left = books.LARGEST if limit is None else limit
+        left = transactions.LARGEST if limit is None else limit
         at, last = math.inf, ""
-        while left > 0 and (page := self._all(query, (*values, at, last, min(left, books.PAGE)))):
+        while left > 0 and (page := self._all(query, (*values, at, last, min(left, transactions.PAGE)))):
             for row in page:
-                yield rows.entry(row)
+                yield codec.entry(row)
             last, at = page[-1][:2]
             left -= len(page)
 
@@ -259,7 +259,7 @@ class Reader:
         return [
             Refused(
                 reason=reason,
-                by=rows.refused_by(by),
+                by=codec.refused_by(by),
                 count=count,
                 saved=saved,
                 last=last,
@@ -294,7 +294,7 @@ class Reader:
         )
         return [(row[0], _sums(row[1:])) for row in self._all(query, (*values, limit))]
 
-    def _all(self, query: str, values: Sequence[Any]) -> list[rows.Row]:
+    def _all(self, query: str, values: Sequence[Any]) -> list[codec.Row]:
         return self._do(lambda: self._db.execute(query, values).fetchall())
 
     def _do(self, work: Callable[[], T]) -> T:
@@ -304,8 +304,8 @@ class Reader:
             raise LedgerError("read", str(self.path), words(error)) from error
 
 
-def _sums(row: rows.Row) -> Sums:
-    names = [tuple(sorted(name for name in rows.unpack(part) if name)) for part in row[len(_FIRST) :]] or [(), ()]
+def _sums(row: codec.Row) -> Sums:
+    names = [tuple(sorted(name for name in codec.unpack(part) if name)) for part in row[len(_FIRST) :]] or [(), ()]
     return Sums(**dict(zip(_FIRST, row, strict=False)), agents=names[0], models=names[1])
 
 

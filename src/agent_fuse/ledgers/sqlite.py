@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 from agent_fuse.calls import Entry, Status
-from agent_fuse.ledgers import books, forks, rows
+from agent_fuse.ledgers import codec, forks, transactions
 from agent_fuse.ledgers.base import Amounts, Balance, Hold, Refusal, Reservation, Settling, Unwritable
 from agent_fuse.ledgers.database import Database, Synchronous
 from agent_fuse.ledgers.owners import Owner, is_dead, this_process
@@ -37,76 +37,78 @@ class SqliteLedger:
     def reserve(self, hold: Hold, *, now: float) -> Reservation | Refusal:
         """See Ledger."""
         asked = self._figures("reserve", hold.amounts)
-        line = rows.entry_row(hold.entry)
+        line = codec.entry_row(hold.entry)
         here = self._owner
         owner = (here.host, here.pid, here.started)
-        return self._database.write("reserve", lambda db: books.reserve(db, hold, line, asked, owner))
+        return self._database.write("reserve", lambda db: transactions.reserve(db, hold, line, asked, owner))
 
     def settle(self, entry: Entry, accounts: Sequence[str], amounts: Amounts, *, now: float) -> Settling:
         """See Ledger."""
         if entry.status is Status.REFUSED:
             raise self._unwritable("settle", f"call {entry.id!r} is refused; that is for refuse()")
         figures = self._figures("settle", amounts)
-        line = rows.entry_row(entry)
-        names = rows.once(tuple(accounts))
-        return self._database.write("settle", lambda db: books.book(db, line, names, figures))
+        line = codec.entry_row(entry)
+        names = codec.once(tuple(accounts))
+        return self._database.write("settle", lambda db: transactions.book(db, line, names, figures))
 
     def release(self, id: str, *, now: float) -> bool:
         """See Ledger."""
-        return self._database.write("release", lambda db: books.release(db, id))
+        return self._database.write("release", lambda db: transactions.release(db, id))
 
     def refuse(self, entry: Entry, accounts: Sequence[str], *, now: float) -> None:
         """See Ledger."""
-        line = rows.entry_row(entry)
-        line = (*line[: rows.STATUS], Status.REFUSED, *line[rows.STATUS + 1 :])
-        names = rows.once(tuple(accounts))
-        by = rows.refused_by_row(entry)
-        self._database.write("refuse", lambda db: books.refuse(db, line, by, names))
+        line = codec.entry_row(entry)
+        line = (*line[: codec.STATUS], Status.REFUSED, *line[codec.STATUS + 1 :])
+        names = codec.once(tuple(accounts))
+        by = codec.refused_by_row(entry)
+        self._database.write("refuse", lambda db: transactions.refuse(db, line, by, names))
 
     def balances(self, accounts: Sequence[str]) -> dict[str, Balance]:
         """See Ledger."""
         return self._database.read(
-            "balances", lambda db: {name: rows.balance(books.account(db, name)) for name in accounts}
+            "balances", lambda db: {name: codec.balance(transactions.account(db, name)) for name in accounts}
         )
 
     def accounts(self) -> Iterator[tuple[str, Balance]]:
         """See Ledger. Read a page at a time, each as it stands then."""
-        page = self._rows("accounts", books.FIRST_ACCOUNTS, ())
+        page = self._rows("accounts", transactions.FIRST_ACCOUNTS, ())
         while page:
             for name, *figures in page:
-                yield name, rows.balance(tuple(figures))
-            page = self._rows("accounts", books.NEXT_ACCOUNTS, (page[-1][0],))
+                yield name, codec.balance(tuple(figures))
+            page = self._rows("accounts", transactions.NEXT_ACCOUNTS, (page[-1][0],))
 
     def holds(self) -> list[Hold]:
         """See Ledger."""
-        return [rows.hold(row) for row in self._rows("holds", books.HOLDS, ())]
+        return [codec.hold(row) for row in self._rows("holds", transactions.HOLDS, ())]
 
     def journal(self, *, since: float = 0, limit: int | None = None) -> Iterator[Entry]:
         """See Ledger. Read a page at a time, so that a long report holds up nobody."""
-        left = books.LARGEST if limit is None else limit
+        left = transactions.LARGEST if limit is None else limit
         at, last = math.inf, ""
-        while left > 0 and (page := self._rows("journal", books.LINES, (since, at, last, min(left, books.PAGE)))):
+        while left > 0 and (
+            page := self._rows("journal", transactions.LINES, (since, at, last, min(left, transactions.PAGE)))
+        ):
             for row in page:
-                yield rows.entry(row)
+                yield codec.entry(row)
             last, at = page[-1][:2]
             left -= len(page)
 
     def sweep(self, *, now: float) -> list[Entry]:
         """See Ledger."""
         here = self._owner
-        owners = self._rows("sweep", books.OWNERS, (here.host,))
+        owners = self._rows("sweep", transactions.OWNERS, (here.host,))
         dead = [row for row in owners if is_dead(Owner(host=row[0], pid=row[1], started=row[2]), here=here)]
         found: list[Entry] = []
         for row in dead:
-            found += self._presume(books.OF_OWNER, row, "owner died")
-        if self._rows("sweep", books.EXPIRED, (now,)):
-            found += self._presume(books.OF_THE_PAST, (now,), "expired")
+            found += self._presume(transactions.OF_OWNER, row, "owner died")
+        if self._rows("sweep", transactions.EXPIRED, (now,)):
+            found += self._presume(transactions.OF_THE_PAST, (now,), "expired")
         return found
 
     def prune(self, *, before: float) -> int:
         """See Ledger. Dropped a page at a time, and others write in between."""
-        dropped = self._drop(books.PRUNE, before)
-        self._drop(books.PRUNE_NOTES, before)
+        dropped = self._drop(transactions.PRUNE, before)
+        self._drop(transactions.PRUNE_NOTES, before)
         return dropped
 
     def update_note(self, key: str, change: Callable[[bytes | None], tuple[bytes | None, T]], *, now: float) -> T:
@@ -156,23 +158,23 @@ class SqliteLedger:
         if child:
             self._owner = this_process()
 
-    def _figures(self, operation: str, amounts: Amounts) -> rows.Figures:
-        figures: rows.Figures = rows.figures_of(amounts)
-        if min(figures) < 0 or max(figures) > books.LARGEST:
+    def _figures(self, operation: str, amounts: Amounts) -> codec.Figures:
+        figures: codec.Figures = codec.figures_of(amounts)
+        if min(figures) < 0 or max(figures) > transactions.LARGEST:
             raise self._unwritable(operation, f"amounts are whole numbers from 0 to 2^63 - 1; got {amounts}")
         return figures
 
     def _unwritable(self, operation: str, cause: str) -> Unwritable:
         return Unwritable(operation, str(self._database.path), cause)
 
-    def _rows(self, operation: str, query: str, values: rows.Row) -> list[rows.Row]:
+    def _rows(self, operation: str, query: str, values: codec.Row) -> list[codec.Row]:
         return self._database.read(operation, lambda db: db.execute(query, values).fetchall())
 
-    def _presume(self, which: str, values: rows.Row, reason: str) -> list[Entry]:
+    def _presume(self, which: str, values: codec.Row, reason: str) -> list[Entry]:
         found: list[Entry] = []
-        count = books.PAGE
-        while count == books.PAGE:
-            count, booked = self._database.write("sweep", lambda db: books.presume(db, which, values, reason))
+        count = transactions.PAGE
+        while count == transactions.PAGE:
+            count, booked = self._database.write("sweep", lambda db: transactions.presume(db, which, values, reason))
             found += booked
         return found
 

@@ -1,7 +1,7 @@
 """Loops: repeated, cyclic and fruitless tool calls, told from work."""
 
 from agent_fuse.loops.rule import LoopState, observe_call, observe_result
-from agent_fuse.loops.signatures import Outcome, Signature, error_outcome, result_outcome, signature
+from agent_fuse.loops.signatures import Signature, ToolOutcome, error_outcome, result_outcome, signature
 from agent_fuse.loops.verdicts import Level, LoopKind, LoopPolicy, Verdict
 
 __all__ = [
@@ -9,8 +9,8 @@ __all__ = [
     "LoopKind",
     "LoopPolicy",
     "LoopState",
-    "Outcome",
     "Signature",
+    "ToolOutcome",
     "Verdict",
     "error_outcome",
     "observe_call",

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from struct import Struct
 from typing import Self
 
-from agent_fuse.loops.signatures import DIGEST_BYTES, OUTCOME_BYTES, TOOL_BYTES, Outcome, Signature
+from agent_fuse.loops.signatures import DIGEST_BYTES, OUTCOME_BYTES, TOOL_BYTES, Signature, ToolOutcome
 from agent_fuse.loops.tables import Table
 from agent_fuse.loops.verdicts import PASS, Level, LoopKind, LoopPolicy, Verdict, judge
 
@@ -92,7 +92,7 @@ def observe_call(state: LoopState, action: Signature, policy: LoopPolicy) -> tup
     return LoopState(state.news, calls, actions, tools), verdict
 
 
-def observe_result(state: LoopState, action: Signature, outcome: Outcome | None) -> LoopState:
+def observe_result(state: LoopState, action: Signature, outcome: ToolOutcome | None) -> LoopState:
     """After a tool ran: what the session remembers then. None is an outcome that nobody knows, and changes nothing."""
     if outcome is None:
         return state

@@ -77,7 +77,7 @@ class Signature:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ToolOutcome:
     """What an action brought back."""
 
     digest: bytes
@@ -105,20 +105,22 @@ def signature(tool: str, args: object = None, *, ignore: Collection[str] = froze
     return Signature(tool, digest, text if len(text) <= MAX_READABLE else f"{text[: MAX_READABLE - 1]}…")
 
 
-def result_outcome(result: object, *, key: bytes = b"") -> Outcome:
+def result_outcome(result: object, *, key: bytes = b"") -> ToolOutcome:
     """The outcome of a call that returned. A text that says it is an error (`Error: …`, a traceback) is a failure."""
     if isinstance(result, BaseException):
         return error_outcome(type(result).__qualname__, str(result), key=key)
     if isinstance(result, str) and (failed := _FAILED.match(result)):
         return error_outcome(failed["kind"] or "Traceback", _last_words(result), key=key)
-    return Outcome(_digest(canonical(_arguments(result), ignore=_NOISY_KEYS, clean=_without_noise), key, OUTCOME_BYTES))
+    return ToolOutcome(
+        _digest(canonical(_arguments(result), ignore=_NOISY_KEYS, clean=_without_noise), key, OUTCOME_BYTES)
+    )
 
 
-def error_outcome(kind: str, message: str, *, key: bytes = b"") -> Outcome:
+def error_outcome(kind: str, message: str, *, key: bytes = b"") -> ToolOutcome:
     """The outcome of an action that failed: same class and same message, less what it quotes, is the same outcome."""
     message = _QUOTED.sub("#", _NOISE.sub("#", message[:2_000]))
     text = f"{kind}|{' '.join(message.lower().split())[:300]}"
-    return Outcome(_digest(text, key, OUTCOME_BYTES), failed=True)
+    return ToolOutcome(_digest(text, key, OUTCOME_BYTES), failed=True)
 
 
 def _arguments(args: Any) -> Any:

@@ -7,8 +7,8 @@ from typing import Any, Protocol
 from opentelemetry.context import Context
 
 from agent_fuse.fuse import Fuse
-from agent_fuse.limits import Who
-from agent_fuse.otel.nodes import Node
+from agent_fuse.limits import Caller
+from agent_fuse.otel.open_spans import OpenSpan
 
 
 class Guard(Protocol):
@@ -22,18 +22,18 @@ class Guard(Protocol):
         """The fuse that judges."""
         ...
 
-    def node(self, span_id: int) -> Node | None:
+    def node(self, span_id: int) -> OpenSpan | None:
         """The open node that a span id stands for."""
         ...
 
-    def who(
+    def caller(
         self,
         at: Context | None,
-        node: Node | None,
+        node: OpenSpan | None,
         attributes: Mapping[str, Any] | None = None,
         *,
         asks: bool = True,
-    ) -> Who:
+    ) -> Caller:
         """On whose account a call goes that starts in this context, inside this node; `asks`: one is about to."""
         ...
 

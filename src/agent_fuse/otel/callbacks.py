@@ -6,20 +6,20 @@ from weakref import ReferenceType
 
 from opentelemetry import trace
 
+from agent_fuse.accounting.actions import UNDER_WAY, UNTOLD, Action
+from agent_fuse.accounting.call_request import CallRequest
 from agent_fuse.charged import of_error
-from agent_fuse.dialects.base import Dialect, Kind, Spot
-from agent_fuse.engine.actions import UNDER_WAY, UNTOLD, Action
-from agent_fuse.engine.asks import Ask
+from agent_fuse.dialects.base import Dialect, SpanRole, Spot
 from agent_fuse.errors import SentinelError
 from agent_fuse.otel import active
 from agent_fuse.otel.gate import admit
-from agent_fuse.otel.nodes import Node, around, detach, frame_here
+from agent_fuse.otel.open_spans import OpenSpan, around, detach, frame_here
 from agent_fuse.otel.trips import finish_refused
 from agent_fuse.seams import GOES_ON, quietly
 from agent_fuse.sightings import Layer, Outcome
 
 _NONE = Dialect(name="callbacks", scopes=(), layer=Layer.FRAMEWORK, keys={})
-_MODEL, _TOOL = Spot(kind=Kind.MODEL), Spot(kind=Kind.TOOL)
+_MODEL, _TOOL = Spot(kind=SpanRole.MODEL), Spot(kind=SpanRole.TOOL)
 _NO_SPAN = cast("ReferenceType[Any]", lambda: None)
 
 _GATED = frozenset({"openai", "azure", "anthropic"})
@@ -36,8 +36,8 @@ def begin_call(
     facts: Mapping[str, Any],
     session: str = "",
     agent: str = "",
-    inside: Node | None = None,
-) -> Node | None:
+    inside: OpenSpan | None = None,
+) -> OpenSpan | None:
     """A model is about to be called; None when nothing guards this process.
 
     Args:
@@ -51,11 +51,11 @@ def begin_call(
     here, guard, node = _here(_MODEL, session, agent)
     if guard is None or node is None:
         return None
-    of = guard.who(None, node, facts)
-    ask = Ask(
+    of = guard.caller(None, node, facts)
+    request = CallRequest(
         layer=Layer.FRAMEWORK,
         source=source,
-        who=of,
+        caller=of,
         operation=operation,
         provider=provider,
         model=model,
@@ -64,14 +64,14 @@ def begin_call(
         trace_id=of.trace,
         span_id=trace.format_span_id(here) if here else "",
     )
-    node.seen = admit(node.fuse, ask, around(node.parent), node.parent, frame_here())
+    node.seen = admit(node.fuse, request, around(node.parent), node.parent, frame_here())
     quietly("placing a call", GOES_ON, detach, node, outside=inside)
     return node
 
 
 def begin_action(
     source: str, tool: str, arguments: object, *, facts: Mapping[str, Any], session: str = "", agent: str = ""
-) -> Node | None:
+) -> OpenSpan | None:
     """A tool is about to run; None when nothing guards this process.
 
     Raises:
@@ -80,7 +80,7 @@ def begin_action(
     here, guard, node = _here(_TOOL, session, agent)
     if guard is None or node is None:
         return None
-    of = guard.who(None, node, facts)
+    of = guard.caller(None, node, facts)
     before = UNDER_WAY.get()
     try:
         node.action = node.fuse.actions.open(
@@ -92,7 +92,7 @@ def begin_action(
     return node
 
 
-def end_action(node: Node, result: object = UNTOLD, *, error: str = "", message: str = "") -> None:
+def end_action(node: OpenSpan, result: object = UNTOLD, *, error: str = "", message: str = "") -> None:
     """The tool ran. Never raises."""
     if node.action is not None:
         node.fuse.actions.close(node.action, result, error=error, message=message)
@@ -103,13 +103,13 @@ def outcome_of(error: BaseException) -> Outcome:
     return of_error(error).outcome
 
 
-def _here(spot: Spot, session: str, agent: str) -> tuple[int, active.Guard | None, Node | None]:
+def _here(spot: Spot, session: str, agent: str) -> tuple[int, active.Guard | None, OpenSpan | None]:
     here = trace.get_current_span().get_span_context().span_id
     guard = active.of_span(here)
     if guard is None:
         return here, None, None
     outer = guard.node(here)
-    node = Node(0, _NO_SPAN, guard.fuse, _NONE, spot, outer)
+    node = OpenSpan(0, _NO_SPAN, guard.fuse, _NONE, spot, outer)
     node.session = session
     node.agent = agent
     return here, guard, node

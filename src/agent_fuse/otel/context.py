@@ -11,7 +11,7 @@ from opentelemetry import baggage, context
 from opentelemetry.context import Context
 
 from agent_fuse.keys import spellings, text, told
-from agent_fuse.limits import Session, Who
+from agent_fuse.limits import Caller, Session
 
 SESSION_KEY = context.create_key("agent-fuse-session")
 """Where `session()` keeps its Session in the OTel context; its id travels on as baggage `session.id`."""
@@ -58,7 +58,7 @@ def where_from() -> Context | None:
     return Context({**before, **here}) if here else before
 
 
-def who(
+def caller_in(
     at: Context | None,
     *,
     fallback: Session,
@@ -66,7 +66,7 @@ def who(
     agent: str = "",
     trace: str = "",
     process: str = "",
-) -> Who:
+) -> Caller:
     """On whose account a call in this context goes.
 
     The session is, in this order: that of `session()`; baggage `session.id`; `session` (from span attributes);
@@ -79,7 +79,7 @@ def who(
             named = in_baggage(_BAGGAGE_SESSION, at) or session or told_in_context("session", at)
     if found is None:
         found = Session(id=named) if named else fallback
-    return Who(session=found, agent=agent, trace=trace, process=process, nameless=found is fallback)
+    return Caller(session=found, agent=agent, trace=trace, process=process, nameless=found is fallback)
 
 
 def in_baggage(name: str, at: Context | None) -> str:

@@ -1,9 +1,9 @@
 """The gate: the one way in for every model call, whoever tells of it.
 
 Four seams tell that a call is about to be made: a span that starts (`span_gates`), a request that an SDK built
-(`request_gate`), a framework's callback (`callbacks`), and a caller by hand (`byhand.handcalls`). Each finds whose call
-it is (`caller`), says what it knows of it in an `Ask`, and comes here. `admit` is where a call is let go or refused;
-`refused` is what the refused caller gets.
+(`request_gate`), a framework's callback (`callbacks`), and a caller by hand (`manual.calls`). Each finds whose call
+it is (`call_site`), says what it knows of it in a `CallRequest`, and comes here. `admit` is where a call is let go or
+refused; `refused` is what the refused caller gets.
 """
 
 import asyncio
@@ -12,14 +12,14 @@ from dataclasses import dataclass
 
 from opentelemetry import trace
 
-from agent_fuse.dialects.base import Dialect, Kind, Spot
-from agent_fuse.engine.asks import Ask
+from agent_fuse.accounting.call_request import CallRequest
+from agent_fuse.dialects.base import Dialect, SpanRole, Spot
 from agent_fuse.errors import SentinelError, soften
 from agent_fuse.fuse import Fuse, Seen
-from agent_fuse.limits import Who
+from agent_fuse.limits import Caller
 from agent_fuse.otel import active
 from agent_fuse.otel.active import Guard
-from agent_fuse.otel.nodes import Node, around, finish_calls, frame_here
+from agent_fuse.otel.open_spans import OpenSpan, around, finish_calls, frame_here
 from agent_fuse.otel.trips import finish_refused, under_langchain
 from agent_fuse.seams import GOES_ON, quietly, unjudged
 from agent_fuse.settings import settings
@@ -29,15 +29,15 @@ _BY_HAND = Dialect(name="by hand", scopes=(), layer=Layer.FRAMEWORK, keys={})
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
-    """Who is about to make a call, and where."""
+class CallSite:
+    """Caller is about to make a call, and where."""
 
     guard: Guard
-    who: Who
+    caller: Caller
     """On whose account it goes."""
-    node: Node | None
+    node: OpenSpan | None
     """The open span around it."""
-    frame: Node | None
+    frame: OpenSpan | None
     """The open call of this context whose span is not the current one, or that has none."""
     span: int
     """Id of the current span, 0 outside any."""
@@ -56,39 +56,44 @@ class Caller:
         """Sightings that a call made here happens in, nearest first."""
         return around(self.node)
 
-    def framing(self, seen: Seen, operation: str) -> Node:
+    def framing(self, seen: Seen, operation: str) -> OpenSpan:
         """What stands for a call that no span tells of while it is open, so that spans and requests inside join it."""
-        spot = Spot(kind=Kind.MODEL, operation=operation)
-        node = Node(-1, _no_span, self.fuse, _BY_HAND, spot, self.node, seen=seen)
+        spot = Spot(kind=SpanRole.MODEL, operation=operation)
+        node = OpenSpan(-1, _no_span, self.fuse, _BY_HAND, spot, self.node, seen=seen)
         if self.node is not None:
             node.session, node.agent = self.node.told()
         return node
 
 
-def caller(*, asks: bool = True) -> Caller | None:
-    """Who calls from where this code runs; None where nothing guards. `asks`: a call is about to be made."""
+def call_site(*, asks: bool = True) -> CallSite | None:
+    """Caller calls from where this code runs; None where nothing guards. `asks`: a call is about to be made."""
     span = trace.get_current_span().get_span_context().span_id
     guard = active.of_span(span)
     if guard is None:
         return None
     node, frame = guard.node(span), frame_here()
     inside = frame if frame is not None and frame.session else node or frame
-    return Caller(guard, guard.who(None, inside, asks=asks), node, frame, span)
+    return CallSite(guard, guard.caller(None, inside, asks=asks), node, frame, span)
 
 
-def guarded(start: Callable[[], object]) -> Caller:
-    """Who calls from where this code runs; `start` makes a guard where none is at work."""
-    found = caller()
+def guarded_call_site(start: Callable[[], object]) -> CallSite:
+    """Caller calls from where this code runs; `start` makes a guard where none is at work."""
+    found = call_site()
     if found is None:
         start()
-        found = caller()
+        found = call_site()
     if found is None:
         raise LookupError("no guard is at work, though one was just made")
     return found
 
 
 def admit(
-    fuse: Fuse, ask: Ask, around: Iterable[Seen], *inside: Node | None, span: object = None, hard: bool = False
+    fuse: Fuse,
+    request: CallRequest,
+    around: Iterable[Seen],
+    *inside: OpenSpan | None,
+    span: object = None,
+    hard: bool = False,
 ) -> Seen:
     """Let the call go, or refuse it.
 
@@ -102,27 +107,27 @@ def admit(
         SentinelError: it is refused, in the form that its caller can carry.
     """
     try:
-        return fuse.open_call(ask, around)
+        return fuse.open_call(request, around)
     except SentinelError as trip:
         raise refused(fuse, trip, *inside, span=span, hard=hard) from trip.__cause__
 
 
 def refused(
-    fuse: Fuse | None, trip: SentinelError, *inside: Node | None, span: object = None, hard: bool = False
+    fuse: Fuse | None, trip: SentinelError, *inside: OpenSpan | None, span: object = None, hard: bool = False
 ) -> SentinelError:
     """Write the refusal on the spans of the refused call; the trip, in the form that its caller can carry.
 
-    LangChain's model layer knows nothing but Exception, and its retries would swallow that: a fuse that is blown ends
+    LangChain's model layer knows nothing but Exception, and its retries would swallow that: a tripped session ends
     them, which only the hard form does. LangChain's async path cannot carry it even then.
     """
     soft = not hard and quietly("looking for LangChain", GOES_ON, under_langchain) is True
-    soft = soft and (not trip.__dict__.get("blown") or _in_event_loop())
+    soft = soft and (not trip.__dict__.get("tripped") or _in_event_loop())
     quietly("finishing a refused span", GOES_ON, finish_refused, span, trip)
     quietly("finishing a refused call", GOES_ON, finish_calls, trip, *inside, end=not soft)
     if not soft:
         return trip
     if fuse is not None:
-        fuse.blown.softened(trip.__dict__.get("session", ""), trip)
+        fuse.tripped.softened(trip.__dict__.get("session", ""), trip)
     return quietly("softening a trip", "it is raised hard", soften, trip) or trip
 
 

@@ -14,7 +14,7 @@ from agent_fuse.ledgers.base import Meter
 from agent_fuse.limits import Limit, Session
 from agent_fuse.otel import active, lost
 from agent_fuse.otel.context import session_in, with_session
-from agent_fuse.otel.gate import caller, fail_safe
+from agent_fuse.otel.gate import call_site, fail_safe
 from agent_fuse.seams import GOES_ON, judge, quietly
 
 _PLACE = "opening a session handed over"
@@ -32,8 +32,8 @@ def session_headers() -> dict[str, str]:
 
 
 def _headers() -> dict[str, str]:
-    place = caller(asks=False)
-    found = place.who if place is not None else None
+    site = call_site(asks=False)
+    found = site.caller if site is not None else None
     if found is None:
         session = session_in()
     else:

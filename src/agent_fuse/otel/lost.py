@@ -34,12 +34,12 @@ def tell_lost(session: str) -> None:
         "a call from thread %r at %s has no session while sessions are in use: it counts on %r; enter "
         "agent_fuse.session() in that thread, or hand the work over inside one",
         threading.current_thread().name,
-        call_site(),
+        host_line(),
         session,
     )
 
 
-def call_site() -> str:
+def host_line() -> str:
     """File and line of the host's frame nearest to the call, as `file:line`."""
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
     nearest = ""

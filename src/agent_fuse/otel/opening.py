@@ -4,15 +4,15 @@ import time
 from collections.abc import Callable
 
 from agent_fuse import prices
+from agent_fuse.accounting.booking import Clock
+from agent_fuse.accounting.call_request import Event
+from agent_fuse.accounting.published_limits import LimitPublisher
 from agent_fuse.calls import Entry
-from agent_fuse.engine.accounting import Clock
-from agent_fuse.engine.asks import Event
-from agent_fuse.engine.posted import CapPoster
 from agent_fuse.errors import SentinelSystemError
 from agent_fuse.fuse import Fuse
 from agent_fuse.ledgers import open_ledger
-from agent_fuse.ledgers.arrears import ArrearsLedger
 from agent_fuse.ledgers.base import Ledger, LedgerError
+from agent_fuse.ledgers.fallback import FallbackLedger
 from agent_fuse.otel.quiet import quiet
 from agent_fuse.seams import GOES_ON, quietly
 from agent_fuse.settings import Settings
@@ -43,7 +43,7 @@ def open_fuse(settings: Settings, *, clock: Clock = time.time) -> Fuse:
         )
 
     if not settings.fail_safe:
-        ledger = ArrearsLedger(opened)
+        ledger = FallbackLedger(opened)
     else:
         try:
             ledger = opened()
@@ -58,7 +58,7 @@ def open_fuse(settings: Settings, *, clock: Clock = time.time) -> Fuse:
     quietly("reading the price data", GOES_ON, prices.load)  # some milliseconds that the first gate need not take
     fuse = Fuse(settings, ledger, clock=clock)
     fuse.presumed = tuple(presumed)
-    poster = CapPoster(ledger, fuse.limits)
+    poster = LimitPublisher(ledger, fuse.limits)
     poster.post(now=clock())
 
     def met(event: Event) -> None:

@@ -13,15 +13,15 @@ from http import HTTPStatus
 from typing import Any, cast
 from weakref import finalize
 
+from agent_fuse.accounting.call_request import CallRequest
 from agent_fuse.calls import Usage
 from agent_fuse.charged import Charge, of_error, of_words
 from agent_fuse.endpoints import UNKNOWN
-from agent_fuse.engine.asks import Ask
 from agent_fuse.errors import SentinelError
 from agent_fuse.fuse import Fuse, Seen
 from agent_fuse.otel.blind import warn_of
 from agent_fuse.otel.facts import blind
-from agent_fuse.otel.gate import admit, caller
+from agent_fuse.otel.gate import admit, call_site
 from agent_fuse.otel.response import observe
 from agent_fuse.otel.unseen import end_unseen
 from agent_fuse.quoting.families import hides_reasoning
@@ -62,28 +62,28 @@ class Flight:
         Raises:
             SentinelError: soft where LangChain's model layer is above, else hard.
         """
-        place = caller()
-        if place is None or not place.fuse.settings.request_gate:
+        site = call_site()
+        if site is None or not site.fuse.settings.request_gate:
             return
-        self._fuse = fuse = place.fuse
+        self._fuse = fuse = site.fuse
         if operation == UNKNOWN and not _is_gated(fuse.settings.unknown_endpoint, self.provider, url):
             return
         fields: Mapping[str, Any] = cast("Mapping[str, Any]", body) if isinstance(body, Mapping) else {}
         model = fields.get("model")
-        ask = Ask(
+        request = CallRequest(
             layer=Layer.REQUEST,
             source=SOURCE,
-            who=place.who,
+            caller=site.caller,
             operation=operation,
             provider=self.provider,
             model=model if isinstance(model, str) else _deployment(url),
             body=fields,
             body_bytes=body_bytes,
-            trace_id=place.who.trace,
-            span_id=place.span_id,
+            trace_id=site.caller.trace,
+            span_id=site.span_id,
         )
         self._wants_text = operation in ("chat", "text_completion") and not _asks_for_usage(fields)
-        self.seen = admit(fuse, ask, place.around(), place.node, place.frame)
+        self.seen = admit(fuse, request, site.around(), site.node, site.frame)
 
     def follow(self, request: Any, *, sees_sending: bool) -> None:
         """From now on, the end of the request is the flight's, should it come to no other."""
@@ -176,9 +176,9 @@ class Flight:
 
     def _book(self, *, broken: bool) -> None:
         reading = self._reading
-        money = self.seen.call.payload if self.seen is not None else None
-        if money is not None and money.quote is not None and money.quote.fixed and not broken:
-            self._close(Outcome.DONE, usage=money.quote.usage)
+        pending = self.seen.call.payload if self.seen is not None else None
+        if pending is not None and pending.quote is not None and pending.quote.fixed and not broken:
+            self._close(Outcome.DONE, usage=pending.quote.usage)
         elif reading.usage is not None and (reading.final or not broken):
             self._close(Outcome.DONE, usage=reading.usage)
         elif reading.complete and self._wants_text:
@@ -190,10 +190,10 @@ class Flight:
     def _counted(self) -> int:
         """Output tokens of a stream that told no usage: what came; where reasoning is hidden, the quote at least."""
         written = self._reading.written_tokens
-        money = self.seen.call.payload if self.seen is not None else None
-        if money is None or money.quote is None or not hides_reasoning(bare(money.ask.model)):
+        pending = self.seen.call.payload if self.seen is not None else None
+        if pending is None or pending.quote is None or not hides_reasoning(bare(pending.request.model)):
             return written
-        return max(written, money.quote.output_tokens)
+        return max(written, pending.quote.output_tokens)
 
     def _close(self, outcome: Outcome, *, usage: Usage | None = None, estimate: Usage | None = None) -> None:
         self._content = None

@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import StatusCode
 
+from agent_fuse.accounting.actions import UNTOLD
 from agent_fuse.dialects.base import Dialect, Ending
-from agent_fuse.engine.actions import UNTOLD
-from agent_fuse.otel.nodes import Node
+from agent_fuse.otel.open_spans import OpenSpan
 from agent_fuse.seams import BOOKED_AT_QUOTE, GOES_ON, fault
 from agent_fuse.sightings import Outcome
 
 _NOTHING: Mapping[str, object] = {}
 
 
-def close(span: ReadableSpan, node: Node) -> None:
+def close(span: ReadableSpan, node: OpenSpan) -> None:
     """Book the call, or close the action, that a node stands for."""
     if node.seen is not None:
         _close_call(span, node)
@@ -23,7 +23,7 @@ def close(span: ReadableSpan, node: Node) -> None:
         _close_action(span, node)
 
 
-def _close_call(span: ReadableSpan, node: Node) -> None:
+def _close_call(span: ReadableSpan, node: OpenSpan) -> None:
     if node.seen is None:
         return
     try:
@@ -45,7 +45,7 @@ def _close_call(span: ReadableSpan, node: Node) -> None:
     )
 
 
-def _close_action(span: ReadableSpan, node: Node) -> None:
+def _close_action(span: ReadableSpan, node: OpenSpan) -> None:
     if node.action is None:
         return
     try:

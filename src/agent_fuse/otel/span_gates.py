@@ -11,25 +11,25 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span
 
+from agent_fuse.accounting.actions import UNTOLD, Action
+from agent_fuse.accounting.call_request import CallRequest, Stage
 from agent_fuse.dialects import BUILT_IN, Dialects
-from agent_fuse.dialects.base import Dialect, Fact, Kind
-from agent_fuse.engine.actions import UNTOLD, Action
-from agent_fuse.engine.asks import Ask, Stage
+from agent_fuse.dialects.base import Dialect, Field, SpanRole
 from agent_fuse.errors import SentinelError
 from agent_fuse.fuse import Fuse, Seen
-from agent_fuse.limits import Who
+from agent_fuse.limits import Caller
 from agent_fuse.otel import active
 from agent_fuse.otel.blind import blind_by_span, warn_of
+from agent_fuse.otel.callers import CallerFinder
 from agent_fuse.otel.facts import blind
 from agent_fuse.otel.gate import admit, not_judged, refused
-from agent_fuse.otel.marks import mark_booked
-from agent_fuse.otel.nodes import Node, Nodes, around, detach
-from agent_fuse.otel.open_spans import OPEN_SPANS
+from agent_fuse.otel.live_spans import LIVE_SPANS
+from agent_fuse.otel.open_spans import OpenSpan, OpenSpans, around, detach
 from agent_fuse.otel.request_gate import FLIGHT
+from agent_fuse.otel.span_attributes import mark_booked
 from agent_fuse.otel.span_ends import close
 from agent_fuse.otel.trips import tell_late_refusal
 from agent_fuse.otel.watch import watch
-from agent_fuse.otel.whose import Whose
 from agent_fuse.seams import BOOKED_AT_QUOTE, GOES_ON, HELD_AT_QUOTE, fault, harmless, quietly
 from agent_fuse.sightings import Layer, Outcome, State
 
@@ -45,7 +45,7 @@ class SpanGates:
     """Judges spans as they start by the fuse at hand, and books what they tell at their end."""
 
     def __init__(self, fuse: Fuse) -> None:
-        self.nodes = Nodes()
+        self.nodes = OpenSpans()
         self._checked = False
         self._unfollowed: set[str] = set()
         """Instrumentations whose calls passed no request gate, though one was sure to follow."""
@@ -55,9 +55,9 @@ class SpanGates:
         """From now on, judge by this fuse. Calls that are open stay with the one that let them go."""
         self.fuse = fuse
         self._dialects = Dialects(endpoints=fuse.settings.endpoints)
-        self._whose = Whose(fuse, self.node)
+        self._callers = CallerFinder(fuse, self.node)
 
-    def node(self, span_id: int) -> Node | None:
+    def node(self, span_id: int) -> OpenSpan | None:
         """The open node that a span id stands for."""
         return self.nodes.get(span_id)
 
@@ -71,7 +71,7 @@ class SpanGates:
             self._checked = True
             warn_of(blind_by_span(span))
         at = span.get_span_context()
-        OPEN_SPANS.started(at.span_id, span)
+        LIVE_SPANS.started(at.span_id, span)
         scope = span.instrumentation_scope
         outer = self.nodes.get(span.parent.span_id) if span.parent is not None else None
         dialect = self._dialects.of(scope.name) if scope is not None else None
@@ -80,11 +80,11 @@ class SpanGates:
             if outer is not None:
                 self.nodes.put(at.span_id, outer)
             return
-        node = Node(at.span_id, ref(span), self.fuse, dialect, spot, outer)
+        node = OpenSpan(at.span_id, ref(span), self.fuse, dialect, spot, outer)
         self.nodes.put(at.span_id, node)
-        if spot.kind is Kind.MODEL:
+        if spot.kind is SpanRole.MODEL:
             self._call(span, node, parent_context)
-        elif spot.kind is Kind.TOOL:
+        elif spot.kind is SpanRole.TOOL:
             self._tool(span, node, parent_context)
 
     def unread(self, span: Span, error: Exception) -> None:
@@ -96,59 +96,61 @@ class SpanGates:
         closed = self.fuse.settings.fail_safe and may_be_call(span)
         not_judged("judging a span", error, fail_safe=closed, span=span)
 
-    def _call(self, span: Span, node: Node, parent_context: Context | None) -> None:
+    def _call(self, span: Span, node: OpenSpan, parent_context: Context | None) -> None:
         late = self._is_late(span, node)
-        of = self.who(parent_context, node, span.attributes, asks=not late)
-        ask = self._ask(span, node, of, late=late)
-        node.seen = admit(self.fuse, ask, self._around(node), node.parent, span=span, hard=_is_hard(node.dialect))
+        of = self.caller(parent_context, node, span.attributes, asks=not late)
+        request = self._request(span, node, of, late=late)
+        node.seen = admit(self.fuse, request, self._around(node), node.parent, span=span, hard=_is_hard(node.dialect))
         if self.fuse.settings.cost_on_spans:
             node.seen.on_booked = partial(mark_booked, node.span)
         # It is judged now: what goes wrong with the rest is no reason to stop it.
-        quietly("following a span", BOOKED_AT_QUOTE, self._follow, span, node, parent_context, ask, late=late)
+        quietly("following a span", BOOKED_AT_QUOTE, self._follow, span, node, parent_context, request, late=late)
 
-    def _follow(self, span: Span, node: Node, parent_context: Context | None, ask: Ask, *, late: bool) -> None:
+    def _follow(
+        self, span: Span, node: OpenSpan, parent_context: Context | None, request: CallRequest, *, late: bool
+    ) -> None:
         if late:
             watch(
                 span,
-                node.dialect.keys_of(Fact.ERROR),
+                node.dialect.keys_of(Field.ERROR),
                 _late_refusal,
             )
         node.lost = finalize(span, quietly, "booking a span that never ended", HELD_AT_QUOTE, self._lost, node)
         node.lost.atexit = False
         if node.dialect.detached and not late:
             detach(node)
-        if node.dialect.late_facts and ask.stage not in (Stage.OVER, Stage.FOLLOWED):
+        if node.dialect.late_facts and request.stage not in (Stage.OVER, Stage.FOLLOWED):
             watch(
                 span,
                 node.dialect.watched(),
                 partial(self._came, node, lambda live: self._facts_came(live, node, parent_context)),
             )
 
-    def _tool(self, span: Span, node: Node, parent_context: Context | None) -> None:
+    def _tool(self, span: Span, node: OpenSpan, parent_context: Context | None) -> None:
         if self._is_late(span, node):
             return
-        of = self.who(parent_context, node, span.attributes)
+        of = self.caller(parent_context, node, span.attributes)
         told = node.spot.arguments
         try:
             node.action = action = self.fuse.actions.open(
                 of,
                 node.spot.tool,
                 UNTOLD if told is None else told,
-                awaited=Fact.ARGUMENTS in node.dialect.late_facts,
+                awaited=Field.ARGUMENTS in node.dialect.late_facts,
                 source=_source(span, node.dialect),
                 trace_id=of.trace,
                 span_id=trace.format_span_id(node.key),
             )
         except SentinelError as trip:
             raise refused(self.fuse, trip, span=span, hard=_is_hard(node.dialect)) from trip.__cause__
-        if told is None and Fact.ARGUMENTS in node.dialect.late_facts:
+        if told is None and Field.ARGUMENTS in node.dialect.late_facts:
             watch(
                 span,
                 node.dialect.watched(),
                 partial(self._came, node, lambda live: self._arguments_came(live, node, action)),
             )
 
-    def _came(self, node: Node, judge: Callable[[Span], None], live: Span) -> None:
+    def _came(self, node: OpenSpan, judge: Callable[[Span], None], live: Span) -> None:
         """Late facts of a live span are there: it is judged again, and finished when it is refused."""
         try:
             judge(live)
@@ -161,12 +163,12 @@ class SpanGates:
                 fault("judging a span", error, GOES_ON)
 
     @staticmethod
-    def _arguments_came(span: Span, node: Node, action: Action) -> None:
+    def _arguments_came(span: Span, node: OpenSpan, action: Action) -> None:
         arguments = node.dialect.arguments(span.attributes or {})
         if arguments is not None:
             node.fuse.actions.told(action, arguments)
 
-    def _facts_came(self, span: Span, node: Node, parent_context: Context | None) -> None:
+    def _facts_came(self, span: Span, node: OpenSpan, parent_context: Context | None) -> None:
         """Facts arrived after the span's start, before the request: ask again with what is known now."""
         spot = node.dialect.start(span)
         follows = node.dialect.prompt_follows
@@ -175,9 +177,11 @@ class SpanGates:
         if get_ident() != node.thread:
             return  # told by a thread of the instrumentation's own: a trip raised here would stop nothing
         node.spot = spot
-        node.fuse.requote(node.seen, self._ask(span, node, self.who(parent_context, node, span.attributes), late=False))
+        node.fuse.requote(
+            node.seen, self._request(span, node, self.caller(parent_context, node, span.attributes), late=False)
+        )
 
-    def _ask(self, span: ReadableSpan, node: Node, of: Who, *, late: bool) -> Ask:
+    def _request(self, span: ReadableSpan, node: OpenSpan, of: Caller, *, late: bool) -> CallRequest:
         spot = node.spot
         at = span.get_span_context()
         source = _source(span, node.dialect)
@@ -185,15 +189,15 @@ class SpanGates:
             stage = Stage.OVER
         elif spot.gate_follows and self._gates_requests() and source not in self._unfollowed:
             stage = Stage.FOLLOWED
-        elif not spot.model and Fact.MODEL in node.dialect.late_facts:
+        elif not spot.model and Field.MODEL in node.dialect.late_facts:
             stage = Stage.UNNAMED
         else:
             stage = Stage.READY
-        return Ask(
+        return CallRequest(
             layer=node.dialect.layer,
             source=source,
             stage=stage,
-            who=of,
+            caller=of,
             operation=spot.operation,
             provider=spot.provider,
             model=spot.model,
@@ -205,19 +209,19 @@ class SpanGates:
             started_at=span.start_time / 1e9 if late and span.start_time is not None else None,
         )
 
-    def who(
+    def caller(
         self,
         at: Context | None,
-        node: Node | None,
+        node: OpenSpan | None,
         attributes: Mapping[str, Any] | None = None,
         *,
         asks: bool = True,
-    ) -> Who:
+    ) -> Caller:
         """On whose account a call goes that starts in this context, inside this node; `asks`: one is about to."""
-        return self._whose.who(at, node, attributes, asks=asks)
+        return self._callers.caller(at, node, attributes, asks=asks)
 
     @staticmethod
-    def _is_late(span: Span, node: Node) -> bool:
+    def _is_late(span: Span, node: OpenSpan) -> bool:
         if node.spot.late:
             return True
         if "*" not in node.dialect.scopes:
@@ -228,7 +232,7 @@ class SpanGates:
         """A span ended: book what its call cost."""
         at = span.get_span_context()
         if at is not None:
-            OPEN_SPANS.ended(at.span_id)
+            LIVE_SPANS.ended(at.span_id)
         node = self.nodes.pop(at.span_id) if at is not None else None
         if node is None:
             self._missed(span)
@@ -236,7 +240,7 @@ class SpanGates:
         close(span, node)
         if node.lost is not None:
             node.lost.detach()
-        if node.seen is not None and node.seen.call.payload.ask.stage is Stage.FOLLOWED:
+        if node.seen is not None and node.seen.call.payload.request.stage is Stage.FOLLOWED:
             self._not_followed(node.seen)
 
     def _gates_requests(self) -> bool:
@@ -257,13 +261,13 @@ class SpanGates:
         scope = span.instrumentation_scope
         dialect = self._dialects.of(scope.name) if scope is not None else None
         spot = dialect.start(span) if dialect is not None and dialect.late_kinds else None
-        if dialect is None or spot is None or spot.kind is Kind.AGENT:
+        if dialect is None or spot is None or spot.kind is SpanRole.AGENT:
             return
         outer = self.nodes.get(span.parent.span_id) if span.parent is not None else None
-        node = Node(0, lambda: None, self.fuse, dialect, spot, outer)
-        of = self.who(None, outer, asks=False)
-        if spot.kind is Kind.MODEL:
-            node.seen = self.fuse.open_call(self._ask(span, node, of, late=True), around(outer))
+        node = OpenSpan(0, lambda: None, self.fuse, dialect, spot, outer)
+        of = self.caller(None, outer, asks=False)
+        if spot.kind is SpanRole.MODEL:
+            node.seen = self.fuse.open_call(self._request(span, node, of, late=True), around(outer))
         else:
             told = UNTOLD if spot.arguments is None else spot.arguments
             source = _source(span, dialect)
@@ -271,14 +275,14 @@ class SpanGates:
         close(span, node)
 
     @staticmethod
-    def _around(node: Node) -> Iterator[Seen]:
+    def _around(node: OpenSpan) -> Iterator[Seen]:
         """The sightings that a call's span starts in; an HTTP span's nearest is the SDK's request under way."""
         flight = FLIGHT.get() if node.dialect.layer is Layer.WIRE else None
         if flight is not None and flight.seen is not None:
             yield flight.seen
         yield from around(node.parent)
 
-    def _lost(self, node: Node) -> None:
+    def _lost(self, node: OpenSpan) -> None:
         """The span was dropped without an end: what it may have cost is booked at the quote."""
         self.nodes.drop(node)
         if node.seen is not None:

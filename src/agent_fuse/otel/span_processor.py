@@ -10,12 +10,12 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from agent_fuse.calls import Usd
 from agent_fuse.errors import SentinelError
 from agent_fuse.fuse import Fuse
-from agent_fuse.limits import Limit, Who
+from agent_fuse.limits import Caller, Limit
 from agent_fuse.metrics import meters
 from agent_fuse.otel import active, carrying
 from agent_fuse.otel.blind import blind_at_start, known_blind, warn_of
 from agent_fuse.otel.instrumentor import instrument, problems
-from agent_fuse.otel.nodes import Node
+from agent_fuse.otel.open_spans import OpenSpan
 from agent_fuse.otel.opening import open_fuse
 from agent_fuse.otel.self_test import PROBE, refuse_probe
 from agent_fuse.otel.span_gates import SpanGates
@@ -86,20 +86,20 @@ class AgentFuseSpanProcessor(SpanProcessor):
         """The fuse that judges."""
         return self.gates.fuse
 
-    def node(self, span_id: int) -> Node | None:
+    def node(self, span_id: int) -> OpenSpan | None:
         """The open node that a span id stands for."""
         return self.gates.node(span_id)
 
-    def who(
+    def caller(
         self,
         at: Context | None,
-        node: Node | None,
+        node: OpenSpan | None,
         attributes: Mapping[str, Any] | None = None,
         *,
         asks: bool = True,
-    ) -> Who:
+    ) -> Caller:
         """On whose account a call goes that starts in this context, inside this node; `asks`: one is about to."""
-        return self.gates.who(at, node, attributes, asks=asks)
+        return self.gates.caller(at, node, attributes, asks=asks)
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Refuse the call that this span is, if a limit says so: the span is finished and a trip is raised."""

@@ -9,9 +9,9 @@ from opentelemetry import trace
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
 from opentelemetry.sdk.trace import Tracer, TracerProvider
 
+from agent_fuse.accounting.keyed import how, missing
 from agent_fuse.dialects import Dialects
 from agent_fuse.dialects.base import Dialect
-from agent_fuse.engine.keyed import how, missing
 from agent_fuse.otel import active, carrying, instrumentor, langchain_tools, openai_spans
 from agent_fuse.otel.blind import blind_at_start, blind_by_processor, blind_by_sampler
 from agent_fuse.otel.facts import Fact, State, blind, off, ok

@@ -15,7 +15,7 @@ from agent_fuse.errors import (
     SentinelSystemError,
     public_class,
 )
-from agent_fuse.otel.marks import (
+from agent_fuse.otel.span_attributes import (
     ADVICE,
     CAP,
     ERROR,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 from agent_fuse.calls import MAX_TOKENS, Usage
-from agent_fuse.quoting import asked, units
+from agent_fuse.quoting import request_parameters, units
 from agent_fuse.quoting.names import bare
 from agent_fuse.quoting.quote import Quote, Source
 from agent_fuse.quoting.rates import Rates
@@ -49,12 +49,12 @@ class UnitRequest:
     quoter: _Quoter
     provider: str | None
     model: str | None
-    body: asked.Body
+    body: request_parameters.Body
     session: str
 
     def rates(self, tier: str | None = None) -> Rates:
         """The model's rates, at the tier that the body asks for unless another is named."""
-        named = asked.tier(self.body) if tier is None else tier
+        named = request_parameters.tier(self.body) if tier is None else tier
         return self.quoter.book.rates(self.model, self.provider, tier=named)
 
     def quote(self, rates: Rates, cost: int, *, usage: Usage | None = None, fixed: bool = False) -> Quote:
@@ -70,7 +70,7 @@ class UnitRequest:
             output_source=source,
             is_upper_bound=fixed,
             model=self.model or "",
-            choices=asked.choices(self.body),
+            choices=request_parameters.choices(self.body),
             fixed=fixed,
             units=usage if usage is not None and (usage.characters or usage.seconds) else None,
         )
@@ -79,7 +79,11 @@ class UnitRequest:
 def _image(request: UnitRequest) -> Quote | None:
     """By the image, for models that are billed so; the others are billed by tokens, as text is."""
     one = units.per_image(bare(request.model or ""), request.body)
-    return None if one is None else request.quote(request.rates(), one * asked.choices(request.body), fixed=True)
+    return (
+        None
+        if one is None
+        else request.quote(request.rates(), one * request_parameters.choices(request.body), fixed=True)
+    )
 
 
 def _speech(request: UnitRequest) -> Quote:

@@ -6,7 +6,7 @@ from agent_fuse.calls import Status
 from agent_fuse.ledgers.reading import Reader, Selection
 from agent_fuse.report.page import Report, page
 from agent_fuse.report.tally import Tally, step_for
-from agent_fuse.views.standing import known_caps, standings
+from agent_fuse.views.limit_status import known_caps, standings
 
 __all__ = ["Report", "gather", "page"]
 

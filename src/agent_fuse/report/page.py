@@ -11,7 +11,7 @@ from agent_fuse.report.refusals import refusals
 from agent_fuse.report.tables import Cell, Columns, draw, spenders
 from agent_fuse.report.tally import Tally
 from agent_fuse.report.words import count, day, money, rounded, safe, short
-from agent_fuse.views.standing import Standing
+from agent_fuse.views.limit_status import LimitStatus
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 _FUSE = (
@@ -33,7 +33,7 @@ class Report:
     """The oldest call in it, and the latest."""
     last: float
     tally: Tally
-    limits: tuple[Standing, ...] = ()
+    limits: tuple[LimitStatus, ...] = ()
     refused: tuple[Refused, ...] = ()
     """Refused calls by the limit that refused them, the most first."""
     latest: tuple[Entry, ...] = ()
@@ -115,7 +115,7 @@ def _section(title: str, content: str) -> str:
     return f"<section><h2>{safe(title)}</h2>{content}</section>\n"
 
 
-def _limits(limits: tuple[Standing, ...]) -> str:
+def _limits(limits: tuple[LimitStatus, ...]) -> str:
     rows: list[list[Cell]] = []
     for one in sorted(limits, key=lambda one: -one.used):
         usd = one.cap.meter is Meter.USD

@@ -9,8 +9,8 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent_fuse.accounting.call_request import Event
 from agent_fuse.calls import Entry, Status
-from agent_fuse.engine.asks import Event
 from agent_fuse.fuse import Fuse
 
 log = logging.getLogger("agent_fuse")

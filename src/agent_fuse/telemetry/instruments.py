@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Kind(StrEnum):
+class InstrumentKind(StrEnum):
     """What sort of instrument it is, as OpenTelemetry names them."""
 
     COUNTER = "observable counter"
@@ -65,7 +65,7 @@ class Instrument:
     """One row of the table."""
 
     name: str
-    kind: Kind
+    kind: InstrumentKind
     unit: str
     """UCUM; in braces it is an annotation, which no translation to Prometheus puts into the name."""
     meaning: str
@@ -75,53 +75,53 @@ class Instrument:
     def prometheus(self) -> str:
         """Its name in PromQL."""
         name = self.name.replace(".", "_") + {"s": "_seconds"}.get(self.unit, "")
-        return name + "_total" if self.kind is Kind.COUNTER else name
+        return name + "_total" if self.kind is InstrumentKind.COUNTER else name
 
 
 COST = Instrument(
     name="agent_fuse.cost",
-    kind=Kind.COUNTER,
+    kind=InstrumentKind.COUNTER,
     unit="{USD}",
     meaning="Spend that this process booked.",
     attributes=(PROVIDER, MODEL, AGENT, SESSION),
 )
 TOKENS = Instrument(
     name="agent_fuse.tokens",
-    kind=Kind.COUNTER,
+    kind=InstrumentKind.COUNTER,
     unit="{token}",
     meaning="Tokens that this process booked.",
     attributes=(PROVIDER, MODEL, AGENT, SESSION, TOKEN_TYPE),
 )
 CALLS = Instrument(
     name="agent_fuse.calls",
-    kind=Kind.COUNTER,
+    kind=InstrumentKind.COUNTER,
     unit="{call}",
     meaning="Model calls and tool actions that this process booked.",
     attributes=(PROVIDER, MODEL, AGENT, SESSION, OPERATION, STATUS),
 )
 TRIPS = Instrument(
     name="agent_fuse.trips",
-    kind=Kind.COUNTER,
+    kind=InstrumentKind.COUNTER,
     unit="{call}",
     meaning="Calls and tool actions that were refused, by the limit that refused them.",
     attributes=(REASON, LIMIT, PER, METER, KEY, SESSION),
 )
 WARNINGS = Instrument(
     name="agent_fuse.warnings",
-    kind=Kind.COUNTER,
+    kind=InstrumentKind.COUNTER,
     unit="{warning}",
     meaning="Warnings that were given, once each in all processes that share the ledger.",
     attributes=(KIND, LIMIT, SHARE),
 )
 OPEN = Instrument(
     name="agent_fuse.calls.open",
-    kind=Kind.UP_DOWN,
+    kind=InstrumentKind.UP_DOWN,
     unit="{call}",
     meaning="Model calls of this process that are under way.",
 )
 SPENT_IN_ALL = Instrument(
     name="agent_fuse.ledger.spent",
-    kind=Kind.GAUGE,
+    kind=InstrumentKind.GAUGE,
     unit="{USD}",
     meaning="Spend in the whole ledger, by every process that ever wrote to it. Take the max over processes.",
 )
@@ -129,49 +129,49 @@ _OF_LIMIT = (LIMIT, PER, METER, KEY)
 _FULLEST = " Without a key: of the fullest account of that limit which this process touched in the last 15 minutes."
 CAP = Instrument(
     name="agent_fuse.limit.cap",
-    kind=Kind.GAUGE,
+    kind=InstrumentKind.GAUGE,
     unit="{amount}",
     meaning="The cap: USD for the meter `usd`, else a count." + _FULLEST,
     attributes=_OF_LIMIT,
 )
 SPENT = Instrument(
     name="agent_fuse.limit.spent",
-    kind=Kind.GAUGE,
+    kind=InstrumentKind.GAUGE,
     unit="{amount}",
     meaning="What the ledger has settled on it, unit as the cap.",
     attributes=_OF_LIMIT,
 )
 HELD = Instrument(
     name="agent_fuse.limit.held",
-    kind=Kind.GAUGE,
+    kind=InstrumentKind.GAUGE,
     unit="{amount}",
     meaning="What open calls hold of it, unit as the cap.",
     attributes=_OF_LIMIT,
 )
 UTILIZATION = Instrument(
     name="agent_fuse.limit.utilization",
-    kind=Kind.GAUGE,
+    kind=InstrumentKind.GAUGE,
     unit="{ratio}",
     meaning="(spent + held) / cap; 1 where the cap is 0.",
     attributes=_OF_LIMIT,
 )
 DURATION = Instrument(
     name="agent_fuse.gate.duration",
-    kind=Kind.HISTOGRAM,
+    kind=InstrumentKind.HISTOGRAM,
     unit="s",
     meaning="Time that a gate took to let a call go or refuse it.",
     attributes=(GATE,),
 )
 LEDGER_ERRORS = Instrument(
     name="agent_fuse.ledger.errors",
-    kind=Kind.COUNTER,
+    kind=InstrumentKind.COUNTER,
     unit="{error}",
     meaning="Times that the ledger could not answer.",
     attributes=(LEDGER_OPERATION,),
 )
 BLIND = Instrument(
     name="agent_fuse.blind",
-    kind=Kind.GAUGE,
+    kind=InstrumentKind.GAUGE,
     unit="{spot}",
     meaning="1 for each blind spot that this process knows of; one 0 with the spot `none` when there is none.",
     attributes=(SPOT,),

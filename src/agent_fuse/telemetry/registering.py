@@ -6,7 +6,7 @@ from typing import overload
 from opentelemetry.metrics import CallbackOptions, Histogram, Meter, Observation
 
 from agent_fuse.telemetry import instruments as table
-from agent_fuse.telemetry.instruments import Instrument, Kind
+from agent_fuse.telemetry.instruments import Instrument, InstrumentKind
 
 Callback = Callable[[CallbackOptions], Iterable[Observation]]
 
@@ -40,9 +40,9 @@ def register(meter: Meter, callbacks: Iterable[tuple[Instrument, Callback]], tak
     for instrument, callback in callbacks:
         of = (instrument.name, _Callbacks(taken, callback), instrument.unit, instrument.meaning)
         match instrument.kind:
-            case Kind.COUNTER:
+            case InstrumentKind.COUNTER:
                 meter.create_observable_counter(*of)
-            case Kind.UP_DOWN:
+            case InstrumentKind.UP_DOWN:
                 meter.create_observable_up_down_counter(*of)
             case _:
                 meter.create_observable_gauge(*of)

@@ -4,9 +4,9 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
+from agent_fuse.accounting.call_request import Event
 from agent_fuse.alert import Alert
 from agent_fuse.calls import Entry, RefusedBy, Status
-from agent_fuse.engine.asks import Event
 from agent_fuse.errors import SentinelBudgetExceeded, SentinelLoopError, SentinelSystemError
 from agent_fuse.limits import Limit
 from agent_fuse.telemetry import instruments as table
@@ -112,12 +112,12 @@ class Totals:
                 self._correctable.popitem(last=False)
 
     def _count(self, entry: Entry, session: str, sign: int) -> None:
-        who = (entry.provider, entry.model, entry.agent, session)
-        self.calls.add((*who, entry.operation, str(entry.status)), sign)
+        caller = (entry.provider, entry.model, entry.agent, session)
+        self.calls.add((*caller, entry.operation, str(entry.status)), sign)
         if entry.operation != EXECUTE_TOOL:
-            self.cost.add(who, sign * entry.cost)
-            self.tokens.add((*who, "input"), sign * (entry.input_tokens or 0))
-            self.tokens.add((*who, "output"), sign * (entry.output_tokens or 0))
+            self.cost.add(caller, sign * entry.cost)
+            self.tokens.add((*caller, "input"), sign * (entry.input_tokens or 0))
+            self.tokens.add((*caller, "output"), sign * (entry.output_tokens or 0))
 
 
 def label_of(limit: Limit, own: frozenset[Limit]) -> str:

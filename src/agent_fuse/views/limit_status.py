@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from agent_fuse.accounting.published_limits import PREFIX, PublishedLimit, read_published
 from agent_fuse.calls import RefusedBy, to_nanos
-from agent_fuse.engine.posted import PREFIX, PostedCap, read_posted
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.ledgers.base import Amounts, Balance, Meter
 from agent_fuse.ledgers.reading import Reader, Refused
@@ -14,11 +14,11 @@ BUDGET = "AGENTFUSE_BUDGET"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class LimitStatus:
     """One account against one cap. Amounts are nano-dollars for usd, else counts."""
 
     account: str
-    cap: PostedCap
+    cap: PublishedLimit
     spent: int
     held: int
     refused: int
@@ -54,26 +54,26 @@ class Standing:
 class Standings:
     """The standings of one ledger, the most used first within each cap."""
 
-    caps: tuple[PostedCap, ...]
+    caps: tuple[PublishedLimit, ...]
     """All that are known, also those that no account has met."""
 
-    shown: tuple[Standing, ...]
+    shown: tuple[LimitStatus, ...]
     more: int
     """Accounts under a cap that are not shown; each is less used than those of its cap that are."""
 
     @property
-    def tightest(self) -> Standing | None:
+    def tightest(self) -> LimitStatus | None:
         """The one that stops calls first: one that refused some lately before others, then the most used."""
         return max(self.shown, key=lambda one: (one.refused > 0, one.used, one.account), default=None)
 
 
-def known_caps(reader: Reader, environ: Mapping[str, str]) -> list[PostedCap]:
+def known_caps(reader: Reader, environ: Mapping[str, str]) -> list[PublishedLimit]:
     """Caps that fuses posted; without one on dollars per session, that of AGENTFUSE_BUDGET, if it is set.
 
     Raises:
         ConfigurationError: AGENTFUSE_BUDGET is no amount. LedgerError.
     """
-    caps = read_posted(reader.notes(PREFIX))
+    caps = read_published(reader.notes(PREFIX))
     general = any(cap.per == "session" and cap.meter is Meter.USD and not cap.account for cap in caps)
     text = environ.get(BUDGET, "")
     if text and not general:
@@ -81,13 +81,13 @@ def known_caps(reader: Reader, environ: Mapping[str, str]) -> list[PostedCap]:
             amount = to_nanos(text, BUDGET)
         except ValueError as bad:
             raise ConfigurationError(str(bad)) from None
-        caps.append(PostedCap(per="session", meter=Meter.USD, amount=amount, source=BUDGET))
+        caps.append(PublishedLimit(per="session", meter=Meter.USD, amount=amount, source=BUDGET))
     return caps
 
 
 def standings(
     reader: Reader,
-    caps: list[PostedCap],
+    caps: list[PublishedLimit],
     *,
     limit: int,
     account: str | None = None,
@@ -96,7 +96,7 @@ def standings(
     """At most `limit` accounts for each cap; with `account`, that one only. `refused` is what was refused lately."""
     counts = counted_by_limit(refused)
     own = {(cap.account, cap.meter): cap for cap in caps if cap.account}
-    shown: list[Standing] = []
+    shown: list[LimitStatus] = []
     more = 0
     for cap in caps:
         if cap.account:
@@ -114,7 +114,7 @@ def standings(
     return Standings(caps=tuple(caps), shown=(*shown, *single[:limit]), more=more + max(len(single) - limit, 0))
 
 
-def _accounts(reader: Reader, cap: PostedCap, limit: int, account: str | None) -> Iterator[tuple[str, Balance]]:
+def _accounts(reader: Reader, cap: PublishedLimit, limit: int, account: str | None) -> Iterator[tuple[str, Balance]]:
     if cap.per == ALL:
         if account in (None, ALL):
             yield ALL, reader.balances([ALL])[ALL]
@@ -139,8 +139,8 @@ def account_of(by: RefusedBy) -> str:
     return ALL if by.per == ALL else f"{escaped(by.per)}={by.value}"
 
 
-def _standing(name: str, balance: Balance, cap: PostedCap, refused: Mapping[tuple[str, str], int]) -> Standing:
-    return Standing(
+def _standing(name: str, balance: Balance, cap: PublishedLimit, refused: Mapping[tuple[str, str], int]) -> LimitStatus:
+    return LimitStatus(
         account=name,
         cap=cap,
         spent=_figure(balance.settled, cap.meter),

@@ -2,7 +2,7 @@
 
 import logging
 
-from agent_fuse.engine.asks import Event
+from agent_fuse.accounting.call_request import Event
 from agent_fuse.ledgers.base import Meter
 from agent_fuse.limits import Limit, is_nobodys, keys_of
 

@@ -2,15 +2,15 @@
 
 import os
 
-from agent_fuse.engine.accounting import Accounting
+from agent_fuse.accounting.booking import Accounting
 from agent_fuse.errors import SentinelLoopError
-from agent_fuse.limits import Who
+from agent_fuse.limits import Caller
 from agent_fuse.loops import (
     Level,
     LoopPolicy,
     LoopState,
-    Outcome,
     Signature,
+    ToolOutcome,
     Verdict,
     error_outcome,
     observe_call,
@@ -37,7 +37,7 @@ class LoopGate:
             allow=frozenset(settings.loop_allow),
         )
 
-    def judge(self, who: Who, tool: str, arguments: object) -> tuple[Signature | None, str]:
+    def judge(self, caller: Caller, tool: str, arguments: object) -> tuple[Signature | None, str]:
         """A tool is asked for with these arguments: its signature (None where loops do not matter), and a nudge or "".
 
         Raises:
@@ -52,7 +52,7 @@ class LoopGate:
             return state.to_bytes(), verdict
 
         ledger, now = self._accounting.ledger, self._accounting.clock()
-        verdict = self._accounting.desk.ask("loop check", lambda: ledger.update_note(_note(who), change, now=now))
+        verdict = self._accounting.retry.ask("loop check", lambda: ledger.update_note(_note(caller), change, now=now))
         if verdict.level is Level.TRIP:
             raise SentinelLoopError(
                 verdict.message,
@@ -60,16 +60,16 @@ class LoopGate:
                 call_count=verdict.count,
                 pattern=verdict.pattern,
                 kind=str(verdict.kind),
-                session=who.session.id,
+                session=caller.session.id,
             )
         return doing, verdict.message if verdict.level is Level.NUDGE else ""
 
-    def outcome(self, result: object, *, error: str, message: str) -> Outcome:
+    def outcome(self, result: object, *, error: str, message: str) -> ToolOutcome:
         """What a tool gave, as a keyed hash: its error where there is one, else its result."""
         key = self._key or b""
         return error_outcome(error, message, key=key) if error else result_outcome(result, key=key)
 
-    def learn(self, who: Who, doing: Signature, outcome: Outcome) -> None:
+    def learn(self, caller: Caller, doing: Signature, outcome: ToolOutcome) -> None:
         """Remember what came of a tool call.
 
         Raises:
@@ -79,18 +79,18 @@ class LoopGate:
         def change(note: bytes | None) -> tuple[bytes | None, None]:
             return observe_result(LoopState.from_bytes(note), doing, outcome).to_bytes(), None
 
-        self._accounting.ledger.update_note(_note(who), change, now=self._accounting.clock())
+        self._accounting.ledger.update_note(_note(caller), change, now=self._accounting.clock())
 
     def _read_key(self) -> bytes:
         if self._key is None:
             fresh = os.urandom(16)
             ledger, now = self._accounting.ledger, self._accounting.clock()
-            self._key = self._accounting.desk.ask(
+            self._key = self._accounting.retry.ask(
                 "read", lambda: ledger.update_note(_KEY_NOTE, lambda note: (note or fresh, note or fresh), now=now)
             )
         return self._key
 
 
-def _note(who: Who) -> str:
-    session = who.session.id
+def _note(caller: Caller) -> str:
+    session = caller.session.id
     return f"loops/{session}/" if session.rstrip("/") == "key" else f"loops/{session}"  # `loops/key` is taken

@@ -5,15 +5,15 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+from agent_fuse.accounting.booking import Accounting
+from agent_fuse.accounting.call_request import Event
+from agent_fuse.accounting.loop_gate import LoopGate
+from agent_fuse.accounting.reentrancy import Reentrancy
+from agent_fuse.accounting.tripped import TrippedSessions
 from agent_fuse.calls import Entry, Status
-from agent_fuse.engine.accounting import Accounting
-from agent_fuse.engine.asks import Event
-from agent_fuse.engine.blown import Blown
-from agent_fuse.engine.loop_gate import LoopGate
-from agent_fuse.engine.turnstile import Turnstile
 from agent_fuse.errors import SentinelBudgetExceeded, SentinelError, SentinelSystemError
 from agent_fuse.ledgers.base import Amounts, Hold, Meter, Refusal
-from agent_fuse.limits import Demand, Limit, Who, demand
+from agent_fuse.limits import Caller, Demand, Limit, demand
 from agent_fuse.loops import Signature
 from agent_fuse.refusals import explain, refused_by
 from agent_fuse.seams import GOES_ON, quietly, refusal, unjudged
@@ -31,7 +31,7 @@ class Action:
     """One tool action under way."""
 
     entry: Entry
-    who: Who
+    caller: Caller
     due: Demand
     signature: Signature | None = None
     """None until its arguments are known."""
@@ -54,18 +54,23 @@ class Actions:
     """The tool gate. `open` and `told` raise trips; `close` raises nothing."""
 
     def __init__(
-        self, settings: Settings, limits: tuple[Limit, ...], accounting: Accounting, blown: Blown, turnstile: Turnstile
+        self,
+        settings: Settings,
+        limits: tuple[Limit, ...],
+        accounting: Accounting,
+        tripped: TrippedSessions,
+        reentrancy: Reentrancy,
     ) -> None:
         self._accounting = accounting
         self._fail_safe = settings.fail_safe
         self._limits = limits
-        self._blown = blown
-        self.turnstile = turnstile
+        self._tripped = tripped
+        self.reentrancy = reentrancy
         self._loops = LoopGate(settings, accounting)
 
     def open(
         self,
-        who: Who,
+        caller: Caller,
         tool: str,
         arguments: object = UNTOLD,
         *,
@@ -80,7 +85,8 @@ class Actions:
 
         Raises:
             SentinelLoopError: it goes round in a loop. SentinelBudgetExceeded: a limit on tool calls does not admit it.
-            SentinelSystemError: the ledger failed and fail_safe=True. SentinelError: any trip, when the fuse is blown.
+            SentinelSystemError: the ledger failed and fail_safe=True. SentinelError: the session is
+            tripped.
         """
         known = UNDER_WAY.get()
         if known is not None and source and known.entry.tool == tool and not (known.over or source in known.sources):
@@ -89,14 +95,14 @@ class Actions:
                 self.told(known, arguments)
             return known
         accounting = self._accounting
-        entry = self._entry(who, tool, trace_id, span_id)
-        action = Action(entry, who, self._due(who, tool), sources={source})
-        self.turnstile.enter()
+        entry = self._entry(caller, tool, trace_id, span_id)
+        action = Action(entry, caller, self._due(caller, tool), sources={source})
+        self.reentrancy.enter()
         started = time.perf_counter()
         try:
-            blown = self._blown.take(who.session.id)
-            if blown is not None:
-                raise blown  # noqa: TRY301  written down below, as every trip
+            tripped = self._tripped.take(caller.session.id)
+            if tripped is not None:
+                raise tripped  # noqa: TRY301  written down below, as every trip
             if arguments is not UNTOLD:
                 self._judge(action, arguments)
             self._hold(action)
@@ -110,24 +116,26 @@ class Actions:
         finally:
             if accounting.on_gate is not None:
                 quietly("timing a gate", GOES_ON, accounting.on_gate, "tool", time.perf_counter() - started)
-            self.turnstile.leave()
+            self.reentrancy.leave()
         UNDER_WAY.set(action)
         return action
 
-    def _due(self, who: Who, tool: str) -> Demand:
-        return demand(self._limits, who, lambda key: tool if key == "tool" else "")
+    def _due(self, caller: Caller, tool: str) -> Demand:
+        return demand(self._limits, caller, lambda key: tool if key == "tool" else "")
 
-    def ran(self, who: Who, tool: str, arguments: object = UNTOLD, *, source: str = "", trace_id: str = "") -> Action:
+    def ran(
+        self, caller: Caller, tool: str, arguments: object = UNTOLD, *, source: str = "", trace_id: str = ""
+    ) -> Action:
         """A tool has run that no gate saw begin: it is counted, and what should have stopped it stops the next gate."""
         known = UNDER_WAY.get()
         if known is not None and known.entry.tool == tool and source not in known.sources:
             known.sources.add(source)
             return known
-        entry = self._entry(who, tool, trace_id, "")
-        action = Action(entry, who, self._due(who, tool), sources={source})
+        entry = self._entry(caller, tool, trace_id, "")
+        action = Action(entry, caller, self._due(caller, tool), sources={source})
         if arguments is not UNTOLD:
             self.told(action, arguments, ran=True)
-        self.turnstile.account(lambda: self._keep(action))
+        self.reentrancy.account(lambda: self._keep(action))
         return action
 
     def told(self, action: Action, arguments: object, *, ran: bool = False) -> None:
@@ -136,29 +144,29 @@ class Actions:
         Raises:
             SentinelLoopError: it goes round in a loop (unless it ran).
         """
-        if action.signature is not None or self.turnstile.busy:
+        if action.signature is not None or self.reentrancy.busy:
             return
-        self.turnstile.enter()
+        self.reentrancy.enter()
         try:
             self._judge(action, arguments)
             if not ran:
                 self._book(action)
         except SentinelError as trip:
             if ran:
-                self._blown.blow(action.who.session.id, trip)
+                self._tripped.blow(action.caller.session.id, trip)
                 return
             quietly("writing a refused action down", GOES_ON, self._refused, action, trip)
             raise
         except Exception as error:  # noqa: BLE001  fail_safe decides
             self._failed(action, error, ran=ran)
         finally:
-            self.turnstile.leave()
+            self.reentrancy.leave()
 
     def close(self, action: Action, result: object = UNTOLD, *, error: str = "", message: str = "") -> None:
         """The tool ran. Its result, or its error, tells progress from a loop; the first told counts. Never raises."""
         action.over = True
         if not action.booked:
-            self.turnstile.account(lambda: self._keep(action))
+            self.reentrancy.account(lambda: self._keep(action))
         doing = action.signature
         if doing is None or action.told or not (error or result is not UNTOLD):
             return
@@ -166,9 +174,9 @@ class Actions:
 
         def learn() -> None:
             outcome = self._loops.outcome(result, error=error, message=message)
-            self._accounting.desk.do("note", lambda: self._loops.learn(action.who, doing, outcome))
+            self._accounting.retry.do("note", lambda: self._loops.learn(action.caller, doing, outcome))
 
-        self.turnstile.account(learn)
+        self.reentrancy.account(learn)
 
     def _failed(self, action: Action, error: Exception, *, ran: bool = False) -> None:
         try:
@@ -178,7 +186,7 @@ class Actions:
             raise
 
     def _judge(self, action: Action, arguments: object) -> None:
-        action.signature, nudge = self._loops.judge(action.who, action.entry.tool, arguments)
+        action.signature, nudge = self._loops.judge(action.caller, action.entry.tool, arguments)
         if nudge:
             quietly("telling of a loop", GOES_ON, self._accounting.tell, Event(action.entry, action.due, nudge=nudge))
 
@@ -193,38 +201,40 @@ class Actions:
                 caps=capped,
                 expires_at=now + _HOLD_SECONDS,
             )
-            answer = accounting.desk.ask("reserve", lambda: accounting.ledger.reserve(hold, now=now))
+            answer = accounting.retry.ask("reserve", lambda: accounting.ledger.reserve(hold, now=now))
             if isinstance(answer, Refusal):
                 raise refusal(lambda: self._exceeded(action, answer))
             action.held = True
             if accounting.on_reserved is not None:
-                quietly("warning of a limit", GOES_ON, accounting.on_reserved, action.who, action.due, answer.balances)
+                quietly(
+                    "warning of a limit", GOES_ON, accounting.on_reserved, action.caller, action.due, answer.balances
+                )
 
     def _book(self, action: Action) -> None:
         """Count an action that is about to run. Raises SentinelSystemError."""
         ledger, clock = self._accounting.ledger, self._accounting.clock
         if not action.booked:
             settle = partial(ledger.settle, action.entry, action.due.accounts, _ONE)
-            self._accounting.desk.ask("settle", lambda: settle(now=clock()))
+            self._accounting.retry.ask("settle", lambda: settle(now=clock()))
             self._booked(action)
 
     def _keep(self, action: Action) -> None:
         """Count an action that has run, at once or when the ledger can take it."""
         if not action.booked:
-            self._accounting.desk.settle(action.entry, action.due.accounts, _ONE, held=action.held)
+            self._accounting.retry.settle(action.entry, action.due.accounts, _ONE, held=action.held)
             self._booked(action)
 
     def _booked(self, action: Action) -> None:
         action.booked, action.held = True, False
         quietly("counting a tool action", GOES_ON, self._accounting.tell, Event(action.entry, action.due))
 
-    def _entry(self, who: Who, tool: str, trace_id: str, span_id: str) -> Entry:
+    def _entry(self, caller: Caller, tool: str, trace_id: str, span_id: str) -> Entry:
         return Entry(
             id=self._accounting.new_id(),
             at=self._accounting.clock(),
             status=Status.SETTLED,
-            session=who.session.id,
-            agent=who.agent,
+            session=caller.session.id,
+            agent=caller.agent,
             operation="execute_tool",
             tool=tool,
             trace_id=trace_id,
@@ -234,13 +244,13 @@ class Actions:
     def _exceeded(self, action: Action, refusal: Refusal) -> SentinelBudgetExceeded:
         limit = action.due.limits[action.due.caps.index(refusal.cap)]
         message, facts = explain(refusal, limit, f"tool {action.entry.tool!r}")
-        return SentinelBudgetExceeded(message, model="", session=action.who.session.id, **facts)
+        return SentinelBudgetExceeded(message, model="", session=action.caller.session.id, **facts)
 
     def _refused(self, action: Action, trip: SentinelError) -> None:
         action.over = action.booked = True
         accounting = self._accounting
         if action.held:
-            accounting.desk.release(action.entry.id)
+            accounting.retry.release(action.entry.id)
         entry = replace(
             action.entry,
             id=accounting.new_id(),
@@ -249,5 +259,5 @@ class Actions:
             refused_by=refused_by(trip),
         )
         if not isinstance(trip, SentinelSystemError):
-            accounting.desk.refuse(entry, action.due.accounts)
+            accounting.retry.refuse(entry, action.due.accounts)
         accounting.tell(Event(entry, action.due, trip))

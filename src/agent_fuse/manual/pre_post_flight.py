@@ -7,10 +7,10 @@ from typing import Any
 
 from agent_fuse import terms as check
 from agent_fuse.api import init
-from agent_fuse.byhand.handcalls import HandCall, open_here
 from agent_fuse.calls import Usage
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.fuse import Fuse
+from agent_fuse.manual.calls import HandCall, open_here
 from agent_fuse.otel import gate
 from agent_fuse.seams import GOES_ON, HELD_AT_QUOTE, checked, harmless, judge, quietly
 from agent_fuse.terms import Terms
@@ -76,7 +76,7 @@ def pre_flight(
 
     Raises:
         ConfigurationError: a bad argument. SentinelBudgetExceeded: a limit does not admit the call.
-        SentinelSystemError: the ledger failed and fail_safe=True. SentinelError: any trip, when the fuse is blown.
+        SentinelSystemError: the ledger failed and fail_safe=True. SentinelError: any trip, when the session is tripped.
     """
     terms = judge(
         _TERMS,
@@ -144,7 +144,7 @@ def post_flight(
 
 
 def _book(named: str, used: Usage, response_id: str, provider: str) -> None:
-    made = _of_this_context(named) or _pending.take(gate.guarded(init).who.session.id, named)
+    made = _of_this_context(named) or _pending.take(gate.guarded_call_site(init).caller.session.id, named)
     if made is None:
         estimate = (used.input_tokens, used.output_tokens)
         made = HandCall(Terms(model=named, provider=provider, estimate=estimate)).open(late=True)
@@ -210,7 +210,7 @@ class _Pending:
         if oldest + age > now or now < self._sweep_at:
             return
         self._sweep_at = now + age / 10
-        fuse.turnstile.account(lambda: fuse.accounting.desk.do("sweep", lambda: fuse.ledger.sweep(now=now)))
+        fuse.reentrancy.account(lambda: fuse.accounting.retry.do("sweep", lambda: fuse.ledger.sweep(now=now)))
 
 
 _pending = _Pending()

@@ -17,7 +17,7 @@ _REMEMBERED = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PostedCap:
+class PublishedLimit:
     """A cap that a fuse enforces, or did when it last ran."""
 
     per: str
@@ -41,7 +41,7 @@ class PostedCap:
         return f"{self.words} in all" if self.per == ALL else f"{self.words} per {self.per}"
 
 
-class CapPoster:
+class LimitPublisher:
     """Posts the caps of one fuse: those of its limits when it opens, those of sessions when they are first met.
 
     A ledger that cannot write now is asked again at the next call; nothing is raised.
@@ -83,7 +83,7 @@ class CapPoster:
         self.post(now=now)
 
 
-def own_cap(ledger: Ledger, account: str, meter: Meter, *, now: float) -> int | None:
+def own_limit(ledger: Ledger, account: str, meter: Meter, *, now: float) -> int | None:
     """The cap that was posted for this one account, if any. Raises LedgerError."""
     note = ledger.update_note(_key("own", meter, account), lambda note: (note, note), now=now)
     try:
@@ -92,16 +92,16 @@ def own_cap(ledger: Ledger, account: str, meter: Meter, *, now: float) -> int | 
         return None
 
 
-def read_posted(notes: Mapping[str, bytes]) -> list[PostedCap]:
+def read_published(notes: Mapping[str, bytes]) -> list[PublishedLimit]:
     """Caps from the ledger's notes; those of single accounts first. What cannot be read is left out."""
-    found: list[PostedCap] = []
+    found: list[PublishedLimit] = []
     for key, value in sorted(notes.items()):
         _, kind, meter, name = (*key.split("/", 3), "", "", "")[:4]
         try:
             amount: Any = cast("dict[str, Any]", json.loads(value))["amount"]
             own = kind == "own"
             per = key_of(name)[0] if own else name
-            found.append(PostedCap(per=per, meter=Meter(meter), amount=int(amount), account=name if own else ""))
+            found.append(PublishedLimit(per=per, meter=Meter(meter), amount=int(amount), account=name if own else ""))
         except (ValueError, KeyError, TypeError):  # written by a later version
             continue
     return found

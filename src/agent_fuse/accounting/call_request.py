@@ -8,7 +8,7 @@ from typing import Any, cast
 from agent_fuse.calls import Entry
 from agent_fuse.errors import SentinelError
 from agent_fuse.keys import first, spellings, told
-from agent_fuse.limits import Demand, Who
+from agent_fuse.limits import Caller, Demand
 from agent_fuse.quotes import Quote
 from agent_fuse.sightings import Layer
 from agent_fuse.wire import semantic_operation
@@ -28,12 +28,12 @@ class Stage(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
+class CallRequest:
     """What one layer asks of the fuse when it starts to see a call."""
 
     layer: Layer
     source: str
-    who: Who
+    caller: Caller
     stage: Stage = Stage.READY
     operation: str = "chat"
     provider: str = ""
@@ -79,11 +79,11 @@ def _user(body: Mapping[str, Any]) -> str:
 
 
 @dataclass(slots=True, eq=False)
-class Money:
+class PendingCall:
     """What the fuse knows of one call's money."""
 
     id: str
-    ask: Ask
+    request: CallRequest
     started_at: float
     """Seconds, UTC epoch, by the fuse's clock."""
     due: Demand

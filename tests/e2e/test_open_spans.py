@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from agent_fuse import SentinelBudgetExceeded
-from agent_fuse.dialects.base import Dialect, Fact, Kind, Spot
-from agent_fuse.otel import nodes
-from agent_fuse.otel.nodes import DETACHED, Node, Nodes, around, detach, finish_calls
+from agent_fuse.dialects.base import Dialect, Field, SpanRole, Spot
+from agent_fuse.otel import open_spans
+from agent_fuse.otel.open_spans import CURRENT_FRAME, OpenSpan, OpenSpans, around, detach, finish_calls
 from agent_fuse.sightings import Call, Layer, Sighting
 
-TABLE = Dialect(name="toy", scopes=("toy",), keys={Fact.SESSION: ("toy.session",), Fact.AGENT: ("toy.agent",)})
+TABLE = Dialect(name="toy", scopes=("toy",), keys={Field.SESSION: ("toy.session",), Field.AGENT: ("toy.agent",)})
 
 
 class Span:
@@ -46,24 +46,24 @@ def node(
     key: int = 0,
     *,
     seen: Sighting[Any] | None = None,
-    parent: Node | None = None,
+    parent: OpenSpan | None = None,
     span: Span | None = None,
     session: str = "",
     agent: str = "",
-) -> Node:
+) -> OpenSpan:
     live: Callable[[], Any] = lambda: span  # noqa: E731
-    return Node(key, live, None, TABLE, Spot(kind=Kind.MODEL, session=session, agent=agent), parent, seen)  # type: ignore[arg-type]
+    return OpenSpan(key, live, None, TABLE, Spot(kind=SpanRole.MODEL, session=session, agent=agent), parent, seen)  # type: ignore[arg-type]
 
 
 @pytest.fixture(autouse=True)
 def context() -> Iterator[None]:
     """No call is under way in this context."""
-    token = DETACHED.set(None)
+    token = CURRENT_FRAME.set(None)
     yield
-    DETACHED.reset(token)
+    CURRENT_FRAME.reset(token)
 
 
-def waiting(*ages: float) -> Node:
+def waiting(*ages: float) -> OpenSpan:
     """The newest of calls begun so many seconds before it, none of which has ended."""
     for age in ages:
         detach(node(seen=sighting(100.0 - age)))
@@ -78,14 +78,14 @@ def waiting(*ages: float) -> Node:
 def test_calls_begun_together_await_their_requests() -> None:
     """Callbacks of a batch come one after another before the first request: each still has its own to come."""
     newest = waiting(0.3, 0.2, 0.1)
-    assert DETACHED.get() is newest
+    assert CURRENT_FRAME.get() is newest
     assert [one.seen.started_at for one in newest.waiting if one.seen] == [99.7, 99.8, 99.9]
 
 
 def test_a_call_begun_long_before_awaits_none() -> None:
     """One whose end was never told does not take the requests of calls begun much later."""
     assert waiting(1.0, 0.9).waiting[0].seen.started_at == pytest.approx(99.1)  # type: ignore[union-attr]
-    DETACHED.set(None)
+    CURRENT_FRAME.set(None)
     assert waiting(600.0).waiting == ()
 
 
@@ -150,7 +150,7 @@ def test_sightings_around_come_nearest_first() -> None:
     expected = [inner.seen, outer.seen, newest.waiting[0].seen, newest.seen]
     assert list(around(inner)) == expected
     assert list(around(None)) == expected[2:]
-    DETACHED.set(None)
+    CURRENT_FRAME.set(None)
     assert list(around(inner)) == expected[:2]
     assert list(around(None)) == []
 
@@ -162,7 +162,7 @@ def test_a_call_that_has_its_request_takes_no_other() -> None:
     assert first is not None
     first.call.sightings.append(Sighting(first.call, Layer.REQUEST, "request", 100.0))
     assert list(around(None)) == [newest.waiting[1].seen, newest.seen]
-    DETACHED.set(node())
+    CURRENT_FRAME.set(node())
     assert list(around(None)) == []
 
 
@@ -189,7 +189,7 @@ def test_the_nearest_session_and_agent_count() -> None:
 
 def test_a_span_inside_stands_for_the_node_around_it() -> None:
     """A span that is no call itself leads to the call around it, and is forgotten without ending it."""
-    known, call = Nodes(), node(1)
+    known, call = OpenSpans(), node(1)
     known.put(1, call)
     known.put(2, call)
     assert known.get(2) is call
@@ -204,8 +204,8 @@ def test_a_span_inside_stands_for_the_node_around_it() -> None:
 
 def test_spans_that_never_end_are_forgotten_oldest_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond a number the oldest tenth is forgotten, so that memory is bounded."""
-    monkeypatch.setattr(nodes, "MAX_OPEN", 20)
-    known = Nodes()
+    monkeypatch.setattr(open_spans, "MAX_OPEN", 20)
+    known = OpenSpans()
     for key in range(1, 21):
         known.put(key, node(key))
     assert len(known) == 20
@@ -217,7 +217,7 @@ def test_spans_that_never_end_are_forgotten_oldest_first(monkeypatch: pytest.Mon
 
 def test_an_end_after_the_span_was_dropped_still_finds_its_node() -> None:
     """A finaliser that ends a span which the garbage collector dropped reaches its call, while it is remembered."""
-    known, call = Nodes(), node(1)
+    known, call = OpenSpans(), node(1)
     known.put(1, call)
     known.drop(call)
     assert known.get(1) is None
@@ -225,7 +225,7 @@ def test_an_end_after_the_span_was_dropped_still_finds_its_node() -> None:
     stranger = node(9)
     known.drop(stranger)
     assert known.pop(9) is None, "what was not open was not dropped"
-    for key in range(100, 100 + nodes.MAX_DROPPED):
+    for key in range(100, 100 + open_spans.MAX_DROPPED):
         known.put(key, node(key))
         known.drop(node(key))
     assert known.pop(1) is None, "and only so many are remembered"

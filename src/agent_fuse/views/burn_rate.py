@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from agent_fuse.ledgers.base import Balance, Meter
 from agent_fuse.ledgers.reading import Reader, Selection, Sums
 from agent_fuse.limits import ALL
-from agent_fuse.views.standing import Standing, known_caps, standings
+from agent_fuse.views.limit_status import LimitStatus, known_caps, standings
 
 _SHORTEST = 10.0
 _LIMITS = 20
@@ -28,7 +28,7 @@ class Pace:
     """Everything in that time."""
     by: Mapping[str, list[tuple[str, Sums]]]
     """`session`, `agent` and `model`, each the dearest first."""
-    limits: tuple[tuple[Standing, float | None], ...]
+    limits: tuple[tuple[LimitStatus, float | None], ...]
     """Standings, the soonest reached first, with the seconds until the cap; None where nothing was spent on it lately,
     or its key is not in the journal."""
 
@@ -64,7 +64,7 @@ def measure(reader: Reader, environ: Mapping[str, str], *, now: float, window: f
     )
 
 
-def _until(one: Standing, recent: Sums | None, seconds: float) -> float | None:
+def _until(one: LimitStatus, recent: Sums | None, seconds: float) -> float | None:
     if one.reached:
         return 0.0
     if recent is None:

@@ -3,9 +3,9 @@
 from operator import add, neg, sub
 
 from agent_fuse.calls import Entry, Status
-from agent_fuse.ledgers import rows
+from agent_fuse.ledgers import codec
 from agent_fuse.ledgers.base import Balance, Hold, Refusal, Reservation, Settling
-from agent_fuse.ledgers.rows import (
+from agent_fuse.ledgers.codec import (
     ENTRY,
     METERS,
     NO_ACCOUNT,
@@ -89,10 +89,10 @@ _SET_LINE = _fill("UPDATE journal SET ({call}, {booked}, {refused_by}) = ({whole
 
 def reserve(db: Connection, hold: Hold, line: Row, asked: Figures, owner: Row) -> Reservation | Refusal:
     """Take a hold, or take its place if the call has one, when all caps admit it."""
-    names = rows.once(hold.accounts)
+    names = codec.once(hold.accounts)
     first = _hold(db, line[0])
     if first is None and _is_booked(db, line[0]):
-        return Reservation(line[0], {name: rows.balance(account(db, name)) for name in names})
+        return Reservation(line[0], {name: codec.balance(account(db, name)) for name in names})
     before, mine = first or ((), NOTHING)
     standing = {name: account(db, name) for name in names}
     for cap in hold.caps:
@@ -105,12 +105,12 @@ def reserve(db: Connection, hold: Hold, line: Row, asked: Figures, owner: Row) -
     balances: dict[str, Balance] = {}
     for name, figures in standing.items():
         change = tuple(map(sub, asked, mine)) if name in before else asked
-        balances[name] = rows.balance(_with_held(figures, change))
+        balances[name] = codec.balance(_with_held(figures, change))
         _charge(db, name, NOTHING, change)
     for name in before:
         if name not in standing:
             _charge(db, name, NOTHING, tuple(map(neg, mine)))
-    db.execute(_SET_HOLD, (*line, rows.pack(names), *asked, hold.expires_at, *owner))
+    db.execute(_SET_HOLD, (*line, codec.pack(names), *asked, hold.expires_at, *owner))
     return Reservation(line[0], balances)
 
 
@@ -131,7 +131,7 @@ def book(db: Connection, line: Row, names: tuple[str, ...], figures: Figures) ->
     if held is not None:
         names = held[0]
     provisional = line[STATUS] != Status.SETTLED
-    db.execute(_ADD_LINE, line + ((rows.pack(names), *figures) if provisional else _NO_BOOKING))
+    db.execute(_ADD_LINE, line + ((codec.pack(names), *figures) if provisional else _NO_BOOKING))
     if not db.changes():
         if held is not None:
             release(db, line[0])
@@ -164,7 +164,7 @@ def presume(db: Connection, which: str, values: Row, reason: str) -> tuple[int, 
         cells[STATUS], cells[REASON] = Status.PRESUMED, reason
         line = tuple(cells)
         if book(db, line, (), row[len(ENTRY) + 1 :]) is Settling.BOOKED:
-            booked.append(rows.entry(line))
+            booked.append(codec.entry(line))
     return len(page), booked
 
 
@@ -181,7 +181,7 @@ def _is_booked(db: Connection, id: str) -> bool:
 
 def _hold(db: Connection, id: str) -> tuple[tuple[str, ...], Figures] | None:
     found: Row | None = db.execute(_FIND_HOLD, (id,)).fetchone()
-    return None if found is None else (rows.unpack(found[0]), found[1:])
+    return None if found is None else (codec.unpack(found[0]), found[1:])
 
 
 def _book_again(db: Connection, line: Row, names: tuple[str, ...], figures: Figures) -> Settling:
@@ -193,9 +193,9 @@ def _book_again(db: Connection, line: Row, names: tuple[str, ...], figures: Figu
     if status == Status.REFUSED:
         change = figures
     else:
-        names = rows.unpack(accounts)
+        names = codec.unpack(accounts)
         change = tuple(map(sub, figures, booked))
-    db.execute(_SET_LINE, (*line, *(_NO_BOOKING if real else (rows.pack(names), *figures)), *NOT_REFUSED, line[0]))
+    db.execute(_SET_LINE, (*line, *(_NO_BOOKING if real else (codec.pack(names), *figures)), *NOT_REFUSED, line[0]))
     for name in names:
         _charge(db, name, change, NOTHING)
     return Settling.BOOKED if status == Status.REFUSED else Settling.CORRECTED

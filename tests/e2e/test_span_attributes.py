@@ -4,7 +4,7 @@ import pytest
 
 from agent_fuse.calls import RefusedBy
 from agent_fuse.errors import SentinelBudgetExceeded, SentinelLoopError
-from agent_fuse.otel.marks import (
+from agent_fuse.otel.span_attributes import (
     ADVICE,
     AMOUNT,
     CAP,

@@ -5,14 +5,14 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 
+from agent_fuse.accounting.call_request import Event
+from agent_fuse.accounting.day_sum import TIMES, DaySum
+from agent_fuse.accounting.reentrancy import Reentrancy
 from agent_fuse.alert import Alert, AlertKind
 from agent_fuse.calls import show_usd, to_usd
-from agent_fuse.engine.asks import Event
-from agent_fuse.engine.day_sum import TIMES, DaySum
-from agent_fuse.engine.turnstile import Turnstile
 from agent_fuse.errors import SentinelError
 from agent_fuse.ledgers.base import Balance, Cap, Ledger, LedgerError, Meter
-from agent_fuse.limits import Demand, Limit, Who, counted, key_of
+from agent_fuse.limits import Caller, Demand, Limit, counted, key_of
 from agent_fuse.seams import GOES_ON, quietly
 from agent_fuse.settings import Settings
 
@@ -33,7 +33,7 @@ class Alerts:
         self,
         settings: Settings,
         ledger: Ledger,
-        turnstile: Turnstile,
+        reentrancy: Reentrancy,
         clock: Callable[[], float],
     ) -> None:
         self._shares = settings.warn_at
@@ -41,17 +41,17 @@ class Alerts:
         self.on_alert: Callable[[Alert], None] | None = None
         """Told of every alert, for metrics."""
         self._ledger = ledger
-        self._turnstile = turnstile
+        self._reentrancy = reentrancy
         self._clock = clock
         self._next: OrderedDict[Cap, float] = OrderedDict()
         """Figure at which a cap is to be looked at again."""
         self._day = DaySum(settings.all_limits(), ledger, clock)
 
-    def reserved(self, who: Who, due: Demand, balances: Mapping[str, Balance]) -> None:
+    def reserved(self, caller: Caller, due: Demand, balances: Mapping[str, Balance]) -> None:
         """A call took its hold; `balances` are the accounts after it."""
         today = self._day.passed(balances)
         if today is not None and self._day.budget is not None:
-            self._send(_sum_alert(who, self._day.budget, today))
+            self._send(_sum_alert(caller, self._day.budget, today))
         if not self._shares:
             return
         for cap, limit in zip(due.caps, due.limits, strict=True):
@@ -61,7 +61,7 @@ class Alerts:
             meter = cap.meter.value
             used: int = getattr(balance.settled, meter) + getattr(balance.held, meter)
             if used >= self._next.get(cap, self._shares[0] * cap.amount) and cap.amount:
-                self._passed(who, cap, limit, balance, used)
+                self._passed(caller, cap, limit, balance, used)
 
     def heard(self, event: Event) -> None:
         """A listener of the fuse: hands on that a loop is near."""
@@ -70,7 +70,7 @@ class Alerts:
             kind = AlertKind.LOOP
             self._send(Alert(kind=kind, message=event.nudge, session=entry.session, agent=entry.agent, tool=entry.tool))
 
-    def _passed(self, who: Who, cap: Cap, limit: Limit, balance: Balance, used: int) -> None:
+    def _passed(self, caller: Caller, cap: Cap, limit: Limit, balance: Balance, used: int) -> None:
         passed = [share for share in self._shares if used >= share * cap.amount]
         ahead = [share for share in self._shares if used < share * cap.amount]
         if len(self._next) >= _REMEMBERED:
@@ -89,7 +89,7 @@ class Alerts:
             told = 0.0
         for share in passed:
             if share > told:
-                self._send(_limit_alert(who, cap, limit, balance, share))
+                self._send(_limit_alert(caller, cap, limit, balance, share))
 
     def _send(self, alert: Alert) -> None:
         log.warning("%s", alert.message, extra={"agent_fuse_alert": alert})
@@ -99,7 +99,7 @@ class Alerts:
         if callback is None:
             return
 
-        self._turnstile.afterwards(lambda: _deliver(callback, alert))
+        self._reentrancy.afterwards(lambda: _deliver(callback, alert))
 
 
 def _deliver(callback: Callable[[Alert], None], alert: Alert) -> None:
@@ -109,15 +109,15 @@ def _deliver(callback: Callable[[Alert], None], alert: Alert) -> None:
         log.exception("on_warning failed")
 
 
-def _sum_alert(who: Who, budget: Limit, today: int) -> Alert:
+def _sum_alert(caller: Caller, budget: Limit, today: int) -> Alert:
     return Alert(
         kind=AlertKind.TOTAL,
         message=(
             f"all sessions together have spent {show_usd(today)} today (UTC), more than {TIMES} times the budget of "
             f"{budget}, which caps each session alone; cap their sum with total_budget=… (AGENTFUSE_TOTAL_BUDGET)"
         ),
-        session=who.session.id,
-        agent=who.agent,
+        session=caller.session.id,
+        agent=caller.agent,
         rule=str(budget),
         meter=str(Meter.USD),
         spent=to_usd(today),
@@ -125,7 +125,7 @@ def _sum_alert(who: Who, budget: Limit, today: int) -> Alert:
     )
 
 
-def _limit_alert(who: Who, cap: Cap, limit: Limit, balance: Balance, share: float) -> Alert:
+def _limit_alert(caller: Caller, cap: Cap, limit: Limit, balance: Balance, share: float) -> Alert:
     money = cap.meter is Meter.USD
     settled: int = getattr(balance.settled, cap.meter.value)
     held: int = getattr(balance.held, cap.meter.value)
@@ -146,8 +146,8 @@ def _limit_alert(who: Who, cap: Cap, limit: Limit, balance: Balance, share: floa
     return Alert(
         kind=AlertKind.LIMIT,
         message=message,
-        session=who.session.id,
-        agent=who.agent,
+        session=caller.session.id,
+        agent=caller.agent,
         limit=words,
         rule=str(limit),
         meter=cap.meter.value,

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from agent_fuse.accounting.backlog import TRY_AGAIN_SECONDS, Backlog
 from agent_fuse.calls import Entry
-from agent_fuse.engine.backlog import TRY_AGAIN_SECONDS, Backlog
 from agent_fuse.errors import SentinelSystemError
 from agent_fuse.ledgers.base import Amounts, Busy, Ledger, LedgerError, Unwritable
 from agent_fuse.ledgers.waiting import in_event_loop, without_waiting
@@ -18,7 +18,7 @@ log = logging.getLogger("agent_fuse")
 T = TypeVar("T")
 
 
-class Desk:
+class LedgerRetry:
     """Stands between the fuse and its ledger.
 
     What is asked before a call is answered or refused. What is booked after it waits, if the ledger cannot take it now:

@@ -12,7 +12,7 @@ from agent_fuse.seams import GOES_ON, HELD_AT_QUOTE, judge, quietly
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Watch(Protocol):
+class GuardedRun(Protocol):
     """One call of a wrapped function, as what wraps it sees it. What it raises goes no further.
 
     `enter` and `leave` are told around every stretch of the function's own code, so more than once.
@@ -47,10 +47,10 @@ class _Unwatched:
     def raised(self, error: BaseException) -> None: ...
 
 
-UNWATCHED: Watch = _Unwatched()
+UNWATCHED: GuardedRun = _Unwatched()
 """The watch of a call that is let go without one."""
 
-Start = Callable[[tuple[Any, ...], dict[str, Any]], Watch]
+Start = Callable[[tuple[Any, ...], dict[str, Any]], GuardedRun]
 """Begins to watch a call with these arguments, just before it runs; the trips it raises reach the caller."""
 
 _FUNCTION = "judging a guarded function"
@@ -90,7 +90,7 @@ def _start(func: Callable[..., Any], start: Callable[[Callable[..., Any]], Start
     except Exception as error:  # noqa: BLE001  the module that decorates can be imported
         kept = error
 
-        def begin(*_: object) -> Watch:
+        def begin(*_: object) -> GuardedRun:
             raise kept
 
         return begin
@@ -120,7 +120,7 @@ def _plain(func: Callable[..., Any], start: Start) -> Callable[..., Any]:
     return call
 
 
-async def _awaited(result: Awaitable[Any], watch: Watch) -> Any:
+async def _awaited(result: Awaitable[Any], watch: GuardedRun) -> Any:
     try:
         quietly(_AROUND, GOES_ON, watch.enter)
         try:

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast, overload
 
 from agent_fuse import terms as check
-from agent_fuse.byhand.arguments import Parameters
-from agent_fuse.byhand.handcalls import SOURCE, HandCall, open_here
-from agent_fuse.byhand.wrapping import Start, wrap
 from agent_fuse.calls import show_usd, to_nanos
 from agent_fuse.errors import ConfigurationError
+from agent_fuse.manual.arguments import Parameters
+from agent_fuse.manual.calls import SOURCE, HandCall, open_here
+from agent_fuse.manual.wrapping import Start, wrap
 
 log = logging.getLogger("agent_fuse")
 

@@ -2,15 +2,15 @@
 
 import pytest
 
-from agent_fuse.engine.accounting import Clock
-from agent_fuse.engine.posted import CapPoster, PostedCap, read_posted
+from agent_fuse.accounting.booking import Clock
+from agent_fuse.accounting.published_limits import LimitPublisher, PublishedLimit, read_published
 from agent_fuse.ledgers import open_ledger
 from agent_fuse.ledgers.base import LedgerError, Meter
 from agent_fuse.ledgers.reading import open_reader
-from agent_fuse.limits import Limit, Session, Who, demand
+from agent_fuse.limits import Caller, Limit, Session, demand
 from agent_fuse.otel.opening import open_fuse
 from agent_fuse.settings import settings
-from agent_fuse.views.standing import known_caps, standings
+from agent_fuse.views.limit_status import known_caps, standings
 
 CLOCK: Clock = lambda: 1_800_000_000.0  # noqa: E731
 
@@ -54,13 +54,13 @@ class Counting:
 
 def due(*own, session="run-1"):
     """What a call in a session with limits of its own meets."""
-    return demand((Limit(usd=1),), Who(session=Session(id=session, limits=own)))
+    return demand((Limit(usd=1),), Caller(session=Session(id=session, limits=own)))
 
 
 def test_each_cap_is_written_once(path):
     """A limit of the fuse is written at the start, a session's when it is first met or changes, and no more."""
     ledger = Counting(open_ledger(path))
-    poster = CapPoster(ledger, (Limit(usd=1),))
+    poster = LimitPublisher(ledger, (Limit(usd=1),))
     poster.post(now=0.0)
     assert ledger.writes == 1
     for _ in range(100):
@@ -76,7 +76,7 @@ def test_each_cap_is_written_once(path):
 def test_broken_ledger_is_asked_again(path):
     """What cannot be written now raises nothing, and is written at a later call."""
     ledger = Counting(open_ledger(path))
-    poster = CapPoster(ledger, (Limit(usd=1),))
+    poster = LimitPublisher(ledger, (Limit(usd=1),))
     ledger.broken = True
     poster.post(now=0.0)
     poster.met(due(Limit(calls=9)), now=0.0)
@@ -89,9 +89,9 @@ def test_broken_ledger_is_asked_again(path):
 def test_own_cap_stands_in_for_the_general_one(path):
     """A session with a budget of its own is shown against that one only; the others against the fuse's."""
     fuse = open_fuse(settings({}, budget=1, db_path=str(path)), clock=CLOCK)
-    poster = CapPoster(fuse.ledger, fuse.limits)
+    poster = LimitPublisher(fuse.ledger, fuse.limits)
     for session, own in (("plain", ()), ("rich", (Limit(usd=9),))):
-        met = demand(fuse.limits, Who(session=Session(id=session, limits=own)))
+        met = demand(fuse.limits, Caller(session=Session(id=session, limits=own)))
         poster.met(met, now=1.0)
         from agent_fuse.calls import Entry, Status
         from agent_fuse.ledgers.base import Amounts
@@ -112,7 +112,7 @@ def test_own_cap_stands_in_for_the_general_one(path):
 def test_pruning_keeps_them(path):
     """Caps, and the key of the loop rule's hashes, outlive the journal's old lines; other old notes go."""
     ledger = open_ledger(path)
-    CapPoster(ledger, (Limit(usd=1),)).post(now=1.0)
+    LimitPublisher(ledger, (Limit(usd=1),)).post(now=1.0)
     for key in ("loops/key", "loops/old-session"):
         ledger.update_note(key, lambda _: (b"x", None), now=1.0)
     ledger.prune(before=1_000.0)
@@ -133,7 +133,7 @@ def test_notes_of_a_later_version_are_left_out():
         "caps/new/kind": b"[]",
         "caps/own/calls/session=a/b": b'{"amount": 2}',
     }
-    assert read_posted(notes) == [
-        PostedCap(per="session", meter=Meter.CALLS, amount=2, account="session=a/b"),
-        PostedCap(per="session", meter=Meter.USD, amount=5),
+    assert read_published(notes) == [
+        PublishedLimit(per="session", meter=Meter.CALLS, amount=2, account="session=a/b"),
+        PublishedLimit(per="session", meter=Meter.USD, amount=5),
     ]

@@ -1,21 +1,21 @@
-"""A blown fuse: refusals that a retry loop swallowed, or a loop found too late, stop the session's next call."""
+"""A tripped session: refusals that a retry loop swallowed, or a loop found too late, stop the session's next call."""
 
 from copy import copy
 
 from agent_fuse.errors import SentinelError
 
 SOFT_IN_A_ROW = 3
-"""Soft refusals in a row in one session after which the fuse is blown."""
+"""Soft refusals in a row in one session after which the session is tripped."""
 
 _MAX_SESSIONS = 10_000
 
 
-class Blown:
+class TrippedSessions:
     """Sessions whose next gate raises hard, and how near the others are. Dict operations are atomic; no lock."""
 
     def __init__(self) -> None:
         self._soft: dict[str, int] = {}
-        self._blown: dict[str, SentinelError] = {}
+        self._tripped: dict[str, SentinelError] = {}
 
     def softened(self, session: str, trip: SentinelError) -> None:
         """A trip went out in its soft form, which a retry loop may swallow."""
@@ -27,17 +27,17 @@ class Blown:
 
     def blow(self, session: str, trip: SentinelError) -> None:
         """The next gate of this session raises `trip`."""
-        if len(self._blown) < _MAX_SESSIONS or session in self._blown:
-            self._blown[session] = trip
+        if len(self._tripped) < _MAX_SESSIONS or session in self._tripped:
+            self._tripped[session] = trip
 
     def take(self, session: str) -> SentinelError | None:
         """The trip to raise now, once."""
-        if not self._blown:
+        if not self._tripped:
             return None
-        trip = copy(self._blown.pop(session, None))
+        trip = copy(self._tripped.pop(session, None))
         if trip is not None:
             self._soft.pop(session, None)
-            trip.__dict__["blown"] = True
+            trip.__dict__["tripped"] = True
         return trip
 
     def admitted(self, session: str) -> None:

@@ -21,7 +21,7 @@ from agent_fuse.ledgers.base import (
     Settling,
     Unwritable,
 )
-from agent_fuse.ledgers.owed import Owed
+from agent_fuse.ledgers.owed_entries import Owed
 from agent_fuse.ledgers.waiting import in_event_loop
 
 T = TypeVar("T")
@@ -31,7 +31,7 @@ _FORK_WAIT = 5.0
 _SPARING = 10
 
 
-class ArrearsLedger:
+class FallbackLedger:
     """A ledger that refuses no call for being broken.
 
     While the real ledger is away, caps are not asked: every call goes, for the books that would judge it cannot be

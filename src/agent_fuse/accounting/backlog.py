@@ -10,7 +10,7 @@ from weakref import WeakSet
 from agent_fuse.calls import Entry, show_usd
 from agent_fuse.ledgers import forks
 from agent_fuse.ledgers.base import Amounts, Ledger, LedgerError
-from agent_fuse.ledgers.owed import Owed
+from agent_fuse.ledgers.owed_entries import Owed
 from agent_fuse.seams import GOES_ON, HELD_AT_QUOTE, fault, quietly
 
 log = logging.getLogger("agent_fuse")

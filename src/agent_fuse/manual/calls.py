@@ -9,17 +9,17 @@ from types import TracebackType
 from typing import Self
 
 from agent_fuse import terms as check
+from agent_fuse.accounting.call_request import CallRequest, Stage
 from agent_fuse.api import init
-from agent_fuse.byhand.failures import is_free
-from agent_fuse.byhand.reported import Told
 from agent_fuse.calls import Usage, to_usd
 from agent_fuse.charged import says_nothing
-from agent_fuse.engine.asks import Ask, Stage
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.fuse import Fuse, Seen
-from agent_fuse.otel import nodes
-from agent_fuse.otel.gate import admit, fail_safe, guarded
-from agent_fuse.otel.nodes import Node
+from agent_fuse.manual.failures import is_free
+from agent_fuse.manual.usage_reader import Told
+from agent_fuse.otel import open_spans
+from agent_fuse.otel.gate import admit, fail_safe, guarded_call_site
+from agent_fuse.otel.open_spans import OpenSpan
 from agent_fuse.quotes import Quote
 from agent_fuse.seams import BOOKED_AT_QUOTE, GOES_ON, HELD_AT_QUOTE, checked, judge, quietly
 from agent_fuse.sightings import Layer, Outcome, State
@@ -50,7 +50,7 @@ class HandCall:
         """The fuse that let it go; None before it is open."""
         self.on_end: Callable[[HandCall], None] | None = None
         self.seen: Seen | None = None
-        self.frame: Node | None = None
+        self.frame: OpenSpan | None = None
         """What spans and requests of the same context find while it is open."""
         self._before: tuple[HandCall, ...] = ()
         self._claimed = False
@@ -63,7 +63,7 @@ class HandCall:
     @property
     def session(self) -> str:
         """The session on whose account it goes; empty before it is open."""
-        return self.seen.call.payload.ask.who.session.id if self.seen is not None else ""
+        return self.seen.call.payload.request.caller.session.id if self.seen is not None else ""
 
     @property
     def quoted_usd(self) -> Decimal:
@@ -158,44 +158,44 @@ class HandCall:
 
         Raises:
             SentinelBudgetExceeded: a limit does not admit it. SentinelSystemError: the ledger failed and
-            fail_safe=True. SentinelError: any trip, when the fuse is blown. ConfigurationError: it was opened before.
+            fail_safe=True. SentinelError: the session is tripped. ConfigurationError: it was opened before.
         """
         if self.seen is not None:
             raise ConfigurationError(f"call to {self.model} was opened before; make another for each call")
-        caller = guarded(init)
+        site = guarded_call_site(init)
         said = self._terms
         self._before = open_here()[1 - _NESTED :]
-        ask = Ask(
+        request = CallRequest(
             layer=Layer.FRAMEWORK,
             source=self._source,
-            who=caller.who,
+            caller=site.caller,
             operation=said.operation,
             provider=said.provider,
             model=said.model,
             estimate=said.estimate,
             body=said.body,
-            trace_id=caller.who.trace,
-            span_id=caller.span_id,
+            trace_id=site.caller.trace,
+            span_id=site.span_id,
             stage=Stage.OVER if late else Stage.READY,
         )
-        around = [*caller.around(), *(one.seen for one in reversed(self._before) if one.seen is not None)]
-        self.seen = admit(caller.fuse, ask, around, caller.node)
-        self.fuse = caller.fuse
-        self.frame = quietly(_AROUND, GOES_ON, caller.framing, self.seen, said.operation)
+        around = [*site.around(), *(one.seen for one in reversed(self._before) if one.seen is not None)]
+        self.seen = admit(site.fuse, request, around, site.node)
+        self.fuse = site.fuse
+        self.frame = quietly(_AROUND, GOES_ON, site.framing, self.seen, said.operation)
         return self
 
     def enter(self) -> None:
         """What this context does from here on happens in this call."""
         if self.frame is not None:
             _OPEN.set((*self._before, self))
-            nodes.enter(self.frame)
+            open_spans.enter(self.frame)
 
     def leave(self) -> None:
         """What this context does from here on happens in the calls around this one."""
         if self.frame is not None:
             _OPEN.set(tuple(one for one in _OPEN.get() if one is not self and one.is_open))
             outer = self._before[-1] if self._before else None
-            nodes.leave(self.frame, outer.frame if outer is not None and outer.is_open else None)
+            open_spans.leave(self.frame, outer.frame if outer is not None and outer.is_open else None)
 
     def close(self, error: BaseException | None = None) -> None:
         """The call ended, with `error` if it raised; it is booked. Never raises; a second time says nothing.
@@ -225,9 +225,9 @@ class HandCall:
 
     def rename(self, model: str) -> None:
         """The model that answered is known better than the one that was asked for."""
-        money = self.seen.call.payload if self.seen is not None else None
-        if model and money is not None and money.ask.source == self._source:
-            money.ask = replace(money.ask, model=model)
+        pending = self.seen.call.payload if self.seen is not None else None
+        if model and pending is not None and pending.request.source == self._source:
+            pending.request = replace(pending.request, model=model)
 
     def _end(self, outcome: Outcome, usage: Usage | None, estimate: Usage | None, *, unsure: bool = False) -> None:
         if self.seen is None or self.fuse is None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from agent_fuse.calls import Entry, Status
 from agent_fuse.ledgers.base import ZERO, Amounts, Ledger, Unwritable, total
-from agent_fuse.ledgers.memory import Line, MemoryLedger
+from agent_fuse.ledgers.memory import Account, MemoryLedger
 
 _log = logging.getLogger("agent_fuse")
 _PROBE = "arrears:probe"
@@ -32,7 +32,7 @@ class Owed:
         self.held_there: set[str] = set()
         """Calls with a hold in the real ledger, as far as this process took them."""
         self._released: dict[str, None] = {}
-        self._sealed: list[Line] = []
+        self._sealed: list[Account] = []
         self._sums: dict[tuple[str, ...], _Sum] = {}
         self._remembered = remembered
         self._count = 0
@@ -129,11 +129,11 @@ class Owed:
                 output_tokens=one.amounts.output_tokens,
                 reason=f"arrears of {one.calls} calls",
             )
-            self._sealed.append(Line(entry, accounts, one.amounts))
+            self._sealed.append(Account(entry, accounts, one.amounts))
         self._sums.clear()
 
 
-def _write(real: Ledger, line: Line, now: float) -> None:
+def _write(real: Ledger, line: Account, now: float) -> None:
     try:
         if line.entry.status is Status.REFUSED:
             real.refuse(line.entry, line.accounts, now=now)

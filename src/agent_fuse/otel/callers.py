@@ -1,4 +1,4 @@
-"""Whose call it is: what the open spans, the context and the thread's origin say, put together for one fuse."""
+"""CallerFinder call it is: what the open spans, the context and the thread's origin say, put together for one fuse."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -11,28 +11,30 @@ from opentelemetry.sdk.resources import Resource
 
 from agent_fuse.fuse import Fuse
 from agent_fuse.keys import attribute_names, text, told
-from agent_fuse.limits import Session, Who, keys_of
-from agent_fuse.otel.context import ORIGIN, default_session, process_name, told_in_context, who
+from agent_fuse.limits import Caller, Session, keys_of
+from agent_fuse.otel.context import ORIGIN, caller_in, default_session, process_name, told_in_context
+from agent_fuse.otel.live_spans import LIVE_SPANS
 from agent_fuse.otel.lost import tell_lost
-from agent_fuse.otel.nodes import Node
-from agent_fuse.otel.open_spans import OPEN_SPANS
+from agent_fuse.otel.open_spans import OpenSpan
 
 _NOTHING: Mapping[str, Any] = {}
 
 
-class Whose:
+class CallerFinder:
     """Answers on whose account a call goes, for calls that one fuse judges."""
 
-    def __init__(self, fuse: Fuse, node_of: Callable[[int], Node | None]) -> None:
+    def __init__(self, fuse: Fuse, node_of: Callable[[int], OpenSpan | None]) -> None:
         self._node_of = node_of
         self._process = process_name()
         self._keys = keys_of(fuse.limits)
         if self._keys:
-            OPEN_SPANS.want()
+            LIVE_SPANS.want()
         self._session = Session(id=fuse.settings.session_id or default_session())
         self._resource: Mapping[str, Any] | None = None
 
-    def who(self, at: Context | None, node: Node | None, attributes: Mapping[str, Any] | None, *, asks: bool) -> Who:
+    def caller(
+        self, at: Context | None, node: OpenSpan | None, attributes: Mapping[str, Any] | None, *, asks: bool
+    ) -> Caller:
         """On whose account a call goes that starts in this context, inside this node; `asks`: one is about to."""
         span = node.span() if node is not None else None
         of = (span if span is not None else trace.get_current_span(at)).get_span_context()
@@ -45,7 +47,7 @@ class Whose:
             said = outer.told() if outer is not None else ("", "")
             session, agent = session or said[0], agent or said[1]
         here = at if at is not None else otel_context.get_current()
-        found = who(
+        found = caller_in(
             here,
             fallback=self._session,
             session=session,
@@ -63,8 +65,8 @@ class Whose:
         return found
 
     def _with_keys(
-        self, found: Who, keys: frozenset[str], at: Context, span: Any, attributes: Mapping[str, Any]
-    ) -> Who:
+        self, found: Caller, keys: frozenset[str], at: Context, span: Any, attributes: Mapping[str, Any]
+    ) -> Caller:
         """Look for limits' keys: in the call's own attributes, the spans around it, and the context."""
         places = [attributes, *(dict(one.attributes or _NOTHING) for one in _around(span, at))]
         values = {key: told(attribute_names(key), *places) or told_in_context(key, at) for key in keys}
@@ -100,5 +102,5 @@ def _around(span: Any, at: Context) -> list[Any]:
             if hasattr(one, "attributes"):
                 found.append(one)
             parent = getattr(one, "parent", None)
-            one = OPEN_SPANS.get(parent.span_id) if parent is not None else None
+            one = LIVE_SPANS.get(parent.span_id) if parent is not None else None
     return found

@@ -6,13 +6,13 @@ from dataclasses import replace
 from typing import Any, TypeVar, cast, overload
 
 from agent_fuse import terms as check
+from agent_fuse.accounting.actions import UNDER_WAY, UNTOLD, Action, Actions
 from agent_fuse.api import init
-from agent_fuse.byhand.arguments import Parameters
-from agent_fuse.byhand.wrapping import UNWATCHED, Start, Watch, wrap
-from agent_fuse.engine.actions import UNDER_WAY, UNTOLD, Action, Actions
-from agent_fuse.limits import Session, Who
+from agent_fuse.limits import Caller, Session
 from agent_fuse.loops import signature
-from agent_fuse.otel.gate import Caller, fail_safe, guarded
+from agent_fuse.manual.arguments import Parameters
+from agent_fuse.manual.wrapping import UNWATCHED, GuardedRun, Start, wrap
+from agent_fuse.otel.gate import CallSite, fail_safe, guarded_call_site
 from agent_fuse.seams import judge
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -37,13 +37,13 @@ def check_loop(tool_name: str, args: object = None, session_id: str | None = Non
 
 def _check(tool_name: str, args: object, session_id: str | None) -> None:
     tool = check.name("check_loop", "tool_name", tool_name)
-    caller = guarded(init)
-    who = caller.who
+    site = guarded_call_site(init)
+    caller = site.caller
     if session_id is not None:
         named = check.name("check_loop", "session_id", session_id)
-        if named != who.session.id:
-            who = replace(who, session=Session(id=named))
-    _open(caller, who, tool, args, "check_loop")
+        if named != caller.session.id:
+            caller = replace(caller, session=Session(id=named))
+    _open(site, caller, tool, args, "check_loop")
 
 
 @overload
@@ -70,12 +70,12 @@ def loop_guard(tool_name: Any = None) -> Any:
     return decorate
 
 
-def _open(caller: Caller, who: Who, tool: str, arguments: object, source: str) -> Action:
+def _open(site: CallSite, caller: Caller, tool: str, arguments: object, source: str) -> Action:
     """Begin an action, unless a layer around has: by hand it is the same one only with the same arguments."""
     mark, last = signature(tool, arguments).digest, _LAST.get()
     if last is not None and last[1] != mark and UNDER_WAY.get() is last[0]:
         UNDER_WAY.set(None)
-    action = caller.fuse.actions.open(who, tool, arguments, source=source, trace_id=who.trace, span_id=caller.span_id)
+    action = site.fuse.actions.open(caller, tool, arguments, source=source, trace_id=caller.trace, span_id=site.span_id)
     _LAST.set((action, mark))
     return action
 
@@ -84,12 +84,12 @@ def _start(func: Callable[..., Any], tool_name: str | None) -> Start:
     parameters = Parameters(func)
     tool = tool_name or getattr(func, "__name__", "") or type(func).__name__
 
-    def start(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Watch:
+    def start(args: tuple[Any, ...], kwargs: dict[str, Any]) -> GuardedRun:
         given = parameters.bind(args, kwargs)
         if given is None:
             return UNWATCHED  # a call that the function does not take: it will say so itself
-        caller = guarded(init)
-        return _Watch(caller.fuse.actions, _open(caller, caller.who, tool, given, "loop_guard"))
+        site = guarded_call_site(init)
+        return _Watch(site.fuse.actions, _open(site, site.caller, tool, given, "loop_guard"))
 
     return start
 

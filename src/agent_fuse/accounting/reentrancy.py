@@ -7,7 +7,7 @@ from collections.abc import Callable
 from agent_fuse.seams import HELD_AT_QUOTE, quietly
 
 
-class Turnstile:
+class Reentrancy:
     """Keeps a finaliser or signal handler out of a transaction that its own thread is in the middle of.
 
     A span's end can be run by the garbage collector anywhere, so also inside the ledger, holding its locks. Such

@@ -2,13 +2,13 @@
 
 import pytest
 
+from agent_fuse.accounting.published_limits import LimitPublisher
 from agent_fuse.calls import Entry, Status
-from agent_fuse.engine.posted import CapPoster
 from agent_fuse.ledgers import open_ledger
 from agent_fuse.ledgers.base import Amounts
 from agent_fuse.ledgers.reading import open_reader
 from agent_fuse.limits import Limit
-from agent_fuse.views.pace import measure
+from agent_fuse.views.burn_rate import measure
 
 NOW = 1_800_000_000.0
 
@@ -19,7 +19,7 @@ def ledger(tmp_path):
     found = open_ledger(tmp_path / "ledger.db")
     found.path = tmp_path / "ledger.db"
     limits = (Limit(usd=1), Limit(calls=100, per="agent"), Limit(usd=10, per="all"), Limit(usd=5, per="user.id"))
-    CapPoster(found, limits).post(now=NOW)
+    LimitPublisher(found, limits).post(now=NOW)
     yield found
     found.close()
 

@@ -43,15 +43,14 @@ class Learned:
         self._last: Recent[tuple[str, str], Last] = Recent(sessions)
         self._bias: Recent[tuple[str, bool], _Sums] = Recent(models)
         self._density: Recent[str, _Sums] = Recent(models)
-        self._stems: Recent[str, str] = Recent(models)
 
     def last(self, session: str, model: str | None) -> Last | None:
         """The last call of a session to a model; to any model where it is not known yet."""
-        return self._last.get((session, self._stem(model)))
+        return self._last.get((session, stem(model or "")))
 
     def corrected(self, model: str | None, tokens: int, *, exact: bool) -> int:
         """A count times what the model's calls really used per counted token, over the last ones, by their size."""
-        sums = self._bias.get((self._stem(model), exact))
+        sums = self._bias.get((stem(model or ""), exact))
         if sums is None:
             return tokens
         low, high = _KNOWN_RANGE if exact else _RECKONED_RANGE
@@ -59,7 +58,7 @@ class Learned:
 
     def from_bytes(self, model: str | None, body_bytes: int) -> int | None:
         """Input tokens of a body of this size, by what the model's last ones really held per byte; None: not known."""
-        sums = self._density.get(self._stem(model))
+        sums = self._density.get(stem(model or ""))
         return None if sums is None else min(round(body_bytes * sums.real / sums.reckoned), body_bytes)
 
     def learn(
@@ -75,8 +74,10 @@ class Learned:
         rates: Rates | None,
     ) -> None:
         """Take in the real usage of a call. `counted`: its text as counted, None where it teaches nothing."""
-        used, made = _figure(usage.input_tokens), _figure(usage.output_tokens)
-        name = self._stem(model)
+        used, made = usage.input_tokens, usage.output_tokens
+        if (used or 0) > MAX_TOKENS or (made or 0) > MAX_TOKENS:
+            return  # absurd: it teaches nothing
+        name = stem(model or "")
         if used and counted:
             self._add(self._bias, (name, exact), used, counted)
         if used and body_bytes and body_bytes > 0:
@@ -105,16 +106,3 @@ class Learned:
             memory.put(key, _Sums(real, reckoned))
         else:
             memory.put(key, _Sums(before.real * _DECAY + real, before.reckoned * _DECAY + reckoned))
-
-    def _stem(self, model: str | None) -> str:
-        if not model:
-            return ""
-        found = self._stems.get(model)
-        if found is None:
-            found = stem(model)
-            self._stems.put(model, found)
-        return found
-
-
-def _figure(value: object) -> int | None:
-    return value if type(value) is int and 0 <= value <= MAX_TOKENS else None

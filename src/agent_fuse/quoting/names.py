@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 _DATE = re.compile(r"[-@]20\d{2}-?\d{2}-?\d{2}$|-latest$")
 _BEDROCK = re.compile(
@@ -36,6 +37,7 @@ def bare(model: str) -> str:
     return name.split(":", 1)[0] if model.strip().lower().startswith("ft:") else name
 
 
+@lru_cache(maxsize=2048)
 def stem(model: str) -> str:
     """The bare model without its snapshot's date: a request for `gpt-4o` is answered by `gpt-4o-2024-08-06`."""
     return _DATE.sub("", bare(model))

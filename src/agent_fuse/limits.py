@@ -110,7 +110,7 @@ class Session:
 
     def chain(self) -> "list[Session]":
         """This session and those around it, innermost first."""
-        found = [self]
+        found: list[Session] = [self]
         one = self.parent
         while one is not None:
             found.append(one)

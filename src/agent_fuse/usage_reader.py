@@ -84,7 +84,7 @@ def fields_of(holder: Any) -> Callable[[str], Any]:
 
     A pydantic model is not asked for what it lacks: its own look-up of that is slow.
     """
-    kind = type(holder)
+    kind = type(cast("object", holder))
     if kind is dict:
         return cast("dict[str, Any]", holder).get
     if hasattr(kind, "__pydantic_fields__"):

@@ -180,4 +180,4 @@ def _parse(text: bytes) -> dict[str, Any] | None:
         found = json.loads(text)
     except ValueError:
         return None
-    return _object(found) if isinstance(found, dict) else None
+    return cast("dict[str, Any]", found) if isinstance(found, dict) else None

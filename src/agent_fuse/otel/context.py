@@ -96,9 +96,9 @@ def told_in_context(key: str, at: Context | None) -> str:
     names = spellings(key)
     for place in (at if at is not None else context.get_current(), ORIGIN.get()):
         if place:
-            associated: object = place.get(_TRACELOOP)
-            properties = associated if associated is not None and isinstance(associated, Mapping) else _NOTHING
-            found = told(names, baggage.get_all(place), cast("Mapping[str, object]", properties), place)
+            told_there: object = place.get(_TRACELOOP)
+            properties = cast("Mapping[str, object]", told_there if isinstance(told_there, Mapping) else _NOTHING)
+            found = told(names, baggage.get_all(place), properties, place)
             if found:
                 return found
     return ""

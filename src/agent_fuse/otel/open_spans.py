@@ -65,7 +65,7 @@ class OpenSpan:
 
     def chain(self) -> "list[OpenSpan]":
         """This span and those around it, innermost first."""
-        found = [self]
+        found: list[OpenSpan] = [self]
         one = self.parent
         while one is not None:
             found.append(one)

@@ -7,6 +7,7 @@ import json
 import random
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -218,6 +219,17 @@ if not child:
 print(os.waitpid(child, 0)[1])
 """
     assert run_python(script).stdout.split() == ["0"]
+
+
+@pytest.mark.parametrize("content", ["hello there", "", None, ["a", {"type": "text", "text": "b"}], 5, {"text": "c"}])
+@pytest.mark.parametrize("role", ["user", None, "assistant"])
+def test_a_plain_message_is_counted_as_any_other(role, content):
+    """The short way for messages of a role and a text gives what the walk through them gives."""
+    counter = TokenCounter()
+    plain = {"role": role, "content": content}
+    for message in (OrderedDict(plain), {**plain, "id": "m1"}):
+        count = counter.count("chat", {"messages": [message, message]}, "gpt-4o")
+        assert counter.count("chat", {"messages": [plain, plain]}, "gpt-4o") == count
 
 
 # Shapes of bodies -----------------------------------------------------------------------------------------------------

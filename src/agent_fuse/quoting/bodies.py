@@ -77,8 +77,13 @@ class Walk:
             return _PER_MESSAGE + self.text("user") + self.text(value)
         if not isinstance(value, list | tuple):
             raise TypeError(type(value).__name__)
-        total = 0
+        total, text = 0, self.text
         for message in cast("list[Any]", value):
+            if type(message) is dict and message.keys() == _PLAIN:
+                role, content = message["role"], message["content"]
+                if type(role) is str and type(content) is str:  # nearly all there are: counted without the walk
+                    total += _PER_MESSAGE + text(role) + text(content)
+                    continue
             total += _PER_MESSAGE + self.part(message, 0)
         return total
 
@@ -232,6 +237,7 @@ _PROMPT_KEYS = _SCHEMA_KEYS | {
     "query",
 }
 _KEPT_KEYS = frozenset({"previous_response_id", "conversation", "container", "cachedContent", "cached_content"})
+_PLAIN = {"role", "content"}
 _IDS = {"id", "call_id", "tool_call_id", "tool_use_id", "index", "signature", "created_by"}
 _SILENT = _IDS | {"type", "status", "object", "annotations", "logprobs", "is_error", "citations", "detail", "format"}
 _PAYLOADS = frozenset({"arguments", "input", "args", "response", "functionCall", "functionResponse", "action"})

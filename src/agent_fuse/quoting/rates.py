@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import KW_ONLY, dataclass, fields
 from decimal import ROUND_CEILING, Decimal
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any, cast
 
 from agent_fuse.calls import MAX_TOKENS, Usage, Usd, to_nanos
@@ -107,12 +108,15 @@ class Rates:
         Buckets are inclusive, so parts are taken out of the whole before it is priced. Parts that claim more than the
         whole are cut to it, cached reads (the cheapest) first; figures that are no counts are zero.
         """
-        whole = _count(usage.input_tokens)
+        whole, out = _count(usage.input_tokens), _count(usage.output_tokens)
         read = _count(usage.cache_read_tokens)
+        tier = self.tiers[0] if len(self.tiers) == 1 else self._tier(whole)
+        if _is_plain(usage) and read <= whole:
+            picos = self.per_call + (whole - read) * tier.input + read * tier.cache_read + out * tier.output
+            return -(-picos // PICOS_PER_NANO)
         written = _count(usage.cache_write_tokens)
         kept = _count(usage.cache_write_1h_tokens)
         heard = _count(usage.input_audio_tokens)
-        out = _count(usage.output_tokens)
         spoken = _count(usage.output_audio_tokens)
         shown, drawn = _count(usage.input_image_tokens), _count(usage.output_image_tokens)
         if usage.input_tokens is None:
@@ -126,7 +130,7 @@ class Rates:
             read = min(read, whole - written - heard - shown)
         spoken, kept = min(spoken, out), min(kept, written)
         drawn = min(drawn, out - spoken)
-        tier = self.tiers[0] if len(self.tiers) == 1 else self._tier(whole)
+        tier = self._tier(whole)
         picos = (
             self.per_call
             + (whole - read - written - heard - shown) * tier.input
@@ -243,6 +247,26 @@ def _replace(rates: Rates, *, tiers: Iterable[Tier], per_call: int) -> Rates:
         provider=rates.provider,
         model=rates.model,
     )
+
+
+_rare = attrgetter(
+    "cache_write_tokens",
+    "cache_write_1h_tokens",
+    "input_audio_tokens",
+    "output_audio_tokens",
+    "input_image_tokens",
+    "characters",
+    "seconds",
+    "web_searches",
+    "file_searches",
+    "containers",
+)
+
+
+def _is_plain(usage: Usage) -> bool:
+    """Whether it tells input, output and cached input alone, as most answers do."""
+    told = usage.input_tokens is not None and usage.output_tokens is not None
+    return told and usage.output_image_tokens is None and not any(_rare(usage))
 
 
 def _count(value: object) -> int:

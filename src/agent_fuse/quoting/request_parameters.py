@@ -30,6 +30,8 @@ def cap(body: Body) -> int | None:
 
 def choices(body: Body) -> int:
     """How many answers are generated: `n` or `best_of`, whichever is more, for each prompt."""
+    if "n" not in body and "best_of" not in body and "prompt" not in body:
+        return 1
     asked = [value for key in ("n", "best_of") if type(value := body.get(key)) is int and value > 0]
     prompt = body.get("prompt")
     prompts = 1

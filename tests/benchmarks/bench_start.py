@@ -72,9 +72,7 @@ print(json.dumps({
 def run(kind: str, folder: str, number: int, model: str = "gpt-4o") -> dict[str, float]:
     """The figures of one fresh process."""
     path = str(Path(folder) / f"{number}.db")
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, kind, path, model], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", SCRIPT, kind, path, model], capture_output=True, text=True, check=True)
     found: dict[str, float] = json.loads(done.stdout)
     return found
 

@@ -1,7 +1,6 @@
 """A file of prices: TOML or JSON, model names and patterns to prices or aliases; an error is one line that names it."""
 
 import json
-import tomllib
 from collections.abc import Mapping
 from dataclasses import fields
 from decimal import Decimal
@@ -45,6 +44,8 @@ def read(path: str | PathLike[str], option: str) -> dict[str, Own]:
 def _data(file: Path, content: bytes) -> object:
     match file.suffix.lower():
         case ".toml":
+            import tomllib  # noqa: PLC0415 - few have a file of prices
+
             return tomllib.loads(content.decode("utf-8"), parse_float=Decimal)
         case ".json":
             return json.loads(content, parse_float=Decimal, object_pairs_hook=_once)

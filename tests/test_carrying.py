@@ -368,7 +368,7 @@ def test_a_lost_thread_is_told_of_once(box, monkeypatch, caplog):
     """A call from a thread that no session reached is told once, by file and line, while sessions are in use."""
     box(budget=1)
     monkeypatch.setattr(lost, "_told", False)
-    monkeypatch.setattr(lost, "_in_use", False)
+    monkeypatch.setattr(lost, "sessions_used", False)
     done = threading.Semaphore(0)
 
     def work() -> None:

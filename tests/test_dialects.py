@@ -1,5 +1,6 @@
 """Dialects, on golden spans of the real instrumentations: refused in time, booked exactly, once, on the right account."""
 
+from collections import UserDict
 from collections.abc import Callable, Iterator
 from contextvars import copy_context
 from dataclasses import replace
@@ -12,12 +13,13 @@ from genai_prices import Usage as PricedUsage
 from genai_prices import calc_price
 from hypothesis import given
 from hypothesis import strategies as st
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 
 from agent_fuse import AgentFuseSpanProcessor, Limit, SentinelBudgetExceeded, SentinelLoopError
 from agent_fuse.calls import Entry, Status, Usage
 from agent_fuse.dialects import BUILT_IN, http, third_party
-from agent_fuse.dialects.base import Field, SpanRole, read
+from agent_fuse.dialects.base import Field, SpanRole, attributes_of, read
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.otel import active
 from agent_fuse.settings import settings
@@ -285,6 +287,20 @@ def test_agent_spans_give_session_and_agent_to_the_calls_inside(rig: Callable[..
         entries = one.books.entries(Status.SETTLED)
         assert entries
         assert {(entry.session, entry.agent) for entry in entries} == {(told, agent)}, file
+
+
+def test_attributes_are_copied_whatever_holds_them() -> None:
+    """A span of the SDK, a resource, a mapping of someone else's, none at all: what is read is a dict of its own."""
+    told = {"gen_ai.request.model": "gpt-4o", "k": 1}
+    span = TracerProvider(shutdown_on_exit=False).get_tracer("t").start_span("s", attributes=told)
+    for holder in (span, SimpleNamespace(attributes=told), SimpleNamespace(attributes=UserDict(told))):
+        found = attributes_of(holder)
+        assert type(found) is dict
+        assert found == told
+        found["k"] = 2
+        assert holder.attributes["k"] == 1
+    assert attributes_of(SimpleNamespace(attributes=None)) == {}
+    assert attributes_of(Resource.create({"a": "b"}))["a"] == "b"
 
 
 def ending(dialect: str, attributes: dict[str, Any], **facts: Any) -> Any:

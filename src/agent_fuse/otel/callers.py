@@ -1,4 +1,4 @@
-"""CallerFinder call it is: what the open spans, the context and the thread's origin say, put together for one fuse."""
+"""Whose call it is: what the open spans, the context and the thread's origin say, put together for one fuse."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -9,12 +9,13 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
 
+from agent_fuse.dialects.base import attributes_of
 from agent_fuse.fuse import Fuse
 from agent_fuse.keys import attribute_names, text, told
 from agent_fuse.limits import Caller, Session, keys_of
+from agent_fuse.otel import lost
 from agent_fuse.otel.context import ORIGIN, caller_in, default_session, process_name, told_in_context
 from agent_fuse.otel.live_spans import LIVE_SPANS
-from agent_fuse.otel.lost import tell_lost
 from agent_fuse.otel.open_spans import OpenSpan
 
 _NOTHING: Mapping[str, Any] = {}
@@ -60,15 +61,15 @@ class CallerFinder:
             keys = keys.union(*(keys_of(one.limits) for one in found.session.chain()))
         if keys:
             found = self._with_keys(found, keys, here, span, attributes or _NOTHING)
-        if asks and found.nameless:
-            tell_lost(found.session.id)
+        if lost.sessions_used and asks and found.nameless:
+            lost.tell_lost(found.session.id)
         return found
 
     def _with_keys(
         self, found: Caller, keys: frozenset[str], at: Context, span: Any, attributes: Mapping[str, Any]
     ) -> Caller:
         """Look for limits' keys: in the call's own attributes, the spans around it, and the context."""
-        places = [attributes, *(dict(one.attributes or _NOTHING) for one in _around(span, at))]
+        places = [attributes, *map(attributes_of, _around(span, at))]
         values = {key: told(attribute_names(key), *places) or told_in_context(key, at) for key in keys}
         missing = [key for key, value in values.items() if not value]
         resource = self._of_resource(span) if missing else _NOTHING
@@ -84,9 +85,9 @@ class CallerFinder:
         holder = span if span is not None else trace.get_current_span()
         found = getattr(holder, "resource", None) or getattr(trace.get_tracer_provider(), "resource", None)
         if found is not None:
-            return dict(found.attributes)
+            return attributes_of(found)
         if self._resource is None:
-            self._resource = dict(Resource.create().attributes)
+            self._resource = attributes_of(Resource.create())
         return self._resource
 
 

@@ -14,20 +14,22 @@ _NOT_THE_HOST = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdl
 _BUSY = ("agent_fuse", "opentelemetry", "openai", "anthropic", "httpx", "httpx2", "wrapt", "threading", "concurrent")
 """Packages that stand between a call and whoever makes it, where the host is an installed package itself."""
 
-_in_use = False
+sessions_used = False
+"""A session was entered: from now on a thread without one is worth a word."""
+
 _told = False
 
 
 def in_use() -> None:
-    """A session was entered: from now on a thread without one is worth a word."""
-    global _in_use
-    _in_use = True
+    """A session is entered."""
+    global sessions_used
+    sessions_used = True
 
 
 def tell_lost(session: str) -> None:
     """A call is about to go on the session of those that have none: say so once, where a thread has lost its own."""
     global _told
-    if _told or not _in_use or threading.current_thread() is threading.main_thread():
+    if _told or not sessions_used or threading.current_thread() is threading.main_thread():
         return
     _told = True
     log.warning(

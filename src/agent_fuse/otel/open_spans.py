@@ -9,7 +9,7 @@ from typing import Any
 from weakref import finalize
 
 from agent_fuse.accounting.actions import Action
-from agent_fuse.dialects.base import Dialect, Spot, read
+from agent_fuse.dialects.base import Dialect, Spot, attributes_of, read
 from agent_fuse.errors import SentinelError
 from agent_fuse.fuse import Fuse, Seen
 from agent_fuse.otel.trips import finish_refused
@@ -58,7 +58,7 @@ class OpenSpan:
                 break
             live = one.span()
             if live is not None:
-                said = read(dict(live.attributes or {}), one.dialect.owner_rows)
+                said = read(attributes_of(live), one.dialect.owner_rows)
                 session, agent = session or said.session, agent or said.agent
             one = one.parent
         return session, agent

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from agent_fuse.calls import Usage
+from agent_fuse.calls import Usage, usage_of
 from agent_fuse.quoting.rates import Rates
 
 
@@ -56,4 +56,4 @@ class Quote:
         """Its tokens as usage."""
         if self.units is not None:
             return self.units
-        return Usage(input_tokens=self.input_tokens, output_tokens=self.output_tokens)
+        return usage_of({"input_tokens": self.input_tokens, "output_tokens": self.output_tokens})

@@ -1,6 +1,7 @@
 """Token counts: the published figures, every shape of body, no network, nothing that raises."""
 
 import base64
+import copy
 import gzip
 import hashlib
 import json
@@ -230,6 +231,29 @@ def test_a_plain_message_is_counted_as_any_other(role, content):
     for message in (OrderedDict(plain), {**plain, "id": "m1"}):
         count = counter.count("chat", {"messages": [message, message]}, "gpt-4o")
         assert counter.count("chat", {"messages": [plain, plain]}, "gpt-4o") == count
+
+
+TOOLS = {
+    "plain": [
+        {"type": "function", "function": {"name": "read", "parameters": {"properties": {"path": {"type": "a"}}}}}
+    ],
+    "kept in the cache": [{"name": "read", "input_schema": {"properties": {}}, "cache_control": {"type": "ephemeral"}}],
+    "run by the provider": [{"type": "web_search"}, {"name": "read"}],
+    "none": [],
+    "of another kind": [OrderedDict(name="read"), {"name": "write"}],
+}
+
+
+@pytest.mark.parametrize("tools", TOOLS.values(), ids=TOOLS)
+@pytest.mark.parametrize("model", ["gpt-4o", "claude-sonnet-4-5"])
+def test_tools_seen_before_are_counted_the_same(tools, model):
+    """And all that they tell besides, in whichever body they come again; tools with one word more are others."""
+    counter, body = TokenCounter(), {"messages": [{"role": "user", "content": "hi"}], "tools": tools}
+    first = counter.count("chat", body, model)
+    again = counter.count("chat", copy.deepcopy(body), model)
+    assert again == first == TokenCounter().count("chat", body, model)
+    assert counter.count("chat", {**body, "tools": [*tools, {"name": "more"}]}, model).tokens > first.tokens
+    assert first.tools == len(tools)
 
 
 # Shapes of bodies -----------------------------------------------------------------------------------------------------

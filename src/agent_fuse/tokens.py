@@ -1,11 +1,11 @@
 """How many input tokens a request body holds, counted where the vocabulary is at hand, else reckoned from its bytes."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
 from agent_fuse.calls import MAX_TOKENS
-from agent_fuse.quoting.bodies import CLAUDE_TOOLS, Count, Walk
+from agent_fuse.quoting.bodies import CLAUDE_TOOLS, Count, Remembered, Walk
 from agent_fuse.quoting.families import Vocabulary, bytes_per_token, vocabulary
 from agent_fuse.quoting.names import bare
 from agent_fuse.quoting.recent import Recent
@@ -15,6 +15,8 @@ __all__ = ["Count", "TokenCounter", "upper_bound_tokens"]
 
 UNREADABLE_TOKENS = 100_000
 """What `count_messages` answers for a body that cannot be walked: raising, endless, or not of JSON's types."""
+_TOOL_SETS = 128
+"""Sets of tools remembered per model."""
 _CHUNK = 50_000
 """tiktoken's regex engine gives up (a panic) on one run of half a million spaces; a cut costs at most one token."""
 _HUGE = 8_000_000
@@ -74,7 +76,7 @@ class TokenCounter:
                 model = named if isinstance(named, str) else None
             how = self._for(model, wait=wait)
             count.exact, count.provisional = how.exact, how.provisional
-            walk = Walk(how.count, how.name, count)
+            walk = Walk(how.count, how.name, count, how.tools)
             count.tokens = walk.body(body, embeddings=operation.startswith("embed")) + count.media_tokens
         except Exception:  # noqa: BLE001 - bodies belong to someone else; what raises here fails again when it is sent
             count.readable = False
@@ -107,6 +109,7 @@ class _How:
     exact: bool
     name: str
     """The model, bare."""
+    tools: Remembered = field(default_factory=lambda: Recent(_TOOL_SETS))
     provisional: bool = False
 
 

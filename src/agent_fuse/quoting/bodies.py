@@ -1,11 +1,13 @@
 """A walk through one request body: which of its parts are prompt, and what they weigh."""
 
+import marshal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
 from agent_fuse.quoting.families import Vocabulary, vocabulary
 from agent_fuse.quoting.media import MEDIA, weigh
+from agent_fuse.quoting.recent import Recent
 
 _PER_MESSAGE, _PRIMING, _PER_NAME = 3, 3, 1
 _TOOL, _TOOL_CL100K, _TOOLS_END, _PROPERTY, _ENUM, _ENUM_ITEM = 7, 10, 12, 3, -3, 3
@@ -38,15 +40,21 @@ class Count:
     """The vocabulary is still being loaded: texts are counted at their bytes, which are never fewer than the tokens."""
 
 
+Remembered = Recent[tuple[int, int], tuple[int, Count]]
+"""By hash and length: what was counted, and what else it told."""
+
+
 class Walk:
     """One pass over one body. Raises on what it cannot walk."""
 
-    __slots__ = ("count", "model", "nodes", "text")
+    __slots__ = ("count", "model", "nodes", "remembered", "text")
 
-    def __init__(self, text: Callable[[str], int], model: str, count: Count) -> None:
+    def __init__(self, text: Callable[[str], int], model: str, count: Count, remembered: Remembered) -> None:
         self.text = text
         self.model = model
         self.count = count
+        self.remembered = remembered
+        """Tools that the model was given before, which an agent sends with every call."""
         self.nodes = _NODES
 
     def body(self, body: Mapping[str, Any], *, embeddings: bool) -> int:
@@ -79,7 +87,7 @@ class Walk:
             raise TypeError(type(value).__name__)
         total, text = 0, self.text
         for message in cast("list[Any]", value):
-            if type(message) is dict and message.keys() == _PLAIN:
+            if type(message) is dict and (message.keys() == _PLAIN or message.keys() == _RESULT):
                 role, content = message["role"], message["content"]
                 if type(role) is str and type(content) is str:  # nearly all there are: counted without the walk
                     total += _PER_MESSAGE + text(role) + text(content)
@@ -159,6 +167,27 @@ class Walk:
         """Tool definitions of any of the APIs."""
         if not isinstance(value, list | tuple):
             raise TypeError(type(value).__name__)
+        try:
+            written = marshal.dumps(value, 2)  # the quickest way to one string of the whole; others' types fail
+        except ValueError:
+            return self.new_tools(cast("object", value))
+        key = (hash(written), len(written))
+        found = self.remembered.get(key)
+        if found is None:
+            outer, self.count = self.count, Count()
+            try:
+                found = (self.new_tools(cast("object", value)), self.count)
+            finally:
+                self.count = outer
+            self.remembered.put(key, found)
+        total, part = found
+        self.count.tools += part.tools
+        self.count.open_ended |= part.open_ended
+        self.count.cache_write |= part.cache_write
+        return total
+
+    def new_tools(self, value: object) -> int:
+        """Tool definitions that are not remembered."""
         items = cast("list[Any]", value)
         total = _TOOLS_END if items else 0
         for item in items:
@@ -237,7 +266,7 @@ _PROMPT_KEYS = _SCHEMA_KEYS | {
     "query",
 }
 _KEPT_KEYS = frozenset({"previous_response_id", "conversation", "container", "cachedContent", "cached_content"})
-_PLAIN = {"role", "content"}
+_PLAIN, _RESULT = {"role", "content"}, {"role", "content", "tool_call_id"}
 _IDS = {"id", "call_id", "tool_call_id", "tool_use_id", "index", "signature", "created_by"}
 _SILENT = _IDS | {"type", "status", "object", "annotations", "logprobs", "is_error", "citations", "detail", "format"}
 _PAYLOADS = frozenset({"arguments", "input", "args", "response", "functionCall", "functionResponse", "action"})

@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import logging
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, ContextDecorator, contextmanager
@@ -20,7 +21,7 @@ from agent_fuse.otel import active, lost
 from agent_fuse.otel.blind import warn_of
 from agent_fuse.otel.context import session_in, with_session
 from agent_fuse.otel.gate import fail_safe
-from agent_fuse.otel.installing import instrument_when_used, wrap_sampler
+from agent_fuse.otel.installing import instrument_when_used, is_on, wrap_sampler
 from agent_fuse.otel.live_spans import LIVE_SPANS
 from agent_fuse.otel.opening import open_fuse
 from agent_fuse.otel.self_test import self_test
@@ -30,11 +31,19 @@ from agent_fuse.seams import GOES_ON, judge, quietly
 from agent_fuse.settings import MoreOptions, settings
 from agent_fuse.spend import UsageStats
 
+log = logging.getLogger("agent_fuse")
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 _lock = threading.Lock()
 _private: TracerProvider | None = None
+_made: AgentFuseSpanProcessor | None = None
+"""The processor that `init` made."""
 _SESSION = "opening a session"
+_BESIDE = (
+    "init() guards the global tracer provider; the AgentFuseSpanProcessor on another provider still guards that one's "
+    "spans by its own limits: remove one of them if a single budget was meant"
+)
 
 
 def init(  # noqa: PLR0917  the order that users of the original package know
@@ -54,7 +63,7 @@ def init(  # noqa: PLR0917  the order that users of the original package know
 
     Adds a processor and a sampler to the global SDK provider, or to a private one where there is none, and turns the
     installed openai and langchain instrumentations on, unless they are, once those libraries are imported. A second
-    `init` replaces the settings.
+    `init` replaces the settings; a processor that someone put on another provider keeps guarding its spans by its own.
 
     Args:
         budget: most a session may spend, USD; AGENTFUSE_BUDGET or 1.00 when neither it nor `limits` is given.
@@ -63,7 +72,7 @@ def init(  # noqa: PLR0917  the order that users of the original package know
     Raises:
         ConfigurationError: a bad option. SentinelSystemError: the ledger cannot be opened and fail_safe=True.
     """
-    global _private
+    global _private, _made
     found = settings(
         budget=budget,
         fail_safe=fail_safe,
@@ -78,19 +87,30 @@ def init(  # noqa: PLR0917  the order that users of the original package know
     )
     fuse = open_fuse(found)
     with _lock:
-        existing = _processor()
-        if existing is not None:
-            existing.use(fuse)
-            return existing
         provider = trace.get_tracer_provider()
         if not isinstance(provider, TracerProvider):
             provider = _private = _private or TracerProvider()
-        processor = AgentFuseSpanProcessor(fuse=fuse)
-        provider.add_span_processor(processor)
-        wrap_sampler(provider)
-        warn_of([self_test(provider)])
-        instrument_when_used(provider)
+        processor = _guard_of(provider)
+        if processor is not None:
+            processor.use(fuse)
+        else:
+            if active.guards():
+                log.warning(_BESIDE)
+            processor = _made = AgentFuseSpanProcessor(fuse=fuse)
+        if not is_on(provider, processor):
+            provider.add_span_processor(processor)
+            wrap_sampler(provider)
+            warn_of([self_test(provider)])
+            instrument_when_used(provider)
     return processor
+
+
+def _guard_of(provider: TracerProvider) -> AgentFuseSpanProcessor | None:
+    """The guard whose settings a further `init` replaces: the provider's own, the process's, or an earlier `init`'s."""
+    for one in active.guards():
+        if isinstance(one, AgentFuseSpanProcessor) and (one is _made or one.everywhere or is_on(provider, one)):
+            return one
+    return None
 
 
 def current() -> Fuse:

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from weakref import WeakSet
 
 from agent_fuse.accounting.actions import Actions
 from agent_fuse.accounting.alerts import Alerts
@@ -44,7 +45,7 @@ class Fuse:
         self.accounting = Accounting(settings, ledger, clock, Backlog(ledger, clock, self.reentrancy.inside))
         self._sightings: Sightings[PendingCall] = Sightings()
         self.alerts = Alerts(settings, ledger, self.reentrancy, clock)
-        self.accounting.on_reserved = self.alerts.reserved
+        self.accounting.on_reserved.add(self.alerts.reserved)
         self.listen(self.alerts.heard)
         self.keys = KeyWatch()
         self.listen(self.keys.met)
@@ -52,17 +53,19 @@ class Fuse:
         self.presumed: tuple[Entry, ...] = ()
         """Calls of dead processes that were booked at their quote when this fuse was opened."""
         self._lock = threading.Lock()
-        os.register_at_fork(after_in_child=self._after_fork)
+        self._retired = False
+        _fuses.add(self)
 
     @harmless("beginning anew in a forked child", GOES_ON)
-    def _after_fork(self) -> None:
+    def begin_anew(self) -> None:
+        """In a forked child: its parent's calls and locks are its parent's."""
         self._lock = threading.Lock()
         self.reentrancy.renew()
         self.accounting.renew()
 
     def listen(self, listener: Callable[[Event], None]) -> None:
         """Tell `listener` of every call booked or refused. What it raises is logged, not passed on."""
-        self.accounting.listeners = (*self.accounting.listeners, listener)
+        self.accounting.tell.add(listener)
 
     def open_call(self, request: CallRequest, around: Iterable[Seen] = ()) -> Seen:
         """A layer starts to see a call; `around` are the sightings it happens in, nearest first.
@@ -82,8 +85,8 @@ class Fuse:
                 self._pending(request), layer=request.layer, source=request.source, now=time.time(), model=request.model
             )
         self.reentrancy.enter()
-        on_gate = self.accounting.on_gate if request.stage is not Stage.OVER else None
-        started = time.perf_counter() if on_gate is not None else 0.0
+        timed = bool(self.accounting.on_gate.those) and request.stage is not Stage.OVER
+        started = time.perf_counter() if timed else 0.0
         try:
             return self._open(request, around)
         except SentinelError:
@@ -94,8 +97,8 @@ class Fuse:
                 self._pending(request), layer=request.layer, source=request.source, now=time.time(), model=request.model
             )
         finally:
-            if on_gate is not None:
-                quietly("timing a gate", GOES_ON, on_gate, _GATES[request.layer], time.perf_counter() - started)
+            if timed:
+                self.accounting.on_gate(_GATES[request.layer], time.perf_counter() - started)
             self.reentrancy.leave()
 
     def requote(self, seen: Seen, request: CallRequest) -> None:
@@ -161,6 +164,8 @@ class Fuse:
                 decisions = list(self._alone(seen, outcome, usage))
             for decision in decisions:
                 quietly("booking a call", HELD_AT_QUOTE, self._book, decision, model, provider)
+            if self._retired:
+                quietly("closing a ledger", GOES_ON, self._rest)
 
         self.reentrancy.account(close)
 
@@ -195,6 +200,15 @@ class Fuse:
             tier=decision.seen.tier,
         )
         quietly("writing a cost on its span", GOES_ON, decision.call.booked, entry)
+
+    def retire(self) -> None:
+        """Nothing asks it any more: its files are closed once no call is open. What comes late opens them again."""
+        self._retired = True
+        quietly("closing a ledger", GOES_ON, self._rest)
+
+    def _rest(self) -> None:
+        if not self.open_calls():
+            self.ledger.close()
 
     def balances(self, accounts: Sequence[str]) -> dict[str, Balance]:
         """Accounts as they stand, for whoever looks on from another thread. Takes no write lock.
@@ -285,3 +299,16 @@ class Fuse:
                 self.accounting.look(pending)
             case Stage.FOLLOWED | Stage.OVER:
                 pass
+
+
+_fuses: "WeakSet[Fuse]" = WeakSet()
+"""Every fuse of this process, for as long as something uses it."""
+
+
+@harmless("beginning anew in a forked child", GOES_ON)
+def _after_fork() -> None:
+    for fuse in list(_fuses):
+        fuse.begin_anew()
+
+
+os.register_at_fork(after_in_child=_after_fork)

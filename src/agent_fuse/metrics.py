@@ -79,6 +79,10 @@ class Meters:
         self.leave(instead_of)
         watched = Watched(fuse)
         with self._lock:
+            known = next((one for one in self._followed if one.fuse is fuse), None)
+            if known is not None:
+                known.followers += 1
+                return
             self._followed = (*self._followed, watched)
             self._totals.expect(fuse.limits)
         if self._live:
@@ -87,7 +91,10 @@ class Meters:
     def leave(self, fuse: Fuse | None) -> None:
         """Show this fuse's limits no more; what its open calls will cost is still counted."""
         with self._lock:
-            self._followed = tuple(one for one in self._followed if one.fuse is not fuse)
+            known = next((one for one in self._followed if one.fuse is fuse), None)
+            if known is not None:
+                known.followers -= 1
+            self._followed = tuple(one for one in self._followed if one.followers)
 
     @harmless("handing metrics to a provider", GOES_ON)
     def _wake(self) -> None:
@@ -101,11 +108,11 @@ class Meters:
     def _begin(self, watched: Watched) -> None:
         fuse = watched.fuse
         fuse.listen(lambda event: self._heard(watched, event))
-        fuse.alerts.on_alert = lambda alert: self._heard(watched, alert)
-        fuse.accounting.retry.on_error = self._errors.append
-        fuse.accounting.on_gate = self._timed
+        fuse.alerts.on_alert.add(lambda alert: self._heard(watched, alert))
+        fuse.accounting.retry.on_error.add(self._failed)
+        fuse.accounting.on_gate.add(self._timed)
         if isinstance(fuse.ledger, FallbackLedger):
-            fuse.ledger.on_error = lambda error: self._errors.append(error.operation)
+            fuse.ledger.on_error = (*fuse.ledger.on_error, lambda error: self._failed(error.operation))
         self._events.extend((watched, Event(entry, _NOTHING_DUE)) for entry in fuse.presumed)
 
     # What fuses tell -------------------------------------------------------------------------------------------------
@@ -114,6 +121,9 @@ class Meters:
         self._events.append((watched, event))
         if len(self._events) >= DRAIN_AT:
             self._drain(wait=False)
+
+    def _failed(self, operation: str) -> None:
+        self._errors.append(operation)
 
     def _timed(self, gate: str, seconds: float) -> None:
         self._timings.append((gate, seconds))

@@ -347,7 +347,7 @@ def test_gates_are_timed_under_their_layer() -> None:
     """While someone wants to know, each gate tells its name and its seconds, refused calls included, late ones not."""
     desk = Desk(budget=Decimal("0.0075"))
     told: list[tuple[str, float]] = []
-    desk.fuse.accounting.on_gate = lambda name, seconds: told.append((name, seconds))
+    desk.fuse.accounting.on_gate.add(lambda name, seconds: told.append((name, seconds)))
     desk.open(layer=Layer.REQUEST, source="request")
     with pytest.raises(SentinelBudgetExceeded):
         desk.open()

@@ -40,6 +40,7 @@ EDGES = {
     "integrations/langchain.py:AgentFuseCallbackHandler.__init__": "called by the user, before any call",
     "integrations/langchain.py:_judges.<locals>.call": "one `try`",
     "last_word.py:LastWord.emit": "one `try`",
+    "ledgers/waiting.py:elsewhere.<locals>.run": "one `try`: it is raised in the thread that asked",
     "limits.py:Limit.__post_init__": "called by the user, before any call",
     "mistakes.py:checked.<locals>.init": "called by the user, before any call",
     "metrics.py:Meters._callback.<locals>.observe": "`quietly` alone",

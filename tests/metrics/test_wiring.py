@@ -103,7 +103,7 @@ def test_nothing_is_kept_without_a_provider(provider):
         one.call()
     assert not own._events
     assert not own._timings
-    assert fuse.accounting.on_gate is None
+    assert not fuse.accounting.on_gate.those
 
 
 def test_one_set_of_instruments_for_each_provider(caplog):

@@ -114,8 +114,7 @@ class Actions:
         except Exception as error:  # noqa: BLE001  fail_safe decides
             self._failed(action, error)
         finally:
-            if accounting.on_gate is not None:
-                quietly("timing a gate", GOES_ON, accounting.on_gate, "tool", time.perf_counter() - started)
+            accounting.on_gate("tool", time.perf_counter() - started)
             self.reentrancy.leave()
         UNDER_WAY.set(action)
         return action
@@ -188,7 +187,7 @@ class Actions:
     def _judge(self, action: Action, arguments: object) -> None:
         action.signature, nudge = self._loops.judge(action.caller, action.entry.tool, arguments)
         if nudge:
-            quietly("telling of a loop", GOES_ON, self._accounting.tell, Event(action.entry, action.due, nudge=nudge))
+            self._accounting.tell(Event(action.entry, action.due, nudge=nudge))
 
     def _hold(self, action: Action) -> None:
         accounting, now = self._accounting, self._accounting.clock()
@@ -205,10 +204,7 @@ class Actions:
             if isinstance(answer, Refusal):
                 raise refusal(lambda: self._exceeded(action, answer))
             action.held = True
-            if accounting.on_reserved is not None:
-                quietly(
-                    "warning of a limit", GOES_ON, accounting.on_reserved, action.caller, action.due, answer.balances
-                )
+            accounting.on_reserved(action.caller, action.due, answer.balances)
 
     def _book(self, action: Action) -> None:
         """Count an action that is about to run. Raises SentinelSystemError."""
@@ -226,7 +222,7 @@ class Actions:
 
     def _booked(self, action: Action) -> None:
         action.booked, action.held = True, False
-        quietly("counting a tool action", GOES_ON, self._accounting.tell, Event(action.entry, action.due))
+        self._accounting.tell(Event(action.entry, action.due))
 
     def _entry(self, caller: Caller, tool: str, trace_id: str, span_id: str) -> Entry:
         return Entry(

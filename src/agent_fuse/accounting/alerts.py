@@ -7,13 +7,13 @@ from decimal import Decimal
 
 from agent_fuse.accounting.call_request import Event
 from agent_fuse.accounting.day_sum import TIMES, DaySum
+from agent_fuse.accounting.listeners import Listeners
 from agent_fuse.accounting.reentrancy import Reentrancy
 from agent_fuse.alert import Alert, AlertKind
 from agent_fuse.calls import show_usd, to_usd
 from agent_fuse.errors import SentinelError
 from agent_fuse.ledgers.base import Balance, Cap, Ledger, LedgerError, Meter
 from agent_fuse.limits import Caller, Demand, Limit, counted, key_of
-from agent_fuse.seams import GOES_ON, quietly
 from agent_fuse.settings import Settings
 
 log = logging.getLogger("agent_fuse")
@@ -38,7 +38,7 @@ class Alerts:
     ) -> None:
         self._shares = settings.warn_at
         self._callback = settings.on_warning
-        self.on_alert: Callable[[Alert], None] | None = None
+        self.on_alert: Listeners[[Alert]] = Listeners("counting a warning")
         """Told of every alert, for metrics."""
         self._ledger = ledger
         self._reentrancy = reentrancy
@@ -93,8 +93,7 @@ class Alerts:
 
     def _send(self, alert: Alert) -> None:
         log.warning("%s", alert.message, extra={"agent_fuse_alert": alert})
-        if self.on_alert is not None:
-            quietly("counting a warning", GOES_ON, self.on_alert, alert)
+        self.on_alert(alert)
         callback = self._callback
         if callback is None:
             return

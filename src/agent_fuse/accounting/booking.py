@@ -9,6 +9,7 @@ from functools import partial
 from agent_fuse.accounting.backlog import Backlog
 from agent_fuse.accounting.call_request import CallRequest, Event, PendingCall
 from agent_fuse.accounting.ledger_retry import LedgerRetry
+from agent_fuse.accounting.listeners import Listeners
 from agent_fuse.calls import Entry, Status, Usage
 from agent_fuse.endpoints import UNKNOWN
 from agent_fuse.errors import SentinelBudgetExceeded, SentinelError, SentinelSystemError, UnknownModelError
@@ -43,10 +44,11 @@ class Accounting:
         self.book = PriceBook(settings.prices, settings.unknown_model)
         self.quoter = Quoter(self.book, strict=settings.strict)
         self._roomy = min((_ROOMY, *settings.warn_at))
-        self.listeners: tuple[Callable[[Event], None], ...] = ()
-        self.on_gate: Callable[[str, float], None] | None = None
-        """Told which gate took how many seconds, while someone wants to know."""
-        self.on_reserved: Callable[[Caller, Demand, Mapping[str, Balance]], None] | None = None
+        self.tell: Listeners[[Event]] = Listeners("counting a call")
+        """Told of every call booked or refused, and of every loop that is near."""
+        self.on_gate: Listeners[[str, float]] = Listeners("timing a gate")
+        """Told which gate took how many seconds."""
+        self.on_reserved: Listeners[[Caller, Demand, Mapping[str, Balance]]] = Listeners("warning of a limit")
         """Told whose call took a hold, and its accounts after it."""
         self.renew()
 
@@ -81,10 +83,7 @@ class Accounting:
             quote, answer = self._take(pending, wait=True)  # a bound refuses nobody, and warns of nothing
         if isinstance(answer, Refusal):
             raise refusal(partial(self._exceeded, pending, answer))
-        if self.on_reserved is not None:
-            quietly(
-                "warning of a limit", GOES_ON, self.on_reserved, pending.request.caller, pending.due, answer.balances
-            )
+        self.on_reserved(pending.request.caller, pending.due, answer.balances)
 
     def _take(self, pending: PendingCall, *, wait: bool) -> tuple[Quote, Reservation | Refusal]:
         try:
@@ -201,7 +200,7 @@ class Accounting:
         pending.held = False
         if entry.status is Status.SETTLED:
             quietly("learning from a call", GOES_ON, self._learn, pending, full)
-        quietly("counting a call", GOES_ON, self.tell, Event(entry, pending.due))
+        self.tell(Event(entry, pending.due))
         return entry
 
     def _price(
@@ -312,8 +311,3 @@ class Accounting:
             trace_id=request.trace_id,
             span_id=request.span_id,
         )
-
-    def tell(self, event: Event) -> None:
-        """Tell the listeners."""
-        for listener in self.listeners:
-            quietly("counting a call", GOES_ON, listener, event)

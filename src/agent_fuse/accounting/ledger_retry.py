@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from agent_fuse.accounting.backlog import TRY_AGAIN_SECONDS, Backlog
+from agent_fuse.accounting.listeners import Listeners
 from agent_fuse.calls import Entry
 from agent_fuse.errors import SentinelSystemError
 from agent_fuse.ledgers.base import Amounts, Busy, Ledger, LedgerError, Unwritable
 from agent_fuse.ledgers.waiting import in_event_loop, without_waiting
-from agent_fuse.seams import GOES_ON, quietly
 
 log = logging.getLogger("agent_fuse")
 
@@ -32,7 +32,7 @@ class LedgerRetry:
         self.backlog = backlog
         self._failed_at = 0.0
         """When the ledger failed last (time.monotonic); 0 when it has not, or has taken something since."""
-        self.on_error: Callable[[str], None] | None = None
+        self.on_error: Listeners[[str]] = Listeners("counting a failure of the ledger")
         """Told which operation the ledger could not do."""
 
     def ask(self, operation: str, work: Callable[[], T]) -> T:
@@ -103,8 +103,7 @@ class LedgerRetry:
             self._failed_at = 0.0
 
     def _tell(self, operation: str) -> None:
-        if self.on_error is not None:
-            quietly("counting a failure of the ledger", GOES_ON, self.on_error, operation)
+        self.on_error(operation)
 
 
 def system_error(operation: str, failed: LedgerError, retries: int) -> SentinelSystemError:

@@ -55,7 +55,7 @@ class FallbackLedger:
         self._retry_every = retry_every
         self._remembered = remembered
         self._real: Ledger | None = None
-        self.on_error: Callable[[LedgerError], None] | None = None
+        self.on_error: tuple[Callable[[LedgerError], None], ...] = ()
         """Told each time the real ledger could not answer."""
         self._away = False
         self._tried, self._pause = 0.0, 0.0
@@ -225,8 +225,8 @@ class FallbackLedger:
         )
 
     def _tell(self, error: LedgerError) -> None:
-        if self.on_error is not None:
-            self.on_error(error)
+        for listener in self.on_error:
+            listener(error)
 
     def _try_to_return(self, now: float) -> None:
         if not self._trying.acquire(blocking=False):

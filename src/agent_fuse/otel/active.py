@@ -3,11 +3,13 @@
 import threading
 from collections.abc import Mapping
 from typing import Any, Protocol
+from weakref import ref as guard_ref
 
 from opentelemetry.context import Context
 
 from agent_fuse.fuse import Fuse
 from agent_fuse.limits import Caller
+from agent_fuse.otel.live_spans import LIVE_SPANS
 from agent_fuse.otel.open_spans import OpenSpan
 
 
@@ -38,6 +40,9 @@ class Guard(Protocol):
         ...
 
 
+_MAX_DEPTH = 50
+"""Spans that are looked at around a call, to find one that a guard saw."""
+
 _lock = threading.Lock()
 _guards: tuple[Guard, ...] = ()
 _gate_installed = False
@@ -48,6 +53,8 @@ def add(guard: Guard) -> None:
     global _guards
     with _lock:
         _guards = (guard, *(one for one in _guards if one is not guard))
+        if len(_guards) > 1:
+            LIVE_SPANS.want()
 
 
 def remove(guard: Guard) -> None:
@@ -62,14 +69,27 @@ def guards() -> tuple[Guard, ...]:
     return _guards
 
 
-def of_span(span_id: int) -> Guard | None:
-    """The processor that saw this span start, else the newest; None when none is at work."""
+def saw(guard: Guard, span: Any) -> None:
+    """A guard saw a span start: what happens in it is this guard's to judge."""
+    span._agent_fuse_guard = guard_ref(guard)  # noqa: SLF001  our own mark
+
+
+def of_span(span: Any) -> Guard | None:
+    """The guard that saw this span start, or the nearest one around it, else the newest; None when none is at work."""
     known = _guards
-    if span_id and len(known) > 1:
-        for one in known:
-            if one.node(span_id) is not None:
-                return one
-    return known[0] if known else None
+    if not known[1:]:
+        return known[0] if known else None
+    one = span
+    for _ in range(_MAX_DEPTH):
+        mark = getattr(one, "_agent_fuse_guard", None)
+        guard: Guard | None = mark() if mark is not None else None
+        if guard in known:
+            return guard
+        parent = getattr(one, "parent", None)
+        one = LIVE_SPANS.get(parent.span_id) if parent is not None else None
+        if one is None:
+            break
+    return known[0]
 
 
 def fail_safe() -> bool:

@@ -12,6 +12,7 @@ from agent_fuse.charged import of_error
 from agent_fuse.dialects.base import Dialect, SpanRole, Spot
 from agent_fuse.errors import SentinelError
 from agent_fuse.otel import active
+from agent_fuse.otel.context import span_here
 from agent_fuse.otel.gate import admit
 from agent_fuse.otel.open_spans import OpenSpan, around, detach, frame_here
 from agent_fuse.otel.trips import finish_refused
@@ -105,7 +106,7 @@ def outcome_of(error: BaseException) -> Outcome:
 
 def _here(spot: Spot, session: str, agent: str) -> tuple[int, active.Guard | None, OpenSpan | None]:
     here = trace.get_current_span().get_span_context().span_id
-    guard = active.of_span(here)
+    guard = active.of_span(span_here())
     if guard is None:
         return here, None, None
     outer = guard.node(here)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import cast
 
-from opentelemetry import baggage, context
+from opentelemetry import baggage, context, trace
 from opentelemetry.context import Context
 
 from agent_fuse.keys import spellings, text, told
@@ -35,6 +35,13 @@ def process_name() -> str:
 def default_session() -> str:
     """The session of calls that name none: one per process (a forked child keeps its parent's)."""
     return f"process-{process_name()}"
+
+
+def span_here() -> trace.Span:
+    """The current span; in a thread that has none, the one that was current where its work was handed to it."""
+    span = trace.get_current_span()
+    origin = ORIGIN.get()
+    return span if origin is None or span.get_span_context().is_valid else trace.get_current_span(origin)
 
 
 def with_session(session: Session, at: Context | None = None) -> Context:

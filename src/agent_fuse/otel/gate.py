@@ -19,6 +19,7 @@ from agent_fuse.fuse import Fuse, Seen
 from agent_fuse.limits import Caller
 from agent_fuse.otel import active
 from agent_fuse.otel.active import Guard
+from agent_fuse.otel.context import span_here
 from agent_fuse.otel.open_spans import OpenSpan, around, finish_calls, frame_here
 from agent_fuse.otel.trips import finish_refused, under_langchain
 from agent_fuse.seams import GOES_ON, quietly, unjudged
@@ -67,10 +68,11 @@ class CallSite:
 
 def call_site(*, asks: bool = True) -> CallSite | None:
     """Caller calls from where this code runs; None where nothing guards. `asks`: a call is about to be made."""
-    span = trace.get_current_span().get_span_context().span_id
-    guard = active.of_span(span)
+    live = span_here()
+    guard = active.of_span(live)
     if guard is None:
         return None
+    span = trace.get_current_span().get_span_context().span_id
     node, frame = guard.node(span), frame_here()
     inside = frame if frame is not None and frame.session else node or frame
     return CallSite(guard, guard.caller(None, inside, asks=asks), node, frame, span)

@@ -1,9 +1,11 @@
 """What `init()` does to a tracer provider: wraps its sampler, and turns on the instrumentations that are used."""
 
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 
 from agent_fuse.otel import langchain_tools, openai_spans
 from agent_fuse.otel.sampler import AgentFuseSampler
+
+_MAX_PROCESSORS = 1_000
 
 
 def wrap_sampler(provider: TracerProvider) -> None:
@@ -13,6 +15,20 @@ def wrap_sampler(provider: TracerProvider) -> None:
     for tracer in list(getattr(provider, "_tracers", {}).values()):
         if not isinstance(tracer.sampler, AgentFuseSampler):
             tracer.sampler = AgentFuseSampler(tracer.sampler)
+
+
+def is_on(provider: TracerProvider, processor: SpanProcessor) -> bool:
+    """Whether a provider hands its spans to this processor, directly or through processors that wrap others."""
+    waiting: list[object] = [getattr(provider, "_active_span_processor", None)]
+    for _ in range(_MAX_PROCESSORS):
+        if not waiting:
+            return False
+        one = waiting.pop()
+        if one is processor:
+            return True
+        for held in vars(one).values() if isinstance(one, SpanProcessor) else ():
+            waiting += held if isinstance(held, tuple | list) else (held,)
+    return False
 
 
 def instrument_when_used(provider: TracerProvider) -> None:

@@ -1,4 +1,4 @@
-"""The open spans of this process, remembered only while a limit has a key that one of them may tell."""
+"""The open spans of this process, remembered only while limits' keys or several guards are looked for there."""
 
 from typing import Any
 from weakref import ref
@@ -15,7 +15,7 @@ class LiveSpans:
         self._wanted = False
 
     def want(self) -> None:
-        """From now on spans are remembered: there is a limit per a key."""
+        """From now on spans are remembered: a limit has a key, or several guards are at work."""
         self._wanted = True
 
     def started(self, key: int, span: Any) -> None:

@@ -31,6 +31,8 @@ class ProcessGuard(AgentFuseSpanProcessor):
     It steps back where the program has a processor of its own: a call is judged once, by the program's limits.
     """
 
+    everywhere = True
+
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """See AgentFuseSpanProcessor."""
         guards = active.guards()

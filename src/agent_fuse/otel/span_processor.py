@@ -38,6 +38,9 @@ class AgentFuseSpanProcessor(SpanProcessor):
         ConfigurationError: a bad option. SentinelSystemError: the ledger cannot be opened and fail_safe=True.
     """
 
+    everywhere = False
+    """Whether it is on every provider of the process."""
+
     def __init__(
         self,
         budget: Usd | None = None,
@@ -77,9 +80,11 @@ class AgentFuseSpanProcessor(SpanProcessor):
 
     def use(self, fuse: Fuse) -> None:
         """From now on, judge by this fuse. Calls that are open stay with the one that let them go."""
-        self._meters.follow(fuse, instead_of=self.fuse, blind=_blind)
+        before = self.fuse
+        self._meters.follow(fuse, instead_of=before, blind=_blind)
         self.gates.use(fuse)
         self.fail_safe = fuse.settings.fail_safe
+        _retire(before)
 
     @property
     def fuse(self) -> Fuse:
@@ -108,6 +113,7 @@ class AgentFuseSpanProcessor(SpanProcessor):
         if span.name is PROBE:
             refuse_probe(span)
         try:
+            active.saw(self, span)
             self.gates.start(span, parent_context)
         except SentinelError:
             raise
@@ -128,10 +134,17 @@ class AgentFuseSpanProcessor(SpanProcessor):
         quietly("shutting down", GOES_ON, self._meters.leave, self.gates.fuse)
         if not active.guards():
             quietly("shutting down", GOES_ON, carrying.uninstall)
+        quietly("shutting down", GOES_ON, _retire, self.gates.fuse)
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:  # noqa: ARG002  the SDK's signature
         """Nothing is buffered: every call is booked when it ends."""
         return True
+
+
+def _retire(fuse: Fuse) -> None:
+    """A guard judges by this fuse no more; unless another does, it closes its files."""
+    if all(one.fuse is not fuse for one in active.guards()):
+        fuse.retire()
 
 
 def _blind() -> list[str]:

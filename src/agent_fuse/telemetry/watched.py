@@ -38,6 +38,8 @@ class Watched:
 
     def __init__(self, fuse: Fuse) -> None:
         self.fuse = fuse
+        self.followers = 1
+        """How many processors have it shown."""
         self.own = frozenset(fuse.limits)
         self.sessions = fuse.settings.metrics_session
         self._met: OrderedDict[Cap, tuple[Limit, float]] = OrderedDict()

@@ -1,0 +1,31 @@
+"""Listeners: everyone who wants to know of something, told in the order in which they came."""
+
+from collections.abc import Callable
+from typing import Generic, ParamSpec
+
+from agent_fuse.seams import GOES_ON, harmless, quietly
+
+P = ParamSpec("P")
+
+
+class Listeners(Generic[P]):
+    """Calling it tells each of them; what one raises is logged, and the others are told all the same.
+
+    Args:
+        doing: what a listener does, in words for the log.
+    """
+
+    def __init__(self, doing: str) -> None:
+        self._doing = doing
+        self.those: tuple[Callable[P, object], ...] = ()
+        """The listeners; empty while nobody wants to know."""
+
+    def add(self, listener: Callable[P, object]) -> None:
+        """Tell this one too, from now on."""
+        self.those = (*self.those, listener)
+
+    @harmless("telling listeners", GOES_ON)
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> None:
+        """Tell them."""
+        for listener in self.those:
+            quietly(self._doing, GOES_ON, listener, *args, **kwargs)

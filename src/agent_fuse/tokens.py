@@ -1,7 +1,7 @@
 """How many input tokens a request body holds, counted where the vocabulary is at hand, else reckoned from its bytes."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 from agent_fuse.calls import MAX_TOKENS
@@ -89,13 +89,13 @@ class TokenCounter:
             name = bare(model or "")
             book = vocabulary(name) if self._exact else None
             if book is not None and not wait and not begin(book):
-                return _How(_bytes, exact=False, name=name, provisional=True)
+                return _How(_bytes, exact=False, name=name, tools=Recent(_TOOL_SETS), provisional=True)
             encoding = load(book) if book is not None else None
             if book is None or encoding is None:
-                found = _How(_by_bytes(bytes_per_token(name)), exact=False, name=name)
+                found = _How(_by_bytes(bytes_per_token(name)), exact=False, name=name, tools=Recent(_TOOL_SETS))
             else:
                 counts = self._counts.setdefault(book, Recent(self._size))
-                found = _How(_by_vocabulary(encoding, counts), exact=True, name=name)
+                found = _How(_by_vocabulary(encoding, counts), exact=True, name=name, tools=Recent(_TOOL_SETS))
             self._models.put(model or "", found)
         return found
 
@@ -109,7 +109,7 @@ class _How:
     exact: bool
     name: str
     """The model, bare."""
-    tools: Remembered = field(default_factory=lambda: Recent(_TOOL_SETS))
+    tools: Remembered
     provisional: bool = False
 
 

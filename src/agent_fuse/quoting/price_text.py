@@ -21,7 +21,7 @@ from agent_fuse.quoting.price_list import Match, Model, Provider
 
 _PROVIDER, _MODEL, _MODELS = "\n    Provider(\n", "\n            ModelInfo(", "\n        models=["
 _EXTRACTORS, _END = "\n        extractors=[\n", "\n        ]"
-_ESCAPED = re.escape(_MODEL)
+_EACH = re.compile(re.escape(_MODEL))
 _CLAUSE = re.compile(r"""Clause(\w+)\((?:\w+=(?:'([^'\\\x80-\xff]+)'|"([^"\\\x80-\xff]+)"))?""")
 _BY_WORD = ("StartsWith", "EndsWith", "Contains", "Equals")
 
@@ -51,28 +51,29 @@ def parse(text: str) -> list[Provider]:
     Raises:
         Unfamiliar: it is written in another way.
     """
-    blocks = text.split(_PROVIDER)[1:]
-    if not blocks or text.count(_MODEL) != text.count("ModelInfo("):
+    starts = [found.end() for found in re.finditer(re.escape(_PROVIDER), text)]
+    if not starts or text.count(_MODEL) != text.count("ModelInfo("):
         raise Unfamiliar("providers and models are not one to a block")
-    return [_provider(block) for block in blocks]
+    return [_provider(text, *cut) for cut in pairwise([*starts, len(text)])]
 
 
-def _provider(block: str) -> Provider:
-    head, models, rest = block.partition(_MODELS)
-    if not models:
+def _provider(text: str, start: int, end: int) -> Provider:
+    models = text.find(_MODELS, start, end)
+    if models < 0:
         raise Unfamiliar("a provider without models")
-    before, extractors, after = head.partition(_EXTRACTORS)
+    head, extractors, after = text[start:models].partition(_EXTRACTORS)
     if extractors:  # how usage is read, which is a third of the heads
-        head = before + after.partition(_END + ",")[2]
-    found: Provider = _evaluated(f"Provider({head}\nmodels=models)", models=_Models(rest.rpartition(_END)[0]))
+        head += after.partition(_END + ",")[2]
+    own = _Models(text, models, text.rfind(_END, models, end))
+    found: Provider = _evaluated(f"Provider({head}\nmodels=models)", models=own)
     return found
 
 
 class _Models:
-    """The models of one provider: their text until one of them may be meant. Safe in threads."""
+    """The models of one provider: a stretch of the text until one of them may be meant. Safe in threads."""
 
-    def __init__(self, text: str) -> None:
-        self._text = text
+    def __init__(self, text: str, start: int, end: int) -> None:
+        self._text, self._start, self._end = text, start, end
         self._known: dict[int, Model] = {}
 
     def find(self, name: str) -> Model | None:
@@ -87,8 +88,8 @@ class _Models:
 
     @cached_property
     def _parts(self) -> list[tuple[slice, Match]]:
-        starts = [found.start() for found in re.finditer(_ESCAPED, self._text)]
-        parts = (slice(*cut) for cut in pairwise([*starts, len(self._text)]))
+        starts = [found.start() for found in _EACH.finditer(self._text, self._start, self._end)]
+        parts = (slice(*cut) for cut in pairwise([*starts, self._end]))
         return [(part, _hint(self._text[part])) for part in parts]
 
     def _model(self, number: int) -> Model:

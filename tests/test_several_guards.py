@@ -1,22 +1,19 @@
-"""Several guards in one process: whose a call is, what `init` does beside another, and what a replaced one leaves behind."""
+"""Several guards in one process: what `init` does beside another, what a replaced one leaves, who is told of a fuse."""
 
 import gc
-import threading
 from pathlib import Path
 from weakref import ref
 
-import openai
 import pytest
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from opentelemetry.sdk.trace import TracerProvider
 
 import agent_fuse
 from agent_fuse import AgentFuseSpanProcessor, SentinelBudgetExceeded
 from agent_fuse.calls import Usage
 from agent_fuse.otel.opening import open_fuse
 from agent_fuse.settings import settings
-from agent_fuse.testing import LedgerReader, LoopbackProvider
+from agent_fuse.testing import LedgerReader
 from alone import leave_nobody
 
 
@@ -27,71 +24,12 @@ def _alone():
     leave_nobody()
 
 
-@pytest.fixture(scope="module")
-def provider():
-    with LoopbackProvider() as one:
-        yield one
-
-
-class Tenant:
-    """A tracer provider with a guard and a ledger of its own."""
-
-    def __init__(self, folder, name, **options):
-        self.processor = AgentFuseSpanProcessor(db_path=str(folder / f"{name}.db"), session_id=name, **options)
-        self.provider = TracerProvider()
-        self.provider.add_span_processor(self.processor)
-        self.tracer = self.provider.get_tracer("app")
-
-    @property
-    def calls(self):
-        return len(LedgerReader(self.processor.fuse.ledger).entries())
-
-
 FILES = Path("/proc/self/fd")
 
 
-def ask(provider):
-    client = openai.OpenAI(base_url=provider.openai_base_url, api_key="x", max_retries=0)
-    client.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": "hi"}], max_tokens=5)
-
-
-def by_hand(provider):
-    del provider
+def by_hand():
     agent_fuse.pre_flight("gpt-4o", 10, 10)
     agent_fuse.post_flight("gpt-4o", 10, 10)
-
-
-def tool(provider):
-    del provider
-    agent_fuse.check_loop("search", {"q": "x"})
-
-
-def in_a_thread(provider):
-    thread = threading.Thread(target=ask, args=(provider,))
-    thread.start()
-    thread.join()
-
-
-@pytest.mark.parametrize("call", [ask, by_hand, tool, in_a_thread])
-def test_a_plain_span_decides_whose_call_it_is(provider, tmp_path, call):
-    """Inside a span of A a call is A's, though B and C are newer and idle; inside B's in A's it is B's, and so back."""
-    a, b, c = (Tenant(tmp_path, name) for name in "abc")
-    with a.tracer.start_as_current_span("handle"):
-        call(provider)
-        with b.tracer.start_as_current_span("inner"):
-            call(provider)
-        call(provider)
-    assert (a.calls, b.calls, c.calls) == (2, 1, 0)
-    call(provider)
-    assert c.calls == 1, "without any span the newest judges"
-
-
-def test_a_span_of_an_unguarded_provider_belongs_where_it_stands(provider, tmp_path):
-    """A library that traces to a provider of its own inside A's span does not take the call out of A."""
-    a, b = (Tenant(tmp_path, name) for name in "ab")
-    with a.tracer.start_as_current_span("handle"), TracerProvider().get_tracer("x").start_as_current_span("library"):
-        ask(provider)
-    assert (a.calls, b.calls) == (1, 0)
 
 
 HIJACK = """
@@ -157,11 +95,11 @@ def open_files():
 def test_a_fuse_that_is_replaced_goes_away(tmp_path):
     """Sixty settings later one fuse lives, and no more files are open than after the first."""
     processor = AgentFuseSpanProcessor(budget=1, db_path=str(tmp_path / "l.db"))
-    by_hand(None)
+    by_hand()
     first, files = ref(processor.fuse), open_files()
     for number in range(60):
         processor.use(open_fuse(settings({}, budget=1 + number, db_path=str(tmp_path / "l.db"))))
-        by_hand(None)
+        by_hand()
         assert open_files() <= files + 4
     gc.collect()
     assert first() is None
@@ -199,7 +137,7 @@ def test_two_processors_on_one_fuse_both_have_every_metric(tmp_path):
         AgentFuseSpanProcessor(fuse=processor.fuse, meter_provider=second)
     figures(one), figures(two)
     for _ in range(3):
-        by_hand(None)
+        by_hand()
     with pytest.raises(SentinelBudgetExceeded):
         agent_fuse.pre_flight("gpt-4o", 10_000, 10_000)
     for reader in (one, two):

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, ContextDecorator, contextmanager
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack, cast, overload
 
-from opentelemetry import context, trace
+from opentelemetry import context
 from opentelemetry.sdk.trace import TracerProvider
 
 from agent_fuse import sessions, spend, terms
@@ -20,8 +20,8 @@ from agent_fuse.limits import Limit, Session, keys_of
 from agent_fuse.otel import active, lost
 from agent_fuse.otel.blind import warn_of
 from agent_fuse.otel.context import session_in, with_session
-from agent_fuse.otel.gate import fail_safe
-from agent_fuse.otel.installing import instrument_when_used, is_on, wrap_sampler
+from agent_fuse.otel.gate import fail_safe, guarded_call_site
+from agent_fuse.otel.installing import global_provider, instrument_when_used, is_on, wrap_sampler
 from agent_fuse.otel.live_spans import LIVE_SPANS
 from agent_fuse.otel.opening import open_fuse
 from agent_fuse.otel.self_test import self_test
@@ -87,8 +87,8 @@ def init(  # noqa: PLR0917  the order that users of the original package know
     )
     fuse = open_fuse(found)
     with _lock:
-        provider = trace.get_tracer_provider()
-        if not isinstance(provider, TracerProvider):
+        provider = global_provider()
+        if provider is None:
             provider = _private = _private or TracerProvider()
         processor = _guard_of(provider)
         if processor is not None:
@@ -194,11 +194,11 @@ def monitor(session: str | Session | None = None) -> UsageStats:
     Raises:
         ConfigurationError: the name is empty. SentinelSystemError: the ledger cannot be read and fail_safe=True.
     """
-    processor = _processor() or init()
+    site = guarded_call_site(init, asks=False)
     if session is None:
-        return spend.usage_stats(processor.fuse, processor.caller(None, None, asks=False))
+        return spend.usage_stats(site.fuse, site.caller)
     of = session if isinstance(session, Session) else terms.name("monitor", "session", session)
-    return spend.usage_stats(processor.fuse, spend.of_session(processor.fuse, of))
+    return spend.usage_stats(site.fuse, spend.of_session(site.fuse, of))
 
 
 class boundary(ContextDecorator):  # noqa: N801 - used like a function: `with boundary():`, `@boundary`

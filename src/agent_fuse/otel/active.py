@@ -10,7 +10,7 @@ from opentelemetry.context import Context
 from agent_fuse.fuse import Fuse
 from agent_fuse.limits import Caller
 from agent_fuse.otel.live_spans import LIVE_SPANS
-from agent_fuse.otel.open_spans import OpenSpan
+from agent_fuse.otel.open_spans import OpenSpan, frame_here
 
 
 class Guard(Protocol):
@@ -18,6 +18,9 @@ class Guard(Protocol):
 
     fail_safe: bool
     """Whether a call that cannot be judged is blocked."""
+
+    everywhere: bool
+    """Whether it is on every provider, and leaves to newer guards all but what happens in calls that it let go."""
 
     @property
     def fuse(self) -> Fuse:
@@ -75,7 +78,11 @@ def saw(guard: Guard, span: Any) -> None:
 
 
 def of_span(span: Any) -> Guard | None:
-    """The guard that saw this span start, or the nearest one around it, else the newest; None when none is at work."""
+    """The guard of a call made in this span; None when none is at work.
+
+    Where there are several, the one that saw the span start, or the nearest one around it, be it ended or no model's;
+    else the one that let the call of this context go; else the newest.
+    """
     known = _guards
     if not known[1:]:
         return known[0] if known else None
@@ -83,13 +90,20 @@ def of_span(span: Any) -> Guard | None:
     for _ in range(_MAX_DEPTH):
         mark = getattr(one, "_agent_fuse_guard", None)
         guard: Guard | None = mark() if mark is not None else None
-        if guard in known:
+        if guard in known and (guard is known[0] or not guard.everywhere or guard.node(_id(one)) is not None):
             return guard
         parent = getattr(one, "parent", None)
         one = LIVE_SPANS.get(parent.span_id) if parent is not None else None
         if one is None:
             break
-    return known[0]
+    frame = frame_here()
+    framed = (one for one in known if frame is not None and one.fuse is frame.fuse)
+    return next(framed, known[0])
+
+
+def _id(span: Any) -> int:
+    found: int = span.get_span_context().span_id
+    return found
 
 
 def fail_safe() -> bool:

@@ -78,12 +78,12 @@ def call_site(*, asks: bool = True) -> CallSite | None:
     return CallSite(guard, guard.caller(None, inside, asks=asks), node, frame, span)
 
 
-def guarded_call_site(start: Callable[[], object]) -> CallSite:
+def guarded_call_site(start: Callable[[], object], *, asks: bool = True) -> CallSite:
     """Caller calls from where this code runs; `start` makes a guard where none is at work."""
-    found = call_site()
+    found = call_site(asks=asks)
     if found is None:
         start()
-        found = call_site()
+        found = call_site(asks=asks)
     if found is None:
         raise LookupError("no guard is at work, though one was just made")
     return found

@@ -1,11 +1,19 @@
 """What `init()` does to a tracer provider: wraps its sampler, and turns on the instrumentations that are used."""
 
+from opentelemetry import trace
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 
 from agent_fuse.otel import langchain_tools, openai_spans
 from agent_fuse.otel.sampler import AgentFuseSampler
 
 _MAX_PROCESSORS = 1_000
+
+
+def global_provider() -> TracerProvider | None:
+    """The SDK's provider that is the global one, or that a proxy set in its place (logfire's) makes its spans with."""
+    found: object = trace.get_tracer_provider()
+    held = (found, *getattr(found, "__dict__", {}).values())
+    return next((one for one in held if isinstance(one, TracerProvider)), None)
 
 
 def wrap_sampler(provider: TracerProvider) -> None:

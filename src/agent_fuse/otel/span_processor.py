@@ -39,7 +39,7 @@ class AgentFuseSpanProcessor(SpanProcessor):
     """
 
     everywhere = False
-    """Whether it is on every provider of the process."""
+    """See Guard."""
 
     def __init__(
         self,

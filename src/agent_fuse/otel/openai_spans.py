@@ -9,7 +9,7 @@ import functools
 import importlib
 import importlib.metadata
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
@@ -81,7 +81,7 @@ def _turn_on() -> None:
 
 
 @contextmanager
-def _part_by_part(instrumentor: Any) -> Iterator[None]:
+def _part_by_part(instrumentor: Any) -> Generator[None]:
     """Inside, the instrumentation wraps what is imported and notes the rest; other releases of it wrap all at once."""
     try:
         parts: Any = _parts()

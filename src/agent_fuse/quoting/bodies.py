@@ -87,12 +87,13 @@ class Walk:
             raise TypeError(type(value).__name__)
         total, text = 0, self.text
         for message in cast("list[Any]", value):
-            if type(message) is dict and (message.keys() == _PLAIN or message.keys() == _RESULT):
-                role, content = message["role"], message["content"]
+            fields = cast("dict[str, Any]", message) if type(message) is dict else _NO_FIELDS
+            if fields.keys() == _PLAIN or fields.keys() == _RESULT:
+                role, content = fields["role"], fields["content"]
                 if type(role) is str and type(content) is str:  # nearly all there are: counted without the walk
                     total += _PER_MESSAGE + text(role) + text(content)
                     continue
-            total += _PER_MESSAGE + self.part(message, 0)
+            total += _PER_MESSAGE + self.part(cast("object", message), 0)
         return total
 
     def prompt(self, value: object) -> int:
@@ -168,7 +169,9 @@ class Walk:
         if not isinstance(value, list | tuple):
             raise TypeError(type(value).__name__)
         try:
-            written = marshal.dumps(value, 2)  # the quickest way to one string of the whole; others' types fail
+            written = marshal.dumps(
+                cast("list[Any]", value), 2
+            )  # the quickest way to one string of the whole; others' types fail
         except ValueError:
             return self.new_tools(cast("object", value))
         key = (hash(written), len(written))
@@ -266,6 +269,7 @@ _PROMPT_KEYS = _SCHEMA_KEYS | {
     "query",
 }
 _KEPT_KEYS = frozenset({"previous_response_id", "conversation", "container", "cachedContent", "cached_content"})
+_NO_FIELDS: dict[str, Any] = {}
 _PLAIN, _RESULT = {"role", "content"}, {"role", "content", "tool_call_id"}
 _IDS = {"id", "call_id", "tool_call_id", "tool_use_id", "index", "signature", "created_by"}
 _SILENT = _IDS | {"type", "status", "object", "annotations", "logprobs", "is_error", "citations", "detail", "format"}

@@ -158,12 +158,12 @@ def _encoding(name: Vocabulary, data: bytes) -> Encoding:
     for part in _parts(data):  # each is some milliseconds without a break; in one go it would be a seventh of a second
         words = part.split()
         ranks.update(zip(map(a2b_base64, words[::2]), map(int, words[1::2]), strict=True))
-    encoding = tiktoken.Encoding(name.value, pat_str=_PATTERNS[name], mergeable_ranks=ranks, special_tokens={})
+    encoding: Any = tiktoken.Encoding(name.value, pat_str=_PATTERNS[name], mergeable_ranks=ranks, special_tokens={})
     # The compiled part has copies of its own; what it was made from is 30 MiB, which nothing here asks for again.
     encoding._mergeable_ranks = {}  # noqa: SLF001
     ranks.clear()
     _give_back()
-    return encoding
+    return encoding  # type: ignore[no-any-return]
 
 
 def _parts(data: bytes) -> Iterator[bytes]:

@@ -14,7 +14,7 @@ def trip(words: str = "no") -> SentinelBudgetExceeded:
 
 
 def is_blown(fuse: TrippedSessions, session: str) -> bool:
-    return session in fuse._blown
+    return session in fuse._tripped
 
 
 def test_three_in_a_row_blow_it_and_no_fewer() -> None:
@@ -94,7 +94,7 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         assert len(fuse._soft) <= 3
     for number in range(20):
         fuse.blow(f"s{number}", trip())
-    assert len(fuse._blown) == 3
+    assert len(fuse._tripped) == 3
     fuse.blow("s0", trip("again"))
     assert str(fuse.take("s0")) == "again"
     assert not is_blown(fuse, "s3")

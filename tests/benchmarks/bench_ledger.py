@@ -10,12 +10,13 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 from uuid import uuid4
 
 import apsw
 
 from agent_fuse.calls import Entry, Status
-from agent_fuse.ledgers import open_ledger
+from agent_fuse.ledgers import codec, open_ledger
 from agent_fuse.ledgers.base import Amounts, Cap, Hold, Ledger, Meter
 
 ACCOUNTS = ("all", "session=run-1")
@@ -66,44 +67,68 @@ def in_process(ledger: Ledger, pairs: int) -> list[float]:
     return sums
 
 
-def bare_sql(folder: Path, pairs: int) -> None:
+class Floor:
     """The same tables and statements' work without the ledger: two transactions, no lock file, no checks, no objects."""
-    path = folder / "bare.db"
-    open_ledger(path).close()
-    db = apsw.Connection(str(path))
-    db.pragma("synchronous", "normal")
-    db.wal_autocheckpoint(2000)
-    run = db.execute
-    for name in ACCOUNTS:
-        run("INSERT INTO accounts VALUES (?, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)", (name,))
-    hold = f"INSERT INTO holds VALUES ({', '.join('?' * 29)})"
-    line = f"INSERT INTO journal VALUES ({', '.join('?' * 25)})"
-    read = "SELECT * FROM accounts WHERE name = ?"
-    take = "UPDATE accounts SET held_usd = held_usd + ?, held_tokens = held_tokens + ? WHERE name = ?"
-    book = """UPDATE accounts SET held_usd = held_usd - ?, held_tokens = held_tokens - ?,
-        settled_usd = settled_usd + ?, settled_tokens = settled_tokens + ? WHERE name = ?"""
-    times = []
-    for _ in range(pairs):
+
+    def __init__(self, path: Path, *, synchronous: str = "normal", timeout: int = 0) -> None:
+        open_ledger(path).close()
+        self.db = apsw.Connection(str(path))
+        self.db.set_busy_timeout(timeout)
+        self.db.pragma("synchronous", synchronous)
+        self.db.wal_autocheckpoint(2000)
+        for name in ACCOUNTS:
+            self.db.execute("INSERT OR IGNORE INTO accounts VALUES (?, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)", (name,))
+
+    def pair(self) -> float:
+        """Seconds that the two transactions took."""
+        run = self.db.execute
         call, now = uuid4().hex, time.time()
         row = (call, now, "settled", "run-1", "researcher", "openai", "gpt-4o-mini", "chat", "", 7_500_000, 1000, 200)
         row += (None, None, None, "", "", "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331")
         start = time.perf_counter()
         run("BEGIN IMMEDIATE")
         for name in ACCOUNTS:
-            run(read, (name,)).fetchone()
-            run(take, (7_500_000, 1200, name))
-        run(hold, (*row, '["all", "session=run-1"]', 7_500_000, 1200, 200, 1, 0, now + 600, "host", 1, 1))
+            run(READ, (name,)).fetchone()
+            run(TAKE, (7_500_000, 1200, name))
+        run(HOLD, (*row, '["all", "session=run-1"]', 7_500_000, 1200, 200, 1, 0, now + 600, "host", 1, 1))
         run("COMMIT")
         run("BEGIN IMMEDIATE")
         run("SELECT * FROM holds WHERE id = ?", (call,)).fetchone()
         run("DELETE FROM holds WHERE id = ?", (call,))
-        run(line, (*row, None, None, None, None, None, None))
+        run(LINE, (*row, None, None, None, None, None, None))
         for name in ACCOUNTS:
-            run(book, (7_500_000, 1200, 7_500_000, 1200, name))
+            run(BOOK, (7_500_000, 1200, 7_500_000, 1200, name))
         run("COMMIT")
-        times.append(time.perf_counter() - start)
-    db.close()
-    print(f"  bare SQL, 2 transactions  {show(times)}")
+        return time.perf_counter() - start
+
+
+READ = "SELECT * FROM accounts WHERE name = ?"
+TAKE = "UPDATE accounts SET held_usd = held_usd + ?, held_tokens = held_tokens + ? WHERE name = ?"
+BOOK = """UPDATE accounts SET held_usd = held_usd - ?, held_tokens = held_tokens - ?,
+    settled_usd = settled_usd + ?, settled_tokens = settled_tokens + ? WHERE name = ?"""
+HOLD = f"INSERT INTO holds VALUES ({', '.join('?' * (len(codec.ENTRY) + 10))})"
+LINE_COLUMNS = f"{', '.join(codec.ENTRY)}, accounts, {', '.join('booked_' + meter for meter in codec.METERS)}"
+LINE = f"INSERT INTO journal ({LINE_COLUMNS}) VALUES ({', '.join('?' * (len(codec.ENTRY) + 6))})"
+
+
+def beside_floor(folder: Path, pairs: int, *, synchronous: Literal["normal", "full"] = "normal") -> None:
+    """Print the times of pairs and of the floor, taken in turn in one loop, and how many times the floor ours are."""
+    ledger = open_ledger(folder / f"{synchronous}.db", synchronous=synchronous)
+    floor = Floor(folder / f"{synchronous}-bare.db", synchronous=synchronous)
+    ours: list[tuple[float, float]] = []
+    bare: list[float] = []
+    for _ in range(pairs):
+        bare.append(floor.pair())
+        ours.append(pair(ledger))
+    ledger.close()
+    floor.db.close()
+    sums = [reserve + settle for reserve, settle in ours]
+    gates = [reserve for reserve, _ in ours]
+    print(f"  bare SQL, 2 transactions  {show(bare)}")
+    print(
+        f"  reserve + settle          {show(sums)}   = {statistics.median(sums) / statistics.median(bare):.2f} floors"
+    )
+    print(f"  reserve alone             {show(gates)}")
 
 
 def hammer(
@@ -181,18 +206,15 @@ def main() -> None:
         path = Path(folder) / "ledger.db"
         ledger = open_ledger(path)
         print("fresh file")
-        bare_sql(Path(folder), given.pairs)
-        in_process(ledger, given.pairs)
+        beside_floor(Path(folder), given.pairs)
         processes(path, given.seconds)
         add_history(path, given.history)
         print(f"with {given.history:,} journal rows, {path.stat().st_size / 2**20:.0f} MiB")
         in_process(ledger, given.pairs)
         processes(path, given.seconds)
         ledger.close()
-        full = open_ledger(path, synchronous="full")
-        print("the same, synchronous=full")
-        in_process(full, min(given.pairs, 2000))
-        full.close()
+        print("fresh file, synchronous=full")
+        beside_floor(Path(folder), min(given.pairs, 2000), synchronous="full")
 
 
 if __name__ == "__main__":

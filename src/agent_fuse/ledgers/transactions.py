@@ -4,7 +4,7 @@ from operator import add, neg, sub
 
 from agent_fuse.calls import Entry, Status
 from agent_fuse.ledgers import codec
-from agent_fuse.ledgers.base import Balance, Hold, Refusal, Reservation, Settling
+from agent_fuse.ledgers.base import Cap, Hold, Refusal, Reservation, Settling
 from agent_fuse.ledgers.codec import (
     ENTRY,
     METERS,
@@ -34,10 +34,14 @@ def _marks(count: int) -> str:
     return ", ".join("?" * count)
 
 
-_ACCOUNT_COLUMNS = [f"settled_{meter}" for meter in METERS] + [f"held_{meter}" for meter in METERS] + ["refused"]
+_SETTLED = [f"settled_{meter}" for meter in METERS]
+_HELD = [f"held_{meter}" for meter in METERS]
+_ACCOUNT_COLUMNS = [*_SETTLED, *_HELD, "refused"]
 _NAMES = {
     "account": ", ".join(_ACCOUNT_COLUMNS),
-    "add_to_account": ", ".join(f"{one} = {one} + ?" for one in _ACCOUNT_COLUMNS),
+    "add_to_account": ", ".join(f"{one} = {one} + ?" for one in (*_SETTLED, *_HELD)),
+    "set_held": ", ".join(f"{one} = ?" for one in _HELD),
+    "no_hold": ", ".join(["NULL"] * (1 + WIDTH)),
     "account_marks": _marks(len(_ACCOUNT_COLUMNS)),
     "call": ", ".join(ENTRY),
     "refused_by": ", ".join(REFUSED_BY),
@@ -75,13 +79,18 @@ PRUNE_NOTES = _fill(
 """Posted caps and the key of the hashes are no history: they stay."""
 _ACCOUNT = _fill("SELECT {account} FROM accounts WHERE name = ?")
 _CHARGE = _fill("UPDATE accounts SET {add_to_account} WHERE name = ?")
+_SET_HELD = _fill("UPDATE accounts SET {set_held} WHERE name = ?")
+_COUNT_REFUSED = "UPDATE accounts SET refused = refused + 1 WHERE name = ?"
 _NEW_ACCOUNT = _fill("INSERT INTO accounts ({account}, name) VALUES ({account_marks}, ?)")
 _FIND_HOLD = _fill("SELECT {hold} FROM holds WHERE id = ?")
 _SET_HOLD = _fill("INSERT OR REPLACE INTO holds VALUES ({hold_marks})")
 _DROP_HOLD = "DELETE FROM holds WHERE id = ?"
 _ADD_LINE = _fill("INSERT INTO journal ({call}, {booked}) VALUES ({line_marks}) ON CONFLICT DO NOTHING")
 _ADD_REFUSED = _fill("INSERT INTO journal ({call}, {refused_by}) VALUES ({refused_marks}) ON CONFLICT DO NOTHING")
-_FIND_STATUS = "SELECT status FROM journal WHERE id = ?"
+_FIND_CALL = _fill(
+    "SELECT NULL, {hold} FROM holds WHERE id = ?1 UNION ALL SELECT status, {no_hold} FROM journal WHERE id = ?1"
+)
+"""A call's hold, then its journal line: one statement, which for a new call finds nothing."""
 _FIND_LINE = _fill("SELECT status, {booked} FROM journal WHERE id = ?")
 _SET_LINE = _fill("UPDATE journal SET ({call}, {booked}, {refused_by}) = ({whole_marks}) WHERE id = ?")
 # A RETURNING clause or an IN list would save a statement each, and cost more: SQLite makes a table in memory for them.
@@ -90,28 +99,51 @@ _SET_LINE = _fill("UPDATE journal SET ({call}, {booked}, {refused_by}) = ({whole
 def reserve(db: Connection, hold: Hold, line: Row, asked: Figures, owner: Row) -> Reservation | Refusal:
     """Take a hold, or take its place if the call has one, when all caps admit it."""
     names = codec.once(hold.accounts)
-    first = _hold(db, line[0])
-    if first is None and _is_booked(db, line[0]):
-        return Reservation(line[0], {name: codec.balance(account(db, name)) for name in names})
-    before, mine = first or ((), NOTHING)
-    standing = {name: account(db, name) for name in names}
-    for cap in hold.caps:
-        place, name = PLACE[cap.meter], cap.account
-        figures = standing.get(name) or account(db, name)
-        held = figures[WIDTH + place] - (mine[place] if name in before else 0)
-        requested = asked[place] if name in standing else 0
-        if figures[place] + held + requested > cap.amount:
-            return Refusal(cap, figures[place], held, requested)
-    balances: dict[str, Balance] = {}
-    for name, figures in standing.items():
+    before: tuple[str, ...] = ()
+    mine = NOTHING
+    known = db.execute(_FIND_CALL, (line[0],)).fetchall()
+    if known:
+        if known[0][0] is None:
+            before, mine = codec.unpack(known[0][1]), known[0][2:]
+        elif known[0][0] != Status.REFUSED:
+            return Reservation(line[0], {name: codec.balance(account(db, name)) for name in names})
+    found = {name: _account(db, name) for name in names}
+    short = _exceeded(db, hold.caps, found, asked, dict.fromkeys(before, mine))
+    if short is not None:
+        return short
+    after: dict[str, Figures] = {}
+    for name, figures in found.items():
         change = tuple(map(sub, asked, mine)) if name in before else asked
-        balances[name] = codec.balance(_with_held(figures, change))
-        _charge(db, name, NOTHING, change)
+        if figures is None:
+            after[name] = (*NOTHING, *change, 0)
+            db.execute(_NEW_ACCOUNT, (*after[name], name))
+        else:
+            held_now = tuple(map(add, figures[WIDTH:], change))
+            after[name] = (*figures[:WIDTH], *held_now, figures[2 * WIDTH])
+            db.execute(_SET_HELD, (*held_now, name))
     for name in before:
-        if name not in standing:
+        if name not in found:
             _charge(db, name, NOTHING, tuple(map(neg, mine)))
     db.execute(_SET_HOLD, (*line, codec.pack(names), *asked, hold.expires_at, *owner))
-    return Reservation(line[0], balances)
+    return Reservation(line[0], {name: codec.balance(figures) for name, figures in after.items()})
+
+
+def _exceeded(
+    db: Connection,
+    caps: tuple[Cap, ...],
+    found: dict[str, Figures | None],
+    asked: Figures,
+    mine: dict[str, Figures],
+) -> Refusal | None:
+    """The first cap that does not admit what is asked of the accounts found; `mine` is what the call holds already."""
+    for cap in caps:
+        place, name = PLACE[cap.meter], cap.account
+        figures = (found[name] if name in found else _account(db, name)) or NO_ACCOUNT
+        held = figures[WIDTH + place] - mine.get(name, NOTHING)[place]
+        requested = asked[place] if name in found else 0
+        if figures[place] + held + requested > cap.amount:
+            return Refusal(cap, figures[place], held, requested)
+    return None
 
 
 def release(db: Connection, id: str) -> bool:
@@ -149,7 +181,9 @@ def refuse(db: Connection, line: Row, by: Row, names: tuple[str, ...]) -> None:
     db.execute(_ADD_REFUSED, line + by)
     if db.changes():
         for name in names:
-            _charge(db, name, NOTHING, NOTHING, refused=1)
+            db.execute(_COUNT_REFUSED, (name,))
+            if not db.changes():
+                db.execute(_NEW_ACCOUNT, (*NOTHING, *NOTHING, 1, name))
 
 
 def presume(db: Connection, which: str, values: Row, reason: str) -> tuple[int, list[Entry]]:
@@ -170,13 +204,11 @@ def presume(db: Connection, which: str, values: Row, reason: str) -> tuple[int, 
 
 def account(db: Connection, name: str) -> Figures:
     """An account's figures, zeros where it is unknown."""
-    found: Figures | None = db.execute(_ACCOUNT, (name,)).fetchone()
-    return NO_ACCOUNT if found is None else found
+    return _account(db, name) or NO_ACCOUNT
 
 
-def _is_booked(db: Connection, id: str) -> bool:
-    found = db.execute(_FIND_STATUS, (id,)).fetchone()
-    return found is not None and found[0] != Status.REFUSED
+def _account(db: Connection, name: str) -> Figures | None:
+    return db.execute(_ACCOUNT, (name,)).fetchone()
 
 
 def _hold(db: Connection, id: str) -> tuple[tuple[str, ...], Figures] | None:
@@ -201,12 +233,7 @@ def _book_again(db: Connection, line: Row, names: tuple[str, ...], figures: Figu
     return Settling.BOOKED if status == Status.REFUSED else Settling.CORRECTED
 
 
-def _charge(db: Connection, name: str, settled: Figures, held: Figures, refused: int = 0) -> None:
-    change = (*settled, *held, refused, name)
-    db.execute(_CHARGE, change)
+def _charge(db: Connection, name: str, settled: Figures, held: Figures) -> None:
+    db.execute(_CHARGE, (*settled, *held, name))
     if not db.changes():
-        db.execute(_NEW_ACCOUNT, change)
-
-
-def _with_held(figures: Figures, held: Figures) -> Figures:
-    return (*figures[:WIDTH], *map(add, figures[WIDTH : 2 * WIDTH], held), figures[2 * WIDTH])
+        db.execute(_NEW_ACCOUNT, (*settled, *held, 0, name))

@@ -12,6 +12,7 @@ from agent_fuse.ledgers.base import (
     Hold,
     LedgerError,
     Meter,
+    NoteChange,
     Refusal,
     Reservation,
     Settling,
@@ -384,3 +385,39 @@ def test_a_refused_entry_is_not_settled(ledger):
 def test_price_is_the_seeds():
     """The figures above mean what they say: forty times the price is thirty cents."""
     assert PRICE * 40 == 300_000_000
+
+
+def counted(ledger, call, *, note=None, **more):
+    """What counting the call at once says."""
+    return ledger.count(replace(hold(call, 10, **more), entry=line(call, 10)), note, now=NOW)
+
+
+def test_counting_is_reserving_and_settling_at_once(ledger):
+    """A cap that is full refuses and books nothing; a call counted twice is booked once; a hold is replaced."""
+    caps = (cap(20),)
+    answer = counted(ledger, "a", caps=caps)
+    assert answer == Reservation("a", ledger.balances(["all"]))
+    assert counted(ledger, "a", caps=caps) == answer
+    assert reserve(ledger, "b", 10, caps=caps)
+    assert counted(ledger, "b", caps=caps) == Reservation("b", ledger.balances(["all"]))
+    assert counted(ledger, "c", caps=caps) == Refusal(cap(20), 20, 0, 10)
+    assert usd(ledger) == (20, 0)
+    assert {one.id for one in ledger.journal()} == {"a", "b"}
+    assert ledger.holds() == []
+
+
+def test_counting_changes_a_note_in_the_same_step(ledger):
+    """The note is changed whatever the caps say, and decides whether the call is counted; what it raises stops all."""
+
+    def fail(note):
+        raise ValueError(note)
+
+    assert counted(ledger, "a", note=NoteChange("k", lambda _: (b"1", True))) == Reservation(
+        "a", ledger.balances(["all"])
+    )
+    assert counted(ledger, "b", note=NoteChange("k", lambda note: (note + b"2", False))) is None
+    assert isinstance(counted(ledger, "c", caps=(cap(5),), note=NoteChange("k", lambda n: (n + b"3", True))), Refusal)
+    with pytest.raises(ValueError, match="123"):
+        counted(ledger, "d", note=NoteChange("k", fail))
+    assert ledger.update_note("k", lambda note: (note, note), now=NOW) == b"123"
+    assert usd(ledger) == (10, 0)

@@ -3,7 +3,7 @@
 import pytest
 
 from agent_fuse.ledgers import database
-from agent_fuse.ledgers.base import Refusal
+from agent_fuse.ledgers.base import NoteChange, Refusal
 from agent_fuse.ledgers.sqlite import SqliteLedger
 from ledgers.samples import amounts, cap, hold, line
 
@@ -49,3 +49,11 @@ def test_a_refusal_writes_nothing(ledger, run):
     answer = ledger.reserve(hold("call", accounts=ACCOUNTS, caps=(cap(1, "session=s"),)), now=1.0)
     assert isinstance(answer, Refusal)
     assert set(run) == {"BEGIN", "SELECT", "COMMIT"}
+
+
+def test_a_tool_action_is_one_transaction(ledger, run):
+    """With the loop rule's note in it."""
+    note = NoteChange("loops/s", lambda _: (b"x", True))
+    run.clear()
+    ledger.count(hold("call", accounts=ACCOUNTS, caps=LIMITED), note, now=1.0)
+    assert run.count("BEGIN") == 1

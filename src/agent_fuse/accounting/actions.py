@@ -3,16 +3,15 @@
 import time
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
-from functools import partial
 
 from agent_fuse.accounting.booking import Accounting
 from agent_fuse.accounting.call_request import Event
-from agent_fuse.accounting.loop_gate import LoopGate
+from agent_fuse.accounting.loop_gate import LoopCheck, LoopGate
 from agent_fuse.accounting.reentrancy import Reentrancy
 from agent_fuse.accounting.tripped import TrippedSessions
 from agent_fuse.calls import Entry, Status
 from agent_fuse.errors import SentinelBudgetExceeded, SentinelError, SentinelSystemError
-from agent_fuse.ledgers.base import Amounts, Hold, Meter, Refusal
+from agent_fuse.ledgers.base import Amounts, Hold, Meter, Refusal, Reservation
 from agent_fuse.limits import Caller, Demand, Limit, demand
 from agent_fuse.loops import Signature
 from agent_fuse.refusals import explain, refused_by
@@ -103,11 +102,10 @@ class Actions:
             tripped = self._tripped.take(caller.session.id)
             if tripped is not None:
                 raise tripped  # noqa: TRY301  written down below, as every trip
-            if arguments is not UNTOLD:
-                self._judge(action, arguments)
-            self._hold(action)
-            if not awaited or arguments is not UNTOLD:
-                self._book(action)
+            if awaited and arguments is UNTOLD:
+                self._hold(action)
+            else:
+                self._count(action, self._check(action, arguments))
         except SentinelError as trip:
             quietly("writing a refused action down", GOES_ON, self._refused, action, trip)
             raise
@@ -147,9 +145,11 @@ class Actions:
             return
         self.reentrancy.enter()
         try:
-            self._judge(action, arguments)
-            if not ran:
-                self._book(action)
+            check = self._check(action, arguments)
+            if ran or action.booked:
+                self._judge(action, check)
+            else:
+                self._count(action, check)
         except SentinelError as trip:
             if ran:
                 self._tripped.blow(action.caller.session.id, trip)
@@ -184,35 +184,58 @@ class Actions:
             quietly("writing a refused action down", GOES_ON, self._refused, action, trip)
             raise
 
-    def _judge(self, action: Action, arguments: object) -> None:
-        action.signature, nudge = self._loops.judge(action.caller, action.entry.tool, arguments)
+    def _check(self, action: Action, arguments: object) -> LoopCheck | None:
+        return None if arguments is UNTOLD else self._loops.check(action.caller, action.entry.tool, arguments)
+
+    def _judge(self, action: Action, check: LoopCheck | None) -> None:
+        """Ask the loop rule alone. Raises SentinelLoopError, SentinelSystemError."""
+        if check is not None:
+            self._loops.ask(check)
+            self._judged(action, check)
+
+    def _judged(self, action: Action, check: LoopCheck) -> None:
+        nudge = check.nudge()
+        action.signature = check.signature
         if nudge:
             self._accounting.tell(Event(action.entry, action.due, nudge=nudge))
 
     def _hold(self, action: Action) -> None:
-        accounting, now = self._accounting, self._accounting.clock()
-        capped = tuple(cap for cap in action.due.caps if cap.meter is Meter.TOOL_CALLS)
-        if capped:
-            hold = Hold(
-                entry=action.entry,
-                accounts=action.due.accounts,
-                amounts=_ONE,
-                caps=capped,
-                expires_at=now + _HOLD_SECONDS,
-            )
-            answer = accounting.retry.ask("reserve", lambda: accounting.ledger.reserve(hold, now=now))
-            if isinstance(answer, Refusal):
-                raise refusal(lambda: self._exceeded(action, answer))
+        """Hold what is counted when its arguments are known. Raises SentinelBudgetExceeded, SentinelSystemError."""
+        accounting, asked = self._accounting, self._asked(action)
+        if asked.caps:
+            now = accounting.clock()
+            answer = accounting.retry.ask("reserve", lambda: accounting.ledger.reserve(asked, now=now))
+            self._admitted(action, answer)
             action.held = True
-            accounting.on_reserved(action.caller, action.due, answer.balances)
 
-    def _book(self, action: Action) -> None:
-        """Count an action that is about to run. Raises SentinelSystemError."""
-        ledger, clock = self._accounting.ledger, self._accounting.clock
-        if not action.booked:
-            settle = partial(ledger.settle, action.entry, action.due.accounts, _ONE)
-            self._accounting.retry.ask("settle", lambda: settle(now=clock()))
-            self._booked(action)
+    def _count(self, action: Action, check: LoopCheck | None) -> None:
+        """Count an action that is about to run, and ask the loop rule, in one step of the ledger.
+
+        Raises:
+            SentinelLoopError: it goes round in a loop. SentinelBudgetExceeded: a limit does not admit it.
+            SentinelSystemError: the ledger failed.
+        """
+        accounting, asked = self._accounting, self._asked(action)
+        now, note = accounting.clock(), check.note if check else None
+        operation = "loop check" if check else "reserve" if asked.caps else "settle"
+        answer = accounting.retry.ask(operation, lambda: accounting.ledger.count(asked, note, now=now))
+        if check is not None:
+            self._judged(action, check)
+        if answer is not None:
+            self._admitted(action, answer)
+        self._booked(action)
+
+    def _asked(self, action: Action) -> Hold:
+        """What an action asks of the ledger; once it is held, no limit is asked again."""
+        caps = () if action.held else tuple(cap for cap in action.due.caps if cap.meter is Meter.TOOL_CALLS)
+        expires_at = self._accounting.clock() + _HOLD_SECONDS
+        return Hold(entry=action.entry, accounts=action.due.accounts, amounts=_ONE, caps=caps, expires_at=expires_at)
+
+    def _admitted(self, action: Action, answer: Reservation | Refusal) -> None:
+        if isinstance(answer, Refusal):
+            raise refusal(lambda: self._exceeded(action, answer))
+        if not action.held and any(cap.meter is Meter.TOOL_CALLS for cap in action.due.caps):
+            self._accounting.on_reserved(action.caller, action.due, answer.balances)
 
     def _keep(self, action: Action) -> None:
         """Count an action that has run, at once or when the ledger can take it."""

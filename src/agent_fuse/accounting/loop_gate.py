@@ -1,9 +1,11 @@
 """The loop rule at work: a session's tool calls are remembered in the ledger, so that its processes share them."""
 
 import os
+from dataclasses import dataclass
 
 from agent_fuse.accounting.booking import Accounting
 from agent_fuse.errors import SentinelLoopError
+from agent_fuse.ledgers.base import NoteChange
 from agent_fuse.limits import Caller
 from agent_fuse.loops import (
     Level,
@@ -23,6 +25,45 @@ from agent_fuse.settings import Settings
 _KEY_NOTE = "loops/key"
 
 
+@dataclass(slots=True, eq=False)
+class LoopCheck:
+    """One tool call before the loop rule: `note` asks it, in a ledger's transaction, and `verdict` is what it said."""
+
+    signature: Signature
+    caller: Caller
+    policy: LoopPolicy
+    verdict: Verdict | None = None
+
+    @property
+    def note(self) -> NoteChange:
+        """The session's memory of tool calls, with this one; one that trips is not to be counted."""
+        return NoteChange(_note(self.caller), self._observe)
+
+    def nudge(self) -> str:
+        """What to tell of it, or "".
+
+        Raises:
+            SentinelLoopError: it goes round in a loop.
+        """
+        verdict = self.verdict
+        if verdict is None:
+            return ""
+        if verdict.level is Level.TRIP:
+            raise SentinelLoopError(
+                verdict.message,
+                tool=self.signature.tool,
+                call_count=verdict.count,
+                pattern=verdict.pattern,
+                kind=str(verdict.kind),
+                session=self.caller.session.id,
+            )
+        return verdict.message if verdict.level is Level.NUDGE else ""
+
+    def _observe(self, note: bytes | None) -> tuple[bytes | None, bool]:
+        state, self.verdict = observe_call(LoopState.from_bytes(note), self.signature, self.policy)
+        return state.to_bytes(), self.verdict.level is not Level.TRIP
+
+
 class LoopGate:
     """Judges tool calls by the loop rule. Arguments and results are stored as keyed hashes only."""
 
@@ -37,32 +78,25 @@ class LoopGate:
             allow=frozenset(settings.loop_allow),
         )
 
-    def judge(self, caller: Caller, tool: str, arguments: object) -> tuple[Signature | None, str]:
-        """A tool is asked for with these arguments: its signature (None where loops do not matter), and a nudge or "".
+    def check(self, caller: Caller, tool: str, arguments: object) -> LoopCheck | None:
+        """A tool is asked for with these arguments: what is to be asked of the rule; None where loops do not matter.
 
         Raises:
-            SentinelLoopError: it goes round in a loop. SentinelSystemError: the ledger failed.
+            SentinelSystemError: the ledger failed.
         """
         if not self._policy.enabled or tool in self._policy.allow:
-            return None, ""
+            return None
         doing = signature(tool, arguments, ignore=self._policy.ignore_args, key=self._read_key())
+        return LoopCheck(doing, caller, self._policy)
 
-        def change(note: bytes | None) -> tuple[bytes | None, Verdict]:
-            state, verdict = observe_call(LoopState.from_bytes(note), doing, self._policy)
-            return state.to_bytes(), verdict
+    def ask(self, check: LoopCheck) -> None:
+        """Ask the rule alone, for a call that is counted at another time.
 
-        ledger, now = self._accounting.ledger, self._accounting.clock()
-        verdict = self._accounting.retry.ask("loop check", lambda: ledger.update_note(_note(caller), change, now=now))
-        if verdict.level is Level.TRIP:
-            raise SentinelLoopError(
-                verdict.message,
-                tool=tool,
-                call_count=verdict.count,
-                pattern=verdict.pattern,
-                kind=str(verdict.kind),
-                session=caller.session.id,
-            )
-        return doing, verdict.message if verdict.level is Level.NUDGE else ""
+        Raises:
+            SentinelSystemError: the ledger failed.
+        """
+        ledger, now, note = self._accounting.ledger, self._accounting.clock(), check.note
+        self._accounting.retry.ask("loop check", lambda: ledger.update_note(note.key, note.change, now=now))
 
     def outcome(self, result: object, *, error: str, message: str) -> ToolOutcome:
         """What a tool gave, as a keyed hash: its error where there is one, else its result."""

@@ -77,6 +77,15 @@ class Reservation:
 
 
 @dataclass(frozen=True, slots=True)
+class NoteChange:
+    """A note that is changed in the step that counts a call: `update_note` in one transaction with it."""
+
+    key: str
+    change: Callable[[bytes | None], tuple[bytes | None, bool]]
+    """From the note to the note after it (None deletes it), and whether the call may be counted. Pure and quick."""
+
+
+@dataclass(frozen=True, slots=True)
 class Refusal:
     """Nothing was charged: `cap` does not admit the hold."""
 
@@ -140,6 +149,14 @@ class Ledger(Protocol):
         Caps are not asked: what was spent was spent. Without a hold the amounts are booked on `accounts`. If the
         journal already has the call: a real figure (status settled) corrects an estimated or presumed one, by the
         difference; a refused one is booked after all; anything else leaves the books unchanged.
+        """
+        ...
+
+    def count(self, hold: Hold, note: NoteChange | None = None, *, now: float) -> Reservation | Refusal | None:
+        """Reserve and settle in one step: for a call whose amounts are known before it runs, as a tool action's are.
+
+        `note` is changed in the same step, before caps are asked, and whatever they answer; None where it says that
+        the call may not be counted. What its change raises passes, and nothing is written.
         """
         ...
 

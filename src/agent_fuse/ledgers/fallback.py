@@ -16,6 +16,7 @@ from agent_fuse.ledgers.base import (
     Hold,
     Ledger,
     LedgerError,
+    NoteChange,
     Refusal,
     Reservation,
     Settling,
@@ -100,6 +101,25 @@ class FallbackLedger:
             return answer
 
         return self._do(book, count, now, can_wait=True)
+
+    def count(self, hold: Hold, note: NoteChange | None = None, *, now: float) -> Reservation | Refusal | None:
+        """See Ledger."""
+
+        def book(real: Ledger) -> Reservation | Refusal | None:
+            answer = real.count(hold, note, now=now)
+            if isinstance(answer, Reservation):
+                self._owed.held_there.discard(hold.entry.id)
+            return answer
+
+        def count() -> Reservation | Refusal | None:
+            twin = self._owed.twin
+            if note and not twin.update_note(note.key, note.change, now=now):
+                return None
+            if twin.settle(hold.entry, hold.accounts, hold.amounts, now=now) is Settling.BOOKED:
+                self._owed.came()
+            return Reservation(hold.entry.id, twin.balances(hold.accounts))
+
+        return self._do(book, count, now)
 
     def release(self, id: str, *, now: float) -> bool:
         """See Ledger."""

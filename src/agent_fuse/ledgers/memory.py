@@ -8,7 +8,18 @@ from typing import TypeVar
 
 from agent_fuse.calls import Entry, Status
 from agent_fuse.ledgers import codec, forks
-from agent_fuse.ledgers.base import ZERO, Amounts, Balance, Hold, Refusal, Reservation, Settling, Unwritable, lasts
+from agent_fuse.ledgers.base import (
+    ZERO,
+    Amounts,
+    Balance,
+    Hold,
+    NoteChange,
+    Refusal,
+    Reservation,
+    Settling,
+    Unwritable,
+    lasts,
+)
 from agent_fuse.ledgers.codec import NO_ACCOUNT, NOTHING, PLACE, WIDTH, Figures
 
 T = TypeVar("T")
@@ -80,6 +91,17 @@ class MemoryLedger:
             self._charge_all("settle", changes)
             self._holds.pop(entry.id, None)
             self._lines[entry.id] = Account(entry, names, amounts)
+            return answer
+
+    def count(self, hold: Hold, note: NoteChange | None = None, *, now: float) -> Reservation | Refusal | None:
+        """See Ledger."""
+        with self._lock:
+            if note and not self.update_note(note.key, note.change, now=now):
+                return None
+            answer = self.reserve(hold, now=now)
+            if isinstance(answer, Reservation) and not self.is_booked(hold.entry.id):
+                self.settle(hold.entry, hold.accounts, hold.amounts, now=now)
+                return Reservation(answer.id, self.balances(codec.once(hold.accounts)))
             return answer
 
     def release(self, id: str, *, now: float) -> bool:

@@ -3,11 +3,11 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import TypeVar
 
 from agent_fuse.calls import Entry, Status
 from agent_fuse.ledgers import codec, forks, transactions
-from agent_fuse.ledgers.base import Amounts, Balance, Hold, Refusal, Reservation, Settling, Unwritable
+from agent_fuse.ledgers.base import Amounts, Balance, Hold, NoteChange, Refusal, Reservation, Settling, Unwritable
 from agent_fuse.ledgers.database import Database, Synchronous
 from agent_fuse.ledgers.owners import Owner, is_dead, this_process
 from agent_fuse.ledgers.sql import Connection
@@ -50,6 +50,19 @@ class SqliteLedger:
         line = codec.entry_row(entry)
         names = codec.once(tuple(accounts))
         return self._database.write("settle", lambda db: transactions.book(db, line, names, figures))
+
+    def count(self, hold: Hold, note: NoteChange | None = None, *, now: float) -> Reservation | Refusal | None:
+        """See Ledger."""
+        asked = self._figures("count", hold.amounts)
+        line = codec.entry_row(hold.entry)
+        change = _once(note.change) if note else None
+
+        def work(db: Connection) -> Reservation | Refusal | None:
+            if note and change and not transactions.change_note(db, note.key, change, now):
+                return None
+            return transactions.count(db, hold, line, asked)
+
+        return self._passing("count", work)
 
     def release(self, id: str, *, now: float) -> bool:
         """See Ledger."""
@@ -113,30 +126,8 @@ class SqliteLedger:
 
     def update_note(self, key: str, change: Callable[[bytes | None], tuple[bytes | None, T]], *, now: float) -> T:
         """See Ledger."""
-        raised: list[Exception] = []
-        written: list[tuple[bytes | None, T]] = []
-
-        def work(db: Connection) -> T | None:
-            found = db.execute("SELECT value FROM notes WHERE key = ?", (key,)).fetchone()
-            before: bytes | None = found[0] if found else None
-            if written and written[0][0] == before:  # the first time was not in vain
-                return written[0][1]
-            try:
-                value, answer = change(before)
-            except Exception as error:  # noqa: BLE001 - to be told from the database's own errors, and raised below
-                raised.append(error)
-                return None
-            written[:] = [(value, answer)]
-            if value is None:
-                db.execute("DELETE FROM notes WHERE key = ?", (key,))
-            else:
-                db.execute("INSERT OR REPLACE INTO notes VALUES (?, ?, ?)", (key, now, value))
-            return answer
-
-        answer = self._database.write("update_note", work)
-        if raised:
-            raise raised[0]
-        return cast("T", answer)
+        once = _once(change)
+        return self._passing("update_note", lambda db: transactions.change_note(db, key, once, now))
 
     def is_free(self) -> bool:
         """See Ledger."""
@@ -157,6 +148,14 @@ class SqliteLedger:
         """A child owns its own holds. It is found out now, since its first call may come in an event loop."""
         if child:
             self._owner = this_process()
+
+    def _passing(self, operation: str, work: Callable[[Connection], T]) -> T:
+        """Write; what the caller's own change of a note raises passes as it is."""
+        try:
+            return self._database.write(operation, work)
+        except _Raised as kept:
+            raised = kept.error
+        raise raised
 
     def _figures(self, operation: str, amounts: Amounts) -> codec.Figures:
         figures: codec.Figures = codec.figures_of(amounts)
@@ -187,3 +186,28 @@ class SqliteLedger:
         while count := self._database.write("prune", work):
             dropped += count
         return dropped
+
+
+class _Raised(Exception):
+    """Carries what a caller's own code raised past the database, which would take some of it for its own."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+def _once(
+    change: Callable[[bytes | None], tuple[bytes | None, T]],
+) -> Callable[[bytes | None], tuple[bytes | None, T]]:
+    """The same change for a transaction that may be done again: made a second time only if the first was in vain."""
+    made: list[tuple[bytes | None, T]] = []
+
+    def changed(before: bytes | None) -> tuple[bytes | None, T]:
+        if not (made and made[0][0] == before):
+            try:
+                made[:] = [change(before)]
+            except Exception as error:
+                raise _Raised(error) from error
+        return made[0]
+
+    return changed

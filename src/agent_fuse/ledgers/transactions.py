@@ -1,6 +1,8 @@
 """The books in SQL: what one transaction reads and writes of accounts, holds and journal lines."""
 
+from collections.abc import Callable
 from operator import add, neg, sub
+from typing import TypeVar
 
 from agent_fuse.calls import Entry, Status
 from agent_fuse.ledgers import codec
@@ -20,6 +22,8 @@ from agent_fuse.ledgers.codec import (
     Row,
 )
 from agent_fuse.ledgers.sql import Connection
+
+T = TypeVar("T")
 
 PAGE = 200
 """Rows read, presumed or pruned at a time: about a millisecond, so that nobody waits long."""
@@ -87,6 +91,7 @@ _SET_HOLD = _fill("INSERT OR REPLACE INTO holds VALUES ({hold_marks})")
 _DROP_HOLD = "DELETE FROM holds WHERE id = ?"
 _ADD_LINE = _fill("INSERT INTO journal ({call}, {booked}) VALUES ({line_marks}) ON CONFLICT DO NOTHING")
 _ADD_REFUSED = _fill("INSERT INTO journal ({call}, {refused_by}) VALUES ({refused_marks}) ON CONFLICT DO NOTHING")
+_FIND_STATUS = "SELECT status FROM journal WHERE id = ?"
 _FIND_CALL = _fill(
     "SELECT NULL, {hold} FROM holds WHERE id = ?1 UNION ALL SELECT status, {no_hold} FROM journal WHERE id = ?1"
 )
@@ -144,6 +149,30 @@ def _exceeded(
         if figures[place] + held + requested > cap.amount:
             return Refusal(cap, figures[place], held, requested)
     return None
+
+
+def count(db: Connection, hold: Hold, line: Row, asked: Figures) -> Reservation | Refusal:
+    """Book a call at once, in place of the hold if it has one, when all caps admit it."""
+    names = codec.once(hold.accounts)
+    before, mine = _hold(db, line[0]) or ((), NOTHING)
+    found = {name: _account(db, name) for name in names}
+    if not _is_booked(db, line[0]):
+        short = _exceeded(db, hold.caps, found, asked, dict.fromkeys(before, mine))
+        if short is not None:
+            return short
+        book(db, line, names, asked)
+    return Reservation(line[0], {name: codec.balance(account(db, name)) for name in names})
+
+
+def change_note(db: Connection, key: str, change: Callable[[bytes | None], tuple[bytes | None, T]], now: float) -> T:
+    """Read a note, change it, write it."""
+    found = db.execute("SELECT value FROM notes WHERE key = ?", (key,)).fetchone()
+    value, answer = change(found[0] if found else None)
+    if value is None:
+        db.execute("DELETE FROM notes WHERE key = ?", (key,))
+    else:
+        db.execute("INSERT OR REPLACE INTO notes VALUES (?, ?, ?)", (key, now, value))
+    return answer
 
 
 def release(db: Connection, id: str) -> bool:
@@ -205,6 +234,11 @@ def presume(db: Connection, which: str, values: Row, reason: str) -> tuple[int, 
 def account(db: Connection, name: str) -> Figures:
     """An account's figures, zeros where it is unknown."""
     return _account(db, name) or NO_ACCOUNT
+
+
+def _is_booked(db: Connection, id: str) -> bool:
+    found = db.execute(_FIND_STATUS, (id,)).fetchone()
+    return found is not None and found[0] != Status.REFUSED
 
 
 def _account(db: Connection, name: str) -> Figures | None:

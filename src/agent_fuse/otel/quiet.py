@@ -6,7 +6,7 @@ from typing import TypeVar
 from opentelemetry.instrumentation.utils import suppress_instrumentation  # pyright: ignore[reportMissingTypeStubs]
 
 from agent_fuse.calls import Entry
-from agent_fuse.ledgers.base import Amounts, Balance, Hold, Ledger, Refusal, Reservation, Settling
+from agent_fuse.ledgers.base import Amounts, Balance, Hold, Ledger, NoteChange, Refusal, Reservation, Settling
 
 T = TypeVar("T")
 
@@ -26,6 +26,11 @@ class QuietLedger:
         """See Ledger."""
         with suppress_instrumentation():
             return self.ledger.settle(entry, accounts, amounts, now=now)
+
+    def count(self, hold: Hold, note: NoteChange | None = None, *, now: float) -> Reservation | Refusal | None:
+        """See Ledger."""
+        with suppress_instrumentation():
+            return self.ledger.count(hold, note, now=now)
 
     def release(self, id: str, *, now: float) -> bool:
         """See Ledger."""

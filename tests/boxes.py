@@ -56,5 +56,10 @@ def box(tmp_path: Path) -> Iterator[Callable[..., Box]]:
 
     yield make
     for one in made:
+        ledger, backlog = one.fuse.ledger, one.fuse.accounting.retry.backlog
         one.processor.shutdown()
-        one.fuse.ledger.close()
+        ledger.close()
+        backlog._rest.clear()  # a ledger that is away may never be back
+        if (writer := backlog._thread) is not None and not backlog:
+            backlog._wake.set()
+            writer.join()

@@ -19,6 +19,7 @@ from agent_fuse.accounting.tripped import TrippedSessions
 from agent_fuse.calls import Entry, Usage
 from agent_fuse.errors import SentinelError
 from agent_fuse.ledgers.base import Balance, Ledger, LedgerError
+from agent_fuse.ledgers.fallback import FallbackLedger
 from agent_fuse.limits import demand
 from agent_fuse.seams import BOOKED_AT_QUOTE, GOES_ON, HELD_AT_QUOTE, fault, harmless, quietly, unjudged
 from agent_fuse.settings import Settings
@@ -63,9 +64,12 @@ class Fuse:
         self.reentrancy.renew()
         self.accounting.renew()
 
-    def listen(self, listener: Callable[[Event], None]) -> None:
-        """Tell `listener` of every call booked or refused. What it raises is logged, not passed on."""
-        self.accounting.tell.add(listener)
+    def listen(self, listener: Callable[[Event], None]) -> Callable[[], None]:
+        """Tell `listener` of every call booked or refused; calling what comes back ends that.
+
+        What it raises is logged, not passed on.
+        """
+        return self.accounting.tell.add(listener)
 
     def open_call(self, request: CallRequest, around: Iterable[Seen] = ()) -> Seen:
         """A layer starts to see a call; `around` are the sightings it happens in, nearest first.
@@ -201,13 +205,21 @@ class Fuse:
         )
         quietly("writing a cost on its span", GOES_ON, decision.call.booked, entry)
 
+    def serve(self) -> None:
+        """A guard judges by it: its files stay open until it is retired."""
+        self._retired = False
+
     def retire(self) -> None:
         """Nothing asks it any more: its files are closed once no call is open. What comes late opens them again."""
         self._retired = True
         quietly("closing a ledger", GOES_ON, self._rest)
 
     def _rest(self) -> None:
-        if not self.open_calls():
+        if self.open_calls():
+            return
+        if isinstance(self.ledger, FallbackLedger) and self.ledger.owes():
+            self.accounting.retry.hand_over(self.ledger.pay)  # nobody will ask it again, and so bring it back
+        else:
             self.ledger.close()
 
     def balances(self, accounts: Sequence[str]) -> dict[str, Balance]:

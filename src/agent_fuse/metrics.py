@@ -5,6 +5,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from weakref import ReferenceType, WeakKeyDictionary, WeakSet, ref
 
 from opentelemetry import metrics
@@ -49,6 +50,10 @@ class Meters:
         self._provider = provider
         self._blind: Callable[[], Iterable[str]] = tuple
         self._followed: tuple[Watched, ...] = ()
+        self._known: WeakKeyDictionary[Fuse, ReferenceType[Watched]] = WeakKeyDictionary()
+        """Those that are followed, and those replaced of which late calls are still heard; the fuses keep them."""
+        self._presumed: WeakSet[Fuse] = WeakSet()
+        """Fuses whose presumed calls were counted."""
         self._live = False
         self._waking = threading.Lock()
         self._renew()
@@ -72,29 +77,51 @@ class Meters:
     def follow(self, fuse: Fuse, *, instead_of: Fuse | None = None, blind: Callable[[], Iterable[str]] = tuple) -> None:
         """Count what this fuse books and refuses, and show its limits; those of `instead_of` no more.
 
+        What that one books late is still counted: nobody else uses it, and it goes with its last call.
+
         Args:
             blind: tells the blind spots of this process.
         """
         self._blind = blind
-        self.leave(instead_of)
-        watched = Watched(fuse)
+        self._left(instead_of)
         with self._lock:
-            known = next((one for one in self._followed if one.fuse is fuse), None)
-            if known is not None:
-                known.followers += 1
-                return
-            self._followed = (*self._followed, watched)
-            self._totals.expect(fuse.limits)
+            known = self._known.get(fuse)
+            watched = known() if known is not None else None
+            if watched is None:
+                watched = Watched(fuse)
+                self._known[fuse] = ref(watched)
+            watched.followers += 1
+            watched.left_at = None
+            if watched.followers == 1:
+                self._followed = (*self._followed, watched)
+                self._totals.expect(fuse.limits)
         if self._live:
             self._begin(watched)
 
-    def leave(self, fuse: Fuse | None) -> None:
-        """Show this fuse's limits no more; what its open calls will cost is still counted."""
+    def leave(self, fuse: Fuse) -> None:
+        """Show this fuse's limits no more; what its open calls will cost is still counted, and then nothing is kept."""
+        left = self._left(fuse)
+        if left is not None:
+            left.left_at = fuse.clock()
+            ears, left.ears = left.ears, ()
+            for end in ears:
+                end()
+            self._end(left)
+            self._drain(wait=False)
+
+    def _left(self, fuse: Fuse | None) -> Watched | None:
         with self._lock:
             known = next((one for one in self._followed if one.fuse is fuse), None)
             if known is not None:
                 known.followers -= 1
-            self._followed = tuple(one for one in self._followed if one.followers)
+                self._followed = tuple(one for one in self._followed if one.followers)
+            return known if known is not None and not known.followers else None
+
+    def _end(self, left: Watched) -> None:
+        end = left.listens
+        if end is not None and not left.fuse.open_calls():
+            left.listens = None
+            end()
 
     @harmless("handing metrics to a provider", GOES_ON)
     def _wake(self) -> None:
@@ -106,18 +133,28 @@ class Meters:
                     self._begin(one)
 
     def _begin(self, watched: Watched) -> None:
-        fuse = watched.fuse
-        fuse.listen(lambda event: self._heard(watched, event))
-        fuse.alerts.on_alert.add(lambda alert: self._heard(watched, alert))
-        fuse.accounting.retry.on_error.add(self._failed)
-        fuse.accounting.on_gate.add(self._timed)
-        if isinstance(fuse.ledger, FallbackLedger):
-            fuse.ledger.on_error = (*fuse.ledger.on_error, lambda error: self._failed(error.operation))
-        self._events.extend((watched, Event(entry, _NOTHING_DUE)) for entry in fuse.presumed)
+        fuse, hear = watched.fuse, partial(self._heard, watched)
+        failing = fuse.ledger if isinstance(fuse.ledger, FallbackLedger) else None
+        if watched.listens is None:
+            watched.listens = fuse.listen(hear)
+        if not watched.ears:
+            watched.ears = (
+                fuse.alerts.on_alert.add(hear),
+                fuse.accounting.retry.on_error.add(self._failed),
+                fuse.accounting.on_gate.add(self._timed),
+                *((failing.listen(lambda error: self._failed(error.operation)),) if failing is not None else ()),
+            )
+        if fuse not in self._presumed:
+            self._presumed.add(fuse)
+            self._events.extend((watched, Event(entry, _NOTHING_DUE)) for entry in fuse.presumed)
 
     # What fuses tell -------------------------------------------------------------------------------------------------
 
     def _heard(self, watched: Watched, event: Event | Alert) -> None:
+        if watched.left_at is not None:
+            self._end(watched)
+            if isinstance(event, Alert) or event.entry.at > watched.left_at:
+                return
         self._events.append((watched, event))
         if len(self._events) >= DRAIN_AT:
             self._drain(wait=False)

@@ -158,8 +158,8 @@ def _last_chance(one: Backlog) -> None:
     try:
         one.flush()
     except LedgerError as failed:
-        lost = one.lost_usd()
-        log.error("%s; the process ends, and %s cannot be booked", failed, show_usd(lost))  # noqa: TRY400
+        lost = f", and {show_usd(one.lost_usd())} cannot be booked" if one.lost_usd() else ""
+        log.error("%s; the process ends%s", failed, lost)  # noqa: TRY400
 
 
 atexit.register(_at_exit)

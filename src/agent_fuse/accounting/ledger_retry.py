@@ -81,6 +81,11 @@ class LedgerRetry:
         """Do what is no booking, now or as soon as the ledger can take it."""
         self._keep(operation, work, lambda: self.backlog.do(work))
 
+    def hand_over(self, work: Callable[[], object]) -> None:
+        """Have a thread do what raises LedgerError for as long as it cannot be done."""
+        self.backlog.do(work)
+        self.backlog.start()
+
     def _keep(self, operation: str, work: Callable[[], object], wait: Callable[[], None]) -> None:
         if self._failed_at and time.monotonic() - self._failed_at < TRY_AGAIN_SECONDS:
             wait()  # it failed just now: asking again would keep the host waiting for nothing

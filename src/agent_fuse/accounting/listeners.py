@@ -20,9 +20,14 @@ class Listeners(Generic[P]):
         self.those: tuple[Callable[P, object], ...] = ()
         """The listeners; empty while nobody wants to know."""
 
-    def add(self, listener: Callable[P, object]) -> None:
-        """Tell this one too, from now on."""
+    def add(self, listener: Callable[P, object]) -> Callable[[], None]:
+        """Tell this one too, from now on; calling what comes back ends that."""
         self.those = (*self.those, listener)
+
+        def remove() -> None:
+            self.those = tuple(one for one in self.those if one is not listener)
+
+        return remove
 
     @harmless("telling listeners", GOES_ON)
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> None:

@@ -56,8 +56,7 @@ class FallbackLedger:
         self._retry_every = retry_every
         self._remembered = remembered
         self._real: Ledger | None = None
-        self.on_error: tuple[Callable[[LedgerError], None], ...] = ()
-        """Told each time the real ledger could not answer."""
+        self._listeners: tuple[Callable[[LedgerError], None], ...] = ()
         self._away = False
         self._tried, self._pause = 0.0, 0.0
         self._now = 0.0
@@ -68,6 +67,32 @@ class FallbackLedger:
             self._real = open()
         except LedgerError as error:
             self._leave(error)
+
+    def listen(self, listener: Callable[[LedgerError], None]) -> Callable[[], None]:
+        """Tell `listener` each time the real ledger could not answer; calling what comes back ends that."""
+        self._listeners = (*self._listeners, listener)
+
+        def remove() -> None:
+            self._listeners = tuple(one for one in self._listeners if one is not listener)
+
+        return remove
+
+    def owes(self) -> bool:
+        """Whether calls were counted in memory, to be written later."""
+        return self._away and not self._owed.is_empty()
+
+    def pay(self) -> None:
+        """Write the arrears, and close.
+
+        Raises:
+            LedgerError: the real ledger is still away.
+        """
+        if self._away:
+            self._try_to_return(self._now)
+        if self._away:
+            waits = show_usd(self._owed.usd())
+            raise LedgerError("settle", "of fail_safe=False", f"it is still away, and {waits} wait to be booked")
+        self.close()
 
     def reserve(self, hold: Hold, *, now: float) -> Reservation | Refusal:
         """See Ledger."""
@@ -245,7 +270,7 @@ class FallbackLedger:
         )
 
     def _tell(self, error: LedgerError) -> None:
-        for listener in self.on_error:
+        for listener in self._listeners:
             listener(error)
 
     def _try_to_return(self, now: float) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from threading import get_ident
 from typing import Any
-from weakref import finalize, ref
+from weakref import finalize, proxy, ref
 
 from opentelemetry import trace
 from opentelemetry.context import Context
@@ -47,6 +47,7 @@ class SpanGates:
     def __init__(self, fuse: Fuse) -> None:
         self.nodes = OpenSpans()
         self._checked = False
+        self._resting = False
         self._unfollowed: set[str] = set()
         """Instrumentations whose calls passed no request gate, though one was sure to follow."""
         self.use(fuse)
@@ -56,6 +57,10 @@ class SpanGates:
         self.fuse = fuse
         self._dialects = Dialects(endpoints=fuse.settings.endpoints)
         self._callers = CallerFinder(fuse, self.node)
+
+    def rest(self) -> None:
+        """Judge no more. Calls that are open are booked by the fuse that let them go, which is kept by them alone."""
+        self._resting, self.fuse = True, proxy(self.fuse)
 
     def node(self, span_id: int) -> OpenSpan | None:
         """The open node that a span id stands for."""
@@ -258,6 +263,8 @@ class SpanGates:
 
     def _missed(self, span: ReadableSpan) -> None:
         """A span that did not look like a call at its start turns out to be one: account for it, refuse nothing."""
+        if self._resting:
+            return
         scope = span.instrumentation_scope
         dialect = self._dialects.of(scope.name) if scope is not None else None
         spot = dialect.start(span) if dialect is not None and dialect.late_kinds else None

@@ -69,6 +69,7 @@ class AgentFuseSpanProcessor(SpanProcessor):
             fuse = open_fuse(found)
         self.gates = SpanGates(fuse)
         self.fail_safe = fuse.settings.fail_safe
+        fuse.serve()
         self._meters = meters(meter_provider)
         self._meters.follow(fuse, blind=_blind)
         self._shut = False
@@ -80,11 +81,18 @@ class AgentFuseSpanProcessor(SpanProcessor):
 
     def use(self, fuse: Fuse) -> None:
         """From now on, judge by this fuse. Calls that are open stay with the one that let them go."""
+        if self._shut:
+            return
         before = self.fuse
-        self._meters.follow(fuse, instead_of=before, blind=_blind)
+        fuse.serve()
         self.gates.use(fuse)
         self.fail_safe = fuse.settings.fail_safe
-        _retire(before)
+        if _is_used(before):  # what it books from now on is booked for others
+            self._meters.leave(before)
+            self._meters.follow(fuse, blind=_blind)
+        else:
+            self._meters.follow(fuse, instead_of=before, blind=_blind)
+            before.retire()
 
     @property
     def fuse(self) -> Fuse:
@@ -128,23 +136,30 @@ class AgentFuseSpanProcessor(SpanProcessor):
             fault("booking a span", error, HELD_AT_QUOTE)
 
     def shutdown(self) -> None:
-        """Stop guarding: neither spans nor requests are judged by this processor any more."""
+        """Stop guarding: neither spans nor requests are judged by this processor any more.
+
+        A provider keeps its processors for ever; this one keeps nothing but the calls that are open. Its `fuse` is
+        there for as long as someone else has it.
+        """
+        if self._shut:
+            return
         self._shut = True
+        fuse = self.gates.fuse
         quietly("shutting down", GOES_ON, active.remove, self)
-        quietly("shutting down", GOES_ON, self._meters.leave, self.gates.fuse)
+        quietly("shutting down", GOES_ON, self._meters.leave, fuse)
         if not active.guards():
             quietly("shutting down", GOES_ON, carrying.uninstall)
-        quietly("shutting down", GOES_ON, _retire, self.gates.fuse)
+        if not _is_used(fuse):
+            quietly("shutting down", GOES_ON, fuse.retire)
+        quietly("shutting down", GOES_ON, self.gates.rest)
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:  # noqa: ARG002  the SDK's signature
         """Nothing is buffered: every call is booked when it ends."""
         return True
 
 
-def _retire(fuse: Fuse) -> None:
-    """A guard judges by this fuse no more; unless another does, it closes its files."""
-    if all(one.fuse is not fuse for one in active.guards()):
-        fuse.retire()
+def _is_used(fuse: Fuse) -> bool:
+    return any(one.fuse is fuse for one in active.guards())
 
 
 def _blind() -> list[str]:

@@ -1,7 +1,7 @@
 """Watched: the accounts that one fuse's calls met lately, and how full each of its limits is."""
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from agent_fuse.calls import NANOS_PER_USD
@@ -38,8 +38,14 @@ class Watched:
 
     def __init__(self, fuse: Fuse) -> None:
         self.fuse = fuse
-        self.followers = 1
+        self.followers = 0
         """How many processors have it shown."""
+        self.ears: tuple[Callable[[], None], ...] = ()
+        """Called one by one, they end that its warnings, errors and durations are heard."""
+        self.listens: Callable[[], None] | None = None
+        """The same for its calls, which are heard until those that are open when it is left are booked."""
+        self.left_at: float | None = None
+        """Seconds, by the fuse's clock: calls that began later are not counted."""
         self.own = frozenset(fuse.limits)
         self.sessions = fuse.settings.metrics_session
         self._met: OrderedDict[Cap, tuple[Limit, float]] = OrderedDict()

@@ -45,20 +45,22 @@ def box(tmp_path: Path) -> Iterator[Callable[..., Box]]:
     from agent_fuse.testing import LedgerReader
 
     made: list[Box] = []
+    fuses: list[Any] = []
 
     def make(*, clock: Any = None, **options: Any) -> Box:
         options.setdefault("db_path", str(tmp_path / f"ledger{len(made)}.db"))
         options.setdefault("session_id", "test")
         found = settings({}, **options)
         fuse = open_fuse(found, clock=clock) if clock is not None else open_fuse(found)
+        fuses.append(fuse)
         made.append(Box(AgentFuseSpanProcessor(fuse=fuse), LedgerReader(fuse.ledger)))
         return made[-1]
 
     yield make
-    for one in made:
-        ledger, backlog = one.fuse.ledger, one.fuse.accounting.retry.backlog
+    for one, fuse in zip(made, fuses, strict=True):
         one.processor.shutdown()
-        ledger.close()
+        fuse.ledger.close()
+        backlog = fuse.accounting.retry.backlog
         backlog._rest.clear()  # a ledger that is away may never be back
         if (writer := backlog._thread) is not None and not backlog:
             backlog._wake.set()

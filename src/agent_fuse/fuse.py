@@ -54,7 +54,8 @@ class Fuse:
         self.presumed: tuple[Entry, ...] = ()
         """Calls of dead processes that were booked at their quote when this fuse was opened."""
         self._lock = threading.Lock()
-        self._retired = False
+        self.retired = False
+        """Nothing asks it any more but what happens in the calls that it let go."""
         _fuses.add(self)
 
     @harmless("beginning anew in a forked child", GOES_ON)
@@ -168,7 +169,7 @@ class Fuse:
                 decisions = list(self._alone(seen, outcome, usage))
             for decision in decisions:
                 quietly("booking a call", HELD_AT_QUOTE, self._book, decision, model, provider)
-            if self._retired:
+            if self.retired:
                 quietly("closing a ledger", GOES_ON, self._rest)
 
         self.reentrancy.account(close)
@@ -207,11 +208,11 @@ class Fuse:
 
     def serve(self) -> None:
         """A guard judges by it: its files stay open until it is retired."""
-        self._retired = False
+        self.retired = False
 
     def retire(self) -> None:
         """Nothing asks it any more: its files are closed once no call is open. What comes late opens them again."""
-        self._retired = True
+        self.retired = True
         quietly("closing a ledger", GOES_ON, self._rest)
 
     def _rest(self) -> None:

@@ -14,7 +14,7 @@ from agent_fuse.errors import SentinelError
 from agent_fuse.otel import active
 from agent_fuse.otel.context import span_here
 from agent_fuse.otel.gate import admit
-from agent_fuse.otel.open_spans import OpenSpan, around, detach, frame_here
+from agent_fuse.otel.open_spans import OpenSpan, around, detach, frame_here, fuse_inside
 from agent_fuse.otel.trips import finish_refused
 from agent_fuse.seams import GOES_ON, quietly
 from agent_fuse.sightings import Layer, Outcome
@@ -110,7 +110,7 @@ def _here(spot: Spot, session: str, agent: str) -> tuple[int, active.Guard | Non
     if guard is None:
         return here, None, None
     outer = guard.node(here)
-    node = OpenSpan(0, _NO_SPAN, guard.fuse, _NONE, spot, outer)
+    node = OpenSpan(0, _NO_SPAN, fuse_inside(guard.fuse, outer, frame_here()), _NONE, spot, outer)
     node.session = session
     node.agent = agent
     return here, guard, node

@@ -20,7 +20,7 @@ from agent_fuse.limits import Caller
 from agent_fuse.otel import active
 from agent_fuse.otel.active import Guard
 from agent_fuse.otel.context import span_here
-from agent_fuse.otel.open_spans import OpenSpan, around, finish_calls, frame_here
+from agent_fuse.otel.open_spans import OpenSpan, around, finish_calls, frame_here, fuse_inside
 from agent_fuse.otel.trips import finish_refused, under_langchain
 from agent_fuse.seams import GOES_ON, quietly, unjudged
 from agent_fuse.settings import settings
@@ -34,6 +34,8 @@ class CallSite:
     """Caller is about to make a call, and where."""
 
     guard: Guard
+    fuse: Fuse
+    """The fuse that judges it."""
     caller: Caller
     """On whose account it goes."""
     node: OpenSpan | None
@@ -42,11 +44,6 @@ class CallSite:
     """The open call of this context whose span is not the current one, or that has none."""
     span: int
     """Id of the current span, 0 outside any."""
-
-    @property
-    def fuse(self) -> Fuse:
-        """The fuse that judges it."""
-        return self.guard.fuse
 
     @property
     def span_id(self) -> str:
@@ -75,7 +72,8 @@ def call_site(*, asks: bool = True) -> CallSite | None:
     span = trace.get_current_span().get_span_context().span_id
     node, frame = guard.node(span), frame_here()
     inside = frame if frame is not None and frame.session else node or frame
-    return CallSite(guard, guard.caller(None, inside, asks=asks), node, frame, span)
+    fuse = fuse_inside(guard.fuse, node, frame)
+    return CallSite(guard, fuse, guard.caller(None, inside, asks=asks), node, frame, span)
 
 
 def guarded_call_site(start: Callable[[], object], *, asks: bool = True) -> CallSite:

@@ -145,6 +145,10 @@ class OpenSpans:
             node = next((one for one in self._dropped if one.key == key), None)
         return node if node is not None and node.key == key else None
 
+    def settle_dropped(self) -> None:
+        """No end of a dropped span is awaited any more."""
+        self._dropped.clear()
+
     def drop(self, node: OpenSpan) -> None:
         """A span was dropped without an end, for all that is known: one of its owners' finalizers may still end it."""
         if self.pop(node.key) is not None:
@@ -164,6 +168,18 @@ def around(node: OpenSpan | None) -> list[Seen]:
         if frame.seen is not None:
             found.append(frame.seen)
     return found
+
+
+def fuse_inside(fuse: Fuse, *around: OpenSpan | None) -> Fuse:
+    """The fuse for what happens in these: one that was replaced since it let a call go that is open, else `fuse`."""
+    for node in around:
+        if node is not None and node.fuse is not fuse and node.fuse.retired and any(map(_is_open, node.chain())):
+            return node.fuse
+    return fuse
+
+
+def _is_open(node: OpenSpan) -> bool:
+    return node.seen is not None and node.seen.ended_at is None
 
 
 def _awaits_request(seen: Seen) -> bool:

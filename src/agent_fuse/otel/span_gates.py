@@ -24,7 +24,7 @@ from agent_fuse.otel.callers import CallerFinder
 from agent_fuse.otel.facts import blind
 from agent_fuse.otel.gate import admit, not_judged, refused
 from agent_fuse.otel.live_spans import LIVE_SPANS
-from agent_fuse.otel.open_spans import OpenSpan, OpenSpans, around, detach
+from agent_fuse.otel.open_spans import OpenSpan, OpenSpans, around, detach, fuse_inside
 from agent_fuse.otel.request_gate import FLIGHT
 from agent_fuse.otel.span_attributes import mark_booked
 from agent_fuse.otel.span_ends import close
@@ -55,12 +55,14 @@ class SpanGates:
     def use(self, fuse: Fuse) -> None:
         """From now on, judge by this fuse. Calls that are open stay with the one that let them go."""
         self.fuse = fuse
+        self.nodes.settle_dropped()  # the same run of the garbage collector that drops a span may end it, no later one
         self._dialects = Dialects(endpoints=fuse.settings.endpoints)
         self._callers = CallerFinder(fuse, self.node)
 
     def rest(self) -> None:
         """Judge no more. Calls that are open are booked by the fuse that let them go, which is kept by them alone."""
         self._resting, self.fuse = True, proxy(self.fuse)
+        self.nodes.settle_dropped()
 
     def node(self, span_id: int) -> OpenSpan | None:
         """The open node that a span id stands for."""
@@ -85,7 +87,7 @@ class SpanGates:
             if outer is not None:
                 self.nodes.put(at.span_id, outer)
             return
-        node = OpenSpan(at.span_id, ref(span), self.fuse, dialect, spot, outer)
+        node = OpenSpan(at.span_id, ref(span), fuse_inside(self.fuse, outer), dialect, spot, outer)
         self.nodes.put(at.span_id, node)
         if spot.kind is SpanRole.MODEL:
             self._call(span, node, parent_context)
@@ -105,8 +107,8 @@ class SpanGates:
         late = self._is_late(span, node)
         of = self.caller(parent_context, node, span.attributes, asks=not late)
         request = self._request(span, node, of, late=late)
-        node.seen = admit(self.fuse, request, self._around(node), node.parent, span=span, hard=_is_hard(node.dialect))
-        if self.fuse.settings.cost_on_spans:
+        node.seen = admit(node.fuse, request, self._around(node), node.parent, span=span, hard=_is_hard(node.dialect))
+        if node.fuse.settings.cost_on_spans:
             node.seen.on_booked = partial(mark_booked, node.span)
         # It is judged now: what goes wrong with the rest is no reason to stop it.
         quietly("following a span", BOOKED_AT_QUOTE, self._follow, span, node, parent_context, request, late=late)
@@ -137,7 +139,7 @@ class SpanGates:
         of = self.caller(parent_context, node, span.attributes)
         told = node.spot.arguments
         try:
-            node.action = action = self.fuse.actions.open(
+            node.action = action = node.fuse.actions.open(
                 of,
                 node.spot.tool,
                 UNTOLD if told is None else told,
@@ -147,7 +149,7 @@ class SpanGates:
                 span_id=trace.format_span_id(node.key),
             )
         except SentinelError as trip:
-            raise refused(self.fuse, trip, span=span, hard=_is_hard(node.dialect)) from trip.__cause__
+            raise refused(node.fuse, trip, span=span, hard=_is_hard(node.dialect)) from trip.__cause__
         if told is None and Field.ARGUMENTS in node.dialect.late_facts:
             watch(
                 span,
@@ -271,14 +273,14 @@ class SpanGates:
         if dialect is None or spot is None or spot.kind is SpanRole.AGENT:
             return
         outer = self.nodes.get(span.parent.span_id) if span.parent is not None else None
-        node = OpenSpan(0, lambda: None, self.fuse, dialect, spot, outer)
+        node = OpenSpan(0, lambda: None, fuse_inside(self.fuse, outer), dialect, spot, outer)
         of = self.caller(None, outer, asks=False)
         if spot.kind is SpanRole.MODEL:
-            node.seen = self.fuse.open_call(self._request(span, node, of, late=True), around(outer))
+            node.seen = node.fuse.open_call(self._request(span, node, of, late=True), around(outer))
         else:
             told = UNTOLD if spot.arguments is None else spot.arguments
             source = _source(span, dialect)
-            node.action = self.fuse.actions.ran(of, spot.tool or span.name, told, source=source, trace_id=of.trace)
+            node.action = node.fuse.actions.ran(of, spot.tool or span.name, told, source=source, trace_id=of.trace)
         close(span, node)
 
     @staticmethod

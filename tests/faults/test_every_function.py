@@ -40,6 +40,8 @@ EDGES = {
     "integrations/langchain.py:AgentFuseCallbackHandler.__init__": "called by the user, before any call",
     "integrations/langchain.py:_judges.<locals>.call": "one `try`",
     "last_word.py:LastWord.emit": "one `try`",
+    "ledgers/folding.py:Folding._work": "a thread of its own, and one `try`",
+    "ledgers/transactions.py:Balances.__getitem__": "through `Mapping.get`, behind the guard of whoever asks",
     "ledgers/waiting.py:elsewhere.<locals>.run": "one `try`: it is raised in the thread that asked",
     "limits.py:Limit.__post_init__": "called by the user, before any call",
     "mistakes.py:checked.<locals>.init": "called by the user, before any call",

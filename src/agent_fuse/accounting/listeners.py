@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import Generic, ParamSpec
 
-from agent_fuse.seams import GOES_ON, harmless, quietly
+from agent_fuse.errors import SentinelError
+from agent_fuse.seams import GOES_ON, fault, harmless
 
 P = ParamSpec("P")
 
@@ -33,4 +34,7 @@ class Listeners(Generic[P]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> None:
         """Tell them."""
         for listener in self.those:
-            quietly(self._doing, GOES_ON, listener, *args, **kwargs)
+            try:
+                listener(*args, **kwargs)
+            except (Exception, SentinelError) as error:  # noqa: BLE001  it is no reason to stop a call
+                fault(self._doing, error, GOES_ON)

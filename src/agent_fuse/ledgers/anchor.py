@@ -9,7 +9,6 @@ SQLite looks for before it does any of this.
 
 import os
 import stat
-import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -26,9 +25,6 @@ _KEEP_NO_MORE = ofd.free(122, 1)
 # Bytes 18 and 19 of the database are 2 where it is kept with a log (fileformat2.html, 1.3.3).
 _FORMAT, _WITH_LOG = 18, b"\2\2"
 
-_COPIES = ("_sqlite3", "pysqlite3")
-"""Modules that bring a copy of SQLite."""
-
 
 class Anchor:
     """The two files of one database, locked for as long as a connection of this process is open."""
@@ -40,7 +36,8 @@ class Anchor:
         """Whether the log is surely kept in place; False where the file system has no such locks."""
         self._file = file
         self._index: int | None = None
-        self._keeps = False
+        self.keeps = False
+        """Whether the index is kept from being mended."""
 
     def before(self, index: str, seconds: float) -> None:
         """Lock the database, if it has a log: to give it one, SQLite must have it alone.
@@ -62,15 +59,15 @@ class Anchor:
         )
 
     def keep_index(self) -> None:
-        """While we write the index, nobody takes it for broken and mends it. With no other copy there is no need."""
-        if self.holds and self._index is not None and any(name in sys.modules for name in _COPIES):
-            self._keeps = ofd.ask(self._index, _KEEP)
+        """While we write the index, another copy in this process must not take it for broken and mend it."""
+        if self.holds and self._index is not None:
+            self.keeps = ofd.ask(self._index, _KEEP)
 
     def keep_no_more(self) -> None:
         """It is written; or it is broken, since another process died, and we must mend it ourselves."""
-        if self._keeps and self._index is not None:
+        if self.keeps and self._index is not None:
             ofd.ask(self._index, _KEEP_NO_MORE)
-            self._keeps = False
+            self.keeps = False
 
     def unlock(self) -> None:
         """Let other processes take themselves for the last one. A forked child's copy of the files must not lock on."""

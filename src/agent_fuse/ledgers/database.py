@@ -1,7 +1,6 @@
 """One SQLite file: a connection per process, quick reads, writes one at a time over all processes, errors in words."""
 
 import ctypes
-import logging
 import os
 import sys
 import time
@@ -16,6 +15,7 @@ from agent_fuse.ledgers import forks
 from agent_fuse.ledgers.anchor import Anchor
 from agent_fuse.ledgers.base import Busy, LedgerError, Unwritable
 from agent_fuse.ledgers.filelock import UNLOCK, FileLock, unlock
+from agent_fuse.ledgers.folding import Folding
 from agent_fuse.ledgers.migrations import NotOurs, migrate, pending
 from agent_fuse.ledgers.sql import FAILURES, Connection, connect, never_writable, words
 from agent_fuse.ledgers.turns import Nested, Turn
@@ -24,12 +24,10 @@ from agent_fuse.ledgers.waiting import elsewhere, in_event_loop, patience, pause
 T = TypeVar("T")
 Synchronous = Literal["normal", "full"]
 
-_CHECKPOINT_PAGES = 2000
 _WAL_BYTES_KEPT = 16 * 1024 * 1024
 _LOOK_SECONDS = 0.1
 """How often an anchored log is looked after; only a hand can take it away."""
 _ATTEMPTS = 8
-_log = logging.getLogger("agent_fuse")
 
 
 class _Gone(Exception):
@@ -55,8 +53,7 @@ class Database:
         self._where = str(path)
         self._moved = ctypes.c_int()
         self._moved_at = ctypes.addressof(self._moved)
-        self._checkpoint_at = _CHECKPOINT_PAGES
-        self._wal_pages = 0
+        self._folding = Folding(path, self._patience)
         self._give_up_at = 0.0
         self._lock = FileLock(f"{path}.lock", self._patience)
         self._renew_locks()
@@ -123,6 +120,8 @@ class Database:
 
     def close(self) -> None:
         """Close what this process holds open; the last one to do so folds the write-ahead log into the file."""
+        if self._folding.rest(self._patience()):
+            self._folding.go_on()
         with self._busy.lock:
             if self._connection is not None:
                 self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
@@ -138,6 +137,7 @@ class Database:
 
     def before_fork(self) -> None:
         """Close the connection: SQLite's locks do not survive a fork, and hurt even new connections of a child."""
+        self._folded = self._folding.rest(self.lock_timeout)
         self._resting = self._busy.lock.acquire(timeout=self.lock_timeout)
         if self._resting and self._connection is not None and not self._connection.in_transaction:
             self._drop()
@@ -145,9 +145,12 @@ class Database:
     def after_fork(self, *, child: bool) -> None:
         """Open again when next used."""
         if not child:
+            if self._folded:
+                self._folding.go_on()
             if self._resting:
                 self._busy.lock.release()
             return
+        self._folding.renew()
         if self._connection is not None:  # it could not be closed; closing it here would harm the parent's
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._connection))
             self._connection = self._anchor = None
@@ -157,7 +160,7 @@ class Database:
     def _renew_locks(self) -> None:
         self._turn = Turn(self._patience)
         self._busy = Turn(self._patience)
-        self._resting = False
+        self._resting = self._folded = False
 
     def _patience(self) -> float:
         return patience(self.lock_timeout)
@@ -165,39 +168,33 @@ class Database:
     def _write(self, work: Callable[[Connection], T]) -> T:
         file = self._lock.file()
         try:
-            self._lock.acquire()
+            self._lock.acquire(file)
             with self._busy.lock:
-                db = self._connection
+                db, anchor = self._connection, self._anchor
                 if db is None or self._is_gone(db):
                     raise _Gone
-                answer = self._transaction(db, work)
+                try:
+                    if anchor is not None and ("_sqlite3" in sys.modules or "pysqlite3" in sys.modules):
+                        anchor.keep_index()
+                    db.execute("BEGIN IMMEDIATE")
+                    answer = work(db)
+                    db.execute("COMMIT")
+                except BaseException:
+                    try:  # noqa: SIM105 - the next step of ours is C code, before any interruption
+                        db.execute("ROLLBACK")
+                    except apsw.Error:
+                        pass  # none was begun, or it was undone already
+                    raise
+                finally:
+                    if anchor is not None and anchor.keeps:
+                        anchor.keep_no_more()
                 if self._is_log_gone():
                     self._leave(db)
                     raise _Gone
-                if self._wal_pages >= self._checkpoint_at:
-                    self._checkpoint(db)
+                self._folding.committed(db, self._wal)
                 return answer
         finally:
             unlock(file, UNLOCK)
-
-    def _transaction(self, db: Connection, work: Callable[[Connection], T]) -> T:
-        anchor = self._anchor
-        try:
-            if anchor is not None:
-                anchor.keep_index()
-            db.execute("BEGIN IMMEDIATE")
-            answer = work(db)
-            db.execute("COMMIT")
-        except BaseException:
-            try:  # noqa: SIM105 - the next step of ours is C code, before any interruption
-                db.execute("ROLLBACK")
-            except apsw.Error:
-                pass  # none was begun, or it was undone already
-            raise
-        finally:
-            if anchor is not None:
-                anchor.keep_no_more()
-        return answer
 
     def _is_gone(self, db: Connection) -> bool:
         """Whether someone removed or replaced the file. SQLite asks, by one more of the calls that a commit makes."""
@@ -251,7 +248,7 @@ class Database:
             db.pragma("synchronous", self.synchronous)
             db.pragma("journal_size_limit", _WAL_BYTES_KEPT)
             db.pragma("temp_store", "memory")
-            db.set_wal_hook(self._committed)
+            db.pragma("wal_autocheckpoint", 0)  # see folding
             anchors.opened(anchor, self._where, self.lock_timeout)
             # SQLite has no locks on the log, so that it may be opened and closed here. (Windows keeps what is open.)
             self._wal = os.open(f"{self._where}-wal", os.O_RDONLY) if sys.platform != "win32" else None
@@ -264,7 +261,7 @@ class Database:
     def _migrate(self, db: Connection) -> None:
         file = self._lock.file()
         try:
-            self._lock.acquire()
+            self._lock.acquire(file)
             migrate(db)
         finally:
             unlock(file, UNLOCK)
@@ -288,20 +285,6 @@ class Database:
             return False
         pause(times)
         return True
-
-    def _committed(self, _: Connection, __: str, pages: int) -> int:
-        if pages < self._wal_pages:  # the log was folded in, and began anew
-            self._checkpoint_at = _CHECKPOINT_PAGES
-        self._wal_pages = pages
-        return apsw.SQLITE_OK
-
-    def _checkpoint(self, db: Connection) -> None:
-        """Fold the log into the file. By ourselves: SQLite would tell of a failure here as if the commit had failed."""
-        self._checkpoint_at = self._wal_pages + _CHECKPOINT_PAGES
-        try:
-            db.wal_checkpoint()
-        except apsw.Error as error:
-            _log.warning("ledger %s: its write-ahead log grows, it cannot be folded in: %s", self.path, words(error))
 
     def _failed(self, operation: str, error: Exception) -> LedgerError:
         where = self._where

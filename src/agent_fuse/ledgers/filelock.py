@@ -24,10 +24,13 @@ class FileLock:
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
         return self._file
 
-    def acquire(self) -> None:
-        """Take the lock, waiting for as long as patience lasts. Raises TimeoutError, OSError."""
-        if not self.try_now() and not any(self.try_now() for _ in pauses(self._patience())):
-            raise TimeoutError(f"another process holds {self.path}")
+    def acquire(self, file: int) -> None:
+        """Take the lock on its open file, waiting for as long as patience lasts. Raises TimeoutError, OSError."""
+        try:
+            _lock(file)
+        except (BlockingIOError, PermissionError):
+            if not any(self.try_now() for _ in pauses(self._patience())):
+                raise TimeoutError(f"another process holds {self.path}") from None
 
     def try_now(self) -> bool:
         """Take the lock if it is free. Raises OSError."""

@@ -55,10 +55,6 @@ class Connection(Protocol):
         """Asked whether to wait on for another writer, with the times that it was asked before."""
         ...
 
-    def set_wal_hook(self, callable: Callable[[Any, str, int], int]) -> None:
-        """Call after each commit, with the pages in the log; this replaces SQLite's own folding in of the log."""
-        ...
-
     def wal_checkpoint(self, dbname: str | None = None, mode: int = 0) -> tuple[int, int]:
         """Fold the log in, as far as readers let; mode 0 waits for nobody."""
         ...

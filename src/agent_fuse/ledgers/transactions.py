@@ -1,12 +1,12 @@
 """The books in SQL: what one transaction reads and writes of accounts, holds and journal lines."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from operator import add, neg, sub
 from typing import TypeVar
 
 from agent_fuse.calls import Entry, Status
 from agent_fuse.ledgers import codec
-from agent_fuse.ledgers.base import Cap, Hold, Refusal, Reservation, Settling
+from agent_fuse.ledgers.base import Balance, Cap, Hold, Refusal, Reservation, Settling
 from agent_fuse.ledgers.codec import (
     ENTRY,
     METERS,
@@ -46,6 +46,8 @@ _NAMES = {
     "add_to_account": ", ".join(f"{one} = {one} + ?" for one in (*_SETTLED, *_HELD)),
     "set_held": ", ".join(f"{one} = ?" for one in _HELD),
     "no_hold": ", ".join(["NULL"] * (1 + WIDTH)),
+    "add_settled": ", ".join(f"settled_{one} = settled_{one} + ?" for one in METERS),
+    "add_held": ", ".join(f"held_{one} = held_{one} + ?" for one in METERS),
     "account_marks": _marks(len(_ACCOUNT_COLUMNS)),
     "call": ", ".join(ENTRY),
     "refused_by": ", ".join(REFUSED_BY),
@@ -87,6 +89,12 @@ _SET_HELD = _fill("UPDATE accounts SET {set_held} WHERE name = ?")
 _COUNT_REFUSED = "UPDATE accounts SET refused = refused + 1 WHERE name = ?"
 _NEW_ACCOUNT = _fill("INSERT INTO accounts ({account}, name) VALUES ({account_marks}, ?)")
 _FIND_HOLD = _fill("SELECT {hold} FROM holds WHERE id = ?")
+_NEW_HOLD = _fill(
+    "INSERT INTO holds SELECT {hold_marks} "
+    "WHERE NOT EXISTS (SELECT 1 FROM journal WHERE id = ? AND status <> 'refused') ON CONFLICT DO NOTHING"
+)
+_HOLD_ON = _fill("UPDATE accounts SET {add_held} WHERE name = ?")
+_SETTLE_ON = _fill("UPDATE accounts SET {add_settled}, {add_held} WHERE name = ?")
 _SET_HOLD = _fill("INSERT OR REPLACE INTO holds VALUES ({hold_marks})")
 _DROP_HOLD = "DELETE FROM holds WHERE id = ?"
 _ADD_LINE = _fill("INSERT INTO journal ({call}, {booked}) VALUES ({line_marks}) ON CONFLICT DO NOTHING")
@@ -103,6 +111,26 @@ _SET_LINE = _fill("UPDATE journal SET ({call}, {booked}, {refused_by}) = ({whole
 
 def reserve(db: Connection, hold: Hold, line: Row, asked: Figures, owner: Row) -> Reservation | Refusal:
     """Take a hold, or take its place if the call has one, when all caps admit it."""
+    names = codec.once(hold.accounts)
+    found = {name: account(db, name) for name in names}
+    for cap in hold.caps:
+        figures = found.get(cap.account)
+        place = PLACE[cap.meter]
+        if figures is None or figures[place] + figures[WIDTH + place] + asked[place] > cap.amount:
+            return _reserve_again(db, hold, line, asked, owner)
+    db.execute(_NEW_HOLD, (*line, codec.pack(names), *asked, hold.expires_at, *owner, line[0]))
+    if not db.changes():
+        return _reserve_again(db, hold, line, asked, owner)
+    for name, figures in found.items():
+        if figures is NO_ACCOUNT:
+            db.execute(_NEW_ACCOUNT, (*NOTHING, *asked, 0, name))
+        else:
+            db.execute(_HOLD_ON, (*asked, name))
+    return Reservation(line[0], Balances(found, asked))
+
+
+def _reserve_again(db: Connection, hold: Hold, line: Row, asked: Figures, owner: Row) -> Reservation | Refusal:
+    """The same for a call that may have a hold or a booking already, and where a cap may not admit it."""
     names = codec.once(hold.accounts)
     before: tuple[str, ...] = ()
     mine = NOTHING
@@ -175,6 +203,25 @@ def change_note(db: Connection, key: str, change: Callable[[bytes | None], tuple
     return answer
 
 
+class Balances(Mapping[str, Balance]):
+    """Accounts after a hold was taken on each; most are asked for few of them."""
+
+    def __init__(self, before: Mapping[str, Figures], held: Figures) -> None:
+        self._before = before
+        self._held = held
+
+    def __getitem__(self, name: str) -> Balance:
+        figures = self._before[name]
+        held = tuple(map(add, figures[WIDTH : 2 * WIDTH], self._held))
+        return codec.balance((*figures[:WIDTH], *held, figures[2 * WIDTH]))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._before)
+
+    def __len__(self) -> int:
+        return len(self._before)
+
+
 def release(db: Connection, id: str) -> bool:
     """Give a call's hold back, if it has one."""
     found = _hold(db, id)
@@ -197,11 +244,14 @@ def book(db: Connection, line: Row, names: tuple[str, ...], figures: Figures) ->
         if held is not None:
             release(db, line[0])
         return _book_again(db, line, names, figures)
-    if held is not None:
-        db.execute(_DROP_HOLD, (line[0],))
-    freed = NOTHING if held is None else tuple(map(neg, held[1]))
-    for name in names:
-        _charge(db, name, figures, freed)
+    if held is None:
+        for name in names:
+            _charge(db, name, figures, NOTHING)
+        return Settling.BOOKED
+    db.execute(_DROP_HOLD, (line[0],))
+    freed = tuple(map(neg, held[1]))
+    for name in names:  # they are there: the hold is on them
+        db.execute(_SETTLE_ON, (*figures, *freed, name))
     return Settling.BOOKED
 
 

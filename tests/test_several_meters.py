@@ -130,3 +130,17 @@ def test_a_processor_that_goes_to_another_fuse_counts_the_shared_one_no_more(tmp
     active.add(first)  # it is the newest
     by_hand()
     assert [figures(one)["agent_fuse.calls"] for one in readers] == [2, 1]
+
+
+def test_a_fuse_that_is_followed_again_while_a_call_is_open_is_counted_on(tmp_path):
+    """A processor leaves with a call open, and another comes at the same fuse and provider: nothing new is left out."""
+    provider = MeterProvider([reader := InMemoryMetricReader()])
+    fuse = open_fuse(settings({}, budget=1, db_path=str(tmp_path / "l.db")))
+    AgentFuseSpanProcessor(fuse=fuse, request_gate=False)
+    first = AgentFuseSpanProcessor(fuse=fuse, meter_provider=provider)
+    agent_fuse.pre_flight("gpt-4o-mini", 10, 10)
+    first.shutdown()
+    AgentFuseSpanProcessor(fuse=fuse, meter_provider=provider)
+    by_hand()
+    agent_fuse.post_flight("gpt-4o-mini", 10, 10)
+    assert figures(reader)["agent_fuse.calls"] == 2

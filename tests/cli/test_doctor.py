@@ -262,3 +262,18 @@ def test_ledger_that_is_none(tmp_path):
         (fact,) = [one for one in agent_fuse.doctor(db_path=str(path)) if "ledger" in one.what and one.state == "blind"]
         assert "db_path" in fact.fix
     assert (tmp_path / "notes.txt").read_text() == "no database" * 99
+
+
+@pytest.mark.parametrize("way", ["opentelemetry-instrument", "agent-fuse run"])
+def test_under_a_guard_from_outside_that_guard_is_looked_at(tmp_path, way):
+    """Doctor sets nothing up beside it, and says what stands."""
+    tools = Path(sys.executable).parent
+    first, *rest = way.split()
+    command = [str(tools / first), *rest, *(["--"] if rest else []), str(tools / "agent-fuse"), "doctor"]
+    quiet = {f"OTEL_{signal}_EXPORTER": "none" for signal in ("TRACES", "METRICS", "LOGS")}
+    environment = {**os.environ, **quiet, "AGENTFUSE_BUDGET": "5", "AGENTFUSE_DB_PATH": str(tmp_path / "l.db")}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout.startswith("What guards this process from outside"), done.stderr
+    assert "self-test: a trip raised when a span starts reaches the caller" in done.stdout
+    assert "sets limits of its own" not in done.stderr
+    assert "init()" not in done.stdout

@@ -19,6 +19,8 @@ from agent_fuse.errors import ConfigurationError
 _GRACE = 30.0
 _STYLES = {"ok": "green", "blind": "bold red", "off": "yellow"}
 _INDENT = 8
+_INSIDE = "What agent_fuse.init() sets up here. For your own program: agent-fuse doctor SCRIPT"
+_OUTSIDE = "What guards this process from outside, with nothing in its code. For a program: agent-fuse doctor SCRIPT"
 
 
 def doctor(
@@ -61,15 +63,13 @@ def doctor(
     if json:
         emit("doctor", script=script or None, ended=found["ended"] or None, guarded=guarded, facts=facts)
     else:
-        _print(console(), script, found["ended"], facts)
+        what = f"{' '.join(script)}: {found['ended']}" if script else _OUTSIDE if found["outside"] else _INSIDE
+        _print(console(), clean(what), facts)
     raise typer.Exit(FINE if guarded else LIMIT_REACHED)
 
 
-def _print(out: Console, script: list[str], ended: str, facts: list[dict[str, str]]) -> None:
-    if script:
-        say(out, clean(f"{' '.join(script)}: {ended}"), style="bold")
-    else:
-        say(out, "What agent_fuse.init() sets up here. For your own program: agent-fuse doctor SCRIPT", style="bold")
+def _print(out: Console, what: str, facts: list[dict[str, str]]) -> None:
+    say(out, what, style="bold")
     say(out)
     for one in facts:
         _lines(out, f"{one['state']:<{_INDENT - 2}}", clean(one["what"]), _STYLES[one["state"]])

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Any
+from typing import Any, cast
 
 from agent_fuse.calls import MAX_TOKENS, Usage, usage_of
 from agent_fuse.charged import Charge
@@ -313,8 +313,8 @@ def attributes_of(told: Any) -> dict[str, Any]:
     It copies itself in a quarter of the time that walking it takes.
     """
     own = told.attributes
-    copied = own.copy() if hasattr(own, "copy") else own
-    return copied if type(copied) is dict else dict(copied or {})
+    copied: Any = own.copy() if hasattr(own, "copy") else own
+    return cast("dict[str, Any]", copied if type(copied) is dict else dict(copied or {}))
 
 
 def read(attributes: Attributes, rows: Rows) -> Told:

@@ -18,7 +18,6 @@ class Guard(Protocol):
 
     fail_safe: bool
     """Whether a call that cannot be judged is blocked."""
-
     everywhere: bool
     """Whether it is on every provider, and leaves to newer guards all but what happens in calls that it let go."""
 

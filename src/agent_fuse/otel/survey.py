@@ -148,14 +148,24 @@ def _of_instrumentations(tracers: list[Tracer]) -> Iterator[Fact]:
     if not told and active.guards():
         yield off(
             "no instrumentation of a model library is active: only requests are judged, and tool loops are not seen",
-            "install and turn on an instrumentation, or call agent_fuse.init(), which turns on those installed",
+            _turn_on("what your agent uses"),
         )
     for module, name in _FRAMEWORKS.items():
         if module in sys.modules and not any(name.replace("-", "_") in one.replace("-", "_") for one in told):
             yield off(
                 f"{name} is imported, and no instrumentation of it is active: its tool calls are not watched",
-                f"turn on an instrumentation of {name}, or call agent_fuse.init()",
+                _turn_on(name),
             )
+
+
+def _turn_on(what: str) -> str:
+    """How to have an instrumentation turned on, by the way in which this process is guarded."""
+    if any(one.everywhere for one in active.guards()):
+        return (
+            f"install an instrumentation of {what}: agent-fuse run and opentelemetry-instrument turn it on (the latter "
+            "with opentelemetry-distro)"
+        )
+    return f"turn on an instrumentation of {what}, or call agent_fuse.init(), which turns on those installed"
 
 
 def _of_scope(scope: str, dialect: Dialect, tracers: list[Tracer]) -> Iterator[Fact]:

@@ -3,8 +3,10 @@
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
+from threading import get_ident
 from weakref import WeakSet
 
 from agent_fuse.accounting.actions import Actions
@@ -23,7 +25,7 @@ from agent_fuse.ledgers.fallback import FallbackLedger
 from agent_fuse.limits import demand
 from agent_fuse.seams import BOOKED_AT_QUOTE, GOES_ON, HELD_AT_QUOTE, fault, harmless, quietly, unjudged
 from agent_fuse.settings import Settings
-from agent_fuse.sightings import Book, Layer, Outcome, Release, Sighting, Sightings, State, lone
+from agent_fuse.sightings import Book, Layer, Outcome, Release, Sighting, Sightings, close_alone, lone
 
 Seen = Sighting[PendingCall]
 
@@ -43,8 +45,11 @@ class Fuse:
         self.clock = clock
         self.tripped = TrippedSessions()
         self.reentrancy = Reentrancy()
+        self.reentrancy.on_broken_off = partial(self.reentrancy.inside, self._mend)
         self.accounting = Accounting(settings, ledger, clock, Backlog(ledger, clock, self.reentrancy.inside))
         self._sightings: Sightings[PendingCall] = Sightings()
+        self._closing: dict[Seen, tuple[int, Callable[[], None]]] = {}
+        """What is to be done at the end of a call, until it is: by whom (0: it waits), and how to do it once more."""
         self.alerts = Alerts(settings, ledger, self.reentrancy, clock)
         self.accounting.on_reserved.add(self.alerts.reserved)
         self.listen(self.alerts.heard)
@@ -62,6 +67,7 @@ class Fuse:
     def begin_anew(self) -> None:
         """In a forked child: its parent's calls and locks are its parent's."""
         self._lock = threading.Lock()
+        self._closing.clear()
         self.reentrancy.renew()
         self.accounting.renew()
 
@@ -86,25 +92,29 @@ class Fuse:
                 raise system_error(
                     "reserve", LedgerError("reserve", "of this thread", "the fuse is at work here already"), 0
                 )
-            return lone(
-                self._pending(request), layer=request.layer, source=request.source, now=time.time(), model=request.model
-            )
-        self.reentrancy.enter()
+            return self._lone(request)
         timed = bool(self.accounting.on_gate.those) and request.stage is not Stage.OVER
-        started = time.perf_counter() if timed else 0.0
         try:
-            return self._open(request, around)
-        except SentinelError:
+            started = time.perf_counter() if timed else 0.0
+            self.reentrancy.enter()
+            try:
+                seen = self._open(request, around)
+            except SentinelError:
+                raise
+            except Exception as error:  # noqa: BLE001  fail_safe decides
+                unjudged("opening a call", error, fail_safe=self.settings.fail_safe and request.stage is not Stage.OVER)
+                seen = self._lone(request)
+            finally:
+                if timed:
+                    self.accounting.on_gate(_GATES[request.layer], time.perf_counter() - started)
+                self.reentrancy.leave()
+        except (SentinelError, Exception):
             raise
-        except Exception as error:  # noqa: BLE001  fail_safe decides
-            unjudged("opening a call", error, fail_safe=self.settings.fail_safe and request.stage is not Stage.OVER)
-            return lone(
-                self._pending(request), layer=request.layer, source=request.source, now=time.time(), model=request.model
-            )
-        finally:
-            if timed:
-                self.accounting.on_gate(_GATES[request.layer], time.perf_counter() - started)
-            self.reentrancy.leave()
+        except BaseException:  # a KeyboardInterrupt: whoever wanted the call will never know of it
+            self.reentrancy.break_off()
+            raise
+        seen.opened_by = 0
+        return seen
 
     def requote(self, seen: Seen, request: CallRequest) -> None:
         """More is known of a call before it was sent: ask again with the better figure.
@@ -114,11 +124,18 @@ class Fuse:
         """
         if seen.ended_at is not None or self.reentrancy.busy:
             return
-        self.reentrancy.enter()
         try:
-            self._judge(seen, request)
-        finally:
-            self.reentrancy.leave()
+            self.reentrancy.enter()
+            try:
+                self._judge(seen, request)
+            finally:
+                self.reentrancy.leave()
+        except (SentinelError, Exception):
+            raise
+        except BaseException:  # a KeyboardInterrupt: the ledger may have taken the hold
+            seen.call.payload.held = True
+            self.reentrancy.break_off()
+            raise
 
     def close_call(
         self,
@@ -147,8 +164,10 @@ class Fuse:
         """
         if tier is not None:
             seen.tier = tier
+        first = seen.call
 
         def close() -> None:
+            self._closing[seen] = get_ident(), again
             try:
                 request = seen.call.payload.request
                 with self._lock:
@@ -166,26 +185,40 @@ class Fuse:
                     )
             except Exception as error:  # noqa: BLE001  what was paid for is booked, whatever fails of ours
                 fault("finding what else saw a call", error, BOOKED_AT_QUOTE)
-                decisions = list(self._alone(seen, outcome, usage))
+                decisions = list(close_alone(seen, outcome, usage, now=time.time()))
             for decision in decisions:
                 quietly("booking a call", HELD_AT_QUOTE, self._book, decision, model, provider)
+            self._closing.pop(seen, None)
             if self.retired:
                 quietly("closing a ledger", GOES_ON, self._rest)
 
-        self.reentrancy.account(close)
+        def again() -> None:
+            with self._lock:
+                self._sightings.reopen(seen)
+            if seen.call is not first:  # it turned out to be a sighting of another call
+                first.payload.held = True
+                self.accounting.release(first.payload)
+            seen.call.payload.held = True
+            close()
 
-    @staticmethod
-    def _alone(seen: Seen, outcome: Outcome, usage: Usage | None) -> Iterator[Book[PendingCall] | Release[PendingCall]]:
-        """What is done with a call's money when all that is known is that one layer saw it end."""
-        call = seen.call
-        seen.ended_at, seen.outcome = time.time(), outcome
-        if outcome is Outcome.FAILED:
-            if call.state is State.OPEN and all(one.ended_at is not None for one in call.sightings):
-                call.state = State.RELEASED
-                yield Release(call)
-        elif call.state is State.OPEN or (call.state is State.ESTIMATED and usage is not None):
-            call.state = State.ESTIMATED if usage is None else State.EXACT
-            yield Book(call, usage, usage is not None, seen)
+        self._closing[seen] = 0, again
+        try:
+            self.reentrancy.account(close)
+        except BaseException:  # a KeyboardInterrupt: what was paid for is booked all the same
+            if not self.reentrancy.busy:
+                self.reentrancy.break_off()
+            raise
+
+    def _mend(self) -> None:
+        """This thread was interrupted at its work: what it was opening is given up, what it was closing is closed."""
+        with self._lock:
+            opening = self._sightings.mend()
+        for by, again in list(self._closing.values()):
+            if by in (0, get_ident()):
+                again()
+        for lost in opening:
+            lost.call.payload.held = True  # the ledger may have taken it
+            self.close_call(lost, outcome=Outcome.FAILED)
 
     def _book(self, decision: Book[PendingCall] | Release[PendingCall], model: str, provider: str) -> None:
         pending = decision.call.payload
@@ -264,6 +297,10 @@ class Fuse:
             self._judge(seen, request)
         return seen
 
+    def _lone(self, request: CallRequest) -> Seen:
+        pending = self._pending(request)
+        return lone(pending, layer=request.layer, source=request.source, now=time.time(), model=request.model)
+
     def _pending(self, request: CallRequest) -> PendingCall:
         return PendingCall(
             self.accounting.new_id(), request, self.clock(), demand(self.limits, request.caller, request.fact)
@@ -287,27 +324,13 @@ class Fuse:
             self._sightings.drop(seen, now=time.time())
 
     def _hold(self, pending: PendingCall, request: CallRequest) -> None:
-        if pending.held and (
-            request.stage is Stage.FOLLOWED
-            or request.layer is Layer.WIRE
-            or (request.body is None and pending.request.body is not None)
-        ):
-            return  # a layer that knows more holds already
-        if request.layer is Layer.WIRE and pending.request is not request:
-            request = replace(
-                pending.request, stage=Stage.READY
-            )  # what is around it knows more of the call than a URL does
-        if request is not pending.request:
-            if not pending.held:
-                pending.due = demand(self.limits, request.caller, request.fact)
-            elif pending.due.vague:  # the hold moves to the accounts of the keys that are told now
-                keys = {**request.caller.keys, **pending.request.caller.keys}
-                pending.due = demand(self.limits, replace(pending.request.caller, keys=keys), request.fact)
-        pending.request = request
-        match request.stage:
+        asked = pending.asked(request, self.limits)
+        if asked is None:
+            return
+        match asked.stage:
             case Stage.READY:
                 self.accounting.hold(pending)
-                self.tripped.admitted(request.caller.session.id)
+                self.tripped.admitted(asked.caller.session.id)
             case Stage.UNNAMED:
                 self.accounting.look(pending)
             case Stage.FOLLOWED | Stage.OVER:

@@ -27,6 +27,7 @@ EDGES = {
     "manual/calls.py:HandCall.__aenter__": "`judge` and `quietly` alone",
     "manual/calls.py:HandCall.__aexit__": "`quietly` alone",
     "manual/calls.py:HandCall.__enter__": "`judge` and `quietly` alone",
+    "manual/calls.py:HandCall.__del__": "`quietly` alone",
     "manual/calls.py:HandCall.__exit__": "`quietly` alone",
     "manual/calls.py:HandCall.release": "`quietly` alone",
     "manual/calls.py:HandCall.response": "`quietly` alone",

@@ -1,14 +1,14 @@
 """What a gate asks of the fuse, what the fuse knows of a call's money, and what it tells its listeners."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Any, cast
 
 from agent_fuse.calls import Entry
 from agent_fuse.errors import SentinelError
 from agent_fuse.keys import first, spellings, told
-from agent_fuse.limits import Caller, Demand
+from agent_fuse.limits import Caller, Demand, Limit, demand
 from agent_fuse.quotes import Quote
 from agent_fuse.sightings import Layer
 from agent_fuse.wire import semantic_operation
@@ -89,6 +89,26 @@ class PendingCall:
     due: Demand
     quote: Quote | None = None
     held: bool = False
+
+    def asked(self, request: CallRequest, limits: Sequence[Limit]) -> CallRequest | None:
+        """What is asked for it now that a layer asks this; None where a layer that knows more holds already."""
+        if self.held and (
+            request.stage is Stage.FOLLOWED
+            or request.layer is Layer.WIRE
+            or (request.body is None and self.request.body is not None)
+        ):
+            return None
+        if request.layer is Layer.WIRE and self.request is not request:
+            # What is around it knows more of the call than a URL does.
+            request = replace(self.request, stage=Stage.READY)
+        if request is not self.request:
+            if not self.held:
+                self.due = demand(limits, request.caller, request.fact)
+            elif self.due.vague:  # the hold moves to the accounts of the keys that are told now
+                keys = {**request.caller.keys, **self.request.caller.keys}
+                self.due = demand(limits, replace(self.request.caller, keys=keys), request.fact)
+        self.request = request
+        return request
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,22 @@
 """One thread, one piece of fuse work at a time: what comes in between (GC, signals) is done right after."""
 
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable
+from types import FrameType
 
 from agent_fuse.seams import HELD_AT_QUOTE, quietly
+
+
+class _Work(threading.local):
+    """The work of one thread."""
+
+    depth = 0
+    frame: FrameType | None = None
+    """Where it began."""
+    unmended = False
+    """It was interrupted, and so was the mending of what it left half done."""
 
 
 class Reentrancy:
@@ -12,30 +24,42 @@ class Reentrancy:
 
     A span's end can be run by the garbage collector anywhere, so also inside the ledger, holding its locks. Such
     accounting waits in a queue until the work it interrupted is over.
+
+    A KeyboardInterrupt may take a thread out of its work between any two steps, so also before it could `leave`. Whose
+    work it was is known by its frame: where that runs no more, the work was broken off.
     """
 
     def __init__(self) -> None:
+        self.on_broken_off: Callable[[], None] | None = None
+        """Told that this thread's last work was broken off, before it starts another."""
         self.renew()
 
     def renew(self) -> None:
         """Begin anew, in a forked child: what waited belongs to the parent."""
-        self._local = threading.local()
+        self._local = _Work()
         self._later: deque[Callable[[], None]] = deque()
 
     @property
     def busy(self) -> bool:
         """Whether this thread is inside."""
-        return getattr(self._local, "depth", 0) > 0
+        return self._local.depth > 0 and not self._is_broken_off()
 
     def enter(self) -> None:
         """This thread starts its work, perhaps inside other work of its own; it must `leave`."""
-        self._local.depth = getattr(self._local, "depth", 0) + 1
+        local = self._local
+        if local.unmended or (local.depth and self._is_broken_off()):
+            self.break_off()
+        if not local.depth:
+            local.frame = sys._getframe(1)  # noqa: SLF001
+        local.depth += 1
 
     def leave(self) -> None:
         """This thread is done; what had to wait is done now."""
-        self._local.depth -= 1
-        if self._local.depth:
+        local = self._local
+        local.depth -= 1
+        if local.depth:
             return
+        local.frame = None
         while self._later:
             try:
                 work = self._later.popleft()
@@ -44,6 +68,25 @@ class Reentrancy:
             self.account(work)
         for work in self._local.__dict__.pop("after", ()):
             work()
+
+    def break_off(self) -> None:
+        """This thread's work was interrupted: what it left half done is mended."""
+        local = self._local
+        local.depth, local.frame, local.unmended = 0, None, False
+        if self.on_broken_off is not None:
+            try:
+                quietly("mending what was interrupted", HELD_AT_QUOTE, self.on_broken_off)
+            except BaseException:  # interrupted again: the next work of this thread begins with it
+                local.unmended = True
+                raise
+
+    def _is_broken_off(self) -> bool:
+        """Whether the work that this thread is said to be inside runs no more."""
+        began = self._local.frame
+        frame: FrameType | None = sys._getframe(1)  # noqa: SLF001
+        while frame is not None and frame is not began:
+            frame = frame.f_back
+        return frame is None
 
     def inside(self, work: Callable[[], None]) -> None:
         """Do `work` of the fuse's own, perhaps inside other work of this thread. What it raises passes."""

@@ -6,6 +6,7 @@ first commit after all of it was folded in: in the first pause that calls make, 
 the little in that is left.
 """
 
+import _thread
 import logging
 import os
 import threading
@@ -55,8 +56,9 @@ class Folding:
         self._left = EVERY
         if log is not None and os.fstat(log).st_size > LARGEST:
             _fold(db, self._path)
-        elif self._working.acquire(blocking=False):
-            threading.Thread(target=self._work, name="agent_fuse log", daemon=True).start()
+        elif not self._working.locked():
+            # One step of C code, and a lock that only the thread takes: a KeyboardInterrupt may come before or after.
+            _thread.start_new_thread(self._work, ())
 
     def rest(self, seconds: float) -> bool:
         """Wait until nothing is folded in; whether that is so. `go_on` ends it."""
@@ -67,6 +69,8 @@ class Folding:
         self._working.release()
 
     def _work(self) -> None:
+        if not self._working.acquire(blocking=False):
+            return  # another is at it
         try:
             where, patience = str(self._path), self._patience()
             anchor = anchors.hold(where, patience)

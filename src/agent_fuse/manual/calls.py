@@ -5,15 +5,17 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import replace
 from decimal import Decimal
+from threading import get_ident
 from types import TracebackType
 from typing import Self
+from weakref import ref
 
 from agent_fuse import terms as check
 from agent_fuse.accounting.call_request import CallRequest, Stage
 from agent_fuse.api import init
 from agent_fuse.calls import Usage, to_usd
 from agent_fuse.charged import says_nothing
-from agent_fuse.errors import ConfigurationError
+from agent_fuse.errors import ConfigurationError, SentinelError
 from agent_fuse.fuse import Fuse, Seen
 from agent_fuse.manual.failures import is_free
 from agent_fuse.manual.usage_reader import Told
@@ -34,12 +36,16 @@ _BOOKING = "booking a call by hand"
 _NESTED = 64
 """Calls open around another in one context, beyond which the outermost are forgotten there."""
 
-_OPEN: "ContextVar[tuple[HandCall, ...]]" = ContextVar("agent_fuse_by_hand", default=())
+_OPEN: "ContextVar[tuple[ref[HandCall], ...]]" = ContextVar("agent_fuse_by_hand", default=())
+"""Held weakly: a block that was interrupted where it ends never left, and must not be kept for ever."""
 _claiming = threading.Lock()
 
 
 class HandCall:
     """One model call guarded by hand. `with agent_fuse.call(...)` makes one; `pre_flight` returns one."""
+
+    seen: Seen | None = None
+    _entered = False
 
     def __init__(self, terms: Terms, source: str = SOURCE, *, assumed: bool = False) -> None:
         self._terms = terms
@@ -49,11 +55,11 @@ class HandCall:
         self.fuse: Fuse | None = None
         """The fuse that let it go; None before it is open."""
         self.on_end: Callable[[HandCall], None] | None = None
-        self.seen: Seen | None = None
         self.frame: OpenSpan | None = None
         """What spans and requests of the same context find while it is open."""
         self._before: tuple[HandCall, ...] = ()
-        self._claimed = False
+        self._claimed_by = 0
+        """The thread that books it by `post_flight`, or has."""
 
     @property
     def model(self) -> str:
@@ -162,6 +168,15 @@ class HandCall:
         """
         if self.seen is not None:
             raise ConfigurationError(f"call to {self.model} was opened before; make another for each call")
+        try:
+            return self._open(late=late)
+        except (SentinelError, Exception):
+            raise
+        except BaseException:  # a KeyboardInterrupt: the call will not be made
+            self.release()
+            raise
+
+    def _open(self, *, late: bool) -> Self:
         site = guarded_call_site(init)
         said = self._terms
         self._before = open_here()[1 - _NESTED :]
@@ -179,21 +194,22 @@ class HandCall:
             stage=Stage.OVER if late else Stage.READY,
         )
         around = [*site.around(), *(one.seen for one in reversed(self._before) if one.seen is not None)]
-        self.seen = admit(site.fuse, request, around, site.node)
         self.fuse = site.fuse
+        self.seen = admit(self.fuse, request, around, site.node)
         self.frame = quietly(_AROUND, GOES_ON, site.framing, self.seen, said.operation)
         return self
 
     def enter(self) -> None:
         """What this context does from here on happens in this call."""
+        self._entered = True
         if self.frame is not None:
-            _OPEN.set((*self._before, self))
+            _OPEN.set((*(ref(one) for one in self._before), ref(self)))
             open_spans.enter(self.frame)
 
     def leave(self) -> None:
         """What this context does from here on happens in the calls around this one."""
         if self.frame is not None:
-            _OPEN.set(tuple(one for one in _OPEN.get() if one is not self and one.is_open))
+            _OPEN.set(tuple(ref(one) for one in open_here() if one is not self))
             outer = self._before[-1] if self._before else None
             open_spans.leave(self.frame, outer.frame if outer is not None and outer.is_open else None)
 
@@ -219,8 +235,10 @@ class HandCall:
 
     def claim(self) -> bool:
         """Take it for the one `post_flight` that belongs to it: True once, for one thread."""
+        me = get_ident()
         with _claiming:
-            free, self._claimed = not self._claimed and self.is_open, True
+            free = self.is_open and self._claimed_by in (0, me)
+            self._claimed_by = self._claimed_by or me
         return free
 
     def rename(self, model: str) -> None:
@@ -232,7 +250,7 @@ class HandCall:
     def _end(self, outcome: Outcome, usage: Usage | None, estimate: Usage | None, *, unsure: bool = False) -> None:
         if self.seen is None or self.fuse is None:
             return
-        self._claimed = True
+        self._claimed_by = self._claimed_by or get_ident()
         if self.on_end is not None:
             quietly("forgetting a call by hand", GOES_ON, self.on_end, self)
         if self._assumed:
@@ -248,28 +266,42 @@ class HandCall:
         )
 
     def __enter__(self) -> Self:
-        judge(_JUDGING, fail_safe, self.open)
-        quietly(_AROUND, GOES_ON, self.enter)
+        try:
+            judge(_JUDGING, fail_safe, self.open)
+            quietly(_AROUND, GOES_ON, self.enter)
+        except (SentinelError, Exception):
+            raise
+        except BaseException:  # a KeyboardInterrupt: its block will not run
+            quietly(_AROUND, GOES_ON, self.leave)
+            self.release()
+            raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         del kind, at
-        quietly(_AROUND, GOES_ON, self.leave)
-        quietly(_BOOKING, HELD_AT_QUOTE, self.close, error)
+        try:
+            quietly(_AROUND, GOES_ON, self.leave)
+            quietly(_BOOKING, HELD_AT_QUOTE, self.close, error)
+        except BaseException:  # a KeyboardInterrupt: what was told is booked all the same
+            quietly(_AROUND, GOES_ON, self.leave)
+            quietly(_BOOKING, HELD_AT_QUOTE, self.close, error)
+            raise
 
     async def __aenter__(self) -> Self:
-        judge(_JUDGING, fail_safe, self.open)
-        quietly(_AROUND, GOES_ON, self.enter)
-        return self
+        return self.__enter__()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
-        del kind, at
-        quietly(_AROUND, GOES_ON, self.leave)
-        quietly(_BOOKING, HELD_AT_QUOTE, self.close, error)
+        self.__exit__(kind, error, at)
+
+    def __del__(self) -> None:
+        """Nobody has it any more: it was interrupted where it began or ended, and is closed by what it was told."""
+        seen = self.seen
+        if seen is not None and seen.ended_at is None:
+            quietly(_BOOKING, HELD_AT_QUOTE, self.close if self._entered else self.release)
 
 
 def open_here() -> tuple[HandCall, ...]:
     """Calls by hand that are open in this context, the innermost last."""
-    return tuple(one for one in _OPEN.get() if one.is_open)
+    return tuple(one for one in (held() for held in _OPEN.get()) if one is not None and one.is_open)

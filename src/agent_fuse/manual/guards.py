@@ -95,7 +95,10 @@ def _start(
             provider=provider,
         )
         guards_around = sum(1 for one in open_here() if one.is_guard)
-        return _Watch(HandCall(terms, f"{SOURCE}:guard {guards_around}", assumed=named is None).open(), untold)
+        made = HandCall(terms, f"{SOURCE}:guard {guards_around}", assumed=named is None)
+        watch = _Watch(made, untold)
+        made.open()
+        return watch
 
     return start
 

@@ -3,12 +3,13 @@
 import os
 import threading
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from agent_fuse import terms as check
 from agent_fuse.api import init
 from agent_fuse.calls import Usage
-from agent_fuse.errors import ConfigurationError
+from agent_fuse.errors import ConfigurationError, SentinelError
 from agent_fuse.fuse import Fuse
 from agent_fuse.manual.calls import HandCall, open_here
 from agent_fuse.otel import gate
@@ -91,9 +92,16 @@ def pre_flight(
         provider=provider,
     )
     made = HandCall(terms or Terms(model=model, provider=provider))
-    judge("judging a call by hand", gate.fail_safe, made.open)
-    quietly("keeping a call by hand", HELD_AT_QUOTE, made.enter)
-    quietly("keeping a call by hand", HELD_AT_QUOTE, _pending.add, made)
+    try:
+        judge("judging a call by hand", gate.fail_safe, made.open)
+        quietly("keeping a call by hand", HELD_AT_QUOTE, made.enter)
+        quietly("keeping a call by hand", HELD_AT_QUOTE, _pending.add, made)
+    except (SentinelError, Exception):
+        raise
+    except BaseException:  # a KeyboardInterrupt: the caller has nothing to book, and made no call
+        quietly("keeping a call by hand", HELD_AT_QUOTE, made.leave)
+        made.release()
+        raise
     return made
 
 
@@ -140,14 +148,23 @@ def post_flight(
         output_audio_tokens=output_audio_tokens,
     )
     response_id = str((metadata or {}).get("response_id") or "")
-    quietly(_BOOKING, HELD_AT_QUOTE, _book, named, used or Usage(), response_id, provider)
+    found: list[HandCall] = []
+    book = partial(_book, found, named, used or Usage(), response_id, provider)
+    try:
+        quietly(_BOOKING, HELD_AT_QUOTE, book)
+    except BaseException:  # a KeyboardInterrupt: what was spent is booked all the same
+        quietly(_BOOKING, HELD_AT_QUOTE, book)
+        raise
 
 
-def _book(named: str, used: Usage, response_id: str, provider: str) -> None:
-    made = _of_this_context(named) or _pending.take(gate.guarded_call_site(init).caller.session.id, named)
-    if made is None:
-        estimate = (used.input_tokens, used.output_tokens)
-        made = HandCall(Terms(model=named, provider=provider, estimate=estimate)).open(late=True)
+def _book(found: list[HandCall], named: str, used: Usage, response_id: str, provider: str) -> None:
+    if not found:
+        made = _of_this_context(named) or _pending.take(gate.guarded_call_site(init).caller.session.id, named)
+        if made is None:
+            estimate = (used.input_tokens, used.output_tokens)
+            made = HandCall(Terms(model=named, provider=provider, estimate=estimate)).open(late=True)
+        found.append(made)
+    made = found[0]
     made.leave()
     made.rename(named)
     made.finish(used, response_id)

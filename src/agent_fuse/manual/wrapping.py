@@ -109,13 +109,13 @@ def _plain(func: Callable[..., Any], start: Start) -> Callable[..., Any]:
                 result = func(*args, **kwargs)
             finally:
                 quietly(_AROUND, GOES_ON, watch.leave)
+            if not inspect.isawaitable(result):
+                quietly(_END, HELD_AT_QUOTE, watch.returned, result)
+                return result
         except BaseException as error:
             quietly(_END, HELD_AT_QUOTE, watch.raised, error)
             raise
-        if inspect.isawaitable(result):
-            return _awaited(result, watch)
-        quietly(_END, HELD_AT_QUOTE, watch.returned, result)
-        return result
+        return _awaited(result, watch)
 
     return call
 
@@ -127,10 +127,10 @@ async def _awaited(result: Awaitable[Any], watch: GuardedRun) -> Any:
             value = await result
         finally:
             quietly(_AROUND, GOES_ON, watch.leave)
+        quietly(_END, HELD_AT_QUOTE, watch.returned, value)
     except BaseException as error:
         quietly(_END, HELD_AT_QUOTE, watch.raised, error)
         raise
-    quietly(_END, HELD_AT_QUOTE, watch.returned, value)
     return value
 
 
@@ -143,10 +143,10 @@ def _coroutine(func: Callable[..., Any], start: Start) -> Callable[..., Any]:
                 value = await func(*args, **kwargs)
             finally:
                 quietly(_AROUND, GOES_ON, watch.leave)
+            quietly(_END, HELD_AT_QUOTE, watch.returned, value)
         except BaseException as error:
             quietly(_END, HELD_AT_QUOTE, watch.raised, error)
             raise
-        quietly(_END, HELD_AT_QUOTE, watch.returned, value)
         return value
 
     return call
@@ -208,9 +208,9 @@ def _async_generator(func: Callable[..., Any], start: Start) -> Callable[..., An
                     raise
                 except BaseException as error:  # noqa: BLE001  it is thrown on into the body
                     thrown = error
+            quietly(_END, HELD_AT_QUOTE, watch.returned, None)
         except BaseException as error:
             quietly(_END, HELD_AT_QUOTE, watch.raised, error)
             raise
-        quietly(_END, HELD_AT_QUOTE, watch.returned, None)
 
     return call

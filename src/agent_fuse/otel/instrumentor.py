@@ -204,9 +204,15 @@ def _judge(client: Any, options: Any, request: Any, sdk: str) -> None:
         return
     flight = Flight(sdk)
     size = request.headers.get("content-length")
-    flight.judge(operation, url, body, int(size) if size else None)
-    if flight.seen is not None and not quietly(_FOLLOWING, BOOKED_AT_QUOTE, _follow, client, request, flight):
-        flight.abandon()
+    try:
+        flight.judge(operation, url, body, int(size) if size else None)
+        if flight.seen is not None and not quietly(_FOLLOWING, BOOKED_AT_QUOTE, _follow, client, request, flight):
+            flight.abandon()
+    except (SentinelError, Exception):
+        raise
+    except BaseException:  # a KeyboardInterrupt
+        flight.give_back()
+        raise
 
 
 def _follow(client: Any, request: Any, flight: Flight) -> bool:
@@ -222,13 +228,13 @@ def _process(original: patches.Method) -> patches.Method:
         flight = quietly(_READING, HELD_AT_QUOTE, sending.flight_of, response)
         if flight is None:
             return original(self, response=response, **kwargs)
-        quietly(_READING, HELD_AT_QUOTE, flight.answered, response)
         try:
+            quietly(_READING, HELD_AT_QUOTE, flight.answered, response)
             parsed = original(self, response=response, **kwargs)
+            quietly(_READING, HELD_AT_QUOTE, flight.result, response, parsed)
         except BaseException:
             quietly(_READING, HELD_AT_QUOTE, flight.unreadable, response)
             raise
-        quietly(_READING, HELD_AT_QUOTE, flight.result, response, parsed)
         return parsed
 
     return process
@@ -239,13 +245,13 @@ def _aprocess(original: patches.Method) -> patches.Method:
         flight = quietly(_READING, HELD_AT_QUOTE, sending.flight_of, response)
         if flight is None:
             return await original(self, response=response, **kwargs)
-        quietly(_READING, HELD_AT_QUOTE, flight.answered, response)
         try:
+            quietly(_READING, HELD_AT_QUOTE, flight.answered, response)
             parsed = await original(self, response=response, **kwargs)
+            quietly(_READING, HELD_AT_QUOTE, flight.result, response, parsed)
         except BaseException:
             quietly(_READING, HELD_AT_QUOTE, flight.unreadable, response)
             raise
-        quietly(_READING, HELD_AT_QUOTE, flight.result, response, parsed)
         return parsed
 
     return process

@@ -45,7 +45,8 @@ class Flight:
         self.provider = provider
         self.seen: Seen | None = None
         self._fuse: Fuse | None = None
-        self._sent = False
+        self.sent = False
+        """An attempt to send it was seen."""
         self._sees_sending = False
         """Attempts to send it are seen, so that one which was not seen was not made."""
         self._answered = False
@@ -90,11 +91,6 @@ class Flight:
         self._sees_sending = sees_sending
         finalize(request, quietly, "booking a dropped request", HELD_AT_QUOTE, self._dropped).atexit = False
 
-    def sets_off(self) -> bool:
-        """It is about to be sent. False where that is seen already."""
-        before, self._sent = self._sent, True
-        return not before
-
     def answered(self, response: Any) -> None:
         """A response is here; its body may still be on its way."""
         if self.seen is None or self._answered:
@@ -132,10 +128,14 @@ class Flight:
 
     def failed(self, error: BaseException) -> None:
         """It could not be sent, or no answer came: give the hold back where nothing can have been charged."""
-        if self.seen is None or self._answered:
+        if self.seen is None or (self._answered and isinstance(error, Exception)):
             return
         free = isinstance(error, SentinelError) or quietly(_COST, BOOKED_AT_QUOTE, cost_nothing, error)
         self._close(Outcome.FAILED if free else Outcome.BROKEN)
+
+    def give_back(self) -> None:
+        """It was interrupted before it could be sent."""
+        self._close(Outcome.FAILED)
 
     def abandon(self) -> None:
         """Nobody will see its end: what it may cost is booked now."""
@@ -150,7 +150,7 @@ class Flight:
             end_unseen(self.provider)
             self._read_content(self._content)
             self._finish(broken=False)
-        elif self._sees_sending and not self._sent:
+        elif self._sees_sending and not self.sent:
             self._close(Outcome.FAILED)
         else:
             self.abandon()

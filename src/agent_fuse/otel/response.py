@@ -36,10 +36,10 @@ def _observed(kind: Hashable) -> type[Any]:
                 watch.reading = False
                 yield data
                 watch.reading = True
-        except Exception:
-            quietly(_PLACE, HELD_AT_QUOTE, watch.end, True)
+            quietly(_PLACE, HELD_AT_QUOTE, watch.done)
+        except BaseException as error:
+            quietly(_PLACE, HELD_AT_QUOTE, watch.raised, error)
             raise
-        quietly(_PLACE, HELD_AT_QUOTE, watch.done)
 
     async def aiter_bytes(self: Any, chunk_size: int | None = None) -> AsyncIterator[bytes]:
         watch: _Watch = self.agent_fuse_watch
@@ -50,10 +50,10 @@ def _observed(kind: Hashable) -> type[Any]:
                 watch.reading = False
                 yield data
                 watch.reading = True
-        except Exception:
-            quietly(_PLACE, HELD_AT_QUOTE, watch.end, True)
+            quietly(_PLACE, HELD_AT_QUOTE, watch.done)
+        except BaseException as error:
+            quietly(_PLACE, HELD_AT_QUOTE, watch.raised, error)
             raise
-        quietly(_PLACE, HELD_AT_QUOTE, watch.done)
 
     def close(self: Any) -> None:
         base.close(self)
@@ -94,6 +94,11 @@ class _Watch:
         finally:
             self.end(not whole)
 
+    def raised(self, error: BaseException) -> None:
+        """A read raised; GeneratorExit only says that its reader stopped between two reads, and may go on otherwise."""
+        if not isinstance(error, GeneratorExit):
+            self.end(True)
+
     def closed(self) -> None:
         """The response was closed."""
         # httpx closes a response from inside the last read of its body; only a close between reads breaks it off.
@@ -104,4 +109,8 @@ class _Watch:
         """Nothing more will be read; said once."""
         ended, self._ended = self._ended, None
         if ended is not None:
-            ended(broken)
+            try:
+                ended(broken)
+            except BaseException:  # a KeyboardInterrupt: what was paid for is booked all the same
+                ended(True)
+                raise

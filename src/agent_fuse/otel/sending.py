@@ -44,26 +44,21 @@ def watch(client: Any, *, is_async: bool) -> bool:
     return owner is not None and patches.put(owner, "send", _asend if is_async else _send)
 
 
-def _setting_off(request: Any) -> Flight | None:
-    """The flight of a request that is about to be sent; None where there is none, or its sending is seen already."""
-    flight = carried(request)
-    return flight if flight is not None and flight.sets_off() else None
-
-
 def _send(original: patches.Method) -> patches.Method:
     def send(self: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
-        flight = quietly(_SETTING_OFF, HELD_AT_QUOTE, _setting_off, request)
-        if flight is None:
+        flight = quietly(_SETTING_OFF, HELD_AT_QUOTE, carried, request)
+        if flight is None or flight.sent:
             return original(self, request, *args, **kwargs)
-        token = FLIGHT.set(flight)
         try:
-            response = original(self, request, *args, **kwargs)
+            flight.sent, token = True, FLIGHT.set(flight)
+            try:
+                response = original(self, request, *args, **kwargs)
+            finally:
+                FLIGHT.reset(token)
+            quietly(_READING, HELD_AT_QUOTE, flight.answered, response)
         except BaseException as error:
             quietly(_FAILING, HELD_AT_QUOTE, flight.failed, error)
             raise
-        finally:
-            FLIGHT.reset(token)
-        quietly(_READING, HELD_AT_QUOTE, flight.answered, response)
         return response
 
     return send
@@ -71,18 +66,19 @@ def _send(original: patches.Method) -> patches.Method:
 
 def _asend(original: patches.Method) -> patches.Method:
     async def send(self: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
-        flight = quietly(_SETTING_OFF, HELD_AT_QUOTE, _setting_off, request)
-        if flight is None:
+        flight = quietly(_SETTING_OFF, HELD_AT_QUOTE, carried, request)
+        if flight is None or flight.sent:
             return await original(self, request, *args, **kwargs)
-        token = FLIGHT.set(flight)
         try:
-            response = await original(self, request, *args, **kwargs)
+            flight.sent, token = True, FLIGHT.set(flight)
+            try:
+                response = await original(self, request, *args, **kwargs)
+            finally:
+                FLIGHT.reset(token)
+            quietly(_READING, HELD_AT_QUOTE, flight.answered, response)
         except BaseException as error:
             quietly(_FAILING, HELD_AT_QUOTE, flight.failed, error)
             raise
-        finally:
-            FLIGHT.reset(token)
-        quietly(_READING, HELD_AT_QUOTE, flight.answered, response)
         return response
 
     return send

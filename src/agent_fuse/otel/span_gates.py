@@ -88,11 +88,19 @@ class SpanGates:
                 self.nodes.put(at.span_id, outer)
             return
         node = OpenSpan(at.span_id, ref(span), fuse_inside(self.fuse, outer), dialect, spot, outer)
-        self.nodes.put(at.span_id, node)
-        if spot.kind is SpanRole.MODEL:
-            self._call(span, node, parent_context)
-        elif spot.kind is SpanRole.TOOL:
-            self._tool(span, node, parent_context)
+        try:
+            self.nodes.put(at.span_id, node)
+            if spot.kind is SpanRole.MODEL:
+                self._call(span, node, parent_context)
+            elif spot.kind is SpanRole.TOOL:
+                self._tool(span, node, parent_context)
+        except (SentinelError, Exception):
+            raise
+        except BaseException:  # a KeyboardInterrupt: nobody will have the span, so nothing is called inside it
+            self.nodes.pop(at.span_id)
+            if node.seen is not None:
+                node.fuse.close_call(node.seen, outcome=Outcome.FAILED)
+            raise
 
     def unread(self, span: Span, error: Exception) -> None:
         """A span that starts could not be judged because of a fault of ours.
@@ -244,7 +252,11 @@ class SpanGates:
         if node is None:
             self._missed(span)
             return
-        close(span, node)
+        try:
+            close(span, node)
+        except BaseException:  # a KeyboardInterrupt: what was paid for is booked all the same
+            close(span, node)
+            raise
         if node.lost is not None:
             node.lost.detach()
         if node.seen is not None and node.seen.call.payload.request.stage is Stage.FOLLOWED:

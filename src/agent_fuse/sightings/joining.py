@@ -11,10 +11,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import count
 from math import inf
 from operator import attrgetter
+from threading import get_ident
 from typing import Generic, TypeVar
 
 from agent_fuse.calls import Usage
 from agent_fuse.sightings.likeness import ID, SHARED, kind_of, with_name
+from agent_fuse.sightings.outcomes import failed, last_end, outcome_of, timed_out, told_twice
 from agent_fuse.sightings.tracks import Track
 from agent_fuse.sightings.values import Book, Call, Layer, Outcome, Release, Sighting, State
 from agent_fuse.sightings.views import Views
@@ -70,6 +72,7 @@ class Sightings(Generic[P]):
             self._calls[call] = None
         names = with_name((), model) if model else ()
         sighting = Sighting(call, layer, source, now, kind_of(source), next(self._numbers), model, names)
+        sighting.opened_by = get_ident()
         call.sightings.append(sighting)
         call.over = inf
         self._ended.pop(call, None)
@@ -119,7 +122,7 @@ class Sightings(Generic[P]):
         for name in (model, answered):
             if name:
                 sighting.names = with_name(sighting.names, name)
-        call.over = now if alone else _last_end(call)
+        call.over = now if alone else last_end(call)
         decisions: list[Book[P] | Release[P]] = []
         lone = alone and call.state is State.OPEN and sighting.layer is not Layer.REQUEST
         twin = self._match(sighting) if lone and outcome is not Outcome.FAILED else None
@@ -142,19 +145,48 @@ class Sightings(Generic[P]):
         call.state, call.over = State.RELEASED, now
         self._over(call)
 
+    def mend(self) -> list[Sighting[P]]:
+        """Make whole what an interruption may have left half done. Answers what this thread was opening.
+
+        What is kept twice is made anew from what is kept once: sightings know their calls, and when they ended.
+        """
+        self._views, self._shared = Views(), {}
+        opening: list[Sighting[P]] = []
+        for call in list(self._calls):
+            call.sightings = [one for one in call.sightings if one.call is call]
+            call.over = last_end(call)
+            self._ended.pop(call, None)
+            if not call.sightings:
+                del self._calls[call]
+                continue
+            opening += (one for one in call.sightings if one.opened_by == get_ident() and one.ended_at is None)
+            if call.state is not State.RELEASED:
+                self._share(call.sightings)
+        over = [call for call in self._calls if call.over < inf]
+        self._ended = OrderedDict.fromkeys(sorted(over, key=attrgetter("over")))
+        return opening
+
+    def reopen(self, sighting: Sighting[P]) -> None:
+        """Take back that it ended, and what followed: it was interrupted, and is to be closed again."""
+        call = sighting.call
+        self._unfile(call.sightings)
+        sighting.ended_at, sighting.outcome, sighting.usage = None, Outcome.DONE, None
+        call.state, call.over = State.OPEN, inf
+        self._ended.pop(call, None)
+
     def _join(self, payload: P, layer: Layer, source: str, around: Iterable[Sighting[P]]) -> Call[P] | None:
         outside = iter(around)
         for outer in outside:
             if outer.ended_at is not None or outer.layer < layer:
                 continue
             if outer.source == source:
-                if layer is Layer.CLIENT and _told_twice(outer, outside):
+                if layer is Layer.CLIENT and told_twice(outer, outside):
                     return outer.call
                 continue
             call = outer.call
-            if call.state is State.RELEASED or (layer is Layer.REQUEST and _timed_out(call)):
+            if call.state is State.RELEASED or (layer is Layer.REQUEST and timed_out(call)):
                 return self._renew(payload, call)
-            again = layer is Layer.WIRE and _failed(call, source)
+            again = layer is Layer.WIRE and failed(call, source)
             if call.state is not State.OPEN or (source in map(_SOURCE, call.sightings) and not again):
                 return None
             return call
@@ -168,7 +200,7 @@ class Sightings(Generic[P]):
         for one in call.sightings:
             one.call = call
         self._calls[call] = None
-        old.over = _last_end(old)
+        old.over = last_end(old)
         self._over(old)
         self._views.enter((*old.sightings, *call.sightings))
         return call
@@ -193,11 +225,14 @@ class Sightings(Generic[P]):
                 self._views.opened(sightings[0])
             elif self._views.kept:
                 self._views.enter(sightings)
-            for one in sightings:
-                if one.source == SHARED and one.response_id and one.ended_at is not None:
-                    self._shared.setdefault(one.response_id, Track()).add(one)
+            self._share(sightings)
         if call.over < inf:
             self._over(call)
+
+    def _share(self, sightings: Sequence[Sighting[P]]) -> None:
+        for one in sightings:
+            if one.source == SHARED and one.response_id and one.ended_at is not None:
+                self._shared.setdefault(one.response_id, Track()).add(one)
 
     def _unfile(self, sightings: Sequence[Sighting[P]]) -> None:
         """Sightings are about to change, or to go: nothing finds them any more."""
@@ -220,7 +255,7 @@ class Sightings(Generic[P]):
         for one in call.sightings:
             one.call = twin
         twin.sightings += call.sightings
-        twin.over = _last_end(twin)
+        twin.over = last_end(twin)
         call.sightings = []
         self._calls.pop(call, None)
         self._ended.pop(call, None)
@@ -247,7 +282,7 @@ class Sightings(Generic[P]):
             return [Book(call, told.usage, exact=True, seen=told)]
         if best is None or waiting > _TRUST[best.layer] or call.state is not State.OPEN:
             return []
-        if _outcome(best, call) is Outcome.FAILED:
+        if outcome_of(best, call) is Outcome.FAILED:
             call.state = State.RELEASED
             return [Release(call)]
         call.state = State.ESTIMATED
@@ -274,49 +309,3 @@ def lone(payload: P, *, layer: Layer, source: str, now: float, model: str = "") 
     sighting = Sighting(Call(payload), layer, source, now, kind_of(source), 0, model, names)
     sighting.call.sightings.append(sighting)
     return sighting
-
-
-def _timed_out(call: Call[P]) -> bool:
-    """Its request may have been charged but never answered, so the layers around it may try again."""
-    for one in reversed(call.sightings):
-        if one.layer is Layer.REQUEST:
-            return one.outcome is Outcome.BROKEN and one.ended_at is not None
-    return False
-
-
-def _outcome(best: Sighting[P], call: Call[P]) -> Outcome:
-    """How the call came out by the layer that is believed most, unless what is inside it knows better."""
-    if best.outcome is Outcome.DONE:
-        return best.outcome
-    inner = [one for one in call.sightings if one.layer < best.layer and one.ended_at is not None]
-    if not (inner or best.followed):
-        return best.outcome
-    if any(one.outcome is not Outcome.FAILED for one in inner):
-        return Outcome.BROKEN  # its request was served, or may have been
-    return Outcome.FAILED if best.unsure else best.outcome
-
-
-def _told_twice(outer: Sighting[P], outside: Iterable[Sighting[P]]) -> bool:
-    """A client's span right inside another of the same scope: it was instrumented twice, and both tell one call.
-
-    Not so where the scope saw the call elsewhere than around here: then the outer span is around several calls.
-    """
-    if outer.layer is not Layer.CLIENT or outer.call.state is not State.OPEN:
-        return False
-    chain = {id(outer), *(id(one) for one in outside)}
-    return all(id(one) in chain for one in outer.call.sightings if one.source == outer.source)
-
-
-def _failed(call: Call[P], source: str) -> bool:
-    """All that this source saw of the call failed for nothing, so that it may see it tried again."""
-    seen = (one for one in call.sightings if one.source == source)
-    return all(one.ended_at is not None and one.outcome is Outcome.FAILED for one in seen)
-
-
-def _last_end(call: Call[P]) -> float:
-    last = 0.0
-    for one in call.sightings:
-        if one.ended_at is None:
-            return inf
-        last = max(last, one.ended_at)
-    return last

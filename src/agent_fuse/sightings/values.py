@@ -67,6 +67,8 @@ class Sighting(Generic[P]):
     response_id: str = ""
     tier: str | None = None
     """The service tier that the answer says it was served at."""
+    opened_by: int = 0
+    """The thread that is opening it; 0 once whoever wanted it open has it in hand, and will close it."""
     on_booked: Callable[[Entry], None] | None = None
     """Told what the call was booked at, if this is the innermost layer that still sees it."""
 

@@ -1,0 +1,55 @@
+"""A KeyboardInterrupt at every instant at which Python can raise one, one after the other, with no clock in it.
+
+Python raises what a signal handler or another thread asks for only at certain instructions. The trace function asks
+for it at a chosen step of our code, by C code that has no such instruction behind it: so it is raised where Python
+itself would raise it next.
+"""
+
+import ctypes
+import os
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import agent_fuse
+
+HOME = f"{Path(agent_fuse.__file__).parent}{os.sep}"
+NOT_OURS = tuple(f"{HOME}{folder}{os.sep}" for folder in ("testing", "cli", "demo"))
+
+
+def interrupted(work: Callable[[], object], at: int, *, opcodes: bool = False) -> tuple[bool, str]:
+    """Run `work`, interrupted at the `at`-th step (line, or opcode) of our own code that it makes in this thread.
+
+    Returns whether there was such a step, and its place.
+    """
+    ask = ctypes.pythonapi.PyThreadState_SetAsyncExc
+    me, what = ctypes.c_ulong(threading.get_ident()), ctypes.py_object(KeyboardInterrupt)
+    steps, place = 0, ""
+
+    def look(frame: FrameType, event: str, _: object) -> Any:
+        nonlocal steps, place
+        if not frame.f_code.co_filename.startswith(HOME) or frame.f_code.co_filename.startswith(NOT_OURS):
+            return None
+        frame.f_trace_opcodes = opcodes
+        steps += 1
+        if steps == at:
+            place = f"{frame.f_code.co_filename.removeprefix(HOME)}:{frame.f_lineno} {frame.f_code.co_name} {event}"
+            sys.settrace(None)  # or it would be raised in here
+            (_asked,) = map(ask, (me,), (what,))
+        return look
+
+    before = sys.gettrace()
+    try:
+        sys.settrace(look)
+        try:
+            work()
+        finally:
+            sys.settrace(before)
+        for _ in range(3):
+            len(place)  # what is still to be raised is raised here
+    except KeyboardInterrupt:
+        sys.settrace(before)
+    return steps >= at, place

@@ -46,6 +46,7 @@ from agent_fuse.otel.opening import open_fuse
 from agent_fuse.otel.span_processor import AgentFuseSpanProcessor
 from agent_fuse.settings import settings
 from agent_fuse.testing import LedgerReader, LoopbackProvider, Reply, ToolCall, assert_books_balance
+from alone import leave_nobody
 
 MESSAGES: Any = [{"role": "user", "content": "Say hello."}]
 USED = Usage(input_tokens=1000, output_tokens=500)
@@ -90,6 +91,7 @@ def provider() -> Iterator[LoopbackProvider]:
 
 @pytest.fixture
 def bench(provider: LoopbackProvider, tmp_path: Path) -> Iterator[Bench]:
+    leave_nobody()
     provider.reset()
     provider.default = Reply()
     processor = AgentFuseSpanProcessor(budget=1, db_path="memory://")

@@ -354,3 +354,14 @@ def test_gates_are_timed_under_their_layer() -> None:
     desk.open(stage=Stage.OVER)
     assert [name for name, _ in told] == ["request", "client"]
     assert all(0 < seconds < 60 for _, seconds in told)
+
+
+def test_another_fuses_call_is_not_joined() -> None:
+    """What happens inside a call of another fuse is a call of its own here: nothing of that one's is booked or freed."""
+    mine, other = Desk(budget=1), Desk(budget=1)
+    outer = other.open(layer=Layer.FRAMEWORK, source="langchain")
+    inner = mine.open(layer=Layer.REQUEST, source="request", around=[outer])
+    assert (mine.held(), other.held()) == (PRICE, PRICE)
+    mine.fuse.close_call(inner, usage=USAGE)
+    other.fuse.close_call(outer, outcome=Outcome.FAILED)
+    assert (mine.spent(), mine.held(), other.spent(), other.held()) == (PRICE, 0, 0, 0)

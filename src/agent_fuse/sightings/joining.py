@@ -177,8 +177,8 @@ class Sightings(Generic[P]):
     def _join(self, payload: P, layer: Layer, source: str, around: Iterable[Sighting[P]]) -> Call[P] | None:
         outside = iter(around)
         for outer in outside:
-            if outer.ended_at is not None or outer.layer < layer:
-                continue
+            if outer.ended_at is not None or outer.layer < layer or outer.call not in self._calls:
+                continue  # over, inside rather than around, or another fuse's to book
             if outer.source == source:
                 if layer is Layer.CLIENT and told_twice(outer, outside):
                     return outer.call

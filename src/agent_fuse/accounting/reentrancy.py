@@ -50,7 +50,7 @@ class Reentrancy:
         if local.unmended or (local.depth and self._is_broken_off()):
             self.break_off()
         if not local.depth:
-            local.frame = sys._getframe(1)  # noqa: SLF001
+            local.frame = sys._getframe(1)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         local.depth += 1
 
     def leave(self) -> None:
@@ -83,7 +83,7 @@ class Reentrancy:
     def _is_broken_off(self) -> bool:
         """Whether the work that this thread is said to be inside runs no more."""
         began = self._local.frame
-        frame: FrameType | None = sys._getframe(1)  # noqa: SLF001
+        frame: FrameType | None = sys._getframe(1)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         while frame is not None and frame is not began:
             frame = frame.f_back
         return frame is None

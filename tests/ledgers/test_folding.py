@@ -1,8 +1,10 @@
 """The log is folded in beside the calls: none of them waits for it, it stays small, and a fork or a close waits for it."""
 
 import os
+import shutil
 import threading
 
+import apsw
 import pytest
 
 from agent_fuse.calls import Entry, Status
@@ -24,6 +26,17 @@ def rested(ledger):
     work = ledger._database._folding
     assert work.rest(60)
     work.go_on()
+
+
+def in_the_file(path):
+    """How many calls stand in the database's file, without its log."""
+    alone = path.with_name("alone.db")
+    shutil.copyfile(path, alone)
+    db = apsw.Connection(str(alone))
+    try:
+        return db.execute("SELECT count(*) FROM journal").fetchone()[0]
+    finally:
+        db.close()
 
 
 @pytest.fixture
@@ -52,6 +65,7 @@ def test_no_call_folds_the_log_in(path, folds):
     assert folds
     assert threading.get_ident() not in folds
     assert ledger.balances(["all"])["all"].settled == Amounts(usd=PAIRS, calls=PAIRS)
+    assert in_the_file(path) >= folding.EVERY // 2
     ledger.close()
 
 

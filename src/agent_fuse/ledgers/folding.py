@@ -94,10 +94,11 @@ class Folding:
 def _fold(db: Connection, path: Path) -> bool:
     """Whether all of the log is in the file now."""
     try:
+        db.execute("SELECT 1 FROM sqlite_master").fetchall()  # a connection that read nothing yet knows of no log
         pages, done = db.wal_checkpoint()
     except apsw.BusyError:
         return True  # another process is at it
     except apsw.Error as error:
         _log.warning("ledger %s: its write-ahead log grows, it cannot be folded in: %s", path, words(error))
         return True
-    return pages == done
+    return 0 <= pages == done

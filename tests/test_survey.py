@@ -236,3 +236,23 @@ print(json.dumps(dict(state=fact.state, exported=[s.name for s in exporter.get_f
     )
     name = "agent_fuse.self_test"
     assert out == {"state": "ok", "exported": [name, name], "seen": [name], "journal": 0, "nodes": 0}, out
+
+
+def test_the_mend_of_a_gate_taken_out_again_works(run_python: Run) -> None:
+    """`init()` puts it back, as the survey says; also where the settings before had none."""
+    found = facts(
+        run_python,
+        """
+import os, agent_fuse, openai._base_client as base
+os.environ["AGENTFUSE_DB_PATH"] = "memory://"
+original = base.BaseClient._build_request
+agent_fuse.init(request_gate=False)
+assert base.BaseClient._build_request is original
+agent_fuse.init()
+assert base.BaseClient._build_request is not original
+base.BaseClient._build_request = original
+agent_fuse.init()
+show()
+""",
+    )
+    assert states(found, "every request is judged before it leaves") == {"ok"}, found

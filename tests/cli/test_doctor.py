@@ -270,10 +270,97 @@ def test_under_a_guard_from_outside_that_guard_is_looked_at(tmp_path, way):
     tools = Path(sys.executable).parent
     first, *rest = way.split()
     command = [str(tools / first), *rest, *(["--"] if rest else []), str(tools / "agent-fuse"), "doctor"]
-    quiet = {f"OTEL_{signal}_EXPORTER": "none" for signal in ("TRACES", "METRICS", "LOGS")}
-    environment = {**os.environ, **quiet, "AGENTFUSE_BUDGET": "5", "AGENTFUSE_DB_PATH": str(tmp_path / "l.db")}
+
+    environment = {**os.environ, **QUIET, "AGENTFUSE_BUDGET": "5", "AGENTFUSE_DB_PATH": str(tmp_path / "l.db")}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert done.stdout.startswith("What guards this process from outside"), done.stderr
     assert "self-test: a trip raised when a span starts reaches the caller" in done.stdout
     assert "sets limits of its own" not in done.stderr
     assert "init()" not in done.stdout
+
+
+QUIET = {f"OTEL_{signal}_EXPORTER": "none" for signal in ("TRACES", "METRICS", "LOGS")}
+SLOW = "langchain,openai,anthropic,httpx"  # instrumentations that are slow to load, and not what is looked at
+
+UNGUARDED = {
+    "no option": ({}, "off", "zero-code limits nothing while no AGENTFUSE_* option is set", "AGENTFUSE_BUDGET"),
+    "turned off by name": (
+        {"AGENTFUSE_BUDGET": "5", "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": f"{SLOW}, agent_fuse"},
+        "off",
+        "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS names agent_fuse",
+        "take agent_fuse out",
+    ),
+}
+"""Zero-code set-ups that guard nothing: environment, and the state, words and mend of the fact that says so."""
+
+
+@pytest.mark.parametrize("way", ["around doctor", "--auto", "--auto SCRIPT"])
+@pytest.mark.parametrize("why", UNGUARDED)
+def test_zero_code_that_guards_nothing(tmp_path, way, why):
+    """Doctor says so, with the mend that fits, exits with 1, and complains of nothing that comes of it."""
+    environment, state, words, mend = UNGUARDED[why]
+    (tmp_path / "agent.py").write_text("import openai\n")
+    tools = Path(sys.executable).parent
+    command = {
+        "around doctor": [tools / "opentelemetry-instrument", tools / "agent-fuse", "doctor", "--json"],
+        "--auto": [PROGRAM, "doctor", "--auto", "--json"],
+        "--auto SCRIPT": [PROGRAM, "doctor", "--auto", "--json", "agent.py"],
+    }[way]
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("AGENTFUSE_")}
+    environment = {**plain, **QUIET, "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": SLOW, **environment}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    answer = json.loads(done.stdout)
+    assert (done.returncode, answer["guarded"]) == (1, False), done.stderr
+    (wrong,) = [one for one in answer["facts"] if one["state"] != "ok"]
+    assert (wrong["state"], words in wrong["what"], mend in wrong["fix"]) == (state, True, True), wrong
+    assert not any("judged before it leaves" in one["what"] for one in answer["facts"])
+
+
+def test_options_alone_load_nothing(tmp_path):
+    """A program with options set, and nothing that reads them, is told how to be guarded by them."""
+    (tmp_path / "agent.py").write_text("import openai\n")
+    done = subprocess.run(
+        [PROGRAM, "doctor", "--json", "agent.py"],
+        cwd=tmp_path,
+        env={**os.environ, "AGENTFUSE_BUDGET": "5"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    (wrong,) = [one for one in json.loads(done.stdout)["facts"] if one["state"] != "ok"]
+    assert "they alone load nothing" in wrong["what"]
+    assert "agent-fuse run SCRIPT" in wrong["fix"]
+
+
+@pytest.mark.parametrize("way", ["opentelemetry-instrument", "agent-fuse run --"])
+def test_the_request_gate_stays_off_where_an_option_says_so(tmp_path, way):
+    """From outside too: the SDK is left as it is, and doctor says that spans alone guard."""
+    (tmp_path / "agent.py").write_text(
+        "import openai, sys\n"
+        "from agent_fuse.otel import instrumentor\n"
+        "from agent_fuse.views.checkup import doctor\n"
+        "print(instrumentor.gated('openai'))\n"
+        "print([one.state.value for one in doctor() if one.what.startswith('openai ')])\n"
+    )
+    first, *rest = way.split()
+    tools = Path(sys.executable).parent
+    environment = {
+        **os.environ,
+        **QUIET,
+        "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": SLOW,
+        "AGENTFUSE_REQUEST_GATE": "false",
+        "AGENTFUSE_DB_PATH": str(tmp_path / "l.db"),
+    }
+    done = subprocess.run(
+        [tools / first, *rest, sys.executable, "agent.py"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.stdout.splitlines() == ["False", "['off']"], done.stderr

@@ -59,7 +59,7 @@ def _run(program: Sequence[str]) -> str:
 def _bare() -> str:
     import agent_fuse  # noqa: PLC0415
 
-    if not _guarded_from_outside():
+    if not _from_outside():
         agent_fuse.init(db_path="memory://")
     for sdk in ("openai", "anthropic"):
         try:
@@ -69,17 +69,19 @@ def _bare() -> str:
     return ""
 
 
-def _guarded_from_outside() -> bool:
-    from agent_fuse.otel.process_guard import process_guard  # noqa: PLC0415 - the program comes first
+def _from_outside() -> bool:
+    """Whether this process is to be guarded from outside: what stands then is looked at, be it nothing."""
+    from agent_fuse.otel.asking import under_zero_code  # noqa: PLC0415 - the program comes first
+    from agent_fuse.otel.process_guard import process_guard  # noqa: PLC0415
 
-    return process_guard() is not None
+    return process_guard() is not None or under_zero_code()
 
 
 def _survey(result: Path, db: str | None, ended: str) -> None:
     from agent_fuse.views.checkup import doctor  # noqa: PLC0415 - the program comes first
 
     facts = [{"what": one.what, "state": str(one.state), "fix": one.fix} for one in doctor(db_path=db)]
-    result.write_text(json.dumps({"ended": ended, "outside": _guarded_from_outside(), "facts": facts}), "utf-8")
+    result.write_text(json.dumps({"ended": ended, "outside": _from_outside(), "facts": facts}), "utf-8")
 
 
 def _let_nothing_out() -> None:

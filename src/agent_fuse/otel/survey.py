@@ -16,6 +16,7 @@ from agent_fuse.otel import active, carrying, instrumentor, langchain_tools, ope
 from agent_fuse.otel.blind import blind_at_start, blind_by_processor, blind_by_sampler
 from agent_fuse.otel.facts import Fact, State, blind, off, ok
 from agent_fuse.otel.self_test import guards_of, self_test
+from agent_fuse.otel.unguarded import unguarded
 from agent_fuse.otel.unseen import unseen_ends
 
 __all__ = ["Fact", "State", "survey"]
@@ -35,6 +36,8 @@ def survey(provider: TracerProvider | None = None) -> list[Fact]:
     Args:
         provider: the tracer provider to judge; the global one when None, else the one that AgentFuse is on.
     """
+    if not active.guards():
+        return [*blind_at_start(), unguarded()]
     tracers = [one for one in gc.get_objects() if issubclass(type(one), Tracer)]
     provider = provider or _provider()
     return list(
@@ -61,9 +64,6 @@ def _provider() -> TracerProvider | None:
 
 
 def _of_provider(provider: TracerProvider | None) -> Iterator[Fact]:
-    if not active.guards():
-        yield off("no AgentFuseSpanProcessor is at work: nothing is guarded", "call agent_fuse.init(budget=...)")
-        return
     if provider is None:
         yield blind(
             "no tracer provider of the SDK holds AgentFuse's processor: spans are not guarded",
@@ -110,10 +110,10 @@ def _of_sdk(sdk: str) -> Iterator[Fact]:
     problem = instrumentor.problems.get(sdk)
     if problem is not None:
         yield blind(f"{sdk} {version}: {problem}", f"install another {sdk}; until then its calls are guarded by spans")
-    elif instrumentor.gated(sdk) and active.guards():
-        yield ok(f"{sdk} {version}: every request is judged before it leaves (request gate)")
-    elif not instrumentor.wanted():
+    elif not instrumentor.wanted() or not any(one.fuse.settings.request_gate for one in active.guards()):
         yield off(f"{sdk} {version}: the request gate is off, its calls are guarded by spans alone", _GATE_OFF)
+    elif instrumentor.gated(sdk):
+        yield ok(f"{sdk} {version}: every request is judged before it leaves (request gate)")
     elif f"{sdk}._base_client" in sys.modules:
         yield blind(
             f"{sdk} {version}: its requests are not judged, something took the request gate out again",
@@ -145,7 +145,7 @@ def _of_instrumentations(tracers: list[Tracer]) -> Iterator[Fact]:
     waiting = [one.MODULE for one in (openai_spans, langchain_tools) if one.waiting() and one.MODULE not in told]
     yield from (ok(f"{module} will be turned on as soon as its library is used") for module in waiting)
     told.update(waiting)
-    if not told and active.guards():
+    if not told:
         yield off(
             "no instrumentation of a model library is active: only requests are judged, and tool loops are not seen",
             _turn_on("what your agent uses"),

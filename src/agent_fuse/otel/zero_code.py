@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from agent_fuse.otel import active, every_provider, instrumentor
 from agent_fuse.otel.asking import asked_for
-from agent_fuse.otel.process_guard import CannotGuard, guard_process
+from agent_fuse.otel.process_guard import CannotGuard, guard_process, process_guard
 
 log = logging.getLogger("agent_fuse")
 
@@ -23,7 +23,7 @@ class AgentFuseInstrumentor(BaseInstrumentor):  # type: ignore[misc]
 
     Where an `AGENTFUSE_*` variable is set and no processor is at work, a fuse is opened and put on every provider of
     the SDK (also the `tracer_provider` given), sampler included; without such a variable nothing is limited, so that
-    merely being installed surprises nobody.
+    merely being installed surprises nobody. Where the process is guarded from outside, its `request_gate` holds.
     """
 
     @property
@@ -40,20 +40,24 @@ class AgentFuseInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         return ()
 
     def _instrument(self, **kwargs: Any) -> None:
-        instrumentor.install()
-        if active.guards():
-            return
-        if not asked_for(os.environ):
-            log.info("AgentFuse limits nothing: neither AGENTFUSE_BUDGET nor another AGENTFUSE_* option is set")
-            return
-        try:
-            guard_process()
-        except CannotGuard as why:
-            raise why.__cause__ or why from None
-        provider = kwargs.get("tracer_provider")
-        if isinstance(provider, TracerProvider):
-            every_provider.adopt(provider)
+        if not active.guards():
+            if asked_for(os.environ):
+                _guard(kwargs.get("tracer_provider"))
+            else:
+                log.info("AgentFuse limits nothing: neither AGENTFUSE_BUDGET nor another AGENTFUSE_* option is set")
+        guard = process_guard()
+        if guard is None or guard.fuse.settings.request_gate:
+            instrumentor.install()
 
     def _uninstrument(self, **kwargs: Any) -> None:
         del kwargs
         instrumentor.uninstall()
+
+
+def _guard(provider: object) -> None:
+    try:
+        guard_process()
+    except CannotGuard as why:
+        raise why.__cause__ or why from None
+    if isinstance(provider, TracerProvider):
+        every_provider.adopt(provider)

@@ -7,8 +7,8 @@ OTEL, so there is none. Which distro comes up first is otherwise a matter of how
 import os
 import sys
 
-from agent_fuse.otel.asking import asked_for
-from agent_fuse.running.entries import NAME, WANTED
+from agent_fuse.otel.asking import NAME, asked_for
+from agent_fuse.running.entries import WANTED
 
 _DISTRO = "OTEL_PYTHON_DISTRO"
 _OPTION = "--distro"

@@ -7,15 +7,12 @@ set up. None does anything where no `AGENTFUSE_*` variable is set: merely being 
 
 import os
 
-from agent_fuse.otel.asking import asked_for
-
-NAME = "agent_fuse"
-"""Ours among the entry points."""
+from agent_fuse.otel.asking import NAME, asked_for, turned_off
 
 WANTED = "_AGENTFUSE_WANTED_DISTRO"
 """Which distro was asked for, when ours took its place to come first."""
 
-_DISTRO, _DISABLED = "OTEL_PYTHON_DISTRO", "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"
+_DISTRO = "OTEL_PYTHON_DISTRO"
 
 
 def distro() -> object:
@@ -39,5 +36,4 @@ def pre_instrument() -> None:
 def _guard() -> None:
     from agent_fuse.running.inside import start  # noqa: PLC0415 - an installed, unused AgentFuse costs no start-up time
 
-    disabled = os.environ.get(_DISABLED, "").split(",")
-    start(instead=f"{_DISABLED} names {NAME}" if NAME in (one.strip() for one in disabled) else "")
+    start(instead=turned_off(os.environ))

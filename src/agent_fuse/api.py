@@ -7,7 +7,7 @@ import threading
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, ContextDecorator, contextmanager
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack, cast, overload
+from typing import Any, Never, Self, TypeVar, Unpack, cast, overload
 
 from opentelemetry import context
 from opentelemetry.sdk.trace import TracerProvider
@@ -129,7 +129,7 @@ def session(
     limits: Sequence[Limit] | Limit = (),
     user_id: str | None = None,
     attributes: Mapping[str, str | float | None] | None = None,
-    **deprecated: object,
+    **deprecated: Never,
 ) -> AbstractContextManager[Session]:
     """Calls inside belong to this session, with its own budget and limits; the sessions around it bind too.
 
@@ -139,7 +139,8 @@ def session(
         limits: further limits of this session; one per session replaces the fuse's of the same meter.
         user_id: whose run it is, for limits per `user.id`.
         attributes: further keys for limits, under the names that the limits use.
-        deprecated: other keywords were attributes (`user_month=` is `user.month`); they warn, and will be an error.
+        deprecated: other keywords were attributes (`user_month=` is `user.month`); they warn, and will be an error,
+            as they are to type checkers already.
 
     Raises:
         ConfigurationError: a bad or misspelt argument.

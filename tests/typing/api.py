@@ -47,6 +47,8 @@ def setting_up(sampler: AgentFuseSampler) -> None:
     assert_type(warned[0].spent, Decimal)
     agent_fuse.init(budget=[])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     agent_fuse.init(bugdet=5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    AgentFuseSpanProcessor(bugdet=5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    Limit(usd=5, par="user.id")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     agent_fuse.init(unknown_model="pay")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     del sampler
 
@@ -61,6 +63,9 @@ def watching() -> None:
     assert_type(agent_fuse.session_headers(), dict[str, str])
     with agent_fuse.session_from({"agent-fuse-session": "…"}) as found:
         assert_type(found.id if found is not None else None, str | None)
+    bad = 5
+    agent_fuse.session("run-1", bugdet=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    agent_fuse.session("run-1", limit=bad)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     agent_fuse.session("run-1", limits=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 

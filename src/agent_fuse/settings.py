@@ -123,7 +123,7 @@ OPTIONS = (
         name="db_path",
         parse=parsers.words,
         default=DEFAULT_DB_PATH,
-        doc="The ledger: a path, `sqlite:///…`, `postgresql://…` or `memory://`.",
+        doc="The ledger: a path, `sqlite:///path`, or `memory://`, which forgets.",
     ),
     Option(
         name="fail_safe",

@@ -27,6 +27,10 @@ or ends before its response is read (`with_raw_response`), the cost is in the le
 """
 
 SPANS_END = """
+`cost_on_spans=False` (`AGENTFUSE_COST_ON_SPANS=false`) leaves the span of every call that goes through as its
+instrumentation made it, for tests that compare attributes exactly: no cost, no session, nothing of ours. The span of a
+refused call says so in any case. Ledger and metrics are the same either way.
+
 The cost has the names proposed in
 [semantic-conventions-genai #443](https://github.com/open-telemetry/semantic-conventions-genai/pull/443), which may
 still change. The amount is a double: nano-dollars divided by 10^9.

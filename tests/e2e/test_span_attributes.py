@@ -1,5 +1,6 @@
 """Cost, session and refusal on the spans of real instrumentations: once for each call, exactly."""
 
+import openai
 import pytest
 
 from agent_fuse.calls import RefusedBy
@@ -21,6 +22,7 @@ from agent_fuse.otel.span_attributes import (
     TABLE,
 )
 from agent_fuse.otel.trips import refusal_attributes
+from agent_fuse.testing import Reply
 
 from .conftest import Rig
 from .kinds import KINDS, Kind
@@ -57,26 +59,46 @@ def test_costs_on_spans_are_the_ledger(rig: Rig, kind: Kind) -> None:
         assert span.attributes[ESTIMATED] is not kind.usage_told
 
 
+def chat_of(rig: Rig) -> Kind:
+    """A chat that this instrumentation sees."""
+    name = "langchain_invoke" if rig.instrumentation == "langchain" else "chat_create"
+    return next(kind for kind in KINDS if kind.name == name)
+
+
 def test_spans_can_be_left_as_they_are(rig: Rig) -> None:
-    """With cost_on_spans=False a booked call's span has no attribute of ours; it is booked all the same."""
+    """With cost_on_spans=False none has an attribute of ours, whatever was called, but those refused, in full."""
     books = rig.use(budget=100, cost_on_spans=False)
-    chat = next(kind for kind in KINDS if kind.name == "chat_create")
-    rig.provider.default = script(chat)
-    chat.call(rig.provider)
-    assert books.spent("session=test") > 0
-    assert not [name for span in rig.spans() for name in span.attributes if name in {mark.name for mark in TABLE}]
+    for kind in KINDS:
+        rig.provider.default = script(kind)
+        before = books.spent("session=test")
+        kind.call(rig.provider)
+        assert books.spent("session=test") > before, kind.name
+    chat = chat_of(rig)
+    rig.provider.default = Reply(status=400)
+    with pytest.raises(openai.BadRequestError):
+        chat.call(rig.provider)
+    ours = {mark.name for mark in TABLE} - {ERROR}
+    passed = rig.spans()
+    assert len(passed) >= len(KINDS) // 4
+    assert {name for span in passed for name in span.attributes if name in ours or "agent_fuse" in name} == set()
+    assert not [event for span in passed for event in span.events if "agent_fuse" in str(event.attributes)]
+    rig.use(budget=0, cost_on_spans=False)
+    with pytest.raises(SentinelBudgetExceeded):
+        chat.call(rig.provider)
+    refused = rig.spans()[len(passed) :]
+    assert any(span.attributes.get(REFUSED) for span in refused)
+    for span in refused:
+        if span.attributes.get(REFUSED):
+            assert (span.attributes[KEY], span.attributes[SESSION]) == ("test", "test")
+        else:
+            assert not ours & set(span.attributes)
 
 
 def test_a_refused_span_says_why_and_whose(rig: Rig) -> None:
     """A refused call's span names the reason, the limit, the session and the trip, and has no cost."""
     rig.use(budget=0)
-    kind = next(
-        kind
-        for kind in KINDS
-        if kind.name == ("langchain_invoke" if rig.instrumentation == "langchain" else "chat_create")
-    )
     with pytest.raises(SentinelBudgetExceeded):
-        kind.call(rig.provider)
+        chat_of(rig).call(rig.provider)
     refused = [span for span in rig.spans() if span.attributes.get(REFUSED)]
     assert refused
     for span in refused:

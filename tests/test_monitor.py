@@ -1,5 +1,6 @@
 """`monitor`: the figures of a session, in it, after it and from another process, under the limit that leaves the least."""
 
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 import pytest
@@ -21,11 +22,34 @@ def test_after_the_session(box):
     box(budget=1)
     with session("run-1", budget="0.10") as run:
         spend(2)
-    assert monitor().session_spend_usd == 0
     for found in (monitor("run-1"), monitor(session="run-1"), monitor(run)):
         assert (found.session_spend_usd, found.session_calls) == (2 * COST, 2)
         assert (found.budget_limit_usd, found.budget_remaining_usd) == (Decimal("0.1"), Decimal("0.085"))
         assert found.total_calls == 2
+
+
+def test_after_the_session_without_its_name(box):
+    """Outside any session `monitor()` tells of the one left last, until calls that name none have a session to tell of."""
+    box(budget=1, session_id=None)
+    with session("run-1", budget="0.10"):
+        spend()
+        with session("inner"):
+            spend(2)
+    found = monitor()
+    assert (found.session_spend_usd, found.session_calls) == (3 * COST, 3)
+    assert (found.budget_limit_usd, found.budget_remaining_usd) == (Decimal("0.1"), Decimal("0.0775"))
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(monitor).result().session_calls == 0, "another thread has left none"
+    spend()
+    assert (monitor().session_calls, monitor().budget_limit_usd) == (1, 1)
+
+
+def test_a_session_of_ones_own_choice_is_told_of(box):
+    """Who names the session of the calls that name none is told of that one, before its first call too."""
+    box(budget=1, session_id="notebook")
+    with session("run-1"):
+        spend()
+    assert monitor().session_calls == 0
 
 
 def test_in_another_process(box, tmp_path):

@@ -276,6 +276,28 @@ def test_corrections_are_bounded(quoter):
         assert body_quote(quoter, BODY).input_tokens == round(plain * factor)
 
 
+@pytest.mark.parametrize(("model", "high"), [("gpt-4o", 1.25), ("claude-sonnet-4-5", 4)])
+def test_what_a_provider_adds_is_learned_of_the_session(quoter, model, high):
+    """Input that no count explains (a stored prompt) is quoted from the session's next call on, and fades when it ends."""
+    body = {**BODY, "model": model}
+    plain = quoter.for_body(None, None, "chat", body, session="s").counted
+    adds = 5_000
+
+    def call(added):
+        quoted = quoter.for_body(None, None, "chat", body, session="s")
+        usage = Usage(input_tokens=plain + added, output_tokens=5)
+        quoter.learn("s", model, quoted=quoted, body_bytes=100, usage=usage)
+        return quoter.for_body(None, None, "chat", body, session="s").input_tokens
+
+    assert call(adds) == pytest.approx(plain + adds, abs=1)
+    longer = {**body, "messages": [*MESSAGES, {"role": "user", "content": "word " * 1_000}]}
+    more = quoter.for_body(None, None, "chat", longer, session="s")
+    assert more.input_tokens - more.counted * high == pytest.approx(plain + adds - plain * high, abs=1)  # not a factor
+    assert quoter.for_body(None, None, "chat", body, session="other").input_tokens <= plain * high + 1
+    last = [call(0) for _ in range(40)][-1]
+    assert last <= plain * high + 1
+
+
 def test_correction_does_not_feed_on_itself(quoter):
     """The factor is learned from the raw count: the same truth again and again settles, it does not drift."""
     for _ in range(50):

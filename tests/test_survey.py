@@ -256,3 +256,25 @@ show()
 """,
     )
     assert states(found, "every request is judged before it leaves") == {"ok"}, found
+
+
+@pytest.mark.parametrize(
+    ("kind", "state"), [("SentinelBudgetExceeded", {"blind"}), ("SentinelBudgetExceededError", set())]
+)
+def test_a_handler_that_breaks_the_application_is_told(run_python: Run, kind: str, state: set[str]) -> None:
+    """Registered for the trip itself, which is no Exception, it makes Starlette answer everything with 500."""
+    found = facts(
+        run_python,
+        f"""
+import agent_fuse
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+guard(TracerProvider())
+app = FastAPI()
+app.add_exception_handler(agent_fuse.{kind}, lambda request, trip: None)
+app.get("/")(lambda: "ok")
+assert TestClient(app, raise_server_exceptions=False).get("/").status_code == {500 if state else 200}
+show()
+""",
+    )
+    assert states(found, "an exception handler is registered for SentinelBudgetExceeded") == state

@@ -174,6 +174,7 @@ def _session(id: str, own: tuple[tuple[Limit, ...], Mapping[str, str]] | None) -
         yield inner
     finally:
         context.detach(token)
+        quietly(_SESSION, GOES_ON, spend.LEFT.set, inner)
 
 
 def _want_spans(inner: Session) -> None:
@@ -190,14 +191,15 @@ def monitor(session: str | Session | None = None) -> UsageStats:
     """What was spent so far, in the session one is in, or in another, also after it has ended.
 
     Args:
-        session: its name, or what `session()` gave.
+        session: its name, or what `session()` gave. Where left out, and outside any session: that of the calls which
+            name none; where there were no such calls, the session that was left last here.
 
     Raises:
         ConfigurationError: the name is empty. SentinelSystemError: the ledger cannot be read and fail_safe=True.
     """
     site = guarded_call_site(init, asks=False)
     if session is None:
-        return spend.usage_stats(site.fuse, site.caller)
+        return spend.usage_stats_here(site.fuse, site.caller)
     of = session if isinstance(session, Session) else terms.name("monitor", "session", session)
     return spend.usage_stats(site.fuse, spend.of_session(site.fuse, of))
 

@@ -134,7 +134,7 @@ class Quoter:
             provisional = not wait and not self.counter.at_hand(stands_for)
             counted = self.counter.count_text(input_text, stands_for, wait=not provisional)
             exact = provisional or self.counter.knows(stands_for)
-            into, into_source = self._learned.corrected(model, counted, exact=exact), Source.PROMPT
+            into, into_source = self._learned.corrected(model, counted, exact=exact, session=session), Source.PROMPT
         else:
             into, into_source = self._grown(session, model)
         out, out_source, _ = self._output(operation, max_tokens, 1, session, model, rates, Source.PROMPT)
@@ -167,7 +167,8 @@ class Quoter:
 
         Corrects the model's count (real over counted tokens, over the last calls by their size, each new call making
         the older ones weigh a quarter less; at most x 0.8 to 1.25 where its vocabulary is known, x 0.25 to 4 where not)
-        and its tokens per body byte, and keeps the session's last figures. Never raises.
+        and its tokens per body byte. Keeps the session's last figures, with the input that no such factor explains:
+        what the provider adds itself. Never raises.
         """
         asked = quoted.model if quoted is not None and quoted.model else model
         self._learned.learn(
@@ -207,7 +208,7 @@ class Quoter:
             learned = self._learned.from_bytes(model, body_bytes)
             return (body_bytes // 3, Source.BODY) if learned is None else (learned, Source.LEARNED)
         exact = count.exact or count.provisional
-        text = self._learned.corrected(model, count.tokens - count.media_tokens, exact=exact)
+        text = self._learned.corrected(model, count.tokens - count.media_tokens, exact=exact, session=session)
         into = _clamped(text + count.media_tokens)
         if count.unseen and (grown := self._grown(session, model))[1] is Source.LEARNED and grown[0] > into:
             return grown

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TypeVar
@@ -54,6 +55,9 @@ class Known:
 
 KNOWN = Known()
 
+LEFT: ContextVar[Session | None] = ContextVar("agent_fuse_left", default=None)
+"""The session that was left last in this context."""
+
 
 def of_session(fuse: Fuse, session: str | Session) -> Caller:
     """On whose account calls of a session went, which may be over: its limits are remembered, or read in the ledger.
@@ -76,6 +80,18 @@ def _asked(ask: Callable[[], T]) -> T:
         raise SentinelSystemError(
             f"spend cannot be read: {failed}", operation="balances", original_error=failed, retry_count=0
         ) from failed
+
+
+def usage_stats_here(fuse: Fuse, caller: Caller) -> UsageStats:
+    """The figures of the caller's session; of the one left last here where nobody named one, and it has had no call.
+
+    Raises:
+        SentinelSystemError: the ledger cannot be read.
+    """
+    found, left = usage_stats(fuse, caller), LEFT.get()
+    if left is None or found.session_calls or not caller.nameless or fuse.settings.session_id:
+        return found
+    return usage_stats(fuse, of_session(fuse, left))
 
 
 def usage_stats(fuse: Fuse, caller: Caller) -> UsageStats:

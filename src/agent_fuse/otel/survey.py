@@ -18,6 +18,7 @@ from agent_fuse.otel.facts import Fact, State, blind, off, ok
 from agent_fuse.otel.self_test import guards_of, self_test
 from agent_fuse.otel.unguarded import unguarded
 from agent_fuse.otel.unseen import unseen_ends
+from agent_fuse.otel.web_handlers import of_handlers
 
 __all__ = ["Fact", "State", "survey"]
 
@@ -47,6 +48,7 @@ def survey(provider: TracerProvider | None = None) -> list[Fact]:
                 *_of_provider(provider),
                 *_of_threads(),
                 *_of_keys(),
+                *of_handlers(),
                 *(fact for sdk in instrumentor.SDKS for fact in _of_sdk(sdk)),
                 *_of_instrumentations(tracers),
             ]

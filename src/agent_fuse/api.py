@@ -22,6 +22,7 @@ from agent_fuse.otel.blind import warn_of
 from agent_fuse.otel.context import session_in, with_session
 from agent_fuse.otel.gate import fail_safe, guarded_call_site
 from agent_fuse.otel.installing import global_provider, instrument_when_used, is_on, wrap_sampler
+from agent_fuse.otel.instrumentor import install
 from agent_fuse.otel.live_spans import LIVE_SPANS
 from agent_fuse.otel.opening import open_fuse
 from agent_fuse.otel.self_test import self_test
@@ -93,6 +94,8 @@ def init(  # noqa: PLR0917  the order that users of the original package know
         processor = _guard_of(provider)
         if processor is not None:
             processor.use(fuse)
+            if found.request_gate:
+                install()  # the settings before had none, or something took it out again
         else:
             if active.guards():
                 log.warning(_BESIDE)

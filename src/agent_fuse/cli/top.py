@@ -13,15 +13,25 @@ from agent_fuse.cli.keys import quit_within, single_keys
 from agent_fuse.cli.options import Db, Json, reader, when
 from agent_fuse.cli.show import amount, bar, clean, console, emit, iso, local, money, paragraph, say, span, usd
 from agent_fuse.cli.status import as_json
-from agent_fuse.cli.tables import Column, Row, draw
+from agent_fuse.cli.tables import NARROW, Column, Row, draw
 from agent_fuse.errors import ConfigurationError
+from agent_fuse.ledgers.base import Meter
 from agent_fuse.views.burn_rate import Pace, measure
+from agent_fuse.views.limit_status import LimitStatus
 
 _FIXED_LINES = 9
 """Lines of a frame besides the rows of its two tables."""
 
 _SPARING = 4
 """A frame that took long to read is repeated only after so many times as long."""
+
+_UNITS = {
+    Meter.TOKENS: " tok",
+    Meter.OUTPUT_TOKENS: " out",
+    Meter.CALLS: " calls",
+    Meter.TOOL_CALLS: " tools",
+}
+"""Short for what a limit counts, on a narrow terminal."""
 
 _LIMITS = (
     Column(title="limit", shrink=True, least=12),
@@ -79,6 +89,12 @@ def top(
         return
 
 
+def _left(out: Console, one: LimitStatus) -> str:
+    """What is left; with its unit where the cap, which has it, may be left out."""
+    unit = _UNITS.get(one.cap.meter, "") if out.is_terminal and out.width < NARROW else ""
+    return f"{amount(one.cap.meter, one.left)}{unit}"
+
+
 def _frame(out: Console, found: Pace) -> None:
     room = max(out.height - _FIXED_LINES, 6) if out.is_terminal else 60
     limits = found.limits[: max(room // 3, 2)]
@@ -99,7 +115,7 @@ def _frame(out: Console, found: Pace) -> None:
                 (
                     clean(one.whose),
                     one.cap.words,
-                    amount(one.cap.meter, one.left),
+                    _left(out, one),
                     bar(
                         out,
                         one.spent / one.cap.amount if one.cap.amount else 1.0,

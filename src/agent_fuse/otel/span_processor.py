@@ -14,7 +14,7 @@ from agent_fuse.limits import Caller, Limit
 from agent_fuse.metrics import meters
 from agent_fuse.otel import active, carrying
 from agent_fuse.otel.blind import blind_at_start, known_blind, warn_of
-from agent_fuse.otel.instrumentor import install, instrument, problems
+from agent_fuse.otel.instrumentor import instrument, problems
 from agent_fuse.otel.open_spans import OpenSpan
 from agent_fuse.otel.opening import open_fuse
 from agent_fuse.otel.self_test import PROBE, refuse_probe
@@ -87,8 +87,6 @@ class AgentFuseSpanProcessor(SpanProcessor):
         fuse.serve()
         self.gates.use(fuse)
         self.fail_safe = fuse.settings.fail_safe
-        if fuse.settings.request_gate:
-            install()
         if _is_used(before):  # what it books from now on is booked for others
             self._meters.leave(before)
             self._meters.follow(fuse, blind=_blind)

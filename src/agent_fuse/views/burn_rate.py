@@ -10,6 +10,8 @@ from agent_fuse.views.limit_status import LimitStatus, known_caps, standings
 
 _SHORTEST = 10.0
 _LIMITS = 20
+_PRESSING = 0.8
+"""Share of a limit from which it is shown among the first, though nobody knows how fast it fills."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +32,7 @@ class Pace:
     """`session`, `agent` and `model`, each the dearest first."""
     limits: tuple[tuple[LimitStatus, float | None], ...]
     """Standings, the soonest reached first, with the seconds until the cap; None where nothing was spent on it lately,
-    or its key is not in the journal."""
+    or its key is not in the journal. Of these, those that refused lately or are nearly used stand first too."""
 
     def hourly(self, nanos: int) -> int:
         """Nano-dollars in the window as nano-dollars an hour."""
@@ -51,7 +53,7 @@ def measure(reader: Reader, environ: Mapping[str, str], *, now: float, window: f
     caps = known_caps(reader, environ)
     shown = standings(reader, caps, limit=_LIMITS, refused=reader.refused(which)).shown
     timed = [(one, _until(one, known.get(one.cap.per, {}).get(one.value), seconds)) for one in shown]
-    timed.sort(key=lambda one: (one[1] is None, one[1] or 0.0, -one[0].used))
+    timed.sort(key=lambda one: (one[1] is None and not _presses(one[0]), one[1] or 0.0, -one[0].used))
     return Pace(
         at=now,
         seconds=seconds,
@@ -62,6 +64,10 @@ def measure(reader: Reader, environ: Mapping[str, str], *, now: float, window: f
         by=by,
         limits=tuple(timed),
     )
+
+
+def _presses(one: LimitStatus) -> bool:
+    return one.refused > 0 or one.used >= _PRESSING
 
 
 def _until(one: LimitStatus, recent: Sums | None, seconds: float) -> float | None:

@@ -229,3 +229,51 @@ for _ in range(2):
     assert ran.out.split() == ["ok", "ok", "ok", "SentinelBudgetExceeded"], ran.err
     assert (ran.status, ran.requests) == (0, 1)
     assert ran.lines[-1] == "spent $0.0075 in 1 call; 1 refused"
+
+
+JOBS = f"""
+from pathlib import Path
+from celery import Celery
+from agent_fuse import session_from
+{ASK}
+here = str(Path(__file__).parent / "queue")
+app = Celery("jobs", broker="filesystem://", backend=f"file://{{here}}")
+folders = {{"data_folder_in": here, "data_folder_out": here, "control_folder": f"{{here}}/control"}}
+app.conf.broker_transport_options = {{**folders, "polling_interval": 0.1}}
+
+@app.task(bind=True)
+def job(task):
+    with session_from(task.request.headers):
+        ask()
+"""
+
+SENDS = """
+import agent_fuse
+from jobs import job
+with agent_fuse.session("report-17", budget="0.0075"):
+    headers = agent_fuse.session_headers()
+for sent in [job.apply_async(headers=headers) for _ in range(2)] + [job.apply_async()]:
+    try:
+        sent.get(timeout=60)
+    except agent_fuse.SentinelBudgetExceeded as trip:
+        print("refused")
+    else:
+        print("done")
+"""
+
+
+@pytest.mark.soak
+def test_a_celery_worker(place):
+    """The session that a task's header carries binds it in the worker's processes; the worker goes on with other tasks."""
+    (place.folder / "queue/control").mkdir(parents=True)
+    place.write("jobs.py", JOBS)
+    place.write("sends.py", SENDS)
+    before = place.provider.count
+    words = ("celery", "-A", "jobs", "worker", "--concurrency", "1", "--loglevel", "ERROR")
+    with started(place, "--quiet", "--budget", "5", "--", *words) as worker:
+        sent = place.run("sends.py", command=(sys.executable,))
+        assert sent.out.split() == ["done", "refused", "done"], sent.err
+        worker.send_signal(signal.SIGTERM)
+        worker.communicate(timeout=60)
+    assert worker.returncode == 0
+    assert place.provider.count - before == 2

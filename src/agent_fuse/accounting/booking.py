@@ -8,6 +8,7 @@ from functools import partial
 
 from agent_fuse.accounting.backlog import Backlog
 from agent_fuse.accounting.call_request import CallRequest, Event, PendingCall
+from agent_fuse.accounting.later import Later
 from agent_fuse.accounting.ledger_retry import LedgerRetry
 from agent_fuse.accounting.listeners import Listeners
 from agent_fuse.calls import Entry, Status, Usage
@@ -46,6 +47,7 @@ class Accounting:
         self._roomy = min((_ROOMY, *settings.warn_at))
         self.tell: Listeners[[Event]] = Listeners("counting a call")
         """Told of every call booked or refused, and of every loop that is near."""
+        self.later = Later(ledger, self.retry, self.book, clock, self.tell)
         self.on_gate: Listeners[[str, float]] = Listeners("timing a gate")
         """Told which gate took how many seconds."""
         self.on_reserved: Listeners[[Caller, Demand, Mapping[str, Balance]]] = Listeners("warning of a limit")
@@ -190,12 +192,18 @@ class Accounting:
 
         `model` and `tier` are what the answer says it was served by; they outrank what was asked for.
         """
+        if pending.request.body is None and self.later.was_asked_after(response_id):
+            self.release(pending)  # a span around asking after work that is booked where it was begun
+            return self._entry(pending, Status.SETTLED, 0, _NOTHING, response_id=response_id)
         try:
             entry, full = self._price(pending, usage, exact=exact, response_id=response_id, model=model, tier=tier)
         except Exception as error:  # noqa: BLE001  what was paid for is booked, whatever fails of ours
             fault("pricing an answer", error, BOOKED_AT_QUOTE if pending.quote is not None else "it is booked unpriced")
             entry, full = self._at_quote(pending, usage, response_id)
         amounts = Amounts(usd=entry.cost, tokens=full.total_tokens, output_tokens=full.output_tokens or 0, calls=1)
+        if pending.later and entry.status is Status.ESTIMATED:
+            self.later.keep(pending, entry, amounts)
+            return entry
         self.retry.settle(entry, pending.due.accounts, amounts, held=pending.held)
         pending.held = False
         if entry.status is Status.SETTLED:

@@ -89,6 +89,8 @@ class PendingCall:
     due: Demand
     quote: Quote | None = None
     held: bool = False
+    later: str = ""
+    """The provider's id of the work that it has begun and that an answer will tell of; empty where there is none."""
 
     def asked(self, request: CallRequest, limits: Sequence[Limit]) -> CallRequest | None:
         """What is asked for it now that a layer asks this; None where a layer that knows more holds already."""

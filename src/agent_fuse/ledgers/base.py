@@ -56,6 +56,8 @@ class Hold:
     caps: tuple[Cap, ...] = ()
     expires_at: float
     """Seconds, UTC epoch: when the hold, still open, becomes presumed spent."""
+    outlives: bool = False
+    """Its call goes on when its process is gone: nobody owns it, so that it can only expire."""
 
 
 @dataclass(frozen=True, slots=True)

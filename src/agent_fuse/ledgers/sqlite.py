@@ -14,6 +14,9 @@ from agent_fuse.ledgers.sql import Connection
 
 T = TypeVar("T")
 
+NOBODY = ("", 0, 0)
+"""Owner of a hold that outlives its process: of no host, so that no sweep takes it for dead."""
+
 
 class SqliteLedger:
     """A ledger in the file at `path`, made with mode 0600 in folders made 0700.
@@ -39,7 +42,7 @@ class SqliteLedger:
         asked = self._figures("reserve", hold.amounts)
         line = codec.entry_row(hold.entry)
         here = self._owner
-        owner = (here.host, here.pid, here.started)
+        owner = NOBODY if hold.outlives else (here.host, here.pid, here.started)
         return self._database.write("reserve", lambda db: transactions.reserve(db, hold, line, asked, owner))
 
     def settle(self, entry: Entry, accounts: Sequence[str], amounts: Amounts, *, now: float) -> Settling:

@@ -25,7 +25,8 @@ from agent_fuse.errors import SentinelError
 from agent_fuse.otel import active, patches, sdk_check, sending
 from agent_fuse.otel.gate import not_judged
 from agent_fuse.otel.request_gate import Flight
-from agent_fuse.seams import BOOKED_AT_QUOTE, HELD_AT_QUOTE, harmless, quietly
+from agent_fuse.otel.telling import telling
+from agent_fuse.seams import BOOKED_AT_QUOTE, GOES_ON, HELD_AT_QUOTE, harmless, quietly
 from agent_fuse.wire import operation_of
 
 log = logging.getLogger("agent_fuse")
@@ -33,6 +34,7 @@ log = logging.getLogger("agent_fuse")
 SDKS = ("openai", "anthropic")
 
 _READING, _ASKING, _FOLLOWING = "reading an answer", "noting what is asked", "following a request"
+_LISTENING = "listening for what work under way has cost"
 _AS_SENT = "the request is judged as its client rewrote it"
 
 _lock = threading.Lock()
@@ -201,6 +203,7 @@ def _judge(client: Any, options: Any, request: Any, sdk: str) -> None:
     _, method, url, body = asked
     operation = operation_of(method, url, sdk)
     if operation is None:
+        quietly(_LISTENING, GOES_ON, _listen, client, request, method, url, sdk)
         return
     flight = Flight(sdk)
     size = request.headers.get("content-length")
@@ -216,11 +219,22 @@ def _judge(client: Any, options: Any, request: Any, sdk: str) -> None:
 
 
 def _follow(client: Any, request: Any, flight: Flight) -> bool:
-    base = sys.modules[f"{flight.provider}._base_client"]
-    seen = sending.watch(client._client, is_async=isinstance(client, base.AsyncAPIClient))  # noqa: SLF001
+    seen = sending.watch(client._client, is_async=_is_async(client, flight.provider))  # noqa: SLF001
     sending.carry(request, flight)
     flight.follow(request, sees_sending=seen)
     return True
+
+
+def _listen(client: Any, request: Any, method: str, url: str, sdk: str) -> None:
+    """What costs nothing may still tell what was begun before."""
+    asking = telling(method, url, sdk)
+    if asking is not None:
+        sending.watch(client._client, is_async=_is_async(client, sdk))  # noqa: SLF001
+        sending.carry(request, asking)
+
+
+def _is_async(client: Any, sdk: str) -> bool:
+    return isinstance(client, sys.modules[f"{sdk}._base_client"].AsyncAPIClient)
 
 
 def _process(original: patches.Method) -> patches.Method:

@@ -28,6 +28,7 @@ from agent_fuse.quoting.families import hides_reasoning
 from agent_fuse.quoting.names import bare
 from agent_fuse.seams import BOOKED_AT_QUOTE, HELD_AT_QUOTE, fault, quietly
 from agent_fuse.sightings import Layer, Outcome
+from agent_fuse.told_later import goes_on
 from agent_fuse.wire import Reading, StreamReader, read_body
 
 SOURCE = "request"
@@ -56,6 +57,8 @@ class Flight:
         """The whole answer, until it is booked."""
         self._reading = Reading()
         self._wants_text = False
+        self._operation = ""
+        self._in_background = False
 
     def judge(self, operation: str, url: str, body: object, body_bytes: int | None) -> None:
         """The request is built: refuse it or let it go.
@@ -83,6 +86,7 @@ class Flight:
             trace_id=site.caller.trace,
             span_id=site.span_id,
         )
+        self._operation, self._in_background = operation, fields.get("background") is True
         self._wants_text = operation in ("chat", "text_completion") and not _asks_for_usage(fields)
         self.seen = admit(fuse, request, site.around(), site.node, site.frame)
 
@@ -157,9 +161,12 @@ class Flight:
 
     def _read_content(self, content: bytes) -> None:
         try:
-            read_body(json.loads(content), self._reading)
+            body = json.loads(content)
         except ValueError:
             self._reading.complete = False
+            return
+        if not read_body(body, self._reading) and self.seen is not None:
+            self.seen.call.payload.later = goes_on(self._operation, body)
 
     def _stream_ended(self, broken: bool) -> None:
         self._finish(broken=broken)
@@ -177,6 +184,8 @@ class Flight:
     def _book(self, *, broken: bool) -> None:
         reading = self._reading
         pending = self.seen.call.payload if self.seen is not None else None
+        if pending is not None and self._in_background and not reading.final:
+            pending.later = reading.response_id  # its stream was left, and it goes on
         if pending is not None and pending.quote is not None and pending.quote.fixed and not broken:
             self._close(Outcome.DONE, usage=pending.quote.usage)
         elif reading.usage is not None and (reading.final or not broken):

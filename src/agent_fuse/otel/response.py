@@ -2,16 +2,27 @@
 
 import functools
 from collections.abc import AsyncIterator, Callable, Hashable, Iterator
-from typing import Any, cast
+from typing import Any, Protocol, cast
 from weakref import finalize
 
 from agent_fuse.seams import BOOKED_AT_QUOTE, HELD_AT_QUOTE, quietly
-from agent_fuse.wire import StreamReader
 
 _PLACE = "reading the body of a response"
 
 
-def observe(response: Any, reader: StreamReader, ended: Callable[[bool], None]) -> None:
+class Reader(Protocol):
+    """What is told of a decoded body: its bytes, and its end."""
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes."""
+        ...
+
+    def close(self) -> None:
+        """It ended as it should."""
+        ...
+
+
+def observe(response: Any, reader: Reader, ended: Callable[[bool], None]) -> None:
     """Feed `reader` with the decoded body as it is read; call `ended(broken)` once, at its end, close or collection.
 
     The response is made an instance of a subclass of its own class, so that nothing new refers to it and it is still
@@ -70,8 +81,8 @@ def _observed(kind: Hashable) -> type[Any]:
 class _Watch:
     """What is known of one body. Called by the host's reading, which notices nothing of what goes wrong here."""
 
-    def __init__(self, reader: StreamReader, ended: Callable[[bool], None]) -> None:
-        self._reader: StreamReader | None = reader
+    def __init__(self, reader: Reader, ended: Callable[[bool], None]) -> None:
+        self._reader: Reader | None = reader
         self._ended: Callable[[bool], None] | None = ended
         self.reading = False
         """Whether its user is inside a read."""

@@ -147,6 +147,12 @@ class Rates:
         )
         return -(-(picos + self._fees(usage)) // PICOS_PER_NANO)
 
+    def of_size(self, input_tokens: int) -> "Rates":
+        """The rates that hold for calls of so much input, whatever they add up to together."""
+        return (
+            self if len(self.tiers) == 1 else _replace(self, tiers=(self._tier(input_tokens),), per_call=self.per_call)
+        )
+
     def fees(self, usage: Usage) -> int:
         """Nano-dollars of a call's cost that are no tokens: searches and containers of tools run at the provider."""
         return -(-self._fees(usage) // PICOS_PER_NANO)

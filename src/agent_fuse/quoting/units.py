@@ -94,10 +94,10 @@ def video(model: str, body: Mapping[str, Any]) -> int:
     return seconds * VIDEO_SECOND_UNKNOWN
 
 
-def training(model: str) -> int:
-    """Nano-dollars of a fine-tuning job, an estimate."""
+def training(model: str, tokens: int = TRAINING_TOKENS) -> int:
+    """Nano-dollars of a fine-tuning job that trains on so many tokens; by an estimate of them."""
     rate = next((rate for family, rate in TRAINING_MTOK if model.startswith(family)), TRAINING_UNKNOWN)
-    return rate * TRAINING_TOKENS // 1_000_000
+    return -(-rate * tokens // 1_000_000)
 
 
 def recording_seconds(files: object, *, bound: bool) -> int:

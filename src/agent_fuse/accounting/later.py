@@ -1,0 +1,183 @@
+"""Calls that go on at the provider: held until an answer tells what they cost, in this process or in another one.
+
+A note under the provider's id keeps whose call it is. Until then the hold stands, whatever becomes of its process; when
+it expires it is presumed spent at its quote, which a later answer still corrects.
+"""
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from agent_fuse.accounting.call_request import Event, PendingCall
+from agent_fuse.accounting.ledger_retry import LedgerRetry
+from agent_fuse.accounting.listeners import Listeners
+from agent_fuse.calls import Entry, Status
+from agent_fuse.errors import UnknownModelError
+from agent_fuse.ledgers.base import ZERO, Amounts, Hold, Ledger
+from agent_fuse.limits import Demand
+from agent_fuse.prices import PriceBook
+from agent_fuse.quoting import request_parameters, units
+from agent_fuse.quoting.names import bare
+from agent_fuse.quoting.rates import Origin, Rates
+from agent_fuse.quoting.recent import Recent
+from agent_fuse.told_later import Part, Told
+from agent_fuse.wire import semantic_operation
+
+LATER_SECONDS = 48 * 3_600.0
+"""How long such a hold stands: batches are done or have expired after 24 hours at both providers."""
+
+_ASKED = 1_024
+"""Ids of the work last asked after that are remembered."""
+
+_BATCHES = ("batch", "message_batch")
+_SUMMED = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kept:
+    """What the ledger remembers of a call until it is told of."""
+
+    entry: Entry
+    accounts: tuple[str, ...]
+    tier: str
+    """The tier that was asked for; of a batch, the batch's."""
+
+    def packed(self) -> bytes:
+        told = {one.name: getattr(self.entry, one.name) for one in fields(Entry) if one.name != "refused_by"}
+        return json.dumps({"entry": told, "accounts": self.accounts, "tier": self.tier}).encode()
+
+    @staticmethod
+    def unpacked(value: bytes) -> "_Kept":
+        told: Any = json.loads(value)
+        names = {one.name for one in fields(Entry)}
+        entry = {name: one for name, one in told["entry"].items() if name in names}
+        entry["status"] = Status(entry["status"])
+        return _Kept(entry=Entry(**entry), accounts=tuple(told["accounts"]), tier=told["tier"])
+
+
+class Later:
+    """Keeps such calls, and settles them."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        retry: LedgerRetry,
+        book: PriceBook,
+        clock: Callable[[], float],
+        tell: Listeners[[Event]],
+    ) -> None:
+        self._ledger = ledger
+        self._retry = retry
+        self._book = book
+        self._clock = clock
+        self._tell = tell
+        self._asked: Recent[str, bool] = Recent(_ASKED)
+
+    def ask_after(self, id: str) -> None:
+        """This process asks for the work with this id: what a span tells of that is no call."""
+        self._asked.put(id, True)
+
+    def was_asked_after(self, id: str) -> bool:
+        """Whether this process has asked for the work with this id."""
+        return bool(id) and self._asked.get(id) is True
+
+    def keep(self, pending: PendingCall, entry: Entry, amounts: Amounts) -> None:
+        """The call goes on under `pending.later`: its hold stays, and outlives this process."""
+        asked = request_parameters.tier(request_parameters.opened(pending.request.body) or {})
+        kept = _Kept(
+            entry=replace(entry, status=Status.PRESUMED, operation=pending.request.operation),
+            accounts=pending.due.accounts,
+            tier="batch" if pending.request.operation in _BATCHES else asked,
+        )
+        hold = Hold(
+            entry=replace(entry, status=Status.PRESUMED),
+            accounts=pending.due.accounts,
+            amounts=amounts,
+            expires_at=self._clock() + LATER_SECONDS,
+            outlives=True,
+        )
+
+        def work() -> None:
+            first = self._note(pending.later, lambda value: (value or kept.packed(), value))
+            again = first is not None and _Kept.unpacked(first).entry.id != entry.id
+            if again and pending.request.operation == "run":  # its tools' outputs were handed in: it is held already
+                self._ledger.release(entry.id, now=self._clock())
+                return
+            if again:
+                self._note(pending.later, lambda _: (kept.packed(), None))
+            self._ledger.reserve(hold, now=self._clock())
+
+        self._retry.do("reserve", work)
+
+    def settle(self, told: Told) -> None:
+        """An answer with this id came by; it may be of any process's call, or of none."""
+        self._retry.do("settle", lambda: self._settle(told))
+
+    def _settle(self, told: Told) -> None:
+        value = self._note(told.id, lambda value: (value, value))
+        if value is None:
+            return
+        kept = _Kept.unpacked(value)
+        now = self._clock()
+        if told.file:
+            self._note(told.file, lambda _: (value, None))
+            return
+        if not (told.free and self._ledger.release(kept.entry.id, now=now)):
+            entry = self._entry(kept, told)
+            amounts = ZERO if told.free else amounts_of(entry)
+            self._ledger.settle(entry, kept.accounts, amounts, now=now)
+            self._tell(Event(entry, Demand(kept.accounts, (), ())))
+        if not told.stopped:
+            self._note(told.id, lambda _: (None, None))
+
+    def _entry(self, kept: _Kept, told: Told) -> Entry:
+        entry = replace(
+            kept.entry, operation=semantic_operation(kept.entry.operation), status=Status.SETTLED, reason=""
+        )
+        if told.free:
+            return replace(entry, cost=0, input_tokens=0, output_tokens=0)
+        if told.stopped:
+            return replace(entry, status=Status.ESTIMATED, reason="quote")
+        if told.trained_tokens is not None:
+            cost = units.training(bare(entry.model), told.trained_tokens)
+            return replace(entry, cost=cost, input_tokens=told.trained_tokens, output_tokens=0)
+        summed: dict[str, Any] = {name: _total(told.parts, name) for name in _SUMMED}
+        model = next((part.model for part in told.parts if part.model), "")
+        cost = sum(self._cost(kept, part) for part in told.parts)
+        return replace(entry, cost=cost, model=entry.model or model, **summed)
+
+    def _cost(self, kept: _Kept, part: Part) -> int:
+        """By the model that was asked for, of a batch by the one that each of its requests names."""
+        batch = kept.entry.operation in _BATCHES
+        tier = kept.tier if batch or part.tier is None else request_parameters.priced_tier(part.tier)
+        asked, served = (part.model, kept.entry.model) if batch else (kept.entry.model, part.model)
+        rates = self._rates(asked or served, kept.entry.provider, tier)
+        if rates.origin is Origin.FALLBACK and served:
+            rates = self._rates(served, kept.entry.provider, tier)
+        if part.requests > 1:
+            rates = rates.of_size((part.usage.input_tokens or 0) // part.requests)
+        others = (
+            self._rates(name or asked or served, kept.entry.provider, tier).cost(one) for name, one in part.usage.parts
+        )
+        return rates.cost(part.usage) + sum(others)
+
+    def _rates(self, model: str, provider: str, tier: str) -> Rates:
+        try:
+            return self._book.rates(model or None, provider or None, tier=tier)
+        except UnknownModelError:  # it was made, even where unknown models are blocked
+            return self._book.rates(None, None)
+
+    def _note(self, id: str, change: Callable[[bytes | None], tuple[bytes | None, bytes | None]]) -> bytes | None:
+        return self._ledger.update_note(f"later/{id}", change, now=self._clock())
+
+
+def amounts_of(entry: Entry) -> Amounts:
+    """What a journal line books."""
+    tokens = (entry.input_tokens or 0) + (entry.output_tokens or 0)
+    return Amounts(usd=entry.cost, tokens=tokens, output_tokens=entry.output_tokens or 0, calls=1)
+
+
+def _total(parts: Iterable[Part], name: str) -> int | None:
+    told = [figure for part in parts if (figure := getattr(part.usage, name)) is not None]
+    return sum(told) if told else None

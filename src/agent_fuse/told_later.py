@@ -1,0 +1,195 @@
+"""Answers that come later: what begins work that goes on at the provider, and which request tells what it cost.
+
+Whatever tells it, and whichever process asks: the work is known by the id that its provider gave it.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, cast
+
+from agent_fuse.calls import Usage
+from agent_fuse.endpoints import ANTHROPIC, OPENAI
+from agent_fuse.usage_reader import count, fields_of
+from agent_fuse.wire import Reading, StreamReader, read_body
+
+LATER = frozenset({"batch", "message_batch", "fine_tuning", "run"})
+"""Operations (`endpoints`) whose answer is only that they were begun; a response is where it says so."""
+
+_GOING = frozenset(
+    {"queued", "in_progress", "validating", "finalizing", "cancelling", "canceling"}
+    | {"validating_files", "running", "paused", "requires_action"}
+)
+_FAILED = frozenset({"failed", "expired"})
+"""Ends that cost nothing where no usage is told with them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Teller:
+    """One row: a request whose answer tells what a piece of work has cost."""
+
+    provider: str
+    method: str
+    path: str
+    """Segments; `*` stands for any one of them, and the last `*` is the id of the work."""
+    lines: bool = False
+    """The answer is JSON lines, one for each request of a batch."""
+
+
+TELLERS = (
+    # OpenAI: developers.openai.com/api/reference; the openai SDK 3.54 (2026-11).
+    Teller(OPENAI, "get", "responses/*"),
+    Teller(OPENAI, "post", "responses/*/cancel"),
+    Teller(OPENAI, "get", "batches/*"),
+    Teller(OPENAI, "post", "batches/*/cancel"),
+    Teller(OPENAI, "get", "files/*/content", lines=True),
+    Teller(OPENAI, "get", "threads/*/runs/*"),
+    Teller(OPENAI, "post", "threads/*/runs/*/cancel"),
+    Teller(OPENAI, "get", "fine_tuning/jobs/*"),
+    Teller(OPENAI, "post", "fine_tuning/jobs/*/cancel"),
+    # Anthropic: platform.claude.com/docs/en/api/creating-message-batches; the anthropic SDK 2.12 (2026-11).
+    Teller(ANTHROPIC, "get", "v1/messages/batches/*"),
+    Teller(ANTHROPIC, "post", "v1/messages/batches/*/cancel"),
+    Teller(ANTHROPIC, "get", "v1/messages/batches/*/results", lines=True),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """Usage of one request, or of all requests of a batch together."""
+
+    usage: Usage
+    model: str = ""
+    tier: str | None = None
+    requests: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What an answer tells of work that was begun before."""
+
+    id: str
+    parts: tuple[Part, ...] = ()
+    trained_tokens: int | None = None
+    free: bool = False
+    """It came to nothing, and cost nothing."""
+    stopped: bool = False
+    """It is over, and nothing more will be told of what it cost."""
+    file: str = ""
+    """Id of the file that will tell what this does not."""
+
+
+def goes_on(operation: str, answer: object) -> str:
+    """The id of the work that a request has begun; empty where its answer is all there is."""
+    told = fields_of(answer)
+    found, status = told("id"), _status(told)
+    if not isinstance(found, str):
+        return ""
+    if operation == "responses":
+        return found if status in _GOING else ""
+    return found if operation in LATER and (not status or status in _GOING) else ""
+
+
+@lru_cache(maxsize=2_048)
+def teller_of(method: str, url: str, provider: str) -> tuple[Teller, str] | None:
+    """The row of a request, and the id of the work that it asks after; None where its answer tells of none."""
+    path = url.partition("?")[0].rstrip("/")
+    segments = path.partition("://")[2].split("/")[1:] if "://" in path else path.strip("/").split("/")
+    best: tuple[Teller, str] | None = None
+    longest = 0
+    for row in TELLERS:
+        pattern = row.path.split("/")
+        tail = segments[-len(pattern) :]
+        if (row.provider, row.method) != (provider, method.lower()) or len(tail) <= max(longest, len(pattern) - 1):
+            continue
+        if all(want in ("*", found) for want, found in zip(pattern, tail, strict=True)):
+            work = next(found for want, found in zip(reversed(pattern), reversed(tail), strict=True) if want == "*")
+            best, longest = (row, work), len(pattern)
+    return best
+
+
+class LaterReader:
+    """Reads what an answer tells of work under way, as its decoded bytes pass by."""
+
+    def __init__(self, teller: Teller, work: str, *, events: bool) -> None:
+        self._work = work
+        self._events = StreamReader(Reading(), count_text=False) if events else None
+        self._lines = teller.lines
+        self._rest: list[bytes] = []
+        self._parts: list[Part] = []
+        self.told: Told | None = None
+        """Once the body has ended."""
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes of the decoded body."""
+        if self._events is not None:
+            self._events.feed(data)
+            return
+        if self._lines and b"\n" in data:
+            whole, _, rest = (b"".join(self._rest) + data).rpartition(b"\n")
+            self._parts += filter(None, map(_part_of_line, whole.split(b"\n")))
+            self._rest = [rest]
+        else:
+            self._rest.append(data)
+
+    def close(self) -> None:
+        """The body ended as it should."""
+        if self._events is not None:
+            self._events.close()
+            reading = self._events.reading
+            if reading.usage is not None and reading.final:
+                self.told = Told(id=self._work, parts=(_part(reading),))
+        elif self._lines:
+            self._parts += filter(None, [_part_of_line(b"".join(self._rest))])
+            self.told = Told(id=self._work, parts=tuple(self._parts), free=not self._parts)
+        else:
+            self.told = read_told(self._work, _object(b"".join(self._rest)))
+        self._rest, self._parts = [], []
+
+
+def read_told(work: str, body: dict[str, Any]) -> Told | None:
+    """What a whole answer tells of the work with this id; None while it goes on."""
+    status = _status(body.get)
+    if body.get("id") != work or not status or status in _GOING:
+        return None
+    trained = count(body.get("trained_tokens"))
+    if trained is not None:
+        return Told(id=work, trained_tokens=trained)
+    counts = fields_of(body.get("request_counts"))
+    done = count(counts("completed") if body.get("object") == "batch" else counts("succeeded"))
+    reading = Reading()
+    if read_body(body, reading) and (reading.usage or Usage()).total_tokens:
+        part = _part(reading)
+        return Told(id=work, parts=(Part(usage=part.usage, model=part.model, tier=part.tier, requests=done or 1),))
+    if done == 0 or (done is None and status in _FAILED):
+        return Told(id=work, free=True)
+    if done:  # its results tell
+        file = body.get("output_file_id")
+        return Told(id=work, file=file) if isinstance(file, str) else None
+    return Told(id=work, stopped=True)
+
+
+def _part(reading: Reading) -> Part:
+    return Part(usage=reading.usage or Usage(), model=reading.model, tier=reading.tier)
+
+
+def _part_of_line(line: bytes) -> Part | None:
+    """The usage of one request of a batch: OpenAI's `response.body`, Anthropic's `result.message`."""
+    told = _object(line)
+    answer = fields_of(told.get("response"))("body") or fields_of(told.get("result"))("message")
+    reading = Reading()
+    return _part(reading) if isinstance(answer, dict) and read_body(answer, reading) else None
+
+
+def _status(told: Callable[[str], Any]) -> str:
+    status = told("processing_status") or told("status")
+    return status if isinstance(status, str) else ""
+
+
+def _object(text: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}

@@ -1,0 +1,416 @@
+"""Work that goes on at the provider: held when it is begun, settled by whichever answer tells what it cost."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+import anthropic
+import openai
+import pytest
+
+from agent_fuse import SentinelBudgetExceeded, init
+from agent_fuse.accounting.later import LATER_SECONDS
+from agent_fuse.calls import Entry, Status
+from agent_fuse.ledgers.base import Ledger
+from agent_fuse.ledgers.sqlite import SqliteLedger
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # assistants cost money to their end
+
+Answers = dict[str, Any]
+
+
+class Server(ThreadingHTTPServer):
+    """Answers by `METHOD path` with what `answers` holds: an object as JSON, a list of objects as events, or text."""
+
+    answers: Answers
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.answers = {}
+        self.received: list[str] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("content-length") or 0))
+        asked = f"{self.command} {self.path.partition('?')[0].removeprefix('/v1')}"
+        self.server.received.append(asked)
+        answer = self.server.answers[asked]
+        kind = "application/json"
+        if isinstance(answer, list):
+            kind, answer = "text/event-stream", "".join(f"data: {json.dumps(one)}\n\n" for one in answer)
+        body = (answer if isinstance(answer, str) else json.dumps(answer)).encode()
+        self.send_response(200)
+        self.send_header("content-type", kind)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_GET = do_POST  # noqa: N815 - the name that http.server asks for
+
+    def log_message(self, *_: object) -> None:
+        """Quiet."""
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server() as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+class Desk:
+    """A ledger file, clients, and what the books say."""
+
+    def __init__(self, server: Server, path: Any) -> None:
+        self.ledger: Ledger = init(budget=1_000, session_id="s", db_path=str(path)).fuse.ledger
+        self.openai = openai.OpenAI(base_url=f"{server.url}/v1", api_key="x", max_retries=0)
+        self.anthropic = anthropic.Anthropic(base_url=server.url, api_key="x", max_retries=0)
+
+    def close(self) -> None:
+        self.openai.close()
+        self.anthropic.close()
+
+    @property
+    def held(self) -> int:
+        return self.ledger.balances(["session=s"])["session=s"].held.usd
+
+    @property
+    def spent(self) -> int:
+        return self.ledger.balances(["session=s"])["session=s"].settled.usd
+
+    def settled(self) -> Entry:
+        """The only line of the journal, nothing being held any more."""
+        lines = list(self.ledger.journal())
+        assert len(lines) == 1, "\n".join(map(str, lines))
+        (entry,) = lines
+        assert not self.ledger.holds()
+        assert self.held == 0
+        assert self.spent == entry.cost
+        return entry
+
+
+@pytest.fixture
+def desk(server: Server, tmp_path: Any) -> Iterator[Desk]:
+    one = Desk(server, tmp_path / "ledger.db")
+    yield one
+    one.close()
+
+
+def response(status: str, usage: Any = None, **more: Any) -> dict[str, Any]:
+    parts = {"output": [], "parallel_tool_calls": True, "tool_choice": "auto", "tools": []}
+    one = {"id": "resp_1", "object": "response", "created_at": 1, "model": "gpt-4o", "background": True}
+    return {**one, **parts, "status": status, "usage": usage, **more}
+
+
+USAGE = {
+    "input_tokens": 1000,
+    "input_tokens_details": {"cached_tokens": 0},
+    "output_tokens": 100,
+    "output_tokens_details": {"reasoning_tokens": 0},
+    "total_tokens": 1100,
+}
+COST = 1000 * 2_500 + 100 * 10_000
+"""USAGE at the price of gpt-4o, in nano-dollars."""
+
+
+def begin(server: Server, desk: Desk, **options: Any) -> Any:
+    server.answers["POST /responses"] = response("queued")
+    return desk.openai.responses.create(model="gpt-4o", input="hi", background=True, **options)
+
+
+def test_a_background_response_is_held_until_it_is_retrieved(server: Server, desk: Desk) -> None:
+    """Nothing is settled while it goes on; what it used is booked once, however often it is asked for."""
+    begin(server, desk)
+    held = desk.held
+    assert held > 0
+    server.answers["GET /responses/resp_1"] = response("in_progress")
+    desk.openai.responses.retrieve("resp_1")
+    assert (desk.held, desk.spent) == (held, 0)
+    server.answers["GET /responses/resp_1"] = response("completed", USAGE)
+    for _ in range(2):
+        desk.openai.responses.retrieve("resp_1")
+    entry = desk.settled()
+    assert (entry.status, entry.cost, entry.response_id) == (Status.SETTLED, COST, "resp_1")
+    assert (entry.input_tokens, entry.output_tokens, entry.operation) == (1000, 100, "chat")
+
+
+def retrieved_async(desk: Desk) -> object:
+    async def run() -> object:
+        base = str(desk.openai.base_url)
+        async with openai.AsyncOpenAI(base_url=base, api_key="x", max_retries=0) as client:
+            return await client.responses.retrieve("resp_1")
+
+    return asyncio.run(run())
+
+
+def retrieved_unparsed(desk: Desk) -> object:
+    with desk.openai.responses.with_streaming_response.retrieve("resp_1") as raw:
+        return raw.read()
+
+
+ENDS: dict[str, tuple[str, Any, Callable[[Desk], object]]] = {
+    "async": ("GET /responses/resp_1", response("completed", USAGE), retrieved_async),
+    "raw": (
+        "GET /responses/resp_1",
+        response("completed", USAGE),
+        lambda desk: desk.openai.responses.with_raw_response.retrieve("resp_1").parse(),
+    ),
+    "read as a stream": ("GET /responses/resp_1", response("incomplete", USAGE), retrieved_unparsed),
+    "streamed": (
+        "GET /responses/resp_1",
+        [
+            {"type": "response.created", "sequence_number": 0, "response": response("queued")},
+            {"type": "response.completed", "sequence_number": 1, "response": response("completed", USAGE)},
+        ],
+        lambda desk: list(desk.openai.responses.retrieve("resp_1", stream=True)),
+    ),
+    "cancelled": (
+        "POST /responses/resp_1/cancel",
+        response("cancelled", USAGE),
+        lambda desk: desk.openai.responses.cancel("resp_1"),
+    ),
+    "at a service tier": (
+        "GET /responses/resp_1",
+        response("completed", USAGE, service_tier="default"),
+        lambda desk: desk.openai.responses.retrieve("resp_1"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_however_its_end_is_told(server: Server, desk: Desk, name: str) -> None:
+    """Retrieved, streamed or cancelled, with every kind of client call."""
+    begin(server, desk)
+    where, answer, ask = ENDS[name]
+    server.answers[where] = answer
+    ask(desk)
+    entry = desk.settled()
+    assert (entry.status, entry.cost) == (Status.SETTLED, COST)
+
+
+def test_a_stream_that_is_left_goes_on(server: Server, desk: Desk) -> None:
+    """A background response is not broken off with its stream: it is held, and told of later."""
+    begun = {"type": "response.created", "sequence_number": 0, "response": response("queued")}
+    more = {"type": "response.in_progress", "sequence_number": 1, "response": response("in_progress")}
+    server.answers["POST /responses"] = [begun, *[more] * 50]
+    with desk.openai.responses.create(model="gpt-4o", input="hi", background=True, stream=True) as stream:
+        next(iter(stream))
+    assert desk.held > 0
+    assert desk.spent == 0
+    server.answers["GET /responses/resp_1"] = response("completed", USAGE)
+    desk.openai.responses.retrieve("resp_1")
+    assert desk.settled().cost == COST
+
+
+def test_one_that_failed_costs_nothing(server: Server, desk: Desk) -> None:
+    """A response that failed without usage gives its hold back."""
+    begin(server, desk)
+    server.answers["GET /responses/resp_1"] = response("failed", error={"code": "server_error", "message": "x"})
+    desk.openai.responses.retrieve("resp_1")
+    assert (desk.held, desk.spent) == (0, 0)
+    assert not list(desk.ledger.journal())
+
+
+def test_one_cancelled_without_usage_is_booked_at_its_quote(server: Server, desk: Desk) -> None:
+    """What cannot be read is not free."""
+    begin(server, desk)
+    held = desk.held
+    server.answers["POST /responses/resp_1/cancel"] = response("cancelled")
+    desk.openai.responses.cancel("resp_1")
+    entry = desk.settled()
+    assert (entry.status, entry.cost) == (Status.ESTIMATED, held)
+
+
+def test_held_work_counts_against_the_budget(server: Server, tmp_path: Any) -> None:
+    """While it goes on, what it may cost is not there for others."""
+    one = Desk(server, tmp_path / "ledger.db")
+    init(budget=0.011, session_id="s", db_path=str(tmp_path / "ledger.db"))
+    begin(server, one, max_output_tokens=1_000)
+    with pytest.raises(SentinelBudgetExceeded):
+        begin(server, one, max_output_tokens=1_000)
+    assert server.received == ["POST /responses"]
+    server.answers["GET /responses/resp_1"] = response("completed", USAGE)
+    one.openai.responses.retrieve("resp_1")  # asking after it is no call, whatever is left
+    assert (one.held, one.spent) == (0, COST)
+    one.close()
+
+
+ELSEWHERE = """
+import sys, agent_fuse, openai
+agent_fuse.init(budget=1_000, session_id=sys.argv[3], db_path=sys.argv[2])
+client = openai.OpenAI(base_url=sys.argv[1] + "/v1", api_key="x", max_retries=0)
+if sys.argv[4] == "begin":
+    client.responses.create(model="gpt-4o", input="hi", background=True)
+else:
+    client.responses.retrieve("resp_1")
+"""
+
+
+def test_another_process_tells(server: Server, tmp_path: Any) -> None:
+    """Begun in a process that is gone, it stays held; a third process, of another session, settles it where it was."""
+    path = str(tmp_path / "ledger.db")
+    server.answers["POST /responses"] = response("queued")
+    server.answers["GET /responses/resp_1"] = response("completed", USAGE)
+
+    def run(session: str, what: str) -> None:
+        command = [sys.executable, "-c", ELSEWHERE, server.url, path, session, what]
+        subprocess.run(command, check=True, capture_output=True, timeout=120)
+
+    run("s", "begin")
+    ledger = SqliteLedger(tmp_path / "ledger.db")
+    assert ledger.sweep(now=0) == []
+    (hold,) = ledger.holds()
+    assert hold.amounts.usd > 0
+    run("other", "tell")
+    (entry,) = ledger.journal()
+    assert (entry.session, entry.cost, entry.status) == ("s", COST, Status.SETTLED)
+    assert not ledger.holds()
+    assert "session=other" not in dict(ledger.accounts())
+    ledger.close()
+
+
+def test_after_it_expired_the_truth_still_counts(server: Server, desk: Desk) -> None:
+    """A hold that nobody told of is presumed spent in the end; what is told after that corrects it."""
+    begin(server, desk)
+    (hold,) = desk.ledger.holds()
+    assert hold.expires_at - hold.entry.at >= LATER_SECONDS
+    assert [one.status for one in desk.ledger.sweep(now=hold.expires_at + 1)] == [Status.PRESUMED]
+    server.answers["GET /responses/resp_1"] = response("completed", USAGE)
+    desk.openai.responses.retrieve("resp_1")
+    entry = desk.settled()
+    assert (entry.status, entry.cost) == (Status.SETTLED, COST)
+
+
+# Batches -------------------------------------------------------------------------------------------------------------
+
+
+def batch(status: str, completed: int = 0, **more: Any) -> dict[str, Any]:
+    counts = {"total": 2, "completed": completed, "failed": 0}
+    one = {"id": "batch_1", "object": "batch", "endpoint": "/v1/chat/completions", "input_file_id": "file_1"}
+    return {**one, "completion_window": "24h", "created_at": 1, "status": status, "request_counts": counts, **more}
+
+
+def begin_batch(server: Server, desk: Desk) -> None:
+    server.answers["POST /batches"] = batch("validating")
+    desk.openai.batches.create(input_file_id="file_1", endpoint="/v1/chat/completions", completion_window="24h")
+    assert desk.held > 0
+    assert desk.spent == 0
+
+
+def test_a_batch_is_settled_by_the_usage_it_tells(server: Server, desk: Desk) -> None:
+    """Once it is completed, at half the price."""
+    begin_batch(server, desk)
+    empty = {**USAGE, "input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
+    server.answers["GET /batches/batch_1"] = batch("in_progress", 1, usage=empty)
+    desk.openai.batches.retrieve("batch_1")
+    assert desk.spent == 0
+    server.answers["GET /batches/batch_1"] = batch("completed", 2, usage=USAGE, model="gpt-4o")
+    desk.openai.batches.retrieve("batch_1")
+    entry = desk.settled()
+    assert (entry.status, entry.cost, entry.model) == (Status.SETTLED, COST // 2, "gpt-4o")
+
+
+def test_a_batch_is_settled_by_its_results(server: Server, desk: Desk) -> None:
+    """Where the batch itself tells no usage, every line of its output does, each by its own model."""
+    begin_batch(server, desk)
+    server.answers["GET /batches/batch_1"] = batch("completed", 2, output_file_id="file_2")
+    desk.openai.batches.retrieve("batch_1")
+    assert desk.spent == 0
+    usage = {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100}
+    bodies = [
+        {"id": "c", "object": "chat.completion", "model": one, "usage": usage} for one in ("gpt-4o", "gpt-4o-mini")
+    ]
+    lines = [{"id": "r", "custom_id": "1", "response": {"status_code": 200, "body": body}} for body in bodies]
+    server.answers["GET /files/file_2/content"] = "\n".join(map(json.dumps, lines))
+    for _ in range(2):
+        desk.openai.files.content("file_2").read()
+    entry = desk.settled()
+    assert entry.cost == COST // 2 + (1000 * 150 + 100 * 600) // 2
+    assert (entry.input_tokens, entry.output_tokens) == (2000, 200)
+
+
+@pytest.mark.parametrize("status", ["failed", "expired", "cancelled"])
+def test_a_batch_of_which_nothing_was_done_costs_nothing(server: Server, desk: Desk, status: str) -> None:
+    """Its hold is given back."""
+    begin_batch(server, desk)
+    server.answers["GET /batches/batch_1"] = batch(status)
+    desk.openai.batches.retrieve("batch_1")
+    assert (desk.held, desk.spent) == (0, 0)
+
+
+MESSAGE: Any = {"model": "claude-sonnet-4-5", "max_tokens": 100, "messages": [{"role": "user", "content": "hi"}]}
+
+
+def message_batch(url: str, status: str, succeeded: int) -> dict[str, Any]:
+    counts = {"processing": 0, "succeeded": succeeded, "errored": 0, "canceled": 0, "expired": 0}
+    one = {"id": "msgbatch_1", "type": "message_batch", "processing_status": status, "request_counts": counts}
+    return {**one, "created_at": "2026-11-01T00:00:00Z", "results_url": f"{url}/v1/messages/batches/msgbatch_1/results"}
+
+
+@pytest.mark.parametrize("beta", [False, True])
+def test_a_message_batch_is_settled_by_its_results(server: Server, desk: Desk, beta: bool) -> None:
+    """Each message at half the price."""
+    batches: Any = desk.anthropic.beta.messages.batches if beta else desk.anthropic.messages.batches
+    server.answers["POST /messages/batches"] = message_batch(server.url, "in_progress", 0)
+    batches.create(requests=[{"custom_id": str(one), "params": MESSAGE} for one in range(2)])
+    assert desk.held > 0
+    server.answers["GET /messages/batches/msgbatch_1"] = message_batch(server.url, "ended", 2)
+    usage = {"input_tokens": 1000, "output_tokens": 100}
+    message = {"id": "m", "type": "message", "role": "assistant", "model": "claude-sonnet-4-5", "content": []}
+    result = {"type": "succeeded", "message": {**message, "stop_reason": "end_turn", "usage": usage}}
+    lines = [{"custom_id": str(one), "result": result} for one in range(2)]
+    server.answers["GET /messages/batches/msgbatch_1/results"] = "".join(json.dumps(one) + "\n" for one in lines)
+    assert len(list(batches.results("msgbatch_1"))) == 2
+    entry = desk.settled()
+    assert (entry.status, entry.cost) == (Status.SETTLED, 1000 * 3_000 + 100 * 15_000)
+
+
+# Runs and jobs -------------------------------------------------------------------------------------------------------
+
+
+def run_of(status: str, usage: Any = None) -> dict[str, Any]:
+    one = {"id": "run_1", "object": "thread.run", "thread_id": "t1", "assistant_id": "a", "model": "gpt-4o"}
+    return {**one, "status": status, "usage": usage}
+
+
+@pytest.mark.parametrize("path", ["/threads/t1/runs", "/threads/runs"])
+def test_a_run_is_settled_by_its_own_usage(server: Server, desk: Desk, path: str) -> None:
+    """Handing in what its tools said begins no second one."""
+    server.answers[f"POST {path}"] = run_of("queued")
+    desk.openai.post(path, body={"assistant_id": "a", "model": "gpt-4o"}, cast_to=object)
+    held = desk.held
+    assert held > 0
+    server.answers["POST /threads/t1/runs/run_1/submit_tool_outputs"] = run_of("queued")
+    desk.openai.post("/threads/t1/runs/run_1/submit_tool_outputs", body={"tool_outputs": []}, cast_to=object)
+    assert desk.held == held
+    usage = {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100}
+    server.answers["GET /threads/t1/runs/run_1"] = run_of("completed", usage)
+    desk.openai.get("/threads/t1/runs/run_1", cast_to=object)
+    assert desk.settled().cost == COST
+
+
+@pytest.mark.parametrize(("status", "tokens", "cost"), [("succeeded", 1_000_001, 5_000_005_000), ("failed", None, 0)])
+def test_a_job_is_settled_by_what_it_trained_on(
+    server: Server, desk: Desk, status: str, tokens: int | None, cost: int
+) -> None:
+    """At the price of a million trained tokens; one that failed costs nothing."""
+    job = {"id": "ftjob-1", "object": "fine_tuning.job", "model": "gpt-4.1-mini", "trained_tokens": None}
+    server.answers["POST /fine_tuning/jobs"] = {**job, "status": "validating_files"}
+    desk.openai.fine_tuning.jobs.create(model="gpt-4.1-mini", training_file="f")
+    assert desk.held > 0
+    server.answers["GET /fine_tuning/jobs/ftjob-1"] = {**job, "status": status, "trained_tokens": tokens}
+    desk.openai.fine_tuning.jobs.retrieve("ftjob-1")
+    assert (desk.held, desk.spent) == (0, cost)

@@ -227,6 +227,7 @@ def test_any_option_asks_for_it(run: Any) -> None:
     ran = run(AGENTFUSE_SESSION_ID="night", AGENTFUSE_BUDGET=" ")
     assert (ran.status, ran.requests) == (0, 12), ran.err
     assert ran.books.spent("session=night") == 12 * CALL
+    assert [line for line in ran.err.splitlines() if not line.startswith("agent-fuse: ")] == []
 
 
 def test_a_bad_option_does_not_let_the_agent_run(run: Any) -> None:

@@ -39,6 +39,11 @@ class AgentFuseInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         """None: the gate waits for whichever SDK is imported."""
         return ()
 
+    def instrument(self, **kwargs: Any) -> Any:
+        """See BaseInstrumentor, which would warn of a process that is guarded already: our entry points come first."""
+        guarded = process_guard() is not None and instrumentor.wanted()
+        return None if guarded else super().instrument(**kwargs)
+
     def _instrument(self, **kwargs: Any) -> None:
         if not active.guards():
             if asked_for(os.environ):

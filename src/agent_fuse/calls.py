@@ -170,6 +170,12 @@ class Entry:
     """Tool name, for operation execute_tool."""
     cost: int = 0
     """Nano-dollars."""
+    fee: int = 0
+    """Of `cost`, what is no tokens: searches, containers, a charge for each call."""
+    source: str = ""
+    """Whose figure `cost` is: empty by our prices, `provider` where the provider's answer told it in USD."""
+    computed: int | None = None
+    """Nano-dollars that our prices come to, where `cost` is the provider's own figure."""
     input_tokens: int | None = None
     output_tokens: int | None = None
     cache_read_tokens: int | None = None

@@ -106,7 +106,11 @@ READ = "SELECT * FROM accounts WHERE name = ?"
 TAKE = "UPDATE accounts SET held_usd = held_usd + ?, held_tokens = held_tokens + ? WHERE name = ?"
 BOOK = """UPDATE accounts SET held_usd = held_usd - ?, held_tokens = held_tokens - ?,
     settled_usd = settled_usd + ?, settled_tokens = settled_tokens + ? WHERE name = ?"""
-HOLD = f"INSERT INTO holds VALUES ({', '.join('?' * (len(codec.ENTRY) + 10))})"
+HOLD_COLUMNS = (
+    f"{', '.join(codec.ENTRY)}, accounts, {', '.join('hold_' + meter for meter in codec.METERS)}, "
+    "expires_at, host, pid, started"
+)
+HOLD = f"INSERT INTO holds ({HOLD_COLUMNS}) VALUES ({', '.join('?' * (len(codec.ENTRY) + 10))})"
 LINE_COLUMNS = f"{', '.join(codec.ENTRY)}, accounts, {', '.join('booked_' + meter for meter in codec.METERS)}"
 LINE = f"INSERT INTO journal ({LINE_COLUMNS}) VALUES ({', '.join('?' * (len(codec.ENTRY) + 6))})"
 

@@ -12,7 +12,7 @@ import pytest
 
 from agent_fuse.calls import Entry, RefusedBy, Status
 from agent_fuse.ledgers import migrations, open_ledger
-from agent_fuse.ledgers.base import Amounts, LedgerError, Settling
+from agent_fuse.ledgers.base import Amounts, Hold, LedgerError, Settling
 from agent_fuse.ledgers.reading import Selection, open_reader
 from agent_fuse.limits import Caller, Limit, Session, demand
 from ledgers.samples import NOW
@@ -137,3 +137,58 @@ def test_older_version_keeps_off(old, monkeypatch):
     with pytest.raises(LedgerError, match="made by a newer AgentFuse than this one, which knows 1; upgrade agent-fuse"):
         open_ledger(old)
     assert old.read_bytes() == before
+
+
+# Version 2 -----------------------------------------------------------------------------------------------------------
+# `v2.db` was written by AgentFuse as it was before version 3: a settled, an estimated and a refused call, one open.
+
+
+@pytest.fixture
+def second(tmp_path):
+    """A copy of the ledger of version 2."""
+    path = tmp_path / "second.db"
+    shutil.copyfile(OLD.with_name("v2.db"), path)
+    return path
+
+
+def told(entry):
+    return entry.id, entry.cost, entry.fee, entry.source, entry.computed, entry.refused_by
+
+
+LINES = [("c3", COST, 0, "", None, BY), ("c2", COST, 0, "", None, None), ("c1", COST, 0, "", None, None)]
+
+
+def test_second_version_is_read_before_any_fuse_opens_it(second):
+    """Calls of before fees were told apart cost what they cost, with no fee, by our own prices; the file stays."""
+    before = second.read_bytes()
+    reader = open_reader(second)
+    assert [told(entry) for entry in reader.entries(Selection())] == LINES
+    assert [fact[-1] for fact in reader.facts()] == [0, 0, 0]
+    reader.close()
+    assert version(second) == 2
+    assert second.read_bytes() == before
+
+
+def test_second_version_goes_on(second):
+    """Taken to the newest version no line changes, and what is booked from then on tells its fee and its source."""
+    ledger = open_ledger(second)
+    assert version(second) == len(migrations.MIGRATIONS)
+    assert [told(entry) for entry in ledger.journal()] == LINES
+    assert [(hold.entry.id, hold.amounts, hold.entry.fee) for hold in ledger.holds()] == [("c4", ONE, 0)]
+    for call in ("c2", "c4"):
+        entry = Entry(id=call, at=NOW, status=Status.SETTLED, cost=9, fee=4, source="provider", computed=8)
+        ledger.settle(entry, (), Amounts(usd=9, calls=1), now=NOW)
+    assert [told(entry) for entry in ledger.journal() if entry.id in {"c2", "c4"}] == [
+        ("c4", 9, 4, "provider", 8, None),
+        ("c2", 9, 4, "provider", 8, None),
+    ]
+    assert settled(ledger, "all") == COST + 9 + 9
+
+
+def test_fee_of_an_open_call_is_presumed_with_it(tmp_path):
+    """A call whose hold expires is booked at its quote, the fee in it told apart."""
+    ledger = open_ledger(tmp_path / "new.db")
+    entry = Entry(id="a", at=NOW, status=Status.PRESUMED, cost=9, fee=4)
+    ledger.reserve(Hold(entry=entry, accounts=("all",), amounts=Amounts(usd=9), expires_at=NOW + 1), now=NOW)
+    assert [(one.cost, one.fee) for one in ledger.sweep(now=NOW + 2)] == [(9, 4)]
+    assert [(one.cost, one.fee) for one in ledger.journal()] == [(9, 4)]

@@ -26,10 +26,13 @@ from agent_fuse.settings import Settings
 from agent_fuse.wire import semantic_operation
 
 Clock = Callable[[], float]
+Bill = tuple[int, int]
+"""Nano-dollars of a call, and what of them is no tokens."""
 
 _UNKNOWN_ENDPOINT = "the request's endpoint is not known to AgentFuse, and unknown_endpoint='block' refuses such"
 _ROOMY = 0.5
 """Share of a limit up to which a quote may be a bound."""
+_NO_BILL: Bill = (0, 0)
 _UNKNOWN = Usage()
 _NOTHING = Usage(input_tokens=0, output_tokens=0)
 
@@ -97,7 +100,7 @@ class Accounting:
         now = self.clock()
         tokens = quote.input_tokens + quote.output_tokens
         hold = Hold(
-            entry=self._entry(pending, Status.PRESUMED, quote.cost, quote.usage),
+            entry=self._entry(pending, Status.PRESUMED, (quote.cost, quote.fee), quote.usage),
             accounts=pending.due.accounts,
             amounts=Amounts(usd=quote.cost, tokens=tokens, output_tokens=quote.output_tokens, calls=1),
             caps=pending.due.caps,
@@ -166,7 +169,8 @@ class Accounting:
             self.release(pending)
         quote = pending.quote
         usage = quote.usage if quote is not None else Usage()
-        entry = self._entry(pending, Status.REFUSED, quote.cost if quote is not None else 0, usage, reason=trip.reason)
+        bill = (quote.cost, quote.fee) if quote is not None else _NO_BILL
+        entry = self._entry(pending, Status.REFUSED, bill, usage, reason=trip.reason)
         entry = replace(entry, refused_by=refused_by(trip))
         if not isinstance(trip, SentinelSystemError):
             self.retry.refuse(entry, pending.due.accounts)
@@ -194,7 +198,7 @@ class Accounting:
         """
         if pending.request.body is None and self.later.was_asked_after(response_id):
             self.release(pending)  # a span around asking after work that is booked where it was begun
-            return self._entry(pending, Status.SETTLED, 0, _NOTHING, response_id=response_id)
+            return self._entry(pending, Status.SETTLED, _NO_BILL, _NOTHING, response_id=response_id)
         try:
             entry, full = self._price(pending, usage, exact=exact, response_id=response_id, model=model, tier=tier)
         except Exception as error:  # noqa: BLE001  what was paid for is booked, whatever fails of ours
@@ -232,16 +236,20 @@ class Accounting:
                 output_tokens=quoted.output_tokens if told.output_tokens is None else told.output_tokens,
             )
         by_quote = pending.quote is not None and (usage is None or pending.quote.fixed)
-        cost = pending.quote.cost if by_quote and pending.quote is not None else self._cost(pending, full, model, tier)
+        bill = (
+            (pending.quote.cost, pending.quote.fee)
+            if by_quote and pending.quote is not None
+            else self._bill(pending, full, model, tier)
+        )
         reason = "" if exact else "quote" if by_quote else "counted"
         status = Status.SETTLED if exact else Status.ESTIMATED
-        return self._entry(pending, status, cost, full, reason=reason, response_id=response_id), full
+        return self._entry(pending, status, bill, full, reason=reason, response_id=response_id), full
 
     def _at_quote(self, pending: PendingCall, usage: Usage | None, response_id: str) -> tuple[Entry, Usage]:
         quote = pending.quote
         full = quote.usage if quote is not None else usage or _NOTHING
-        cost, reason = (quote.cost, "quote") if quote is not None else (0, "unpriced")
-        return self._entry(pending, Status.ESTIMATED, cost, full, reason=reason, response_id=response_id), full
+        bill, reason = ((quote.cost, quote.fee), "quote") if quote is not None else (_NO_BILL, "unpriced")
+        return self._entry(pending, Status.ESTIMATED, bill, full, reason=reason, response_id=response_id), full
 
     def _learn(self, pending: PendingCall, usage: Usage) -> None:
         request = pending.request
@@ -251,7 +259,7 @@ class Accounting:
             request.caller.session.id, request.model, quoted=pending.quote, body_bytes=request.body_bytes, usage=usage
         )
 
-    def _cost(self, pending: PendingCall, usage: Usage, model: str, tier: str | None) -> int:
+    def _bill(self, pending: PendingCall, usage: Usage, model: str, tier: str | None) -> Bill:
         request = pending.request
         asked_tier = (
             request_parameters.tier(opened) if (opened := request_parameters.opened(request.body)) is not None else ""
@@ -262,10 +270,11 @@ class Accounting:
         served_tier = asked_tier if tier is None else request_parameters.priced_tier(tier)
         if rates.origin is Origin.FALLBACK or served_tier != asked_tier:
             rates = self.rates(request, served_tier)
-        cost = rates.cost(usage)
+        cost, fee = rates.bill(usage)
         for name, part in usage.parts:
-            cost += self.rates(replace(request, model=name or request.model)).cost(part)
-        return cost
+            more, of_it = self.rates(replace(request, model=name or request.model)).bill(part)
+            cost, fee = cost + more, fee + of_it
+        return cost, fee
 
     def rates(self, request: CallRequest, tier: str = "") -> Rates:
         """The prices of a call that was made, even where unknown models are blocked."""
@@ -296,7 +305,7 @@ class Accounting:
         return bool(request.model) and self.rates(request).cost(Usage(input_tokens=1_000, output_tokens=1_000)) == 0
 
     def _entry(
-        self, pending: PendingCall, status: Status, cost: int, usage: Usage, *, reason: str = "", response_id: str = ""
+        self, pending: PendingCall, status: Status, bill: Bill, usage: Usage, *, reason: str = "", response_id: str = ""
     ) -> Entry:
         request = pending.request
         return Entry(
@@ -308,7 +317,8 @@ class Accounting:
             provider=request.provider,
             model=request.model,
             operation=semantic_operation(request.operation),
-            cost=cost,
+            cost=bill[0],
+            fee=bill[1],
             input_tokens=usage.input_tokens,
             output_tokens=usage.output_tokens,
             cache_read_tokens=usage.cache_read_tokens,

@@ -83,6 +83,7 @@ def report(
 def _line(line: "Line") -> dict[str, Any]:
     return {
         "cost_usd": usd(line.cost),
+        "fees_usd": usd(line.fees),
         "saved_usd": usd(line.saved),
         "estimated_usd": usd(line.estimated),
         "calls": line.calls,

@@ -70,7 +70,15 @@ def m002_refused_by(db: Connection) -> None:
         db.execute(f"ALTER TABLE journal ADD COLUMN refused_{column}")
 
 
-MIGRATIONS: list[Callable[[Connection], None]] = [m001_books, m002_refused_by]
+def m003_bill(db: Connection) -> None:
+    """What of a call's cost is no tokens, and whose figure the cost is: older calls keep 0, '' and NULL."""
+    for table in ("holds", "journal"):
+        db.execute(f"ALTER TABLE {table} ADD COLUMN fee INTEGER NOT NULL DEFAULT 0")
+        db.execute(f"ALTER TABLE {table} ADD COLUMN source TEXT NOT NULL DEFAULT ''")
+        db.execute(f"ALTER TABLE {table} ADD COLUMN computed INTEGER")
+
+
+MIGRATIONS: list[Callable[[Connection], None]] = [m001_books, m002_refused_by, m003_bill]
 """In order, and never changed once released: `user_version` counts those that a database has been through."""
 
 

@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self, TypeVar, cast
@@ -19,17 +19,20 @@ from agent_fuse.ledgers.sql import FAILURES, Connection, words
 
 T = TypeVar("T")
 
-Fact = tuple[str, float, str, str, str, str, str, str, int, int | None, int | None, str]
-"""id, at, status, session, agent, model, operation, tool, cost, input tokens, output tokens, reason."""
+Fact = tuple[str, float, str, str, str, str, str, str, int, int | None, int | None, str, int]
+"""id, at, status, session, agent, model, operation, tool, cost, input tokens, output tokens, reason, fee."""
 
 EVERY_STATUS = frozenset(Status)
 TOOL = "execute_tool"
 """`gen_ai.operation.name` of a tool action."""
 
-_ENTRY = ", ".join(codec.ENTRY)
 _REFUSED_BY = ", ".join(codec.REFUSED_BY)
 _KEEPS_REFUSED_BY = 2
 """The version of the tables from which on the journal says what refused a call."""
+_KEEPS_BILL = 3
+"""The version from which on it says what of a cost is fees, and whose figure the cost is."""
+_BILL = {"fee": "0", "source": "''", "computed": "NULL"}
+"""What older calls say there, by column."""
 _ACCOUNT = ", ".join(
     [*(f"settled_{meter}" for meter in codec.METERS), *(f"held_{meter}" for meter in codec.METERS), "refused"]
 )
@@ -129,7 +132,10 @@ class Reader:
         self._db, found = self._connect(path)
         # A ledger that no fuse of this version has opened yet is read as it is: a reader changes nothing.
         self._keeps_refused_by = found >= _KEEPS_REFUSED_BY
-        self._entry = f"{_ENTRY}, {_REFUSED_BY}" if self._keeps_refused_by else _ENTRY
+        absent: Mapping[str, str] = {} if found >= _KEEPS_BILL else _BILL
+        call = ", ".join(absent.get(column, column) for column in codec.ENTRY)
+        self._entry = f"{call}, {_REFUSED_BY}" if self._keeps_refused_by else call
+        self._fee = absent.get("fee", "fee")
 
     def __enter__(self) -> Self:
         return self
@@ -224,8 +230,8 @@ class Reader:
     def facts(self, since: float = 0.0, until: float | None = None) -> Iterator[Fact]:
         """All lines from `since` to before `until`, oldest first, as plain tuples; read a page at a time."""
         query = (
-            "SELECT id, at, status, session, agent, model, operation, tool, cost, input_tokens, output_tokens, reason "
-            "FROM journal WHERE (at, id) > (?, ?) AND at < ? ORDER BY at, id LIMIT ?"
+            "SELECT id, at, status, session, agent, model, operation, tool, cost, input_tokens, output_tokens, "  # noqa: S608 - a column
+            f"reason, {self._fee} FROM journal WHERE (at, id) > (?, ?) AND at < ? ORDER BY at, id LIMIT ?"
         )
         at, last = math.nextafter(since, -math.inf), "\U0010ffff"
         end = math.inf if until is None else until

@@ -54,6 +54,9 @@ _NAMES = {
     "refused_marks": _marks(len(ENTRY) + len(REFUSED_BY)),
     "hold": "accounts, " + ", ".join(f"hold_{meter}" for meter in METERS),
     "booked": "accounts, " + ", ".join(f"booked_{meter}" for meter in METERS),
+    "whole_hold": ", ".join(
+        [*ENTRY, "accounts", *(f"hold_{meter}" for meter in METERS), "expires_at", "host", "pid", "started"]
+    ),
     "hold_marks": _marks(len(ENTRY) + 1 + WIDTH + 4),
     "line_marks": _marks(len(ENTRY) + 1 + WIDTH),
     "whole_marks": _marks(len(ENTRY) + 1 + WIDTH + len(REFUSED_BY)),
@@ -90,12 +93,12 @@ _COUNT_REFUSED = "UPDATE accounts SET refused = refused + 1 WHERE name = ?"
 _NEW_ACCOUNT = _fill("INSERT INTO accounts ({account}, name) VALUES ({account_marks}, ?)")
 _FIND_HOLD = _fill("SELECT {hold} FROM holds WHERE id = ?")
 _NEW_HOLD = _fill(
-    "INSERT INTO holds SELECT {hold_marks} "
+    "INSERT INTO holds ({whole_hold}) SELECT {hold_marks} "
     "WHERE NOT EXISTS (SELECT 1 FROM journal WHERE id = ? AND status <> 'refused') ON CONFLICT DO NOTHING"
 )
 _HOLD_ON = _fill("UPDATE accounts SET {add_held} WHERE name = ?")
 _SETTLE_ON = _fill("UPDATE accounts SET {add_settled}, {add_held} WHERE name = ?")
-_SET_HOLD = _fill("INSERT OR REPLACE INTO holds VALUES ({hold_marks})")
+_SET_HOLD = _fill("INSERT OR REPLACE INTO holds ({whole_hold}) VALUES ({hold_marks})")
 _DROP_HOLD = "DELETE FROM holds WHERE id = ?"
 _ADD_LINE = _fill("INSERT INTO journal ({call}, {booked}) VALUES ({line_marks}) ON CONFLICT DO NOTHING")
 _ADD_REFUSED = _fill("INSERT INTO journal ({call}, {refused_by}) VALUES ({refused_marks}) ON CONFLICT DO NOTHING")

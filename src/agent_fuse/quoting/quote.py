@@ -32,6 +32,8 @@ class Quote:
     cost: int
     """Nano-dollars, rounded up; nothing assumed to be read from the cache."""
     rates: Rates
+    fee: int = 0
+    """Of `cost`, what is no tokens."""
     input_source: Source
     output_source: Source
     is_upper_bound: bool = False

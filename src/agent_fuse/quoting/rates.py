@@ -103,7 +103,11 @@ class Rates:
     model: str = ""
 
     def cost(self, usage: Usage) -> int:
-        """Nano-dollars for one call, rounded up. Never raises, never negative.
+        """Nano-dollars for one call, rounded up. Never raises, never negative."""
+        return self.bill(usage)[0]
+
+    def bill(self, usage: Usage) -> tuple[int, int]:
+        """Nano-dollars for one call, and what of them is fees: no tokens. Both rounded up, never raises.
 
         Buckets are inclusive, so parts are taken out of the whole before it is priced. Parts that claim more than the
         whole are cut to it, cached reads (the cheapest) first; figures that are no counts are zero.
@@ -113,7 +117,7 @@ class Rates:
         tier = self.tiers[0] if len(self.tiers) == 1 else self._tier(whole)
         if _is_plain(usage) and read <= whole:
             picos = self.per_call + (whole - read) * tier.input + read * tier.cache_read + out * tier.output
-            return -(-picos // PICOS_PER_NANO)
+            return -(-picos // PICOS_PER_NANO), -(-self.per_call // PICOS_PER_NANO)
         written = _count(usage.cache_write_tokens)
         kept = _count(usage.cache_write_1h_tokens)
         heard = _count(usage.input_audio_tokens)
@@ -132,8 +136,7 @@ class Rates:
         drawn = min(drawn, out - spoken)
         tier = self._tier(whole)
         picos = (
-            self.per_call
-            + (whole - read - written - heard - shown) * tier.input
+            (whole - read - written - heard - shown) * tier.input
             + read * tier.cache_read
             + (written - kept) * tier.cache_write
             + kept * tier.cache_write_1h
@@ -145,7 +148,8 @@ class Rates:
             + _count(usage.characters) * self.per_character
             + _count(usage.seconds) * self.per_second
         )
-        return -(-(picos + self._fees(usage)) // PICOS_PER_NANO)
+        fees = self._fees(usage)
+        return -(-(picos + fees) // PICOS_PER_NANO), -(-fees // PICOS_PER_NANO)
 
     def of_size(self, input_tokens: int) -> "Rates":
         """The rates that hold for calls of so much input, whatever they add up to together."""
@@ -154,12 +158,13 @@ class Rates:
         )
 
     def fees(self, usage: Usage) -> int:
-        """Nano-dollars of a call's cost that are no tokens: searches and containers of tools run at the provider."""
+        """Nano-dollars of a call's cost that are no tokens: each call's charge, and tools run at the provider."""
         return -(-self._fees(usage) // PICOS_PER_NANO)
 
     def _fees(self, usage: Usage) -> int:
         return (
-            _count(usage.web_searches) * self.per_web_search
+            self.per_call
+            + _count(usage.web_searches) * self.per_web_search
             + _count(usage.file_searches) * self.per_file_search
             + _count(usage.containers) * self.per_container
         )

@@ -90,6 +90,8 @@ def _head(report: Report) -> str:
 def _figures(tally: Tally) -> str:
     total = tally.total
     share = f"{100 * total.estimated / total.cost:.0f} % of it estimated" if total.estimated else "all as reported"
+    if total.fees:
+        share += f", {rounded(total.fees)} of it fees"
     loops = f"{count(len(tally.loops), 'loop')} cut" if tally.loops else "no loop"
     figures = (
         ("spent", rounded(total.cost), share, ""),

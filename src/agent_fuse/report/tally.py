@@ -25,10 +25,14 @@ class Line:
     """Refused calls at their quote; a call that was tried again and refused again counts again."""
     estimated: int = 0
     """Nano-dollars of `cost` booked without a reported figure."""
+    fees: int = 0
+    """Nano-dollars of `cost` that are no tokens."""
     input_tokens: int = 0
     output_tokens: int = 0
 
-    def add(self, *, status: str, is_tool: bool, count: int, cost: int, tokens_in: int, tokens_out: int) -> None:
+    def add(
+        self, *, status: str, is_tool: bool, count: int, cost: int, fee: int, tokens_in: int, tokens_out: int
+    ) -> None:
         """Add so many calls of one kind."""
         if status == "refused":
             self.refused += count
@@ -39,6 +43,7 @@ class Line:
         else:
             self.calls += count
         self.cost += cost
+        self.fees += fee
         self.input_tokens += tokens_in
         self.output_tokens += tokens_out
         if status != "settled":
@@ -81,19 +86,20 @@ class Tally:
         groups: dict[_Key, list[int]] = {}
         step = self.step
         for fact in facts:
-            _, at, status, session, agent, model, operation, tool, cost, tokens_in, tokens_out, reason = fact
+            _, at, status, session, agent, model, operation, tool, cost, tokens_in, tokens_out, reason, fee = fact
             key = (int(at // step), session, agent, model, tool, status, operation == TOOL, reason)
             found = groups.get(key)
             if found is None:
                 if len(groups) >= _GROUPS:
                     self._take(groups)
                     groups.clear()
-                groups[key] = [1, cost, tokens_in or 0, tokens_out or 0]
+                groups[key] = [1, cost, tokens_in or 0, tokens_out or 0, fee]
             else:
                 found[0] += 1
                 found[1] += cost
                 found[2] += tokens_in or 0
                 found[3] += tokens_out or 0
+                found[4] += fee
             if status == "refused" and reason == "loop":
                 loop = self.loops.setdefault((session, agent, tool), Loop(first=at))
                 loop.count += 1
@@ -102,7 +108,7 @@ class Tally:
 
     def _take(self, groups: dict[_Key, list[int]]) -> None:
         for (bucket, session, agent, model, tool, status, is_tool, reason), sums in groups.items():
-            count, cost, tokens_in, tokens_out = sums
+            count, cost, tokens_in, tokens_out, fee = sums
             lines = [self.total, _line(self.sessions, session), _line(self.agents, agent)]
             lines.append(_line(self.tools, tool) if is_tool else _line(self.models, model))
             at = bucket * self.step
@@ -114,7 +120,13 @@ class Tally:
                 spent[model] = spent.get(model, 0) + cost
             for line in lines:
                 line.add(
-                    status=status, is_tool=is_tool, count=count, cost=cost, tokens_in=tokens_in, tokens_out=tokens_out
+                    status=status,
+                    is_tool=is_tool,
+                    count=count,
+                    cost=cost,
+                    fee=fee,
+                    tokens_in=tokens_in,
+                    tokens_out=tokens_out,
                 )
 
 

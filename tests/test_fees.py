@@ -1,0 +1,61 @@
+"""Fees: what a call costs beside its tokens is booked with it, told apart in the journal, and exported so."""
+
+import pytest
+
+from agent_fuse.calls import Usage
+from agent_fuse.quoting.rates import Price
+from agent_fuse.report.tally import Tally
+from agent_fuse.views.focus_export import charges
+from fuses import PRICE, Desk
+
+SEARCH, CONTAINER, FILES = 10_000_000, 30_000_000, 2_500_000
+
+
+def booked(usage, **options):
+    """The journal's line of one call of gpt-4o that used this."""
+    desk = Desk(**options)
+    seen = desk.open()
+    desk.fuse.close_call(seen, usage=usage)
+    return next(iter(desk.ledger.journal()))
+
+
+@pytest.mark.parametrize(
+    ("tools", "fee"),
+    [
+        ({}, 0),
+        ({"web_searches": 2}, 2 * SEARCH),
+        ({"file_searches": 3}, 3 * FILES),
+        ({"containers": 1}, CONTAINER),
+        ({"web_searches": 1, "file_searches": 1, "containers": 1}, SEARCH + FILES + CONTAINER),
+    ],
+)
+def test_fees_are_booked_and_told_apart(tools, fee):
+    """The cost is tokens and fees, and the line says how much of it is fees."""
+    entry = booked(Usage(input_tokens=1000, output_tokens=500, **tools))
+    assert (entry.cost, entry.fee) == (PRICE + fee, fee)
+
+
+def test_charge_for_each_call_is_a_fee():
+    """A price of one's own with a charge for each call: that charge is no tokens."""
+    own = {"gpt-4o": Price(input="2.5", output="10", per_call="0.005")}
+    entry = booked(Usage(input_tokens=1000, output_tokens=500), prices=own)
+    assert (entry.cost, entry.fee) == (PRICE + 5_000_000, 5_000_000)
+
+
+def test_export_shows_the_fee():
+    """A FOCUS row says what of its cost is a fee, and whose figure it is."""
+    row = next(charges([booked(Usage(input_tokens=1000, output_tokens=500, web_searches=1))]))
+    assert (row["BilledCost"], row["x_Fee"], row["x_CostSource"], row["x_ComputedCost"]) == (
+        "0.0175",
+        "0.01",
+        "prices",
+        None,
+    )
+
+
+def test_report_sums_fees():
+    """The report's sums tell fees; those of refused calls were never paid."""
+    told = ("s", "", "gpt-4o", "chat", "", 9, 1, 1, "", 4)
+    tally = Tally(step=60)
+    tally.add_all([("a", 0.0, "settled", *told), ("b", 1.0, "settled", *told), ("c", 2.0, "refused", *told)])
+    assert (tally.total.cost, tally.total.fees, tally.models["gpt-4o"].fees) == (18, 8, 8)

@@ -4,12 +4,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from agent_fuse.account_names import ALL, NOBODY, account, key_of
 from agent_fuse.accounting.published_limits import LimitPublisher
 from agent_fuse.ledgers import open_ledger
 from agent_fuse.ledgers.base import Amounts, Hold
 from agent_fuse.ledgers.memory import MemoryLedger
 from agent_fuse.ledgers.reading import open_reader
-from agent_fuse.limits import ALL, NOBODY, Caller, Limit, Session, account, demand, key_of
+from agent_fuse.limits import Caller, Limit, Session, demand
 from agent_fuse.views.limit_status import known_caps, standings
 from ledgers.samples import NOW, line
 
@@ -53,8 +54,8 @@ def test_long_values_that_begin_alike_are_told_apart():
 def test_a_value_that_reads_like_no_value(named):
     """A user who is called `(none)` is not booked on the account of the calls without a user."""
     limits = (Limit(usd=1, per="user.id"),)
-    nobody = demand(limits, Caller(session=Session(id="s"))).accounts
-    someone = demand(limits, Caller(session=Session(id="s"), keys={"user.id": named})).accounts
+    nobody = demand(limits, Caller(session=Session(id="s")), now=1.0).accounts
+    someone = demand(limits, Caller(session=Session(id="s"), keys={"user.id": named}), now=1.0).accounts
     assert nobody[-1] == f"user.id={NOBODY}"
     assert someone[-1] == f"user.id=({named})"
 
@@ -65,7 +66,7 @@ def test_limits_of_like_keys_do_not_spend_each_other():
     limits = (Limit(calls=1, per="user"), Limit(calls=1, per="user=x"))
 
     def admitted(number, keys):
-        due = demand(limits, Caller(session=Session(id=f"s{number}"), keys=keys))
+        due = demand(limits, Caller(session=Session(id=f"s{number}"), keys=keys), now=1.0)
         hold = Hold(
             entry=line(f"c{number}"), accounts=due.accounts, amounts=Amounts(calls=1), caps=due.caps, expires_at=NOW + 9
         )
@@ -80,15 +81,17 @@ def test_status_knows_keys_with_an_equals_sign(tmp_path):
     """A limit per such a key is shown under its key, with its own accounts and no others."""
     ledger = open_ledger(tmp_path / "ledger.db")
     limits = (Limit(calls=5, per="user"), Limit(calls=5, per="user=x"))
-    due = demand(limits, Caller(session=Session(id="s"), keys={"user": "x=1", "user=x": "2"}))
+    due = demand(limits, Caller(session=Session(id="s"), keys={"user": "x=1", "user=x": "2"}), now=1.0)
     poster = LimitPublisher(ledger, limits)
     poster.met(due, now=NOW)
-    own = demand((), Caller(session=Session(id="s", limits=(Limit(calls=3, per="user=x"),)), keys={"user=x": "9"}))
+    own = demand(
+        (), Caller(session=Session(id="s", limits=(Limit(calls=3, per="user=x"),)), keys={"user=x": "9"}), now=1.0
+    )
     poster.met(own, now=NOW)
     ledger.settle(line("c"), (*due.accounts, *own.accounts), Amounts(calls=1), now=NOW)
     ledger.close()
     reader = open_reader(tmp_path / "ledger.db")
-    found = standings(reader, known_caps(reader, {}), limit=5)
+    found = standings(reader, known_caps(reader, {}), now=1.0, limit=5)
     reader.close()
     assert sorted((str(one.cap), one.whose, one.value, one.spent) for one in found.shown) == [
         ("3 calls for user=x 9", "user=x 9", "9", 1),

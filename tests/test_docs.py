@@ -18,7 +18,7 @@ from agent_fuse.testing import LoopbackProvider
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
 HOWTOS = [page for page in PAGES if page.parent.name == "howto" and "```python" in page.read_text()]
-PROGRAMS = [ROOT / "README.md", ROOT / "docs/index.md", ROOT / "docs/sessions.md", *HOWTOS]
+PROGRAMS = [ROOT / "README.md", ROOT / "docs/index.md", ROOT / "docs/sessions.md", ROOT / "docs/limits.md", *HOWTOS]
 ELSEWHERE = re.compile(r"https://[\w.-]+\.openai\.azure\.com|(?:https://openrouter\.ai/api|http://localhost:\d+)/v1")
 """Addresses of model providers in the pages; the provider on loopback stands for all of them."""
 COMMAND = re.compile(r"agent-fuse ([a-z][a-z-]*)((?: [^`\n|&]*)?)")

@@ -15,8 +15,8 @@ from opentelemetry.sdk.trace import TracerProvider
 
 import agent_fuse
 from agent_fuse import Limit, SentinelBudgetExceeded, session
+from agent_fuse.account_names import NOBODY
 from agent_fuse.keys import ASSOCIATION, SPELLINGS, canonical
-from agent_fuse.limits import NOBODY
 from agent_fuse.otel import live_spans
 from agent_fuse.testing import LoopbackProvider
 

@@ -6,14 +6,15 @@ from typing import Any
 import pytest
 
 from agent_fuse import ConfigurationError, Limit
+from agent_fuse.account_names import ALL, NOBODY, account
 from agent_fuse.ledgers.base import Cap, Meter
-from agent_fuse.limits import ALL, NOBODY, Caller, Demand, Session, account, counted, demand, keys_of
+from agent_fuse.limits import Caller, Demand, Session, counted, demand, keys_of
 
 PERS = ("session", "trace", "agent", "process", "all", "user.id")
 
 
 def due(limits: tuple[Limit, ...], session: Session, **caller: Any) -> Demand:
-    return demand(limits, Caller(session=session, **caller))
+    return demand(limits, Caller(session=session, **caller), now=1.0)
 
 
 # What may be written ----------------------------------------------------------------------------------------------------

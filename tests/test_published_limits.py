@@ -54,7 +54,7 @@ class Counting:
 
 def due(*own, session="run-1"):
     """What a call in a session with limits of its own meets."""
-    return demand((Limit(usd=1),), Caller(session=Session(id=session, limits=own)))
+    return demand((Limit(usd=1),), Caller(session=Session(id=session, limits=own)), now=1.0)
 
 
 def test_each_cap_is_written_once(path):
@@ -91,7 +91,7 @@ def test_own_cap_stands_in_for_the_general_one(path):
     fuse = open_fuse(settings({}, budget=1, db_path=str(path)), clock=CLOCK)
     poster = LimitPublisher(fuse.ledger, fuse.limits)
     for session, own in (("plain", ()), ("rich", (Limit(usd=9),))):
-        met = demand(fuse.limits, Caller(session=Session(id=session, limits=own)))
+        met = demand(fuse.limits, Caller(session=Session(id=session, limits=own)), now=1.0)
         poster.met(met, now=1.0)
         from agent_fuse.calls import Entry, Status
         from agent_fuse.ledgers.base import Amounts
@@ -100,7 +100,7 @@ def test_own_cap_stands_in_for_the_general_one(path):
         fuse.ledger.settle(entry, met.accounts, Amounts(usd=500_000_000, calls=1), now=1.0)
     fuse.ledger.close()
     reader = open_reader(path)
-    found = standings(reader, known_caps(reader, {}), limit=10)
+    found = standings(reader, known_caps(reader, {}), now=1.0, limit=10)
     assert {(one.account, one.cap.amount, one.left) for one in found.shown} == {
         ("session=plain", 10**9, 5 * 10**8),
         ("session=rich", 9 * 10**9, 85 * 10**8),

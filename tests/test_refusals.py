@@ -6,10 +6,10 @@ from decimal import Decimal
 import pytest
 
 from agent_fuse import Limit, SentinelBudgetExceeded, SentinelLoopError, check_loop, pre_flight, session
+from agent_fuse.account_names import account
 from agent_fuse.calls import RefusedBy, Status
 from agent_fuse.errors import soften
 from agent_fuse.ledgers.base import Cap, Meter, Refusal
-from agent_fuse.limits import account
 from agent_fuse.refusals import advice, explain
 
 
@@ -63,7 +63,7 @@ USED_UP = [
 def test_advice_fits_the_limit(limit, value, words):
     """A new session is advised where it begins a fresh account, and nowhere else; each meter has its own words."""
     cap = Cap(account(limit.per, value), limit.meter, limit.cap)
-    assert advice(Refusal(cap, settled=limit.cap, held=0, requested=1), limit) == words
+    assert advice(Refusal(cap, settled=limit.cap, held=0, requested=1), limit, 0.0) == words
 
 
 @pytest.mark.parametrize("per", ["session", "trace", "process", "agent", "all", "user.id"])
@@ -72,9 +72,10 @@ def test_no_key_and_no_meter_is_forgotten(per, meter):
     """Every meter has advice under every key; only accounts that a new session empties are told to start one."""
     limit = Limit(**{meter: 9, "per": per})
     cap = Cap(account(per, "x"), limit.meter, limit.cap)
-    said = advice(Refusal(cap, settled=limit.cap, held=0, requested=1), limit)
+    said = advice(Refusal(cap, settled=limit.cap, held=0, requested=1), limit, 0.0)
     assert "raise the limit" in said
-    assert ("start a new session" in said) is (per == "session")
+    fresh = per == "session" and limit.meter is not Meter.CONCURRENT  # where a call that ends makes room
+    assert ("start a new session" in said) is fresh
 
 
 @pytest.mark.parametrize(
@@ -99,7 +100,7 @@ def test_advice_fits_the_figures(limit, refusal, words):
     """A call larger than its limit, a limit of nothing, and one that only open calls fill have words of their own."""
     settled, held, requested = refusal
     cap = Cap("session=run-1", limit.meter, limit.cap)
-    assert advice(Refusal(cap, settled=settled, held=held, requested=requested), limit) == words
+    assert advice(Refusal(cap, settled=settled, held=held, requested=requested), limit, 0.0) == words
 
 
 @pytest.mark.parametrize(
@@ -119,7 +120,7 @@ def test_advice_fits_the_figures(limit, refusal, words):
 def test_the_message_counts_like_a_person(limit, asked, words):
     """Calls do not cost calls: each meter has its verb, one of a thing is singular."""
     cap = Cap("session=x", limit.meter, limit.cap)
-    message, _ = explain(Refusal(cap, settled=limit.cap, held=0, requested=asked), limit, "call to m")
+    message, _ = explain(Refusal(cap, settled=limit.cap, held=0, requested=asked), limit, "call to m", 0.0)
     assert message.startswith(f"call to m refused before it was sent: {words}")
 
 

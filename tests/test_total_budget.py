@@ -7,10 +7,10 @@ from decimal import Decimal
 import pytest
 
 from agent_fuse import AlertKind, ConfigurationError, Limit, SentinelBudgetExceeded, call, session
+from agent_fuse.account_names import ALL
 from agent_fuse.accounting.day_sum import NOTE, DayNote, DaySum, spent_today
 from agent_fuse.ledgers.base import Amounts, Balance, LedgerError
 from agent_fuse.ledgers.memory import MemoryLedger
-from agent_fuse.limits import ALL
 from agent_fuse.settings import settings
 
 DAY = 1_800_000_000.0 // 86_400 * 86_400

@@ -72,8 +72,10 @@ class SentinelBudgetExceeded(SentinelError):
     reason = "budget"
     limit: str
     """The limit in words: `$5.00 per session 'run-1'`."""
+    kind: str
+    """`exceeded`, or `busy` where the call would fit if the open ones cost nothing."""
     meter: str
-    """`usd`, `tokens`, `output_tokens`, `calls` or `tool_calls`."""
+    """`usd`, `tokens`, `output_tokens`, `calls`, `tool_calls`, `concurrent` or `seconds`."""
     spent: Decimal
     """Settled on the limit's account."""
     held: Decimal
@@ -86,7 +88,9 @@ class SentinelBudgetExceeded(SentinelError):
     """Model of the refused call, empty when unknown."""
     session: str
     resets_at: datetime | None
-    """When the limit's window ends (UTC); None for a limit without a window."""
+    """When the limit's window has room for the call again (UTC); None without a window, or where it never has."""
+    retry_after: float | None
+    """Seconds until then."""
     refused_by: RefusedBy
     """The limit as the journal keeps it: its key and value, its figures as integers, and what to do."""
 

@@ -264,7 +264,7 @@ class Fuse:
         """
         self.reentrancy.enter()
         try:
-            return self.ledger.balances(accounts)
+            return self.ledger.balances(accounts, now=self.clock())
         finally:
             self.reentrancy.leave()
 
@@ -302,9 +302,9 @@ class Fuse:
         return lone(pending, layer=request.layer, source=request.source, now=time.time(), model=request.model)
 
     def _pending(self, request: CallRequest) -> PendingCall:
-        return PendingCall(
-            self.accounting.new_id(), request, self.clock(), demand(self.limits, request.caller, request.fact)
-        )
+        now = self.clock()
+        due = demand(self.limits, request.caller, request.fact, now=now)
+        return PendingCall(self.accounting.new_id(), request, now, due)
 
     def _judge(self, seen: Seen, request: CallRequest) -> None:
         try:
@@ -324,7 +324,7 @@ class Fuse:
             self._sightings.drop(seen, now=time.time())
 
     def _hold(self, pending: PendingCall, request: CallRequest) -> None:
-        asked = pending.asked(request, self.limits)
+        asked = pending.asked(request, self.limits, self.clock())
         if asked is None:
             return
         match asked.stage:

@@ -1,28 +1,20 @@
 """Limits: caps on what a session, an agent, a user may spend, and which accounts and caps a call meets."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
-from hashlib import blake2b
 
+from agent_fuse.account_names import ALL, NOBODY, account, as_value, joined, within
 from agent_fuse.calls import Usd, show_usd, to_nanos
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.keys import FACTS, canonical, spellings, told
 from agent_fuse.ledgers.base import Cap, Meter
 from agent_fuse.mistakes import checked
+from agent_fuse.windows import Calendar, Window, window
 
-ALL = "all"
-"""The account that every call is booked on."""
-
-NOBODY = "(none)"
-"""The value under which calls that lack a limit's key are counted, together."""
-
-_LIKE_NOBODY = re.compile(r"\(+none\)+")
-_ESCAPED = re.compile("=|%(?=3D|25)")
-_ESCAPES = re.compile("%25(?=3D|25)|%3D")
 _SHARED = frozenset({"session", "trace", "process", ALL})
-_MAX_VALUE = 160
+_LASTING = frozenset({Meter.CONCURRENT, Meter.SECONDS})
+"""Meters that no window can begin anew."""
+_PAIR = 2
 
 
 @checked
@@ -36,9 +28,16 @@ class Limit:
         output_tokens: output tokens.
         calls: model calls.
         tool_calls: tool actions.
+        concurrent: model calls that are open at the same time.
+        seconds: wall clock since the key's first call was admitted.
         per: `"session"` (default), `"trace"`, `"agent"`, `"model"`, `"provider"`, `"tool"`, `"user.id"`, `"process"`,
-            `"all"`, or the name of any span attribute or baggage key. The well-known spellings of one thing are one key
-            (`gen_ai.agent.name` is `agent`; docs/keys.md). Calls without the key share one account, named `(none)`.
+            `"all"`, or the name of any span attribute or baggage key; a pair of them counts each combination. The
+            well-known spellings of one thing are one key (`gen_ai.agent.name` is `agent`; docs/keys.md). Calls without
+            the key share one account, named `(none)`.
+        window: the time over which it counts. Rolling, `"30s"`, `"15m"`, `"24h"`, `"30d"`: in any interval of that
+            length the cap holds. By the calendar, `"hour"`, `"day"`, `"week"` (from Monday), `"month"`. None is
+            without end.
+        timezone: whose midnight ends a calendar's window, such as `"Europe/Berlin"`; UTC when left out.
 
     Raises:
         ConfigurationError: no meter, more than one, or a figure that cannot be a cap.
@@ -49,35 +48,80 @@ class Limit:
     output_tokens: int | None = None
     calls: int | None = None
     tool_calls: int | None = None
-    per: str = "session"
+    concurrent: int | None = None
+    seconds: int | None = None
+    per: str | tuple[str, ...] = "session"
+    window: str | None = None
+    timezone: str | None = None
     meter: Meter = field(init=False)
     cap: int = field(init=False)
     """Nano-dollars for usd, else a count."""
+    keys: tuple[str, ...] = field(init=False, repr=False)
+    """What it is per: one key, or each of a pair."""
+    key: str = field(init=False, repr=False)
+    """The same in one text: `user.id`, or `user.id,model` for a pair."""
+    over: Window | None = field(init=False, repr=False)
+    """The window, read."""
 
     def __post_init__(self) -> None:
         given = [meter for meter in Meter if getattr(self, meter.value) is not None]
         if len(given) != 1:
             names = ", ".join(given) or "none"
+            raise ConfigurationError(f"Limit takes exactly one of {', '.join(Meter)}; got {names}")
+        meter = given[0]
+        keys = _keys(self.per)
+        if self.window is None and self.timezone is not None:
             raise ConfigurationError(
-                f"Limit takes exactly one of usd, tokens, output_tokens, calls, tool_calls; got {names}"
+                f"Limit timezone={self.timezone!r} without a window; add window='day', 'week', 'month' or 'hour'"
             )
-        if not isinstance(self.per, str) or not self.per.strip():  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ConfigurationError(f"Limit per={self.per!r}; it must be 'session', 'agent', ... or an attribute name")
-        object.__setattr__(self, "per", canonical(self.per, stacklevel=4))
-        object.__setattr__(self, "meter", given[0])
-        object.__setattr__(self, "cap", _cap(given[0], getattr(self, given[0].value)))
+        if self.window is not None and meter in _LASTING:
+            raise ConfigurationError(
+                f"Limit {meter}={getattr(self, meter)!r} with window={self.window!r}; "
+                f"only {', '.join(one for one in Meter if one not in _LASTING)} are counted over a window"
+            )
+        for name, value in (
+            ("per", keys[0] if len(keys) == 1 else keys),
+            ("keys", keys),
+            ("key", ",".join(keys)),
+            ("meter", meter),
+            ("cap", _cap(meter, getattr(self, meter.value))),
+            ("over", None if self.window is None else window(self.window, self.timezone)),
+        ):
+            object.__setattr__(self, name, value)
 
     def __str__(self) -> str:
-        amount = counted(self.meter, self.cap)
-        return f"{amount} in all" if self.per == ALL else f"{amount} per {self.per}"
+        return in_words(self.meter, self.cap, self.key, self.over)
+
+
+def in_words(meter: Meter, cap: int, key: str, over: Window | None) -> str:
+    """A limit: `$5.00 per session`, `60 calls in all in any 1m`, `$100.00 per user.id a month (Europe/Berlin)`."""
+    of = "in all" if key == ALL else f"per {key.replace(',', ' and ')}"
+    return f"{counted(meter, cap)} {of}{f' {over.words}' if over is not None else ''}"
 
 
 def counted(meter: Meter, amount: int) -> str:
-    """An amount on a meter, in words: `$5.00`, `1 tool call`, `40 tool calls`."""
+    """An amount on a meter, in words: `$5.00`, `1 tool call`, `40 tool calls`, `8 open calls`."""
     if meter is Meter.USD:
         return show_usd(amount)
-    unit = meter.replace("_", " ")
+    unit = "open calls" if meter is Meter.CONCURRENT else meter.replace("_", " ")
     return f"{amount:,} {unit.removesuffix('s') if amount == 1 else unit}"
+
+
+def _keys(per: object) -> tuple[str, ...]:
+    keys = per if isinstance(per, tuple) else (per,)
+    given: list[str] = []
+    for one in keys:
+        if not isinstance(one, str) or not one.strip() or "," in one:
+            raise ConfigurationError(
+                f"Limit per={per!r}; it must be 'session', 'agent', ... or an attribute name, or a pair of them: "
+                "per=('user.id', 'model')"
+            )
+        given.append(canonical(one, stacklevel=5))
+    if len(given) > 1 and (len(set(given)) != _PAIR or ALL in given):
+        raise ConfigurationError(f"Limit per={per!r}; a pair is two different keys, none of them 'all'")
+    if not given:
+        raise ConfigurationError("Limit per=(); name a key, or a pair of them")
+    return tuple(given)
 
 
 def _cap(meter: Meter, value: object) -> int:
@@ -137,6 +181,8 @@ class Caller:
     def value(self, per: str) -> str:
         """The value of a limit's key for this call."""
         match per:
+            case "session":
+                found = self.session.id
             case "trace":
                 found = self.trace
             case "process":
@@ -146,11 +192,6 @@ class Caller:
                 found = found or told(spellings(per), *(session.attributes for session in self.session.chain()))
                 found = found or self.resource.get(per, "")
         return as_value(found)
-
-
-def as_value(found: str) -> str:
-    """The value of an account's key. One that reads like the absence of one is told from it by more brackets."""
-    return f"({found})" if _LIKE_NOBODY.fullmatch(found) else found or NOBODY
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,35 +206,8 @@ class Demand:
     """Whether a limit's key has no value (yet)."""
     keyed: bool = False
     """Whether a limit has a key that calls may lack."""
-
-
-def account(per: str, value: str) -> str:
-    """The name of an account, one for each pair of key and value; very long values are cut and hashed.
-
-    The first `=` divides them, so one in the key's own name is written `%3D`. Every other name is as it is.
-    """
-    if per == ALL:
-        return ALL
-    if len(value) > _MAX_VALUE:
-        value = f"{value[:_MAX_VALUE]}#{blake2b(value.encode('utf-8', 'replace'), digest_size=8).hexdigest()}"
-    return f"{escaped(per)}={value}"
-
-
-def is_nobodys(name: str) -> bool:
-    """Whether an account is that of the calls which lack its key."""
-    return name.endswith(f"={NOBODY}")
-
-
-@lru_cache(maxsize=1024)
-def escaped(per: str) -> str:
-    """A key as it stands in the names of its accounts."""
-    return _ESCAPED.sub(lambda found: "%3D" if found[0] == "=" else "%25", per)
-
-
-def key_of(name: str) -> tuple[str, str]:
-    """Key and value of an account, from its name; `all` has no value."""
-    per, _, value = name.partition("=")
-    return _ESCAPES.sub(lambda found: "=" if found[0] == "%3D" else "%", per), value
+    until: float = float("inf")
+    """When the first interval of its windows ends, seconds, UTC epoch: then other accounts are due."""
 
 
 def nothing(key: str) -> str:
@@ -214,47 +228,66 @@ class _Plan:
     """Limits whose account depends on the call."""
 
 
-def demand(limits: Sequence[Limit], caller: Caller, fact: Callable[[str], str] = nothing) -> Demand:
+def demand(limits: Sequence[Limit], caller: Caller, fact: Callable[[str], str] = nothing, *, now: float) -> Demand:
     """Accounts and caps of one call: every session of the chain and `all` are always booked.
 
-    `fact` gives what the call itself tells of a key; empty where it tells nothing.
+    Args:
+        fact: what the call itself tells of a key; empty where it tells nothing.
+        now: seconds, UTC epoch; says which intervals of windows it is booked on.
     """
     plan = caller.session.plan
-    if plan is None or plan.limits is not limits:
-        plan = _plan(limits, caller.session)
+    if plan is None or plan.limits is not limits or now >= plan.always.until:
+        plan = _plan(limits, caller.session, now)
         object.__setattr__(caller.session, "plan", plan)
     if not plan.keyed:
         return plan.always
-    vague = False
+    vague, until = False, plan.always.until
     accounts, caps = list(plan.always.accounts), list(plan.always.caps)
     for limit in plan.keyed:
-        said = fact(limit.per) if limit.per in FACTS else ""
-        value = as_value(said) if said else caller.value(limit.per)
-        vague = vague or (value == NOBODY and limit.per != ALL)
-        name = account(limit.per, value)
-        if name not in accounts:
-            accounts.append(name)
-        caps.append(Cap(name, limit.meter, limit.cap))
-    return Demand(tuple(accounts), tuple(caps), plan.always.limits + plan.keyed, vague, keyed=True)
+        values = [_value(key, caller, fact) for key in limit.keys]
+        vague = vague or (NOBODY in values and limit.key != ALL)
+        name = account(limit.key, joined(values), limit.over)
+        until = min(until, _add(accounts, caps, limit, name, now))
+    return Demand(tuple(accounts), tuple(caps), plan.always.limits + plan.keyed, vague, keyed=True, until=until)
 
 
-def _plan(limits: Sequence[Limit], of: Session) -> _Plan:
+def _value(key: str, caller: Caller, fact: Callable[[str], str]) -> str:
+    said = fact(key) if key in FACTS else ""
+    return as_value(said) if said else caller.value(key)
+
+
+def _add(accounts: list[str], caps: list[Cap], limit: Limit, name: str, now: float) -> float:
+    """A limit's account and cap; when the interval that it is booked on ends.
+
+    A calendar's interval is an account, and so bears the cap. A rolling window is one, whatever buckets it has.
+    """
+    over = limit.over
+    booked = name if over is None else within(name, over.interval(now))
+    if booked not in accounts:
+        accounts.append(booked)
+    caps.append(Cap(booked if isinstance(over, Calendar) else name, limit.meter, limit.cap))
+    return float("inf") if over is None else over.ends(now)
+
+
+def _plan(limits: Sequence[Limit], of: Session, now: float) -> _Plan:
     accounts = [ALL]
     caps: list[Cap] = []
     sources: list[Limit] = []
-    keyed = [limit for limit in limits if limit.per != "session"]
+    until = float("inf")
+    keyed = [limit for limit in limits if limit.key != "session"]
     for session in of.chain():
-        name = account("session", session.id)
-        accounts.append(name)
-        own = [limit for limit in session.limits if limit.per == "session"]
-        replaced = {limit.meter for limit in own}
-        own += [limit for limit in limits if limit.per == "session" and limit.meter not in replaced]
-        caps += [Cap(name, limit.meter, limit.cap) for limit in own]
+        accounts.append(account("session", session.id))
+        own = [limit for limit in session.limits if limit.key == "session"]
+        replaced = {(limit.meter, limit.over) for limit in own}
+        own += [limit for limit in limits if limit.key == "session" and (limit.meter, limit.over) not in replaced]
+        for limit in own:
+            name = account("session", session.id, limit.over)
+            until = min(until, _add(accounts, caps, limit, name, now))
         sources += own
-        keyed += [limit for limit in session.limits if limit.per != "session"]
-    return _Plan(limits, Demand(tuple(accounts), tuple(caps), tuple(sources)), tuple(keyed))
+        keyed += [limit for limit in session.limits if limit.key != "session"]
+    return _Plan(limits, Demand(tuple(accounts), tuple(caps), tuple(sources), until=until), tuple(keyed))
 
 
 def keys_of(limits: Sequence[Limit]) -> frozenset[str]:
     """The keys that these limits need to know, beyond those that every call has."""
-    return frozenset(limit.per for limit in limits) - _SHARED
+    return frozenset(key for limit in limits for key in limit.keys) - _SHARED

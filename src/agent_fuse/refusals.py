@@ -1,11 +1,14 @@
 """Refusals in words: which limit refused a call, how it stood, and what to do about it that fits this limit."""
 
+from datetime import UTC, datetime
 from decimal import Decimal
 
+from agent_fuse.account_names import ALL, NOBODY, key_of
 from agent_fuse.calls import RefusedBy, to_usd
 from agent_fuse.errors import SentinelBudgetExceeded, SentinelError, SentinelLoopError, UnknownModelError
 from agent_fuse.ledgers.base import Meter, Refusal
-from agent_fuse.limits import ALL, NOBODY, Limit, counted, key_of
+from agent_fuse.limits import Limit, counted
+from agent_fuse.windows import Calendar
 
 _RAISE: dict[Meter, tuple[str, ...]] = {
     Meter.USD: ("raise the limit",),
@@ -13,6 +16,8 @@ _RAISE: dict[Meter, tuple[str, ...]] = {
     Meter.OUTPUT_TOKENS: ("raise the limit on output tokens",),
     Meter.CALLS: ("raise the limit on calls",),
     Meter.TOOL_CALLS: ("let the agent answer with what it has", "raise the limit on tool calls"),
+    Meter.CONCURRENT: ("raise the limit on open calls",),
+    Meter.SECONDS: ("raise the limit on seconds",),
 }
 _SMALLER: dict[Meter, tuple[str, ...]] = {
     Meter.USD: ("lower its max_tokens", "shorten its prompt", "choose a cheaper model"),
@@ -26,17 +31,36 @@ _LOOP = {"error": "mend what fails"}
 _LOOP_ELSE = "change what the agent does"
 
 
-def advice(refusal: Refusal, limit: Limit) -> str:
+def advice(refusal: Refusal, limit: Limit, now: float) -> str:
     """What to do about a refusal, in words that fit the limit: only what would let the call go."""
     meter, cap = limit.meter, refusal.cap.amount
     ways = _RAISE[meter]
     if not cap:
         return f"the limit admits nothing; {_either(ways)}"
+    if meter is Meter.CONCURRENT:
+        return f"try again when one of them has ended, or {_either(ways)}"
     if refusal.requested > cap:
         return f"the call alone asks for more than the whole limit; {_either((*_SMALLER.get(meter, ()), *ways))}"
     if refusal.held and refusal.settled + max(refusal.requested, 1) <= cap:
         return f"it fits if the open calls cost less than they hold: try again when they have ended, or {_either(ways)}"
-    return _of_key(limit.per, key_of(refusal.cap.account)[1], ways)
+    frees = frees_at(refusal, limit, now)
+    if frees is not None:
+        return _either((f"wait until {_moment(frees, limit)}", *ways))
+    return _of_key(limit.key, key_of(refusal.cap.account)[1], ways)
+
+
+def frees_at(refusal: Refusal, limit: Limit, now: float) -> float | None:
+    """When the limit's window has room for the call again, seconds, UTC epoch; None where it never has, or has none."""
+    if refusal.requested > refusal.cap.amount or not refusal.cap.amount:
+        return None
+    return limit.over.ends(now) if isinstance(limit.over, Calendar) else refusal.frees_at
+
+
+def _moment(at: float, limit: Limit) -> str:
+    zone = limit.over.zone if isinstance(limit.over, Calendar) else UTC
+    there = datetime.fromtimestamp(at, zone)
+    named = "UTC" if zone is UTC or str(zone) == "UTC" else str(zone)
+    return f"{there:%Y-%m-%d %H:%M} ({named})" if isinstance(limit.over, Calendar) else f"{there:%H:%M:%S} ({named})"
 
 
 def _of_key(per: str, value: str, ways: tuple[str, ...]) -> str:
@@ -50,7 +74,7 @@ def _of_key(per: str, value: str, ways: tuple[str, ...]) -> str:
     return f"{_either(ways)}; a new session does not help, for this limit counts {per} {value!r} in all sessions"
 
 
-def explain(refusal: Refusal, limit: Limit, what: str) -> tuple[str, dict[str, object]]:
+def explain(refusal: Refusal, limit: Limit, what: str, now: float) -> tuple[str, dict[str, object]]:
     """The message and the fields of the trip for a refusal. `what` names the refused call."""
     meter = refusal.cap.meter
     money = meter is Meter.USD
@@ -60,25 +84,22 @@ def explain(refusal: Refusal, limit: Limit, what: str) -> tuple[str, dict[str, o
 
     _, value = key_of(refusal.cap.account)
     words = f"{limit} {value!r}" if value else str(limit)
-    held = f" and {counted(meter, refusal.held)} held by open calls" if refusal.held else ""
-    asks = "may cost" if money else "asks for" if meter in {Meter.CALLS, Meter.TOOL_CALLS} else "may use"
-    asked = f"it {asks} {counted(meter, refusal.requested)}, with " if refusal.requested else ""
-    what_to_do = advice(refusal, limit)
-    message = (
-        f"{what} refused before it was sent: {asked}{counted(meter, refusal.settled)} "
-        f"{'spent' if money else 'used'}{held} of the limit of {words}; {what_to_do}"
-    )
+    what_to_do = advice(refusal, limit, now)
+    message = f"{what} refused before it was sent: {_figures(refusal)} of the limit of {words}; {what_to_do}"
+    frees = frees_at(refusal, limit, now)
     return message, {
+        "kind": "busy" if refusal.busy else "exceeded",
         "limit": words,
         "meter": str(meter),
         "spent": edge(refusal.settled),
         "held": edge(refusal.held),
         "requested": edge(refusal.requested),
         "budget_limit": edge(refusal.cap.amount),
-        "resets_at": None,
+        "resets_at": None if frees is None else datetime.fromtimestamp(frees, UTC),
+        "retry_after": None if frees is None else max(frees - now, 0.0),
         "refused_by": RefusedBy(
             limit=str(limit),
-            per=limit.per,
+            per=limit.key,
             value=value,
             meter=str(meter),
             cap=refusal.cap.amount,
@@ -88,6 +109,19 @@ def explain(refusal: Refusal, limit: Limit, what: str) -> tuple[str, dict[str, o
             advice=what_to_do,
         ),
     }
+
+
+def _figures(refusal: Refusal) -> str:
+    meter = refusal.cap.meter
+    if meter is Meter.CONCURRENT:
+        return f"{refusal.held:,} {'call is' if refusal.held == 1 else 'calls are'} open"
+    if meter is Meter.SECONDS:
+        return f"{counted(meter, refusal.settled)} since the first call"
+    money = meter is Meter.USD
+    held = f" and {counted(meter, refusal.held)} held by open calls" if refusal.held else ""
+    asks = "may cost" if money else "asks for" if meter in {Meter.CALLS, Meter.TOOL_CALLS} else "may use"
+    asked = f"it {asks} {counted(meter, refusal.requested)}, with " if refusal.requested else ""
+    return f"{asked}{counted(meter, refusal.settled)} {'spent' if money else 'used'}{held}"
 
 
 def unpriced(unknown: UnknownModelError, *, model: str, session: str) -> SentinelBudgetExceeded:
@@ -102,7 +136,9 @@ def unpriced(unknown: UnknownModelError, *, model: str, session: str) -> Sentine
         held=nothing,
         requested=nothing,
         budget_limit=nothing,
+        kind="exceeded",
         resets_at=None,
+        retry_after=None,
         model=model,
         session=session,
         refused_by=RefusedBy(advice=f"give the model a price with prices={{{model!r}: Price(...)}}"),

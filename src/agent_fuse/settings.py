@@ -8,10 +8,11 @@ from types import MappingProxyType
 from typing import Any, Literal, TypedDict, cast
 
 from agent_fuse import parsers
+from agent_fuse.account_names import ALL
 from agent_fuse.alert import Alert
 from agent_fuse.calls import Usd
 from agent_fuse.errors import ConfigurationError
-from agent_fuse.limits import ALL, Limit
+from agent_fuse.limits import Limit
 from agent_fuse.mistakes import misspelt
 from agent_fuse.parsers import Parser
 from agent_fuse.quoting.overrides import Own

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TypeVar
 
+from agent_fuse.account_names import ALL, NOBODY, account, key_of
 from agent_fuse.accounting.published_limits import own_limit
 from agent_fuse.calls import to_usd
 from agent_fuse.errors import SentinelSystemError
 from agent_fuse.fuse import Fuse
 from agent_fuse.ledgers.base import Balance, LedgerError, Meter
-from agent_fuse.limits import ALL, NOBODY, Caller, Limit, Session, account, demand, key_of
+from agent_fuse.limits import Caller, Limit, Session, demand
 
 T = TypeVar("T")
 
@@ -100,13 +101,14 @@ def usage_stats(fuse: Fuse, caller: Caller) -> UsageStats:
     Raises:
         SentinelSystemError: the ledger cannot be read and fail_safe=True.
     """
+    now = fuse.clock()
     own_name = account("session", caller.session.id)
     caps = [
         cap
-        for cap in demand(fuse.limits, caller).caps
+        for cap in demand(fuse.limits, caller, now=now).caps
         if cap.meter is Meter.USD and key_of(cap.account)[1] != NOBODY  # nothing is known yet of who is not told
     ]
-    found = _asked(lambda: fuse.ledger.balances([ALL, own_name, *(cap.account for cap in caps)]))
+    found = _asked(lambda: fuse.ledger.balances([ALL, own_name, *(cap.account for cap in caps)], now=now))
     everything, own = found.get(ALL, Balance()), found.get(own_name, Balance())
 
     def left(amount: int, name: str) -> int:

@@ -55,7 +55,7 @@ def fill(path):
     for session, agent, user, hours, count, step in RUNS:
         own = (Limit(usd="0.60"),) if session == "support-7422" else ()
         keys = {"user.id": user} if user else {}
-        due = demand(LIMITS, Caller(session=Session(id=session, limits=own), agent=agent, keys=keys))
+        due = demand(LIMITS, Caller(session=Session(id=session, limits=own), agent=agent, keys=keys), now=1.0)
         poster.met(due, now=NOW)
         for step_number in range(count):
             at = NOW - hours * 3600 + step_number * step
@@ -104,7 +104,7 @@ def fill(path):
         ["all", "session=research-loop"],
         now=NOW,
     )
-    held = demand(LIMITS, Caller(session=Session(id="チャット-é"), agent="chat"))
+    held = demand(LIMITS, Caller(session=Session(id="チャット-é"), agent="chat"), now=1.0)
     entry = Entry(
         id="open1",
         at=NOW - 3,

@@ -28,7 +28,7 @@ def cost(path):
     reader = Reader(path)
     try:
         return (
-            best(lambda: standings(reader, known_caps(reader, {}), limit=10)),
+            best(lambda: standings(reader, known_caps(reader, {}), now=1.0, limit=10)),
             best(lambda: list(reader.entries(Selection(since=many.NOW - 86_400), limit=10))),
             best(lambda: page(gather(reader, {}, now=many.NOW)), times=2),
         )
@@ -50,7 +50,7 @@ def test_thirty_times_the_lines(crowds):
 def test_every_account_is_counted(crowds):
     """Of hundreds of sessions the most used are shown, and the rest are counted."""
     reader = Reader(crowds[60_000])
-    found = standings(reader, known_caps(reader, {}), limit=10)
+    found = standings(reader, known_caps(reader, {}), now=1.0, limit=10)
     assert len(found.shown) == 20
     assert found.more == 2 * (reader.count_accounts("session") - 10)
     dollars = [one.spent for one in found.shown if one.cap.meter == "usd"]

@@ -6,12 +6,12 @@ import pytest
 
 from agent_fuse.calls import Entry, RefusedBy, Status
 from agent_fuse.ledgers.base import (
+    AMOUNTS,
     Amounts,
     Balance,
     Cap,
     Hold,
     LedgerError,
-    Meter,
     NoteChange,
     Refusal,
     Reservation,
@@ -61,7 +61,7 @@ def test_all_caps_or_nothing(ledger):
     assert reserve(ledger, "c", 10, accounts=asked.accounts, caps=asked.caps)
 
 
-@pytest.mark.parametrize("meter", list(Meter))
+@pytest.mark.parametrize("meter", AMOUNTS)
 def test_every_meter_has_caps(ledger, meter):
     """A cap of three admits three, whatever it counts."""
     one = Amounts(**{meter.value: 1})

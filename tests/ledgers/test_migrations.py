@@ -79,7 +79,7 @@ def test_old_accounts_are_met_again(old, session, user):
     """A call of today meets the accounts that the older version booked on, whatever is in a session's or user's name."""
     limits = (Limit(usd=1, per="user.id"), Limit(usd=1, per="all"))
     keys = {"user.id": user} if user else {}
-    due = demand(limits, Caller(session=Session(id=session), keys=keys))
+    due = demand(limits, Caller(session=Session(id=session), keys=keys), now=1.0)
     known = {name for name, _ in open_ledger(old).accounts()}
     assert len(due.accounts) == 3
     assert set(due.accounts) <= known

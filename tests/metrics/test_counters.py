@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent_fuse.account_names import ALL
 from agent_fuse.accounting.call_request import CallRequest, Stage
 from agent_fuse.calls import NANOS_PER_USD, Entry, Status, Usage, to_nanos
 from agent_fuse.errors import SentinelBudgetExceeded
 from agent_fuse.ledgers.base import Meter
-from agent_fuse.limits import ALL, Limit
+from agent_fuse.limits import Limit
 from agent_fuse.sightings import Layer
 from agent_fuse.telemetry import instruments as table
 from agent_fuse.telemetry.totals import MAX_NAMES, MAX_SERIES, OTHER, Series, Totals

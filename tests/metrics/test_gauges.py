@@ -169,9 +169,9 @@ class Broken(MemoryLedger):
         self._fail("settle")
         return super().settle(entry, accounts, amounts, now=now)
 
-    def balances(self, accounts):
+    def balances(self, accounts, *, now=None):
         self._fail("balances")
-        return super().balances(accounts)
+        return super().balances(accounts, now=now)
 
 
 def test_a_failing_ledger_is_counted_and_gauges_fall_silent():

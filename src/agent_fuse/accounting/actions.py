@@ -118,7 +118,8 @@ class Actions:
         return action
 
     def _due(self, caller: Caller, tool: str) -> Demand:
-        return demand(self._limits, caller, lambda key: tool if key == "tool" else "")
+        now = self._accounting.clock()
+        return demand(self._limits, caller, lambda key: tool if key == "tool" else "", now=now)
 
     def ran(
         self, caller: Caller, tool: str, arguments: object = UNTOLD, *, source: str = "", trace_id: str = ""
@@ -262,7 +263,7 @@ class Actions:
 
     def _exceeded(self, action: Action, refusal: Refusal) -> SentinelBudgetExceeded:
         limit = action.due.limits[action.due.caps.index(refusal.cap)]
-        message, facts = explain(refusal, limit, f"tool {action.entry.tool!r}")
+        message, facts = explain(refusal, limit, f"tool {action.entry.tool!r}", self._accounting.clock())
         return SentinelBudgetExceeded(message, model="", session=action.caller.session.id, **facts)
 
     def _refused(self, action: Action, trip: SentinelError) -> None:

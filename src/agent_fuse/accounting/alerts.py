@@ -5,6 +5,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 
+from agent_fuse.account_names import key_of, rolling
 from agent_fuse.accounting.call_request import Event
 from agent_fuse.accounting.day_sum import TIMES, DaySum
 from agent_fuse.accounting.listeners import Listeners
@@ -13,7 +14,7 @@ from agent_fuse.alert import Alert, AlertKind
 from agent_fuse.calls import show_usd, to_usd
 from agent_fuse.errors import SentinelError
 from agent_fuse.ledgers.base import Balance, Cap, Ledger, LedgerError, Meter
-from agent_fuse.limits import Caller, Demand, Limit, counted, key_of
+from agent_fuse.limits import Caller, Demand, Limit, counted
 from agent_fuse.settings import Settings
 
 log = logging.getLogger("agent_fuse")
@@ -43,8 +44,8 @@ class Alerts:
         self._ledger = ledger
         self._reentrancy = reentrancy
         self._clock = clock
-        self._next: OrderedDict[Cap, float] = OrderedDict()
-        """Figure at which a cap is to be looked at again."""
+        self._next: OrderedDict[str, float] = OrderedDict()
+        """Figure at which a cap is to be looked at again, by its mark."""
         self._day = DaySum(settings.all_limits(), ledger, clock)
 
     def reserved(self, caller: Caller, due: Demand, balances: Mapping[str, Balance]) -> None:
@@ -58,10 +59,12 @@ class Alerts:
             balance = balances.get(cap.account)
             if balance is None:
                 continue
-            meter = cap.meter.value
-            used: int = getattr(balance.settled, meter) + getattr(balance.held, meter)
-            if used >= self._next.get(cap, self._shares[0] * cap.amount) and cap.amount:
-                self._passed(caller, cap, limit, balance, used)
+            spent, held = balance.used(cap.meter, self._clock())
+            first = self._shares[0] * cap.amount
+            if spent + held < first or not cap.amount or cap.meter is Meter.CONCURRENT:
+                continue
+            if spent + held >= self._next.get(self._mark(cap), first):
+                self._passed(caller, cap, limit, spent, held)
 
     def heard(self, event: Event) -> None:
         """A listener of the fuse: hands on that a loop is near."""
@@ -70,18 +73,24 @@ class Alerts:
             kind = AlertKind.LOOP
             self._send(Alert(kind=kind, message=event.nudge, session=entry.session, agent=entry.agent, tool=entry.tool))
 
-    def _passed(self, caller: Caller, cap: Cap, limit: Limit, balance: Balance, used: int) -> None:
+    def _mark(self, cap: Cap) -> str:
+        """What is announced once: a limit and key, and in a rolling window again after each of its length."""
+        window = rolling(cap.account)
+        again = f"@{int(self._clock() // window.seconds)}" if window is not None else ""
+        return f"warned/{cap.meter}/{cap.amount}/{cap.account}{again}"
+
+    def _passed(self, caller: Caller, cap: Cap, limit: Limit, spent: int, held: int) -> None:
+        used, name = spent + held, self._mark(cap)
         passed = [share for share in self._shares if used >= share * cap.amount]
         ahead = [share for share in self._shares if used < share * cap.amount]
         if len(self._next) >= _REMEMBERED:
             self._next.popitem(last=False)
-        self._next[cap] = ahead[0] * cap.amount if ahead else float("inf")
+        self._next[name] = ahead[0] * cap.amount if ahead else float("inf")
 
         def mark(note: bytes | None) -> tuple[bytes | None, float]:
             before = float(note) if note else 0.0
             return repr(max(before, passed[-1])).encode(), before
 
-        name = f"warned/{cap.meter}/{cap.amount}/{cap.account}"
         try:
             told = self._ledger.update_note(name, mark, now=self._clock())
         except LedgerError as failed:
@@ -89,7 +98,7 @@ class Alerts:
             told = 0.0
         for share in passed:
             if share > told:
-                self._send(_limit_alert(caller, cap, limit, balance, share))
+                self._send(_limit_alert(caller, cap, limit, (spent, held), share))
 
     def _send(self, alert: Alert) -> None:
         log.warning("%s", alert.message, extra={"agent_fuse_alert": alert})
@@ -124,10 +133,9 @@ def _sum_alert(caller: Caller, budget: Limit, today: int) -> Alert:
     )
 
 
-def _limit_alert(caller: Caller, cap: Cap, limit: Limit, balance: Balance, share: float) -> Alert:
+def _limit_alert(caller: Caller, cap: Cap, limit: Limit, used: tuple[int, int], share: float) -> Alert:
+    settled, held = used
     money = cap.meter is Meter.USD
-    settled: int = getattr(balance.settled, cap.meter.value)
-    held: int = getattr(balance.held, cap.meter.value)
 
     def edge(amount: int) -> Decimal:
         return to_usd(amount) if money else Decimal(amount)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 
+from agent_fuse.account_names import is_nobodys
 from agent_fuse.accounting.backlog import Backlog
 from agent_fuse.accounting.call_request import CallRequest, Event, PendingCall
 from agent_fuse.accounting.later import Later
@@ -14,8 +15,8 @@ from agent_fuse.accounting.listeners import Listeners
 from agent_fuse.calls import Entry, Status, Usage
 from agent_fuse.endpoints import UNKNOWN
 from agent_fuse.errors import SentinelBudgetExceeded, SentinelError, SentinelSystemError, UnknownModelError
-from agent_fuse.ledgers.base import Amounts, Balance, Hold, Ledger, Meter, Refusal, Reservation
-from agent_fuse.limits import Caller, Demand, is_nobodys
+from agent_fuse.ledgers.base import AMOUNTS, Amounts, Balance, Hold, Ledger, Meter, Refusal, Reservation
+from agent_fuse.limits import Caller, Demand
 from agent_fuse.prices import PriceBook
 from agent_fuse.quotes import Quote, Quoter
 from agent_fuse.quoting import request_parameters
@@ -33,6 +34,7 @@ _UNKNOWN_ENDPOINT = "the request's endpoint is not known to AgentFuse, and unkno
 _ROOMY = 0.5
 """Share of a limit up to which a quote may be a bound."""
 _NO_BILL: Bill = (0, 0)
+_COUNTED = frozenset(AMOUNTS)
 _UNKNOWN = Usage()
 _NOTHING = Usage(input_tokens=0, output_tokens=0)
 
@@ -69,13 +71,13 @@ class Accounting:
     def look(self, pending: PendingCall) -> None:
         """Refuse when nothing is left, without a hold."""
         caps = [cap for cap in pending.due.caps if cap.meter is not Meter.TOOL_CALLS and not is_nobodys(cap.account)]
-        found = self.retry.ask("balances", lambda: self.ledger.balances([cap.account for cap in caps]))
-        for cap in caps:
-            balance = found[cap.account]
-            settled, held = getattr(balance.settled, cap.meter), getattr(balance.held, cap.meter)
-            if settled + held >= cap.amount and not (cap.meter is Meter.USD and self._is_free(pending.request)):
-                short = Refusal(cap, settled, held, 0)
-                raise refusal(partial(self._exceeded, pending, short))
+        now = self.clock()
+        short = self.retry.ask("balances", lambda: self.ledger.used_up(caps, now=now))
+        if short is not None and short.cap.meter is Meter.USD and self._is_free(pending.request):
+            caps = [cap for cap in caps if cap.meter is not Meter.USD]
+            short = self.retry.ask("balances", lambda: self.ledger.used_up(caps, now=now))
+        if short is not None:
+            raise refusal(partial(self._exceeded, pending, short))
 
     def hold(self, pending: PendingCall) -> None:
         """Quote the call and take its hold, or replace the one it has.
@@ -119,8 +121,7 @@ class Accounting:
             balance = answer.balances.get(cap.account)
             if balance is None:
                 return False
-            used: int = getattr(balance.settled, cap.meter) + getattr(balance.held, cap.meter)
-            if used >= self._roomy * cap.amount:
+            if cap.meter in _COUNTED and sum(balance.used(cap.meter, 0.0)) >= self._roomy * cap.amount:
                 return False
         return True
 
@@ -287,7 +288,7 @@ class Accounting:
 
     def _exceeded(self, pending: PendingCall, refusal: Refusal) -> SentinelBudgetExceeded:
         limit = pending.due.limits[pending.due.caps.index(refusal.cap)]
-        message, facts = explain(refusal, limit, f"call to {pending.request.model or 'a model'}")
+        message, facts = explain(refusal, limit, f"call to {pending.request.model or 'a model'}", self.clock())
         return SentinelBudgetExceeded(
             message, model=pending.request.model, session=pending.request.caller.session.id, **facts
         )

@@ -92,7 +92,7 @@ class PendingCall:
     later: str = ""
     """The provider's id of the work that it has begun and that an answer will tell of; empty where there is none."""
 
-    def asked(self, request: CallRequest, limits: Sequence[Limit]) -> CallRequest | None:
+    def asked(self, request: CallRequest, limits: Sequence[Limit], now: float) -> CallRequest | None:
         """What is asked for it now that a layer asks this; None where a layer that knows more holds already."""
         if self.held and (
             request.stage is Stage.FOLLOWED
@@ -105,10 +105,10 @@ class PendingCall:
             request = replace(self.request, stage=Stage.READY)
         if request is not self.request:
             if not self.held:
-                self.due = demand(limits, request.caller, request.fact)
+                self.due = demand(limits, request.caller, request.fact, now=now)
             elif self.due.vague:  # the hold moves to the accounts of the keys that are told now
                 keys = {**request.caller.keys, **self.request.caller.keys}
-                self.due = demand(limits, replace(self.request.caller, keys=keys), request.fact)
+                self.due = demand(limits, replace(self.request.caller, keys=keys), request.fact, now=now)
         self.request = request
         return request
 

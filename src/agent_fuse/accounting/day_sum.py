@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
 
+from agent_fuse.account_names import ALL
 from agent_fuse.ledgers.base import Balance, Ledger, LedgerError, Meter
-from agent_fuse.limits import ALL, Limit
+from agent_fuse.limits import Limit
 
 log = logging.getLogger("agent_fuse")
 
@@ -53,7 +54,7 @@ class DaySum:
 
     def __init__(self, limits: Sequence[Limit], ledger: Ledger, clock: Callable[[], float]) -> None:
         usd = [limit for limit in limits if limit.meter is Meter.USD]
-        budgets = [] if any(limit.per == ALL for limit in usd) else [one for one in usd if one.per == "session"]
+        budgets = [] if any(limit.key == ALL for limit in usd) else [one for one in usd if one.key == "session"]
         self.budget = min(budgets, key=lambda one: one.cap, default=None)
         self._ledger = ledger
         self._clock = clock

@@ -2,9 +2,10 @@
 
 import logging
 
+from agent_fuse.account_names import is_nobodys
 from agent_fuse.accounting.call_request import Event
 from agent_fuse.ledgers.base import Meter
-from agent_fuse.limits import Limit, is_nobodys, keys_of
+from agent_fuse.limits import Limit, keys_of
 
 log = logging.getLogger("agent_fuse")
 
@@ -21,15 +22,15 @@ class KeyWatch:
         if not event.due.keyed:
             return
         for cap, limit in zip(event.due.caps, event.due.limits, strict=True):
-            if limit.per in self._seen or not keys_of((limit,)):
+            if limit.key in self._seen or not keys_of((limit,)):
                 continue
             if (limit.meter is Meter.TOOL_CALLS) is not bool(event.entry.tool):
                 continue  # a tool action has no model, and need not have one
             if not is_nobodys(cap.account):
-                self._seen.add(limit.per)
-                self._absent.pop(limit.per, None)
-            elif limit.per not in self._absent:
-                self._absent[limit.per] = limit
+                self._seen.add(limit.key)
+                self._absent.pop(limit.key, None)
+            elif limit.key not in self._absent:
+                self._absent[limit.key] = limit
                 log.warning("%s; %s", missing(limit), how(limit))
 
     def absent(self) -> tuple[Limit, ...]:
@@ -39,10 +40,12 @@ class KeyWatch:
 
 def missing(limit: Limit) -> str:
     """What is wrong, in words."""
-    return f"the limit of {limit}: no call has told its {limit.per} yet, so all its calls share one account"
+    return (
+        f"the limit of {limit}: no call has told its {' and '.join(limit.keys)} yet, so all its calls share one account"
+    )
 
 
 def how(limit: Limit) -> str:
     """How to tell the key."""
-    said = "user_id=…" if limit.per == "user.id" else f'attributes={{"{limit.per}": …}}'
+    said = ", ".join("user_id=…" if key == "user.id" else f'attributes={{"{key}": …}}' for key in limit.keys)
     return f"tell it with agent_fuse.session(…, {said}), in baggage, or on a span around the call (docs/keys.md)"

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
+from agent_fuse.account_names import OF, escaped, key_of, window_of
 from agent_fuse.ledgers.base import Ledger, LedgerError, Meter
-from agent_fuse.limits import ALL, Demand, Limit, counted, key_of
+from agent_fuse.limits import Demand, Limit, counted, in_words
+from agent_fuse.windows import Window, read
 
 PREFIX = "caps/"
 """Notes `caps/per/<meter>/<key>` hold for every account of a key, `caps/own/<meter>/<account>` for one account."""
@@ -25,8 +27,10 @@ class PublishedLimit:
     meter: Meter
     amount: int
     """Nano-dollars for usd, else a count."""
+    window: str = ""
+    """Over which it counts: `1h`, `day:Europe/Berlin`; empty without end."""
     account: str = ""
-    """The one account it is for; empty when it holds for every account of its key."""
+    """The one account it is for, without its interval; empty when it holds for every account of its key."""
     source: str = "ledger"
     """`ledger`, or the environment variable it is read from."""
 
@@ -36,9 +40,21 @@ class PublishedLimit:
         return counted(self.meter, self.amount)
 
     def __str__(self) -> str:
+        over = self.over
         if self.account:
-            return f"{self.words} for {' '.join(key_of(self.account)).rstrip()}"
-        return f"{self.words} in all" if self.per == ALL else f"{self.words} per {self.per}"
+            whose = " ".join(key_of(self.account)).rstrip()
+            return f"{self.words} for {whose}{f' {over.words}' if over is not None else ''}"
+        return in_words(self.meter, self.amount, self.per, over)
+
+    @property
+    def over(self) -> Window | None:
+        """The window, read."""
+        return read(self.window) if self.window else None
+
+    @property
+    def scope(self) -> str:
+        """How the names of the accounts that it holds for begin."""
+        return f"{escaped(self.per)}@{self.window}" if self.window else escaped(self.per)
 
 
 class LimitPublisher:
@@ -49,8 +65,8 @@ class LimitPublisher:
 
     def __init__(self, ledger: Ledger, limits: Sequence[Limit]) -> None:
         self._ledger = ledger
-        self._general = {(limit.per, limit.meter, limit.cap) for limit in limits}
-        self._waiting: dict[str, int] = {_key("per", limit.meter, limit.per): limit.cap for limit in limits}
+        self._general = {(limit.key, limit.over, limit.meter, limit.cap) for limit in limits}
+        self._waiting: dict[str, int] = {_key("per", limit.meter, _scope(limit)): limit.cap for limit in limits}
         self._met: dict[str, int] = {}
         self._lock = threading.Lock()
 
@@ -71,9 +87,9 @@ class LimitPublisher:
     def met(self, due: Demand, *, now: float) -> None:
         """A call met these caps."""
         for cap, limit in zip(due.caps, due.limits, strict=True):
-            if (limit.per, cap.meter, cap.amount) in self._general:
+            if (limit.key, limit.over, cap.meter, cap.amount) in self._general:
                 continue
-            key = _key("own", cap.meter, cap.account)
+            key = _key("own", cap.meter, cap.account if limit.over is None else cap.account.partition(OF)[0])
             if self._met.get(key) != cap.amount:
                 if len(self._met) >= _REMEMBERED:
                     self._met.clear()
@@ -100,8 +116,13 @@ def read_published(notes: Mapping[str, bytes]) -> list[PublishedLimit]:
         try:
             amount: Any = cast("dict[str, Any]", json.loads(value))["amount"]
             own = kind == "own"
-            per = key_of(name)[0] if own else name
-            found.append(PublishedLimit(per=per, meter=Meter(meter), amount=int(amount), account=name if own else ""))
+            window = str(window_of(name) or "")
+            per = key_of(name)[0] if own else name.removesuffix(f"@{window}") if window else name
+            found.append(
+                PublishedLimit(
+                    per=per, meter=Meter(meter), amount=int(amount), window=window, account=name if own else ""
+                )
+            )
         except (ValueError, KeyError, TypeError):  # written by a later version
             continue
     return found
@@ -109,6 +130,10 @@ def read_published(notes: Mapping[str, bytes]) -> list[PublishedLimit]:
 
 def _set(amount: int, _: bytes | None) -> tuple[bytes, None]:
     return json.dumps({"amount": amount}).encode(), None
+
+
+def _scope(limit: Limit) -> str:
+    return limit.key if limit.over is None else f"{limit.key}@{limit.over}"
 
 
 def _key(kind: str, meter: Meter, name: str) -> str:

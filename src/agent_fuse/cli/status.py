@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from agent_fuse.account_names import ALL
 from agent_fuse.accounting.day_sum import NOTE, spent_today
 from agent_fuse.cli import LIMIT_REACHED, clock
 from agent_fuse.cli.calls import refused_by, refuser
@@ -18,7 +19,6 @@ from agent_fuse.cli.tables import Column, Heading, Row, draw
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.ledgers.base import Balance, Meter
 from agent_fuse.ledgers.reading import Reader, Refused, Selection
-from agent_fuse.limits import ALL
 from agent_fuse.views.limit_status import LimitStatus, Standings, account_of, known_caps, standings
 
 _LATELY = "1h"
@@ -55,7 +55,7 @@ def status(
     opened = books.open_calls()
     today = spent_today(books.notes(NOTE).get(NOTE), everything.settled.usd, now)
     refused = [one for one in books.refused(Selection(since=begin, until=end)) if _concerns(one, account)]
-    found = standings(books, known_caps(books, os.environ), limit=limit, account=account, refused=refused)
+    found = standings(books, known_caps(books, os.environ), now=now, limit=limit, account=account, refused=refused)
     if json:
         emit(
             "status",
@@ -76,7 +76,7 @@ def status(
         out = console()
         say(out, clean(str(books.path)), style="dim")
         _print_total(out, everything, opened)
-        _print_limits(out, found, books.balances([account])[account] if account is not None else None)
+        _print_limits(out, found, books.balances([account], now=now)[account] if account is not None else None)
         if account is None:
             _print_sum(out, found, everything.settled.usd, today)
         _print_refused(out, refused, since="in the last hour" if since == _LATELY else f"since {local(begin)}")
@@ -111,6 +111,7 @@ def as_json(one: LimitStatus) -> dict[str, Any]:
         "per": one.cap.per,
         "value": one.value,
         "meter": str(meter),
+        "window": one.cap.window,
         "cap": exact(meter, one.cap.amount),
         "spent": exact(meter, one.spent),
         "held": exact(meter, one.held),

@@ -121,7 +121,9 @@ def _bill(console: "Console", folder: Path) -> None:
 
     reader = open_reader(folder / "ledger.db")
     refused = reader.refused(Selection())
-    print_standings(console, standings(reader, known_caps(reader, {}), limit=10, refused=refused).shown)
+    print_standings(
+        console, standings(reader, known_caps(reader, {}), now=time.time(), limit=10, refused=refused).shown
+    )
     report = folder / "report.html"
     report.write_text(page(gather(reader, {}, now=time.time())), encoding="utf-8")
     console.print(f"\nLedger  {folder / 'ledger.db'}\nReport  {report}")

@@ -1,7 +1,7 @@
 """The ledger's contract: accounts, integers, holds; all caps admit a hold, or none is charged."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Protocol, TypeVar
 
@@ -20,11 +20,15 @@ class Meter(StrEnum):
     OUTPUT_TOKENS = "output_tokens"
     CALLS = "calls"
     TOOL_CALLS = "tool_calls"
+    CONCURRENT = "concurrent"
+    """Calls that are open: the holds on the account."""
+    SECONDS = "seconds"
+    """Since the account's first call was admitted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Amounts:
-    """One integer for each meter."""
+    """What one call asks for or has used, on each meter that adds up."""
 
     usd: int = 0
     tokens: int = 0
@@ -38,7 +42,10 @@ ZERO = Amounts()
 
 @dataclass(frozen=True, slots=True)
 class Cap:
-    """On `account`, settled + held of `meter` must never pass `amount`."""
+    """On `account`, settled + held of `meter` must never pass `amount`.
+
+    An account whose name has a rolling window counts what was admitted in it, by buckets (`windows.Rolling`).
+    """
 
     account: str
     meter: Meter
@@ -52,6 +59,7 @@ class Hold:
     entry: Entry
     """The journal line as it is known now (its cost and tokens are the quote); its `id` names the hold."""
     accounts: tuple[str, ...]
+    """One in a rolling window is named with the bucket of its admission (`account_names.within`)."""
     amounts: Amounts
     caps: tuple[Cap, ...] = ()
     expires_at: float
@@ -68,6 +76,18 @@ class Balance:
     held: Amounts = ZERO
     refused: int = 0
     """Refused calls."""
+    since: float = field(default=0.0, compare=False)
+    """When the first call was admitted, seconds, UTC epoch; 0 when none was, or by a version that did not say."""
+
+    def used(self, meter: Meter, now: float) -> tuple[int, int]:
+        """What counts against a cap on `meter`: settled (or passed, in seconds), and held by open calls."""
+        match meter:
+            case Meter.CONCURRENT:
+                return 0, self.held.calls
+            case Meter.SECONDS:
+                return max(int(now - self.since), 0) if self.since else 0, 0
+            case _:
+                return getattr(self.settled, meter), getattr(self.held, meter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +118,19 @@ class Refusal:
     """By other calls: at a re-quote, without what this call holds already."""
     requested: int
     """By this call, in all: settled + held + requested > cap."""
+    frees_at: float | None = None
+    """When so much will have left the account's rolling window that the call fits, seconds, UTC epoch; None without
+    such a window, or where it never does."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether the call would fit if the open ones cost nothing: then it is worth a wait."""
+        return bool(self.held) and self.settled + self.requested <= self.cap.amount
+
+    @property
+    def used(self) -> float:
+        """Share of the cap that is settled or held."""
+        return (self.settled + self.held) / self.cap.amount if self.cap.amount else float("inf")
 
 
 class Settling(StrEnum):
@@ -140,6 +173,9 @@ class Ledger(Protocol):
     def reserve(self, hold: Hold, *, now: float) -> Reservation | Refusal:
         """Take the hold on all its accounts if every cap admits it (settled + held + asked <= cap), else nothing.
 
+        Of several caps that do not admit it the tightest is named: one that no open call will free before one that
+        may, then the most used.
+
         A second reserve under the same id replaces the first hold (a re-quote): caps see the difference. On a
         refused re-quote the first hold stands as it was. A call that is booked already holds nothing more.
         """
@@ -170,12 +206,19 @@ class Ledger(Protocol):
         """Write a refused call to the journal and count it on its accounts, unless the journal has the call already."""
         ...
 
-    def balances(self, accounts: Sequence[str]) -> dict[str, Balance]:
-        """The accounts as they stand, zero where unknown. Takes no write lock."""
+    def used_up(self, caps: Sequence[Cap], *, now: float) -> Refusal | None:
+        """The tightest cap of which nothing is left. Takes no write lock."""
+        ...
+
+    def balances(self, accounts: Sequence[str], *, now: float | None = None) -> dict[str, Balance]:
+        """The accounts as they stand, zero where unknown. Takes no write lock.
+
+        Without `now` an account in a rolling window is told as it stood when it was last asked for room.
+        """
         ...
 
     def accounts(self) -> Iterator[tuple[str, Balance]]:
-        """Every account and its balance. Takes no write lock."""
+        """Every account and its balance, buckets left out. Takes no write lock."""
         ...
 
     def holds(self) -> list[Hold]:
@@ -192,6 +235,8 @@ class Ledger(Protocol):
 
     def prune(self, *, before: float) -> int:
         """Drop journal lines, and notes that do not last, older than `before`; accounts keep their figures.
+
+        Accounts of intervals that ended before it go too, unless a call is open on them.
 
         Returns the lines dropped.
         """
@@ -224,3 +269,12 @@ def total(amounts: Iterable[Amounts]) -> Amounts:
         calls += one.calls
         tools += one.tool_calls
     return Amounts(usd=usd, tokens=tokens, output_tokens=output, calls=calls, tool_calls=tools)
+
+
+AMOUNTS: tuple[Meter, ...] = tuple(Meter(one.name) for one in fields(Amounts))
+"""The meters that add up."""
+
+
+def tightest(refusals: Iterable[Refusal | None]) -> Refusal | None:
+    """The one that binds: what no open call frees before what one may, then the most used."""
+    return max((one for one in refusals if one is not None), key=lambda one: (not one.busy, one.used), default=None)

@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import Any, cast
 
 from agent_fuse.calls import Entry, RefusedBy, Status
-from agent_fuse.ledgers.base import Amounts, Balance, Hold, Meter
+from agent_fuse.ledgers.base import AMOUNTS, Amounts, Balance, Hold
 
 ENTRY = tuple(one.name for one in fields(Entry) if one.name != "refused_by")
 """Columns of a call, in order; those of what refused it are `REFUSED_BY`, which only the journal has."""
@@ -17,19 +17,24 @@ _REFUSED_BY = tuple(one.name for one in fields(RefusedBy))
 REFUSED_BY = tuple(f"refused_{name}" for name in _REFUSED_BY)
 """Columns of what refused a call, in order; all NULL for every other call."""
 
-METERS = tuple(meter.value for meter in Meter)
-"""Columns of an amount, in order; an account's row is settled amounts, held amounts, refused calls."""
+METERS = tuple(meter.value for meter in AMOUNTS)
+"""Columns of an amount, in order; an account's row is settled amounts, held amounts, refused calls, since when."""
 
-PLACE = {meter: place for place, meter in enumerate(Meter)}
+PLACE = {meter: place for place, meter in enumerate(AMOUNTS)}
 WIDTH = len(METERS)
 STATUS = ENTRY.index("status")
 REASON = ENTRY.index("reason")
 
 Figures = tuple[int, ...]
+"""Amounts, one for each of METERS."""
+Account = tuple[Any, ...]
+"""An account's row."""
 Row = tuple[Any, ...]
 
 NOTHING: Figures = (0,) * WIDTH
-NO_ACCOUNT: Figures = (0,) * (2 * WIDTH + 1)
+NO_ACCOUNT: Account = (*NOTHING, *NOTHING, 0, None)
+REFUSED = 2 * WIDTH
+SINCE = REFUSED + 1
 
 NOT_REFUSED: Row = (None,) * len(REFUSED_BY)
 
@@ -55,9 +60,9 @@ def refused_by_row(one: Entry) -> Row:
     return NOT_REFUSED if one.refused_by is None else _refused_by_row(one.refused_by)
 
 
-def balance(row: Figures) -> Balance:
+def balance(row: Account) -> Balance:
     """An account from its columns."""
-    return Balance(amounts(row[:WIDTH]), amounts(row[WIDTH : 2 * WIDTH]), row[2 * WIDTH])
+    return Balance(amounts(row[:WIDTH]), amounts(row[WIDTH : 2 * WIDTH]), row[REFUSED], row[SINCE] or 0.0)
 
 
 def amounts(row: Figures) -> Amounts:

@@ -13,6 +13,7 @@ from agent_fuse.ledgers.base import (
     Amounts,
     Balance,
     Busy,
+    Cap,
     Hold,
     Ledger,
     LedgerError,
@@ -169,9 +170,15 @@ class FallbackLedger:
 
         self._do(lambda real: real.refuse(entry, accounts, now=now), count, now, can_wait=True)
 
-    def balances(self, accounts: Sequence[str]) -> dict[str, Balance]:
+    def used_up(self, caps: Sequence[Cap], *, now: float) -> Refusal | None:
+        """See Ledger. While the ledger is away nothing is."""
+        return self._do(lambda real: real.used_up(caps, now=now), lambda: None, now)
+
+    def balances(self, accounts: Sequence[str], *, now: float | None = None) -> dict[str, Balance]:
         """See Ledger."""
-        return self._do(lambda real: real.balances(accounts), lambda: self._owed.twin.balances(accounts))
+        return self._do(
+            lambda real: real.balances(accounts, now=now), lambda: self._owed.twin.balances(accounts, now=now)
+        )
 
     def accounts(self) -> Iterator[tuple[str, Balance]]:
         """See Ledger."""

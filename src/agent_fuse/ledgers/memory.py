@@ -6,12 +6,14 @@ from dataclasses import dataclass, replace
 from operator import add, neg, sub
 from typing import TypeVar
 
+from agent_fuse.account_names import OF, booked_on, calendar, has_left, rolling, within
 from agent_fuse.calls import Entry, Status
 from agent_fuse.ledgers import codec, forks
 from agent_fuse.ledgers.base import (
     ZERO,
     Amounts,
     Balance,
+    Cap,
     Hold,
     NoteChange,
     Refusal,
@@ -19,11 +21,14 @@ from agent_fuse.ledgers.base import (
     Settling,
     Unwritable,
     lasts,
+    tightest,
 )
-from agent_fuse.ledgers.codec import NO_ACCOUNT, NOTHING, PLACE, WIDTH, Figures
+from agent_fuse.ledgers.codec import NO_ACCOUNT, NOTHING, SINCE, WIDTH, Figures
+from agent_fuse.ledgers.judging import short
 
 T = TypeVar("T")
 _LARGEST = 2**63 - 1
+_NO_CHANGE: Figures = (*NOTHING, *NOTHING, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +45,9 @@ class MemoryLedger:
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        self._accounts: dict[str, Figures] = {}
+        self._accounts: dict[str, codec.Account] = {}
+        self._buckets: dict[str, dict[str, Figures]] = {}
+        """What was settled in the buckets of accounts in rolling windows, by interval."""
         self._holds: dict[str, Hold] = {}
         self._lines: dict[str, Account] = {}
         self._notes: dict[str, tuple[float, bytes]] = {}
@@ -53,21 +60,26 @@ class MemoryLedger:
             first = self._holds.get(hold.entry.id)
             names = codec.once(hold.accounts)
             if self.is_booked(hold.entry.id):
-                return Reservation(hold.entry.id, self.balances(names))
-            before = first.accounts if first else ()
+                return Reservation(hold.entry.id, self.balances([booked_on(name)[0] for name in names], now=now))
+            on = [booked_on(name)[0] for name in names]
+            held_on = [booked_on(name)[0] for name in first.accounts] if first else []
             mine: Figures = codec.figures_of(first.amounts) if first else NOTHING
-            for cap in hold.caps:
-                place, name = PLACE[cap.meter], cap.account
-                account = self._accounts.get(name, NO_ACCOUNT)
-                held = account[WIDTH + place] - (mine[place] if name in before else 0)
-                requested = asked[place] if name in names else 0
-                if account[place] + held + requested > cap.amount:
-                    return Refusal(cap, account[place], held, requested)
-            changes = {name: tuple(map(neg, mine)) for name in before}
-            changes |= {name: tuple(map(add, changes.get(name, NOTHING), asked)) for name in names}
-            self._charge_all("reserve", {name: (*NOTHING, *change, 0) for name, change in changes.items()})
+            before = dict.fromkeys(held_on, mine)
+            found = {name: self._as_of(name, now) for name in on}
+
+            def short_of(cap: Cap) -> Refusal | None:
+                name = cap.account
+                row, requested = (found[name], asked) if name in found else (self._as_of(name, now), NOTHING)
+                return short(cap, row, requested, before.get(name, NOTHING), now=now, buckets=self._oldest_first)
+
+            refused = tightest(short_of(cap) for cap in hold.caps)
+            if refused is not None:
+                return refused
+            changes = {name: tuple(map(neg, mine)) for name in held_on}
+            changes |= {name: tuple(map(add, changes.get(name, NOTHING), asked)) for name in on}
+            self._charge_all("reserve", {name: (*NOTHING, *change, 0) for name, change in changes.items()}, since=now)
             self._holds[hold.entry.id] = replace(hold, accounts=names, caps=())
-            return Reservation(hold.entry.id, {name: codec.balance(self._accounts[name]) for name in names})
+            return Reservation(hold.entry.id, {name: codec.balance(self._accounts[name]) for name in on})
 
     def settle(self, entry: Entry, accounts: Sequence[str], amounts: Amounts, *, now: float) -> Settling:
         """See Ledger."""
@@ -85,10 +97,15 @@ class MemoryLedger:
                 names, answer = old.accounts, Settling.CORRECTED
                 change = tuple(map(sub, figures, codec.figures_of(old.amounts)))
             held = tuple(map(neg, codec.figures_of(hold.amounts))) if hold else NOTHING
-            changes = dict.fromkeys(hold.accounts if hold else (), (*NOTHING, *held, 0))
-            for name in names:
-                changes[name] = tuple(map(add, changes.get(name, NO_ACCOUNT), (*change, *NOTHING, 0)))
-            self._charge_all("settle", changes)
+            changes = dict.fromkeys(
+                (booked_on(name)[0] for name in (hold.accounts if hold else ())), (*NOTHING, *held, 0)
+            )
+            counted = [name for name in names if not has_left(name, now)]
+            for name in counted:
+                on = booked_on(name)[0]
+                changes[on] = tuple(map(add, changes.get(on, _NO_CHANGE), (*change, *NOTHING, 0)))
+            self._charge_all("settle", changes, since=now if answer is Settling.BOOKED else None)
+            self._charge_buckets(counted, change)
             self._holds.pop(entry.id, None)
             self._lines[entry.id] = Account(entry, names, amounts)
             return answer
@@ -101,7 +118,7 @@ class MemoryLedger:
             answer = self.reserve(hold, now=now)
             if isinstance(answer, Reservation) and not self.is_booked(hold.entry.id):
                 self.settle(hold.entry, hold.accounts, hold.amounts, now=now)
-                return Reservation(answer.id, self.balances(codec.once(hold.accounts)))
+                return Reservation(answer.id, self.balances(list(answer.balances), now=now))
             return answer
 
     def release(self, id: str, *, now: float) -> bool:
@@ -111,7 +128,7 @@ class MemoryLedger:
             if hold is None:
                 return False
             change = (*NOTHING, *map(neg, codec.figures_of(hold.amounts)), 0)
-            self._charge_all("release", dict.fromkeys(hold.accounts, change))
+            self._charge_all("release", dict.fromkeys((booked_on(name)[0] for name in hold.accounts), change))
             return True
 
     def refuse(self, entry: Entry, accounts: Sequence[str], *, now: float) -> None:
@@ -120,12 +137,24 @@ class MemoryLedger:
             names = codec.once(tuple(accounts))
             if entry.id not in self._lines:
                 self._lines[entry.id] = Account(replace(entry, status=Status.REFUSED), names)
-                self._charge_all("refuse", dict.fromkeys(names, (*NOTHING, *NOTHING, 1)))
+                on = (booked_on(name)[0] for name in names)
+                self._charge_all("refuse", dict.fromkeys(on, (*NOTHING, *NOTHING, 1)))
 
-    def balances(self, accounts: Sequence[str]) -> dict[str, Balance]:
+    def used_up(self, caps: Sequence[Cap], *, now: float) -> Refusal | None:
         """See Ledger."""
         with self._lock:
-            return {name: codec.balance(self._accounts.get(name, NO_ACCOUNT)) for name in accounts}
+            read = self._oldest_first
+            return tightest(short(cap, self._as_of(cap.account, now), None, now=now, buckets=read) for cap in caps)
+
+    def balances(self, accounts: Sequence[str], *, now: float | None = None) -> dict[str, Balance]:
+        """See Ledger."""
+        with self._lock:
+            return {
+                name: codec.balance(
+                    self._accounts.get(name, NO_ACCOUNT) if now is None else self._as_of(name, now) or NO_ACCOUNT
+                )
+                for name in accounts
+            }
 
     def accounts(self) -> Iterator[tuple[str, Balance]]:
         """See Ledger."""
@@ -162,6 +191,10 @@ class MemoryLedger:
             for key in old:
                 del self._lines[key]
             self._notes = {key: note for key, note in self._notes.items() if note[0] >= before or lasts(key)}
+            for name in [name for name in self._accounts if self._is_over(name, before)]:
+                del self._accounts[name]
+            for name in list(self._buckets):
+                self._as_of(name, before)
             return len(old)
 
     def update_note(self, key: str, change: Callable[[bytes | None], tuple[bytes | None, T]], *, now: float) -> T:
@@ -206,12 +239,61 @@ class MemoryLedger:
         else:
             self._lock.release()
 
-    def _charge_all(self, operation: str, changes: Mapping[str, Figures]) -> None:
+    def _charge_all(self, operation: str, changes: Mapping[str, Figures], *, since: float | None = None) -> None:
         """Change all accounts, or none if one of them could then not settle its holds within 64 bits."""
-        after = {name: tuple(map(add, self._accounts.get(name, NO_ACCOUNT), changes[name])) for name in changes}
+        after: dict[str, codec.Account] = {}
+        for name, change in changes.items():
+            row = self._accounts.get(name, NO_ACCOUNT)
+            after[name] = (*map(add, row[:SINCE], change), row[SINCE] or since)
         if any(max(map(add, row[:WIDTH], row[WIDTH : 2 * WIDTH])) > _LARGEST for row in after.values()):
             raise Unwritable(operation, "in memory", "a figure is out of range (an account would pass 2^63 - 1)")
+        for name in after.keys() - self._accounts.keys():
+            self._end_before(name)
         self._accounts |= after
+
+    def _charge_buckets(self, names: Sequence[str], change: Figures) -> None:
+        for name in names:
+            base, bucket = booked_on(name)
+            if bucket:
+                buckets = self._buckets.setdefault(base, {})
+                interval = bucket.partition(OF)[2]
+                buckets[interval] = tuple(map(add, buckets.get(interval, NOTHING), change))
+
+    def _oldest_first(self, name: str) -> list[tuple[str, Figures]]:
+        return sorted(self._buckets.get(name, {}).items())
+
+    def _as_of(self, name: str, now: float) -> codec.Account | None:
+        """An account's figures at `now`, after what has left its window is taken off it."""
+        row = self._accounts.get(name)
+        buckets = self._buckets.get(name)
+        window = rolling(name) if buckets else None
+        if row is None or buckets is None or window is None:
+            return row
+        oldest = window.oldest(now)
+        for interval in [interval for interval in buckets if interval < oldest]:
+            row = (*map(sub, row[:WIDTH], buckets.pop(interval)), *row[WIDTH:])
+        if not buckets:
+            del self._buckets[name]
+        self._accounts[name] = row
+        return row
+
+    def _end_before(self, name: str) -> None:
+        """The first account of a calendar's interval ends those two and more before: their calls are over."""
+        found = calendar(name)
+        if found is None:
+            return
+        window, base, interval = found
+        last = within(base, window.before(interval))
+        for old in [one for one in self._accounts if f"{base}{OF}" <= one < last and not _is_held(self._accounts[one])]:
+            del self._accounts[old]
+
+    def _is_over(self, name: str, before: float) -> bool:
+        found = calendar(name)
+        return found is not None and found[0].leaves(found[2]) <= before and not _is_held(self._accounts[name])
+
+
+def _is_held(row: codec.Account) -> bool:
+    return any(row[WIDTH : 2 * WIDTH])
 
 
 def _figures(operation: str, amounts: Amounts) -> Figures:

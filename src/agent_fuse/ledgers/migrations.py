@@ -78,7 +78,12 @@ def m003_bill(db: Connection) -> None:
         db.execute(f"ALTER TABLE {table} ADD COLUMN computed INTEGER")
 
 
-MIGRATIONS: list[Callable[[Connection], None]] = [m001_books, m002_refused_by, m003_bill]
+def m004_since(db: Connection) -> None:
+    """When an account's first call was admitted, NULL for those that are there."""
+    db.execute("ALTER TABLE accounts ADD COLUMN since REAL")
+
+
+MIGRATIONS: list[Callable[[Connection], None]] = [m001_books, m002_refused_by, m003_bill, m004_since]
 """In order, and never changed once released: `user_version` counts those that a database has been through."""
 
 

@@ -2,6 +2,7 @@
 
 import math
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,13 +10,15 @@ from typing import Any, Self, TypeVar, cast
 
 import apsw
 
+from agent_fuse.account_names import OF, booked_on, window_of, within
 from agent_fuse.calls import Entry, RefusedBy, Status
 from agent_fuse.errors import ConfigurationError
-from agent_fuse.ledgers import anchor, codec, transactions
+from agent_fuse.ledgers import account_rows, anchor, codec, transactions
 from agent_fuse.ledgers.anchor import Anchor
 from agent_fuse.ledgers.base import Balance, LedgerError, Meter
 from agent_fuse.ledgers.migrations import NotOurs, version
 from agent_fuse.ledgers.sql import FAILURES, Connection, words
+from agent_fuse.windows import Rolling
 
 T = TypeVar("T")
 
@@ -33,9 +36,8 @@ _KEEPS_BILL = 3
 """The version from which on it says what of a cost is fees, and whose figure the cost is."""
 _BILL = {"fee": "0", "source": "''", "computed": "NULL"}
 """What older calls say there, by column."""
-_ACCOUNT = ", ".join(
-    [*(f"settled_{meter}" for meter in codec.METERS), *(f"held_{meter}" for meter in codec.METERS), "refused"]
-)
+_KEEPS_SINCE = 4
+"""The version from which on accounts say when their first call was admitted."""
 _BUSY_MILLISECONDS = 2_000
 _FACTS = 10_000
 _SUMS = """
@@ -136,6 +138,7 @@ class Reader:
         call = ", ".join(absent.get(column, column) for column in codec.ENTRY)
         self._entry = f"{call}, {_REFUSED_BY}" if self._keeps_refused_by else call
         self._fee = absent.get("fee", "fee")
+        self._columns = account_rows.COLUMNS if found >= _KEEPS_SINCE else account_rows.COLUMNS.replace("since", "NULL")
 
     def __enter__(self) -> Self:
         return self
@@ -173,24 +176,31 @@ class Reader:
         if self._anchor is not None:
             self.close()
 
-    def balances(self, accounts: Sequence[str]) -> dict[str, Balance]:
-        """These accounts, zero where unknown."""
-        return self._do(lambda: {name: codec.balance(transactions.account(self._db, name)) for name in accounts})
+    def balances(self, accounts: Sequence[str], *, now: float | None = None) -> dict[str, Balance]:
+        """These accounts, zero where unknown; those in a rolling window as they stand at `now` (the clock's)."""
+        at = time.time() if now is None else now
+        return self._do(lambda: {name: self._balance(name, at) for name in accounts})
 
-    def accounts(self, per: str, meter: Meter, limit: int) -> list[tuple[str, Balance]]:
-        """Accounts per one key (`session`, `user.id`, ...), those with the most of a meter first."""
-        query = (
-            f"SELECT name, {_ACCOUNT} FROM accounts WHERE name >= ? AND name < ? "  # noqa: S608 - columns
-            f"ORDER BY settled_{meter} + held_{meter} DESC, name LIMIT ?"
-        )
-        # `=` and the character after it: all names that begin with the key.
-        return [(row[0], codec.balance(row[1:])) for row in self._all(query, (f"{per}=", f"{per}>", limit))]
+    def _balance(self, name: str, now: float) -> Balance:
+        figures = account_rows.read(self._db, name, now, self._columns)
+        return codec.balance(figures)
 
-    def count_accounts(self, per: str) -> int:
-        """How many accounts there are per one key."""
-        return int(
-            self._all("SELECT COUNT(*) FROM accounts WHERE name >= ? AND name < ?", (f"{per}=", f"{per}>"))[0][0]
-        )
+    def accounts(self, scope: str, meter: Meter, limit: int, *, now: float | None = None) -> list[tuple[str, Balance]]:
+        """Accounts per one key (`session`, `user.id@1h`, ...), those with the most of a meter first.
+
+        Of a window, those of the interval of `now`.
+        """
+        at = time.time() if now is None else now
+        which, values = _of_scope(scope, at)
+        most = {Meter.CONCURRENT: "held_calls", Meter.SECONDS: "-since"}.get(meter, f"settled_{meter} + held_{meter}")
+        query = f"SELECT name FROM accounts WHERE {which} ORDER BY {most} DESC, name LIMIT ?"  # noqa: S608 - columns
+        names = [name for (name,) in self._all(query, (*values, limit))]
+        return sorted(self.balances(names, now=at).items(), key=lambda one: (-sum(one[1].used(meter, at)), one[0]))
+
+    def count_accounts(self, scope: str, *, now: float | None = None) -> int:
+        """How many accounts there are per one key; of a window, in the interval of `now`."""
+        which, values = _of_scope(scope, time.time() if now is None else now)
+        return int(self._all(f"SELECT COUNT(*) FROM accounts WHERE {which}", values)[0][0])  # noqa: S608 - conditions
 
     def has_account(self, name: str) -> bool:
         """Whether anything was ever booked, held or refused on it."""
@@ -199,7 +209,7 @@ class Reader:
     def account_names(self, limit: int) -> list[str]:
         """Names of accounts, the largest in USD first."""
         query = "SELECT name FROM accounts ORDER BY settled_usd + held_usd DESC, name LIMIT ?"
-        return [name for (name,) in self._all(query, (limit,))]
+        return [name for (name,) in self._all(query, (limit,)) if not booked_on(name)[1]]
 
     def open_calls(self) -> tuple[int, int]:
         """How many calls are open, and the nano-dollars they hold."""
@@ -221,7 +231,7 @@ class Reader:
         )
         left = transactions.LARGEST if limit is None else limit
         at, last = math.inf, ""
-        while left > 0 and (page := self._all(query, (*values, at, last, min(left, transactions.PAGE)))):
+        while left > 0 and (page := self._all(query, (*values, at, last, min(left, account_rows.PAGE)))):
             for row in page:
                 yield codec.entry(row)
             last, at = page[-1][:2]
@@ -308,6 +318,18 @@ class Reader:
             return work()
         except FAILURES as error:
             raise LedgerError("read", str(self.path), words(error)) from error
+
+
+def _of_scope(scope: str, now: float) -> tuple[str, tuple[str, ...]]:
+    """The condition for accounts per one key, in SQL, and its values."""
+    # `=` and the character after it: all names that begin with the key.
+    begin, end = (scope, f"{scope}{OF}a") if scope.startswith("all@") else (f"{scope}=", f"{scope}>")
+    window = window_of(begin)
+    if window is None:
+        return "name >= ? AND name < ?", (begin, end)
+    if isinstance(window, Rolling):
+        return "name >= ? AND name < ? AND NOT instr(name, char(31))", (begin, end)
+    return "name >= ? AND name < ? AND name GLOB ?", (begin, end, f"*{within('', window.interval(now))}")
 
 
 def _sums(row: codec.Row) -> Sums:

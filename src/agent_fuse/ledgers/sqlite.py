@@ -2,12 +2,24 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from agent_fuse.account_names import booked_on
 from agent_fuse.calls import Entry, Status
-from agent_fuse.ledgers import codec, forks, transactions
-from agent_fuse.ledgers.base import Amounts, Balance, Hold, NoteChange, Refusal, Reservation, Settling, Unwritable
+from agent_fuse.ledgers import account_rows, codec, forks, transactions
+from agent_fuse.ledgers.base import (
+    Amounts,
+    Balance,
+    Cap,
+    Hold,
+    NoteChange,
+    Refusal,
+    Reservation,
+    Settling,
+    Unwritable,
+)
 from agent_fuse.ledgers.database import Database, Synchronous
 from agent_fuse.ledgers.owners import Owner, is_dead, this_process
 from agent_fuse.ledgers.sql import Connection
@@ -43,7 +55,7 @@ class SqliteLedger:
         line = codec.entry_row(hold.entry)
         here = self._owner
         owner = NOBODY if hold.outlives else (here.host, here.pid, here.started)
-        return self._database.write("reserve", lambda db: transactions.reserve(db, hold, line, asked, owner))
+        return self._database.write("reserve", lambda db: transactions.reserve(db, hold, line, asked, owner, now=now))
 
     def settle(self, entry: Entry, accounts: Sequence[str], amounts: Amounts, *, now: float) -> Settling:
         """See Ledger."""
@@ -52,7 +64,7 @@ class SqliteLedger:
         figures = self._figures("settle", amounts)
         line = codec.entry_row(entry)
         names = codec.once(tuple(accounts))
-        return self._database.write("settle", lambda db: transactions.book(db, line, names, figures))
+        return self._database.write("settle", lambda db: transactions.book(db, line, names, figures, now))
 
     def count(self, hold: Hold, note: NoteChange | None = None, *, now: float) -> Reservation | Refusal | None:
         """See Ledger."""
@@ -63,7 +75,7 @@ class SqliteLedger:
         def work(db: Connection) -> Reservation | Refusal | None:
             if note and change and not transactions.change_note(db, note.key, change, now):
                 return None
-            return transactions.count(db, hold, line, asked)
+            return transactions.count(db, hold, line, asked, now)
 
         return self._passing("count", work)
 
@@ -79,19 +91,24 @@ class SqliteLedger:
         by = codec.refused_by_row(entry)
         self._database.write("refuse", lambda db: transactions.refuse(db, line, by, names))
 
-    def balances(self, accounts: Sequence[str]) -> dict[str, Balance]:
+    def used_up(self, caps: Sequence[Cap], *, now: float) -> Refusal | None:
+        """See Ledger."""
+        return self._database.read("used_up", lambda db: account_rows.used_up(db, caps, now))
+
+    def balances(self, accounts: Sequence[str], *, now: float | None = None) -> dict[str, Balance]:
         """See Ledger."""
         return self._database.read(
-            "balances", lambda db: {name: codec.balance(transactions.account(db, name)) for name in accounts}
+            "balances", lambda db: {name: codec.balance(account_rows.read(db, name, now)) for name in accounts}
         )
 
     def accounts(self) -> Iterator[tuple[str, Balance]]:
         """See Ledger. Read a page at a time, each as it stands then."""
-        page = self._rows("accounts", transactions.FIRST_ACCOUNTS, ())
+        page = self._rows("accounts", account_rows.FIRST_ACCOUNTS, ())
         while page:
             for name, *figures in page:
-                yield name, codec.balance(tuple(figures))
-            page = self._rows("accounts", transactions.NEXT_ACCOUNTS, (page[-1][0],))
+                if not booked_on(name)[1]:
+                    yield name, codec.balance(tuple(figures))
+            page = self._rows("accounts", account_rows.NEXT_ACCOUNTS, (page[-1][0],))
 
     def holds(self) -> list[Hold]:
         """See Ledger."""
@@ -102,7 +119,7 @@ class SqliteLedger:
         left = transactions.LARGEST if limit is None else limit
         at, last = math.inf, ""
         while left > 0 and (
-            page := self._rows("journal", transactions.LINES, (since, at, last, min(left, transactions.PAGE)))
+            page := self._rows("journal", transactions.LINES, (since, at, last, min(left, account_rows.PAGE)))
         ):
             for row in page:
                 yield codec.entry(row)
@@ -116,15 +133,19 @@ class SqliteLedger:
         dead = [row for row in owners if is_dead(Owner(host=row[0], pid=row[1], started=row[2]), here=here)]
         found: list[Entry] = []
         for row in dead:
-            found += self._presume(transactions.OF_OWNER, row, "owner died")
+            found += self._presume(transactions.OF_OWNER, row, "owner died", now)
         if self._rows("sweep", transactions.EXPIRED, (now,)):
-            found += self._presume(transactions.OF_THE_PAST, (now,), "expired")
+            found += self._presume(transactions.OF_THE_PAST, (now,), "expired", now)
         return found
 
     def prune(self, *, before: float) -> int:
         """See Ledger. Dropped a page at a time, and others write in between."""
         dropped = self._drop(transactions.PRUNE, before)
         self._drop(transactions.PRUNE_NOTES, before)
+        last = ""
+        while page := [name for (name,) in self._rows("prune", account_rows.INTERVALS, (last, account_rows.PAGE))]:
+            self._database.write("prune", partial(account_rows.drop_ended, names=page, before=before))
+            last = page[-1]
         return dropped
 
     def update_note(self, key: str, change: Callable[[bytes | None], tuple[bytes | None, T]], *, now: float) -> T:
@@ -172,11 +193,13 @@ class SqliteLedger:
     def _rows(self, operation: str, query: str, values: codec.Row) -> list[codec.Row]:
         return self._database.read(operation, lambda db: db.execute(query, values).fetchall())
 
-    def _presume(self, which: str, values: codec.Row, reason: str) -> list[Entry]:
+    def _presume(self, which: str, values: codec.Row, reason: str, now: float) -> list[Entry]:
         found: list[Entry] = []
-        count = transactions.PAGE
-        while count == transactions.PAGE:
-            count, booked = self._database.write("sweep", lambda db: transactions.presume(db, which, values, reason))
+        count = account_rows.PAGE
+        while count == account_rows.PAGE:
+            count, booked = self._database.write(
+                "sweep", lambda db: transactions.presume(db, which, values, reason, now)
+            )
             found += booked
         return found
 

@@ -1,12 +1,26 @@
 """The books in SQL: what one transaction reads and writes of accounts, holds and journal lines."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from operator import add, neg, sub
 from typing import TypeVar
 
+from agent_fuse.account_names import booked_on, has_left, rolling
 from agent_fuse.calls import Entry, Status
 from agent_fuse.ledgers import codec
-from agent_fuse.ledgers.base import Balance, Cap, Hold, Refusal, Reservation, Settling
+from agent_fuse.ledgers.account_rows import (
+    ACCOUNT,
+    PAGE,
+    as_of,
+    begin,
+    buckets,
+    charge,
+    charge_all,
+    marks,
+    open_account,
+    read,
+)
+from agent_fuse.ledgers.base import Balance, Cap, Hold, Refusal, Reservation, Settling, tightest
 from agent_fuse.ledgers.codec import (
     ENTRY,
     METERS,
@@ -15,18 +29,19 @@ from agent_fuse.ledgers.codec import (
     NOTHING,
     PLACE,
     REASON,
+    REFUSED,
     REFUSED_BY,
+    SINCE,
     STATUS,
     WIDTH,
+    Account,
     Figures,
     Row,
 )
+from agent_fuse.ledgers.judging import short
 from agent_fuse.ledgers.sql import Connection
 
 T = TypeVar("T")
-
-PAGE = 200
-"""Rows read, presumed or pruned at a time: about a millisecond, so that nobody waits long."""
 
 LARGEST = 2**63 - 1
 """Largest integer of the tables."""
@@ -34,32 +49,22 @@ LARGEST = 2**63 - 1
 _NO_BOOKING: Row = (None,) * (1 + WIDTH)
 
 
-def _marks(count: int) -> str:
-    return ", ".join("?" * count)
-
-
-_SETTLED = [f"settled_{meter}" for meter in METERS]
-_HELD = [f"held_{meter}" for meter in METERS]
-_ACCOUNT_COLUMNS = [*_SETTLED, *_HELD, "refused"]
 _NAMES = {
-    "account": ", ".join(_ACCOUNT_COLUMNS),
-    "add_to_account": ", ".join(f"{one} = {one} + ?" for one in (*_SETTLED, *_HELD)),
-    "set_held": ", ".join(f"{one} = ?" for one in _HELD),
+    "set_held": ", ".join(f"held_{one} = ?" for one in METERS),
     "no_hold": ", ".join(["NULL"] * (1 + WIDTH)),
     "add_settled": ", ".join(f"settled_{one} = settled_{one} + ?" for one in METERS),
     "add_held": ", ".join(f"held_{one} = held_{one} + ?" for one in METERS),
-    "account_marks": _marks(len(_ACCOUNT_COLUMNS)),
     "call": ", ".join(ENTRY),
     "refused_by": ", ".join(REFUSED_BY),
-    "refused_marks": _marks(len(ENTRY) + len(REFUSED_BY)),
+    "refused_marks": marks(len(ENTRY) + len(REFUSED_BY)),
     "hold": "accounts, " + ", ".join(f"hold_{meter}" for meter in METERS),
     "booked": "accounts, " + ", ".join(f"booked_{meter}" for meter in METERS),
     "whole_hold": ", ".join(
         [*ENTRY, "accounts", *(f"hold_{meter}" for meter in METERS), "expires_at", "host", "pid", "started"]
     ),
-    "hold_marks": _marks(len(ENTRY) + 1 + WIDTH + 4),
-    "line_marks": _marks(len(ENTRY) + 1 + WIDTH),
-    "whole_marks": _marks(len(ENTRY) + 1 + WIDTH + len(REFUSED_BY)),
+    "hold_marks": marks(len(ENTRY) + 1 + WIDTH + 4),
+    "line_marks": marks(len(ENTRY) + 1 + WIDTH),
+    "whole_marks": marks(len(ENTRY) + 1 + WIDTH + len(REFUSED_BY)),
     "page": str(PAGE),
 }
 
@@ -68,8 +73,6 @@ def _fill(statement: str) -> str:
     return statement.format_map(_NAMES)
 
 
-FIRST_ACCOUNTS = _fill("SELECT name, {account} FROM accounts ORDER BY name LIMIT {page}")
-NEXT_ACCOUNTS = _fill("SELECT name, {account} FROM accounts WHERE name > ? ORDER BY name LIMIT {page}")
 HOLDS = _fill("SELECT {call}, {hold}, expires_at FROM holds ORDER BY at, id")
 LINES = _fill(
     "SELECT {call}, {refused_by} FROM journal WHERE at >= ? AND (at, id) < (?, ?) ORDER BY at DESC, id DESC LIMIT ?"
@@ -86,11 +89,8 @@ PRUNE_NOTES = _fill(
     "(SELECT key FROM notes WHERE at < ? AND key NOT GLOB 'caps/*' AND key <> 'loops/key' LIMIT {page})"
 )
 """Posted caps and the key of the hashes are no history: they stay."""
-_ACCOUNT = _fill("SELECT {account} FROM accounts WHERE name = ?")
-_CHARGE = _fill("UPDATE accounts SET {add_to_account} WHERE name = ?")
 _SET_HELD = _fill("UPDATE accounts SET {set_held} WHERE name = ?")
 _COUNT_REFUSED = "UPDATE accounts SET refused = refused + 1 WHERE name = ?"
-_NEW_ACCOUNT = _fill("INSERT INTO accounts ({account}, name) VALUES ({account_marks}, ?)")
 _FIND_HOLD = _fill("SELECT {hold} FROM holds WHERE id = ?")
 _NEW_HOLD = _fill(
     "INSERT INTO holds ({whole_hold}) SELECT {hold_marks} "
@@ -112,87 +112,102 @@ _SET_LINE = _fill("UPDATE journal SET ({call}, {booked}, {refused_by}) = ({whole
 # A RETURNING clause or an IN list would save a statement each, and cost more: SQLite makes a table in memory for them.
 
 
-def reserve(db: Connection, hold: Hold, line: Row, asked: Figures, owner: Row) -> Reservation | Refusal:
+def reserve(db: Connection, hold: Hold, line: Row, asked: Figures, owner: Row, *, now: float) -> Reservation | Refusal:
     """Take a hold, or take its place if the call has one, when all caps admit it."""
     names = codec.once(hold.accounts)
-    found = {name: account(db, name) for name in names}
+    on = [booked_on(name)[0] for name in names]
+    found: dict[str, Account] = {name: db.execute(ACCOUNT, (name,)).fetchone() or NO_ACCOUNT for name in on}
     for cap in hold.caps:
         figures = found.get(cap.account)
-        place = PLACE[cap.meter]
-        if figures is None or figures[place] + figures[WIDTH + place] + asked[place] > cap.amount:
-            return _reserve_again(db, hold, line, asked, owner)
+        place = PLACE.get(cap.meter)
+        if (
+            figures is None
+            or place is None
+            or rolling(cap.account)
+            or figures[place] + figures[WIDTH + place] + asked[place] > cap.amount
+        ):
+            return _reserve_again(db, hold, line, asked, owner, now=now)
     db.execute(_NEW_HOLD, (*line, codec.pack(names), *asked, hold.expires_at, *owner, line[0]))
     if not db.changes():
-        return _reserve_again(db, hold, line, asked, owner)
+        return _reserve_again(db, hold, line, asked, owner, now=now)
     for name, figures in found.items():
         if figures is NO_ACCOUNT:
-            db.execute(_NEW_ACCOUNT, (*NOTHING, *asked, 0, name))
+            open_account(db, name, (*NOTHING, *asked, 0, now))
         else:
             db.execute(_HOLD_ON, (*asked, name))
     return Reservation(line[0], Balances(found, asked))
 
 
-def _reserve_again(db: Connection, hold: Hold, line: Row, asked: Figures, owner: Row) -> Reservation | Refusal:
+def _reserve_again(
+    db: Connection, hold: Hold, line: Row, asked: Figures, owner: Row, *, now: float
+) -> Reservation | Refusal:
     """The same for a call that may have a hold or a booking already, and where a cap may not admit it."""
     names = codec.once(hold.accounts)
-    before: tuple[str, ...] = ()
-    mine = NOTHING
+    on = [booked_on(name)[0] for name in names]
+    before: dict[str, Figures] = {}
     known = db.execute(_FIND_CALL, (line[0],)).fetchall()
     if known:
         if known[0][0] is None:
-            before, mine = codec.unpack(known[0][1]), known[0][2:]
+            before = dict.fromkeys((booked_on(name)[0] for name in codec.unpack(known[0][1])), known[0][2:])
         elif known[0][0] != Status.REFUSED:
-            return Reservation(line[0], {name: codec.balance(account(db, name)) for name in names})
-    found = {name: _account(db, name) for name in names}
-    short = _exceeded(db, hold.caps, found, asked, dict.fromkeys(before, mine))
-    if short is not None:
-        return short
-    after: dict[str, Figures] = {}
+            return Reservation(line[0], {name: codec.balance(read(db, name, now)) for name in on})
+    found = {name: as_of(db, name, now) for name in on}
+    refused = _exceeded(db, hold.caps, found, asked, before, now=now)
+    if refused is not None:
+        return refused
+    after: dict[str, Account] = {}
     for name, figures in found.items():
-        change = tuple(map(sub, asked, mine)) if name in before else asked
+        change = tuple(map(sub, asked, before.get(name, NOTHING)))
         if figures is None:
-            after[name] = (*NOTHING, *change, 0)
-            db.execute(_NEW_ACCOUNT, (*after[name], name))
+            after[name] = (*NOTHING, *change, 0, now)
+            open_account(db, name, after[name])
         else:
-            held_now = tuple(map(add, figures[WIDTH:], change))
-            after[name] = (*figures[:WIDTH], *held_now, figures[2 * WIDTH])
+            held_now = tuple(map(add, figures[WIDTH : 2 * WIDTH], change))
+            after[name] = (*figures[:WIDTH], *held_now, figures[REFUSED], figures[SINCE] or now)
             db.execute(_SET_HELD, (*held_now, name))
-    for name in before:
+            if figures[SINCE] is None:
+                begin(db, name, now)
+    for name, mine in before.items():
         if name not in found:
-            _charge(db, name, NOTHING, tuple(map(neg, mine)))
+            charge(db, name, NOTHING, tuple(map(neg, mine)))
     db.execute(_SET_HOLD, (*line, codec.pack(names), *asked, hold.expires_at, *owner))
     return Reservation(line[0], {name: codec.balance(figures) for name, figures in after.items()})
 
 
 def _exceeded(
     db: Connection,
-    caps: tuple[Cap, ...],
-    found: dict[str, Figures | None],
+    caps: Sequence[Cap],
+    found: Mapping[str, Account | None],
     asked: Figures,
-    mine: dict[str, Figures],
+    mine: Mapping[str, Figures],
+    *,
+    now: float,
 ) -> Refusal | None:
-    """The first cap that does not admit what is asked of the accounts found; `mine` is what the call holds already."""
-    for cap in caps:
-        place, name = PLACE[cap.meter], cap.account
-        figures = (found[name] if name in found else _account(db, name)) or NO_ACCOUNT
-        held = figures[WIDTH + place] - mine.get(name, NOTHING)[place]
-        requested = asked[place] if name in found else 0
-        if figures[place] + held + requested > cap.amount:
-            return Refusal(cap, figures[place], held, requested)
-    return None
+    """The tightest cap that does not admit what is asked of the accounts found; `mine` is what the call holds."""
+
+    def refused(cap: Cap) -> Refusal | None:
+        name = cap.account
+        row, requested = (found[name], asked) if name in found else (as_of(db, name, now), NOTHING)
+        return short(cap, row, requested, mine.get(name, NOTHING), now=now, buckets=partial(buckets, db))
+
+    return tightest(refused(cap) for cap in caps)
 
 
-def count(db: Connection, hold: Hold, line: Row, asked: Figures) -> Reservation | Refusal:
+def count(db: Connection, hold: Hold, line: Row, asked: Figures, now: float) -> Reservation | Refusal:
     """Book a call at once, in place of the hold if it has one, when all caps admit it."""
     names = codec.once(hold.accounts)
+    on = [booked_on(name)[0] for name in names]
     before, mine = _hold(db, line[0]) or ((), NOTHING)
-    found = {name: _account(db, name) for name in names}
     if not _is_booked(db, line[0]):
-        short = _exceeded(db, hold.caps, found, asked, dict.fromkeys(before, mine))
-        if short is not None:
-            return short
-        book(db, line, names, asked)
-    return Reservation(line[0], {name: codec.balance(account(db, name)) for name in names})
+        found = {name: as_of(db, name, now) for name in on}
+        held = dict.fromkeys((booked_on(name)[0] for name in before), mine)
+        refused = _exceeded(db, hold.caps, found, asked, held, now=now)
+        if refused is not None:
+            return refused
+        if before:
+            release(db, line[0])
+        book(db, line, names, asked, now)
+    return Reservation(line[0], {name: codec.balance(read(db, name, now)) for name in on})
 
 
 def change_note(db: Connection, key: str, change: Callable[[bytes | None], tuple[bytes | None, T]], now: float) -> T:
@@ -209,14 +224,14 @@ def change_note(db: Connection, key: str, change: Callable[[bytes | None], tuple
 class Balances(Mapping[str, Balance]):
     """Accounts after a hold was taken on each; most are asked for few of them."""
 
-    def __init__(self, before: Mapping[str, Figures], held: Figures) -> None:
+    def __init__(self, before: Mapping[str, Account], held: Figures) -> None:
         self._before = before
         self._held = held
 
     def __getitem__(self, name: str) -> Balance:
         figures = self._before[name]
         held = tuple(map(add, figures[WIDTH : 2 * WIDTH], self._held))
-        return codec.balance((*figures[:WIDTH], *held, figures[2 * WIDTH]))
+        return codec.balance((*figures[:WIDTH], *held, *figures[2 * WIDTH :]))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._before)
@@ -232,11 +247,11 @@ def release(db: Connection, id: str) -> bool:
         return False
     db.execute(_DROP_HOLD, (id,))
     for name in found[0]:
-        _charge(db, name, NOTHING, tuple(map(neg, found[1])))
+        charge(db, booked_on(name)[0], NOTHING, tuple(map(neg, found[1])))
     return True
 
 
-def book(db: Connection, line: Row, names: tuple[str, ...], figures: Figures) -> Settling:
+def book(db: Connection, line: Row, names: tuple[str, ...], figures: Figures, now: float) -> Settling:
     """Free the call's hold, if it has one, and book the call, on the hold's accounts rather than on `names`."""
     held = _hold(db, line[0])
     if held is not None:
@@ -246,15 +261,18 @@ def book(db: Connection, line: Row, names: tuple[str, ...], figures: Figures) ->
     if not db.changes():
         if held is not None:
             release(db, line[0])
-        return _book_again(db, line, names, figures)
+        return _book_again(db, line, names, figures, now)
     if held is None:
-        for name in names:
-            _charge(db, name, figures, NOTHING)
+        charge_all(db, names, figures, now)
         return Settling.BOOKED
     db.execute(_DROP_HOLD, (line[0],))
     freed = tuple(map(neg, held[1]))
     for name in names:  # they are there: the hold is on them
-        db.execute(_SETTLE_ON, (*figures, *freed, name))
+        on, bucket = booked_on(name)
+        left = bool(bucket) and has_left(name, now)
+        db.execute(_SETTLE_ON, (*(NOTHING if left else figures), *freed, on))
+        if bucket and not left:
+            charge(db, bucket, figures, NOTHING)
     return Settling.BOOKED
 
 
@@ -263,12 +281,13 @@ def refuse(db: Connection, line: Row, by: Row, names: tuple[str, ...]) -> None:
     db.execute(_ADD_REFUSED, line + by)
     if db.changes():
         for name in names:
-            db.execute(_COUNT_REFUSED, (name,))
+            on, _ = booked_on(name)
+            db.execute(_COUNT_REFUSED, (on,))
             if not db.changes():
-                db.execute(_NEW_ACCOUNT, (*NOTHING, *NOTHING, 1, name))
+                open_account(db, on, (*NOTHING, *NOTHING, 1, None))
 
 
-def presume(db: Connection, which: str, values: Row, reason: str) -> tuple[int, list[Entry]]:
+def presume(db: Connection, which: str, values: Row, reason: str, now: float) -> tuple[int, list[Entry]]:
     """Book the page of holds that the query `which` finds, at their quotes; free those whose call was booked already.
 
     Returns how many holds there were, and the calls booked.
@@ -279,14 +298,9 @@ def presume(db: Connection, which: str, values: Row, reason: str) -> tuple[int, 
         cells = list(row[: len(ENTRY)])
         cells[STATUS], cells[REASON] = Status.PRESUMED, reason
         line = tuple(cells)
-        if book(db, line, (), row[len(ENTRY) + 1 :]) is Settling.BOOKED:
+        if book(db, line, (), row[len(ENTRY) + 1 :], now) is Settling.BOOKED:
             booked.append(codec.entry(line))
     return len(page), booked
-
-
-def account(db: Connection, name: str) -> Figures:
-    """An account's figures, zeros where it is unknown."""
-    return _account(db, name) or NO_ACCOUNT
 
 
 def _is_booked(db: Connection, id: str) -> bool:
@@ -294,16 +308,12 @@ def _is_booked(db: Connection, id: str) -> bool:
     return found is not None and found[0] != Status.REFUSED
 
 
-def _account(db: Connection, name: str) -> Figures | None:
-    return db.execute(_ACCOUNT, (name,)).fetchone()
-
-
 def _hold(db: Connection, id: str) -> tuple[tuple[str, ...], Figures] | None:
     found: Row | None = db.execute(_FIND_HOLD, (id,)).fetchone()
     return None if found is None else (codec.unpack(found[0]), found[1:])
 
 
-def _book_again(db: Connection, line: Row, names: tuple[str, ...], figures: Figures) -> Settling:
+def _book_again(db: Connection, line: Row, names: tuple[str, ...], figures: Figures, now: float) -> Settling:
     """The journal has the call: correct it if this is the real figure that it waits for, or if it was refused."""
     status, accounts, *booked = db.execute(_FIND_LINE, (line[0],)).fetchone() or (Status.SETTLED, None)
     real = line[STATUS] == Status.SETTLED
@@ -315,12 +325,5 @@ def _book_again(db: Connection, line: Row, names: tuple[str, ...], figures: Figu
         names = codec.unpack(accounts)
         change = tuple(map(sub, figures, booked))
     db.execute(_SET_LINE, (*line, *(_NO_BOOKING if real else (codec.pack(names), *figures)), *NOT_REFUSED, line[0]))
-    for name in names:
-        _charge(db, name, change, NOTHING)
+    charge_all(db, names, change, now)
     return Settling.BOOKED if status == Status.REFUSED else Settling.CORRECTED
-
-
-def _charge(db: Connection, name: str, settled: Figures, held: Figures) -> None:
-    db.execute(_CHARGE, (*settled, *held, name))
-    if not db.changes():
-        db.execute(_NEW_ACCOUNT, (*settled, *held, 0, name))

@@ -13,7 +13,6 @@ from agent_fuse.fuse import Fuse
 from agent_fuse.ledgers import open_ledger
 from agent_fuse.ledgers.base import Ledger, LedgerError
 from agent_fuse.ledgers.fallback import FallbackLedger
-from agent_fuse.otel.quiet import quiet
 from agent_fuse.seams import GOES_ON, quietly
 from agent_fuse.settings import Settings
 
@@ -38,9 +37,7 @@ def open_fuse(settings: Settings, *, clock: Clock = time.time) -> Fuse:
     wait = settings.lock_timeout / (settings.max_retries + 1)
 
     def opened() -> Ledger:
-        return quiet(
-            lambda: open_ledger(settings.db_path, synchronous=settings.synchronous, lock_timeout=wait), settings.db_path
-        )
+        return open_ledger(settings.db_path, synchronous=settings.synchronous, lock_timeout=wait)
 
     if not settings.fail_safe:
         ledger = FallbackLedger(opened)

@@ -33,7 +33,7 @@ def gather(
         first=first,
         last=last,
         tally=tally,
-        limits=standings(reader, known_caps(reader, environ), limit=_LIMITS_SHOWN, refused=refused).shown,
+        limits=standings(reader, known_caps(reader, environ), now=now, limit=_LIMITS_SHOWN, refused=refused).shown,
         refused=tuple(refused),
         latest=tuple(reader.entries(which, limit=_LATEST)),
     )

@@ -74,7 +74,7 @@ class Totals:
     def expect(self, limits: Iterable[Limit]) -> None:
         """Begin refusals and ledger failures at zero: an increase is seen only in a series that is there before."""
         for limit in limits:
-            self.trips.add((SentinelBudgetExceeded.reason, str(limit), limit.per, str(limit.meter), "", ""), 0)
+            self.trips.add((SentinelBudgetExceeded.reason, str(limit), limit.key, str(limit.meter), "", ""), 0)
         for kind in (SentinelLoopError, SentinelSystemError):
             self.trips.add((kind.reason, *[""] * (len(table.TRIPS.attributes) - 1)), 0)
         for operation in ("reserve", "settle", "balances"):
@@ -122,7 +122,7 @@ class Totals:
 
 def label_of(limit: Limit, own: frozenset[Limit]) -> str:
     """A limit as an attribute value: in words, but without the amount where a session brought it (there are many)."""
-    return str(limit) if limit in own else _its_own(limit.meter, limit.per)
+    return str(limit) if limit in own else _its_own(limit.meter, limit.key)
 
 
 @lru_cache(maxsize=64)

@@ -4,10 +4,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from agent_fuse.account_names import ALL, key_of
 from agent_fuse.calls import NANOS_PER_USD
 from agent_fuse.fuse import Fuse
 from agent_fuse.ledgers.base import Balance, Cap, Meter
-from agent_fuse.limits import ALL, Demand, Limit, key_of
+from agent_fuse.limits import Demand, Limit
 from agent_fuse.telemetry import instruments as table
 from agent_fuse.telemetry.totals import label_of
 
@@ -51,7 +52,7 @@ class Watched:
         self._met: OrderedDict[Cap, tuple[Limit, float]] = OrderedDict()
         """Caps, the limit behind each, and when it was met last."""
         for limit in fuse.limits:
-            if limit.per == ALL:
+            if limit.key == ALL and limit.over is None:
                 self._met[Cap(ALL, limit.meter, limit.cap)] = (limit, 0.0)
 
     def met(self, due: Demand, now: float) -> None:
@@ -69,28 +70,27 @@ class Watched:
             LedgerError: the ledger cannot be read.
         """
         for cap, (limit, at) in list(self._met.items()):
-            if limit.per not in _LASTING and now - at > SECONDS:
+            if limit.key not in _LASTING and now - at > SECONDS:
                 del self._met[cap]
         balances = self.fuse.balances(sorted({ALL, *(cap.account for cap in self._met)}))
         fullest: dict[Attributes, Standing] = {}
         for cap, (limit, _) in self._met.items():
             attributes = tuple(self._attributes(limit, cap.account))
-            found = _standing(attributes, cap, balances[cap.account])
+            found = _standing(attributes, cap, balances[cap.account], self.fuse.clock())
             if attributes not in fullest or fullest[attributes].utilization < found.utilization:
                 fullest[attributes] = found
         return balances[ALL].settled.usd, list(fullest.values())
 
     def _attributes(self, limit: Limit, account: str) -> Iterator[tuple[str, str]]:
         yield table.LIMIT, label_of(limit, self.own)
-        yield table.PER, limit.per
+        yield table.PER, limit.key
         yield table.METER, limit.meter.value
-        if limit.per != ALL and (self.sessions or limit.per == "agent"):
+        if limit.key != ALL and (self.sessions or limit.key == "agent"):
             yield table.KEY, key_of(account)[1]
 
 
-def _standing(attributes: Attributes, cap: Cap, balance: Balance) -> Standing:
+def _standing(attributes: Attributes, cap: Cap, balance: Balance, now: float) -> Standing:
     unit = NANOS_PER_USD if cap.meter is Meter.USD else 1
-    spent: int = getattr(balance.settled, cap.meter.value)
-    held: int = getattr(balance.held, cap.meter.value)
+    spent, held = balance.used(cap.meter, now)
     used = (spent + held) / cap.amount if cap.amount else 1.0
     return Standing(attributes, cap.amount / unit, spent / unit, held / unit, used)

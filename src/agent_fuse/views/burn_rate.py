@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from agent_fuse.account_names import ALL
 from agent_fuse.ledgers.base import Balance, Meter
 from agent_fuse.ledgers.reading import Reader, Selection, Sums
-from agent_fuse.limits import ALL
 from agent_fuse.views.limit_status import LimitStatus, known_caps, standings
 
 _SHORTEST = 10.0
@@ -51,7 +51,7 @@ def measure(reader: Reader, environ: Mapping[str, str], *, now: float, window: f
     known = {"session": dict(by["session"]), "agent": dict(by["agent"]), ALL: {ALL: recent}}
     open_calls, holding = reader.open_calls()
     caps = known_caps(reader, environ)
-    shown = standings(reader, caps, limit=_LIMITS, refused=reader.refused(which)).shown
+    shown = standings(reader, caps, now=now, limit=_LIMITS, refused=reader.refused(which)).shown
     timed = [(one, _until(one, known.get(one.cap.per, {}).get(one.value), seconds)) for one in shown]
     timed.sort(key=lambda one: (one[1] is None and not _presses(one[0]), one[1] or 0.0, -one[0].used))
     return Pace(

@@ -1,16 +1,19 @@
 """Standings: what is spent, held and left of each cap that is known, for whoever reads the ledger from outside."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from agent_fuse.account_names import ALL, current, escaped, key_of, plain
 from agent_fuse.accounting.published_limits import PREFIX, PublishedLimit, read_published
 from agent_fuse.calls import RefusedBy, to_nanos
 from agent_fuse.errors import ConfigurationError
-from agent_fuse.ledgers.base import Amounts, Balance, Meter
+from agent_fuse.ledgers.base import Balance, Meter
 from agent_fuse.ledgers.reading import Reader, Refused
-from agent_fuse.limits import ALL, escaped, key_of
 
 BUDGET = "AGENTFUSE_BUDGET"
+_WINDOW = re.compile(r" (in any \d+[smhd]|an? (?:hour|day|week|month)(?: \([^)]*\))?)$")
+"""How a limit in words ends that has a window."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +30,7 @@ class LimitStatus:
     @property
     def value(self) -> str:
         """Whose account it is: `run-1` of `session=run-1`; `all` for the account of everything."""
-        return key_of(self.account)[1] or self.account
+        return key_of(self.account)[1] or ALL
 
     @property
     def whose(self) -> str:
@@ -74,7 +77,9 @@ def known_caps(reader: Reader, environ: Mapping[str, str]) -> list[PublishedLimi
         ConfigurationError: AGENTFUSE_BUDGET is no amount. LedgerError.
     """
     caps = read_published(reader.notes(PREFIX))
-    general = any(cap.per == "session" and cap.meter is Meter.USD and not cap.account for cap in caps)
+    general = any(
+        cap.per == "session" and cap.meter is Meter.USD and not cap.account and not cap.window for cap in caps
+    )
     text = environ.get(BUDGET, "")
     if text and not general:
         try:
@@ -89,47 +94,55 @@ def standings(
     reader: Reader,
     caps: list[PublishedLimit],
     *,
+    now: float,
     limit: int,
     account: str | None = None,
     refused: Iterable[Refused] = (),
 ) -> Standings:
     """At most `limit` accounts for each cap; with `account`, that one only. `refused` is what was refused lately."""
     counts = counted_by_limit(refused)
-    own = {(cap.account, cap.meter): cap for cap in caps if cap.account}
+    own = {(current(cap.account, now), cap.meter): cap for cap in caps if cap.account}
     shown: list[LimitStatus] = []
     more = 0
     for cap in caps:
         if cap.account:
             continue
-        accounts = list(_accounts(reader, cap, limit + len(own), account))
+        accounts = list(_accounts(reader, cap, limit + len(own), account, now))
         accounts = [one for one in accounts if (one[0], cap.meter) not in own]
-        shown += [_standing(name, balance, cap, counts) for name, balance in accounts[:limit]]
+        shown += [_standing(name, balance, cap, counts, now) for name, balance in accounts[:limit]]
         if account is None and cap.per != ALL:
-            overridden = sum(1 for name, meter in own if meter is cap.meter and name.startswith(f"{escaped(cap.per)}="))
-            more += max(reader.count_accounts(escaped(cap.per)) - overridden - len(accounts[:limit]), 0)
-    named = [cap for cap in own.values() if account in (None, cap.account)]
-    found = reader.balances([cap.account for cap in named])
-    single = [_standing(cap.account, found[cap.account], cap, counts) for cap in named]
+            overridden = sum(1 for name, meter in own if meter is cap.meter and name.startswith(f"{cap.scope}="))
+            more += max(reader.count_accounts(cap.scope, now=now) - overridden - len(accounts[:limit]), 0)
+    named = {name: cap for (name, _), cap in own.items() if account in (None, cap.account, name)}
+    found = reader.balances(list(named), now=now)
+    single = [_standing(name, found[name], cap, counts, now) for name, cap in named.items()]
     single.sort(key=lambda one: (-one.used, one.account))
     return Standings(caps=tuple(caps), shown=(*shown, *single[:limit]), more=more + max(len(single) - limit, 0))
 
 
-def _accounts(reader: Reader, cap: PublishedLimit, limit: int, account: str | None) -> Iterator[tuple[str, Balance]]:
+def _accounts(
+    reader: Reader, cap: PublishedLimit, limit: int, account: str | None, now: float
+) -> Iterator[tuple[str, Balance]]:
     if cap.per == ALL:
-        if account in (None, ALL):
-            yield ALL, reader.balances([ALL])[ALL]
+        if account in (None, ALL, cap.scope):
+            name = current(cap.scope, now)
+            yield name, reader.balances([name], now=now)[name]
     elif account is None:
-        yield from reader.accounts(escaped(cap.per), cap.meter, limit)
-    elif account.startswith(f"{escaped(cap.per)}="):
-        yield account, reader.balances([account])[account]
+        yield from reader.accounts(cap.scope, cap.meter, limit, now=now)
+    elif plain(account) == account or account.startswith(f"{cap.scope}="):
+        per, value = key_of(account)
+        if per == cap.per:
+            name = current(f"{cap.scope}={value}", now)
+            yield name, reader.balances([name], now=now)[name]
 
 
-def counted_by_limit(refused: Iterable[Refused]) -> dict[tuple[str, str], int]:
-    """How many calls were refused, by account and meter of the limit that refused them."""
-    counts: dict[tuple[str, str], int] = {}
+def counted_by_limit(refused: Iterable[Refused]) -> dict[tuple[str, str, str], int]:
+    """How many calls were refused, by account, meter and window (in words) of the limit that refused them."""
+    counts: dict[tuple[str, str, str], int] = {}
     for one in refused:
         if one.by is not None and one.by.limit:
-            key = account_of(one.by), one.by.meter
+            window = _WINDOW.search(one.by.limit)
+            key = account_of(one.by), one.by.meter, window[1] if window else ""
             counts[key] = counts.get(key, 0) + one.count
     return counts
 
@@ -139,16 +152,10 @@ def account_of(by: RefusedBy) -> str:
     return ALL if by.per == ALL else f"{escaped(by.per)}={by.value}"
 
 
-def _standing(name: str, balance: Balance, cap: PublishedLimit, refused: Mapping[tuple[str, str], int]) -> LimitStatus:
-    return LimitStatus(
-        account=name,
-        cap=cap,
-        spent=_figure(balance.settled, cap.meter),
-        held=_figure(balance.held, cap.meter),
-        refused=refused.get((name, cap.meter.value), 0),
-    )
-
-
-def _figure(amounts: Amounts, meter: Meter) -> int:
-    figure: int = getattr(amounts, meter.value)
-    return figure
+def _standing(
+    name: str, balance: Balance, cap: PublishedLimit, refused: Mapping[tuple[str, str, str], int], now: float
+) -> LimitStatus:
+    spent, held = balance.used(cap.meter, now)
+    over = cap.over
+    whose = plain(name), cap.meter.value, over.words if over is not None else ""
+    return LimitStatus(account=name, cap=cap, spent=spent, held=held, refused=refused.get(whose, 0))

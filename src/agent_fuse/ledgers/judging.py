@@ -1,0 +1,57 @@
+"""Judging: whether an account's figures leave room under a cap."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from agent_fuse.account_names import rolling
+from agent_fuse.ledgers.base import AMOUNTS, Cap, Meter, Refusal
+from agent_fuse.ledgers.codec import NO_ACCOUNT, NOTHING, PLACE, SINCE, WIDTH, Account, Figures
+
+CALLS = PLACE[Meter.CALLS]
+
+Buckets = Callable[[str], Iterable[tuple[str, Sequence[int]]]]
+"""An account's buckets, the oldest first: the interval, and what was settled in it."""
+
+
+def short(
+    cap: Cap,
+    account: Account | None,
+    asked: Figures | None,
+    mine: Figures = NOTHING,
+    *,
+    now: float,
+    buckets: Buckets,
+) -> Refusal | None:
+    """Why a cap does not admit a call; None where it does.
+
+    Args:
+        account: the row of the cap's account, as it stands at `now`; None where there is none.
+        asked: what the call asks of it; None where it only asks whether anything is left.
+        mine: what the call holds on it already.
+    """
+    row = account or NO_ACCOUNT
+    match cap.meter:
+        case Meter.SECONDS:
+            passed = max(int(now - row[SINCE]), 0) if row[SINCE] else 0
+            return Refusal(cap, passed, 0, 0) if passed >= cap.amount else None
+        case Meter.CONCURRENT:
+            settled, place = 0, CALLS
+        case _:
+            place = PLACE[cap.meter]
+            settled = row[place]
+    held = row[WIDTH + place] - mine[place]
+    requested = 0 if asked is None else asked[place]
+    if settled + held + (requested if asked is not None else 1) <= cap.amount:
+        return None
+    return Refusal(cap, settled, held, requested, _frees_at(cap, settled + held + requested, requested, buckets))
+
+
+def _frees_at(cap: Cap, wanted: int, requested: int, buckets: Buckets) -> float | None:
+    window = rolling(cap.account) if cap.meter in AMOUNTS else None
+    if window is None or requested > cap.amount:
+        return None
+    too_much = max(wanted - cap.amount, 1)
+    for interval, settled in buckets(cap.account):
+        too_much -= settled[PLACE[cap.meter]]
+        if too_much <= 0:
+            return window.leaves(interval)
+    return None

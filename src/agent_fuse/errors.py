@@ -73,7 +73,7 @@ class SentinelBudgetExceeded(SentinelError):
     limit: str
     """The limit in words: `$5.00 per session 'run-1'`."""
     kind: str
-    """`exceeded`, or `busy` where the call would fit if the open ones cost nothing."""
+    """`exceeded`; `busy` where the call would fit if the open ones cost nothing; `stopped` where someone stopped it."""
     meter: str
     """`usd`, `tokens`, `output_tokens`, `calls`, `tool_calls`, `concurrent` or `seconds`."""
     spent: Decimal

@@ -60,6 +60,11 @@ def canonical(per: str, *, stacklevel: int = 1) -> str:
     return per
 
 
+def key_named(name: str) -> str:
+    """The key that an attribute's name is a spelling of, else the name."""
+    return _OF.get(name.removeprefix(ASSOCIATION), name)
+
+
 @lru_cache(maxsize=1024)
 def spellings(key: str) -> tuple[str, ...]:
     """Names under which a key may stand among attributes, in baggage or in the context."""

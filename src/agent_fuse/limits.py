@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from agent_fuse.account_names import ALL, NOBODY, account, as_value, joined, within
 from agent_fuse.calls import Usd, show_usd, to_nanos
 from agent_fuse.errors import ConfigurationError
-from agent_fuse.keys import FACTS, canonical, spellings, told
+from agent_fuse.keys import FACTS, canonical, key_named, spellings, told
 from agent_fuse.ledgers.base import Cap, Meter
 from agent_fuse.mistakes import checked
 from agent_fuse.windows import Calendar, Window, window
@@ -206,6 +206,8 @@ class Demand:
     """Whether a limit's key has no value (yet)."""
     keyed: bool = False
     """Whether a limit has a key that calls may lack."""
+    subjects: tuple[str, ...] = ()
+    """Accounts of the keys that its sessions bring, whatever limits ask for: what someone may stop it by."""
     until: float = float("inf")
     """When the first interval of its windows ends, seconds, UTC epoch: then other accounts are due."""
 
@@ -248,7 +250,15 @@ def demand(limits: Sequence[Limit], caller: Caller, fact: Callable[[str], str] =
         vague = vague or (NOBODY in values and limit.key != ALL)
         name = account(limit.key, joined(values), limit.over)
         until = min(until, _add(accounts, caps, limit, name, now))
-    return Demand(tuple(accounts), tuple(caps), plan.always.limits + plan.keyed, vague, keyed=True, until=until)
+    return Demand(
+        tuple(accounts),
+        tuple(caps),
+        plan.always.limits + plan.keyed,
+        vague,
+        keyed=True,
+        subjects=plan.always.subjects,
+        until=until,
+    )
 
 
 def _value(key: str, caller: Caller, fact: Callable[[str], str]) -> str:
@@ -285,7 +295,18 @@ def _plan(limits: Sequence[Limit], of: Session, now: float) -> _Plan:
             until = min(until, _add(accounts, caps, limit, name, now))
         sources += own
         keyed += [limit for limit in session.limits if limit.key != "session"]
-    return _Plan(limits, Demand(tuple(accounts), tuple(caps), tuple(sources), until=until), tuple(keyed))
+    brought = [(key_named(key), value) for session in of.chain() for key, value in session.attributes.items()]
+    subjects = tuple(dict.fromkeys(account(key, as_value(value)) for key, value in brought))
+    always = Demand(tuple(accounts), tuple(caps), tuple(sources), subjects=subjects, until=until)
+    return _Plan(limits, always, tuple(keyed))
+
+
+def subjects_of(due: Demand, caller: Caller, *, model: str = "", provider: str = "", tool: str = "") -> tuple[str, ...]:
+    """Every account that someone may have stopped a call by."""
+    said = {"agent": caller.value("agent"), "process": caller.process, "trace": caller.trace}
+    said |= {"model": model, "provider": provider, "tool": tool, **caller.keys}
+    named = (account(key, value) for key, value in said.items() if value and value != NOBODY)
+    return (ALL, *due.accounts, *due.subjects, *named)
 
 
 def keys_of(limits: Sequence[Limit]) -> frozenset[str]:

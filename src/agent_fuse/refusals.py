@@ -1,12 +1,13 @@
 """Refusals in words: which limit refused a call, how it stood, and what to do about it that fits this limit."""
 
+import shlex
 from datetime import UTC, datetime
 from decimal import Decimal
 
 from agent_fuse.account_names import ALL, NOBODY, key_of
 from agent_fuse.calls import RefusedBy, to_usd
 from agent_fuse.errors import SentinelBudgetExceeded, SentinelError, SentinelLoopError, UnknownModelError
-from agent_fuse.ledgers.base import Meter, Refusal
+from agent_fuse.ledgers.base import Meter, Refusal, Stop
 from agent_fuse.limits import Limit, counted
 from agent_fuse.windows import Calendar
 
@@ -33,7 +34,7 @@ _LOOP_ELSE = "change what the agent does"
 
 def advice(refusal: Refusal, limit: Limit, now: float) -> str:
     """What to do about a refusal, in words that fit the limit: only what would let the call go."""
-    meter, cap = limit.meter, refusal.cap.amount
+    meter, cap = limit.meter, refusal.amount
     ways = _RAISE[meter]
     if not cap:
         return f"the limit admits nothing; {_either(ways)}"
@@ -51,7 +52,7 @@ def advice(refusal: Refusal, limit: Limit, now: float) -> str:
 
 def frees_at(refusal: Refusal, limit: Limit, now: float) -> float | None:
     """When the limit's window has room for the call again, seconds, UTC epoch; None where it never has, or has none."""
-    if refusal.requested > refusal.cap.amount or not refusal.cap.amount:
+    if refusal.requested > refusal.amount or not refusal.amount:
         return None
     return limit.over.ends(now) if isinstance(limit.over, Calendar) else refusal.frees_at
 
@@ -84,6 +85,7 @@ def explain(refusal: Refusal, limit: Limit, what: str, now: float) -> tuple[str,
 
     _, value = key_of(refusal.cap.account)
     words = f"{limit} {value!r}" if value else str(limit)
+    words += f" topped up by {counted(meter, refusal.extra)}" if refusal.extra else ""
     what_to_do = advice(refusal, limit, now)
     message = f"{what} refused before it was sent: {_figures(refusal)} of the limit of {words}; {what_to_do}"
     frees = frees_at(refusal, limit, now)
@@ -94,7 +96,7 @@ def explain(refusal: Refusal, limit: Limit, what: str, now: float) -> tuple[str,
         "spent": edge(refusal.settled),
         "held": edge(refusal.held),
         "requested": edge(refusal.requested),
-        "budget_limit": edge(refusal.cap.amount),
+        "budget_limit": edge(refusal.amount),
         "resets_at": None if frees is None else datetime.fromtimestamp(frees, UTC),
         "retry_after": None if frees is None else max(frees - now, 0.0),
         "refused_by": RefusedBy(
@@ -102,13 +104,40 @@ def explain(refusal: Refusal, limit: Limit, what: str, now: float) -> tuple[str,
             per=limit.key,
             value=value,
             meter=str(meter),
-            cap=refusal.cap.amount,
+            cap=refusal.amount,
             spent=refusal.settled,
             held=refusal.held,
             requested=refusal.requested,
             advice=what_to_do,
         ),
     }
+
+
+def of_stop(refusal: Refusal, stop: Stop, *, what: str, model: str, session: str) -> SentinelBudgetExceeded:
+    """The trip for a call on an account that someone stopped."""
+    per, value = key_of(refusal.cap.account)
+    whose = "everything" if per == ALL else f"{per} {value!r}"
+    by = f" by {stop.who}" if stop.who else ""
+    why = f" ({stop.why})" if stop.why else ""
+    at = datetime.fromtimestamp(stop.at, UTC)
+    go_on = f"let it go on with agent-fuse resume {shlex.quote(refusal.cap.account)}"
+    nothing = Decimal(0)
+    return SentinelBudgetExceeded(
+        f"{what} refused before it was sent: {whose} was stopped{by} at {at:%Y-%m-%d %H:%M:%S} (UTC){why}; {go_on}",
+        reason="stopped",
+        kind="stopped",
+        limit="",
+        meter="calls",
+        spent=nothing,
+        held=nothing,
+        requested=nothing,
+        budget_limit=nothing,
+        resets_at=None,
+        retry_after=None,
+        model=model,
+        session=session,
+        refused_by=RefusedBy(per=per, value=value, advice=go_on),
+    )
 
 
 def _figures(refusal: Refusal) -> str:

@@ -77,7 +77,9 @@ class Floor:
         self.db.pragma("synchronous", synchronous)
         self.db.wal_autocheckpoint(2000)
         for name in ACCOUNTS:
-            self.db.execute("INSERT OR IGNORE INTO accounts VALUES (?, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL)", (name,))
+            self.db.execute(
+                "INSERT OR IGNORE INTO accounts VALUES (?, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL)", (name,)
+            )
 
     def pair(self) -> float:
         """Seconds that the two transactions took."""

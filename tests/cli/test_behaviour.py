@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pty
+import signal
 import stat
 import subprocess
 import sys
@@ -360,6 +361,7 @@ def test_top_lives_until_a_key(story, key):
     program = Path(sys.executable).with_name("agent-fuse")
     child, terminal = pty.fork()
     if not child:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a job in the background has it ignored
         os.environ.update(COLUMNS="80", LINES="24", TERM="xterm-256color")
         os.execv(program, [str(program), "top", "--every", "0.1", "--db", str(story)])
     seen, pressed = b"", False

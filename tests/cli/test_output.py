@@ -12,7 +12,7 @@ from cli import filled
 
 DOCS = Path(__file__).parents[2] / "docs" / "cli.md"
 SETTINGS = DOCS.with_name("settings.md")
-NAMES = [command.__name__ for command in COMMANDS]
+NAMES = [command.__name__.replace("_", "-") for command in COMMANDS]
 READING = {
     "status": ("status",),
     "status-account": ("status", "--account", "session=research-loop"),
@@ -100,7 +100,7 @@ def documented(command):
 @pytest.mark.parametrize("command", COMMANDS, ids=NAMES)
 def test_command_is_documented(run, command):
     """Each command has its chapter in docs/cli.md, and each of its options is named there or above all chapters."""
-    name = command.__name__
+    name = command.__name__.replace("_", "-")
     text = DOCS.read_text("utf-8")
     chapter = re.search(rf"^## {name}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
     assert chapter, f"docs/cli.md has no chapter {name}"
@@ -125,7 +125,7 @@ def test_command_is_documented(run, command):
 
 def test_every_chapter_is_a_command():
     """docs/cli.md has no chapter of a command that is not there."""
-    assert re.findall(r"^## (\w+)$", DOCS.read_text("utf-8"), re.MULTILINE) == ["JSON", *NAMES]
+    assert re.findall(r"^## ([\w-]+)$", DOCS.read_text("utf-8"), re.MULTILINE) == ["JSON", *NAMES]
 
 
 def test_no_color(run, story, monkeypatch):

@@ -3,6 +3,7 @@
 import time
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from agent_fuse.accounting.booking import Accounting
 from agent_fuse.accounting.call_request import Event
@@ -12,9 +13,9 @@ from agent_fuse.accounting.tripped import TrippedSessions
 from agent_fuse.calls import Entry, Status
 from agent_fuse.errors import SentinelBudgetExceeded, SentinelError, SentinelSystemError
 from agent_fuse.ledgers.base import Amounts, Hold, Meter, Refusal, Reservation
-from agent_fuse.limits import Caller, Demand, Limit, demand
+from agent_fuse.limits import Caller, Demand, Limit, demand, subjects_of
 from agent_fuse.loops import Signature
-from agent_fuse.refusals import explain, refused_by
+from agent_fuse.refusals import explain, of_stop, refused_by
 from agent_fuse.seams import GOES_ON, quietly, refusal, unjudged
 from agent_fuse.settings import Settings
 
@@ -230,7 +231,14 @@ class Actions:
         """What an action asks of the ledger; once it is held, no limit is asked again."""
         caps = () if action.held else tuple(cap for cap in action.due.caps if cap.meter is Meter.TOOL_CALLS)
         expires_at = self._accounting.clock() + _HOLD_SECONDS
-        return Hold(entry=action.entry, accounts=action.due.accounts, amounts=_ONE, caps=caps, expires_at=expires_at)
+        return Hold(
+            entry=action.entry,
+            accounts=action.due.accounts,
+            amounts=_ONE,
+            caps=caps,
+            expires_at=expires_at,
+            subjects=partial(subjects_of, action.due, action.caller, tool=action.entry.tool),
+        )
 
     def _admitted(self, action: Action, answer: Reservation | Refusal) -> None:
         if isinstance(answer, Refusal):
@@ -262,9 +270,12 @@ class Actions:
         )
 
     def _exceeded(self, action: Action, refusal: Refusal) -> SentinelBudgetExceeded:
+        what, session = f"tool {action.entry.tool!r}", action.caller.session.id
+        if refusal.stop is not None:
+            return of_stop(refusal, refusal.stop, what=what, model="", session=session)
         limit = action.due.limits[action.due.caps.index(refusal.cap)]
-        message, facts = explain(refusal, limit, f"tool {action.entry.tool!r}", self._accounting.clock())
-        return SentinelBudgetExceeded(message, model="", session=action.caller.session.id, **facts)
+        message, facts = explain(refusal, limit, what, self._accounting.clock())
+        return SentinelBudgetExceeded(message, model="", session=session, **facts)
 
     def _refused(self, action: Action, trip: SentinelError) -> None:
         action.over = action.booked = True

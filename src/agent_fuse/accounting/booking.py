@@ -16,12 +16,12 @@ from agent_fuse.calls import Entry, Status, Usage
 from agent_fuse.endpoints import UNKNOWN
 from agent_fuse.errors import SentinelBudgetExceeded, SentinelError, SentinelSystemError, UnknownModelError
 from agent_fuse.ledgers.base import AMOUNTS, Amounts, Balance, Hold, Ledger, Meter, Refusal, Reservation
-from agent_fuse.limits import Caller, Demand
+from agent_fuse.limits import Caller, Demand, subjects_of
 from agent_fuse.prices import PriceBook
 from agent_fuse.quotes import Quote, Quoter
 from agent_fuse.quoting import request_parameters
 from agent_fuse.quoting.rates import Origin, Rates
-from agent_fuse.refusals import explain, refused_by, unpriced
+from agent_fuse.refusals import explain, of_stop, refused_by, unpriced
 from agent_fuse.seams import BOOKED_AT_QUOTE, GOES_ON, fault, quietly, refusal
 from agent_fuse.settings import Settings
 from agent_fuse.wire import semantic_operation
@@ -72,7 +72,7 @@ class Accounting:
         """Refuse when nothing is left, without a hold."""
         caps = [cap for cap in pending.due.caps if cap.meter is not Meter.TOOL_CALLS and not is_nobodys(cap.account)]
         now = self.clock()
-        short = self.retry.ask("balances", lambda: self.ledger.used_up(caps, now=now))
+        short = self.retry.ask("balances", lambda: self.ledger.used_up(caps, _subjects(pending), now=now))
         if short is not None and short.cap.meter is Meter.USD and self._is_free(pending.request):
             caps = [cap for cap in caps if cap.meter is not Meter.USD]
             short = self.retry.ask("balances", lambda: self.ledger.used_up(caps, now=now))
@@ -107,6 +107,7 @@ class Accounting:
             amounts=Amounts(usd=quote.cost, tokens=tokens, output_tokens=quote.output_tokens, calls=1),
             caps=pending.due.caps,
             expires_at=now + self._settings.hold_seconds,
+            subjects=partial(_subjects, pending),
         )
         answer = self.retry.ask("reserve", lambda: self.ledger.reserve(hold, now=now))
         if isinstance(answer, Reservation):
@@ -287,11 +288,12 @@ class Accounting:
     # Inside ----------------------------------------------------------------------------------------------------------
 
     def _exceeded(self, pending: PendingCall, refusal: Refusal) -> SentinelBudgetExceeded:
+        what, session = f"call to {pending.request.model or 'a model'}", pending.request.caller.session.id
+        if refusal.stop is not None:
+            return of_stop(refusal, refusal.stop, what=what, model=pending.request.model, session=session)
         limit = pending.due.limits[pending.due.caps.index(refusal.cap)]
-        message, facts = explain(refusal, limit, f"call to {pending.request.model or 'a model'}", self.clock())
-        return SentinelBudgetExceeded(
-            message, model=pending.request.model, session=pending.request.caller.session.id, **facts
-        )
+        message, facts = explain(refusal, limit, what, self.clock())
+        return SentinelBudgetExceeded(message, model=pending.request.model, session=session, **facts)
 
     def _safe_quote(self, request: CallRequest) -> Quote | None:
         try:
@@ -330,3 +332,8 @@ class Accounting:
             trace_id=request.trace_id,
             span_id=request.span_id,
         )
+
+
+def _subjects(pending: PendingCall) -> tuple[str, ...]:
+    request = pending.request
+    return subjects_of(pending.due, request.caller, model=request.model, provider=request.provider)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from agent_fuse.cli import calls, demo, doctor, export, prices, prune, report, run, sessions, status, top
+from agent_fuse.cli import calls, control, demo, doctor, export, prices, prune, report, run, sessions, status, top
 
 app = typer.Typer(
     name="agent-fuse",
@@ -24,6 +24,10 @@ COMMANDS: tuple[Callable[..., Any], ...] = (
     sessions.sessions,
     calls.calls,
     top.top,
+    control.limits,
+    control.stop,
+    control.resume,
+    control.top_up,
     report.report,
     export.export,
     prices.prices,

@@ -1,13 +1,15 @@
 """Accounts in SQL: what is settled and held on each, and what has left its window."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from operator import neg, sub
 
-from agent_fuse.account_names import OF, booked_on, calendar, has_left, rolling, within
+from agent_fuse.account_names import ALL, OF, booked_on, calendar, has_left, rolling, within
 from agent_fuse.ledgers.base import Cap, Refusal, tightest
-from agent_fuse.ledgers.codec import METERS, NO_ACCOUNT, NOTHING, WIDTH, Account, Figures
-from agent_fuse.ledgers.judging import short
+from agent_fuse.ledgers.codec import CONTROL, METERS, NO_ACCOUNT, NOTHING, WIDTH, Account, Figures
+from agent_fuse.ledgers.controls import Controls
+from agent_fuse.ledgers.controls import read as read_controls
+from agent_fuse.ledgers.judging import short, stopped
 from agent_fuse.ledgers.sql import Connection
 
 PAGE = 200
@@ -21,14 +23,15 @@ def marks(count: int) -> str:
 
 _SETTLED = [f"settled_{meter}" for meter in METERS]
 _HELD = [f"held_{meter}" for meter in METERS]
-_COLUMNS = [*_SETTLED, *_HELD, "refused", "since"]
-COLUMNS = ", ".join(_COLUMNS)
+_WRITTEN = [*_SETTLED, *_HELD, "refused", "since"]
+COLUMNS = ", ".join([*_WRITTEN, "control"])
 """Of an account, as SQL reads them."""
 _NAMES = {
     "account": COLUMNS,
     "settled": ", ".join(_SETTLED),
     "add_to_account": ", ".join(f"{one} = {one} + ?" for one in (*_SETTLED, *_HELD)),
-    "account_marks": marks(len(_COLUMNS)),
+    "written": ", ".join(_WRITTEN),
+    "written_marks": marks(len(_WRITTEN)),
     "page": str(PAGE),
 }
 
@@ -42,13 +45,13 @@ NEXT_ACCOUNTS = _fill("SELECT name, {account} FROM accounts WHERE name > ? ORDER
 INTERVALS = "SELECT name FROM accounts WHERE instr(name, char(31)) AND name > ? ORDER BY name LIMIT ?"
 """Accounts of intervals: `account_names.OF` is character 31."""
 ACCOUNT = _fill("SELECT {account} FROM accounts WHERE name = ?")
-_CHARGE = _fill("UPDATE accounts SET {add_to_account} WHERE name = ?")
+_CHARGE = _fill("UPDATE accounts SET {add_to_account}, since = coalesce(since, ?) WHERE name = ?")
 _SET_SINCE = "UPDATE accounts SET since = ? WHERE name = ?"
 _SETTLED_BETWEEN = _fill("SELECT {settled} FROM accounts WHERE name >= ? AND name < ?")
 _BUCKETS = _fill("SELECT name, {settled} FROM accounts WHERE name >= ? AND name < ? ORDER BY name")
 _DROP_ACCOUNTS = "DELETE FROM accounts WHERE name >= ? AND name < ?"
 _DROP_IDLE = f"{_DROP_ACCOUNTS} AND held_calls = 0 AND held_tool_calls = 0"
-_NEW_ACCOUNT = _fill("INSERT INTO accounts ({account}, name) VALUES ({account_marks}, ?)")
+_NEW_ACCOUNT = _fill("INSERT INTO accounts ({written}, name) VALUES ({written_marks}, ?)")
 
 
 def account(db: Connection, name: str) -> Account:
@@ -107,10 +110,35 @@ def open_account(db: Connection, name: str, figures: Account) -> None:
         db.execute(_DROP_IDLE, (f"{base}{OF}", within(base, window.before(interval))))
 
 
-def used_up(db: Connection, caps: Sequence[Cap], now: float) -> Refusal | None:
-    """The tightest cap of which nothing is left. Only reads."""
-    of = partial(buckets, db)
-    return tightest(short(cap, read(db, cap.account, now), None, now=now, buckets=of) for cap in caps)
+def used_up(db: Connection, caps: Sequence[Cap], subjects: Iterable[str], now: float) -> Refusal | None:
+    """Why no call goes now: a stop, or the tightest cap of which nothing is left. Only reads."""
+    controls, of = controls_of(db), partial(buckets, db)
+    return stopped(controls, (*(cap.account for cap in caps), *subjects)) or tightest(
+        short(
+            cap,
+            read(db, cap.account, now),
+            None,
+            now=now,
+            buckets=of,
+            extra=controls.topped_up(cap.account, cap.meter, now),
+        )
+        for cap in caps
+    )
+
+
+def controls_of(db: Connection) -> Controls:
+    """What is in force for accounts."""
+    return read_controls(account(db, ALL)[CONTROL])
+
+
+def control(db: Connection, change: Callable[[str | None], str | None]) -> str | None:
+    """Change what is in force for accounts."""
+    found = find(db, ALL)
+    if found is None:
+        open_account(db, ALL, (*NOTHING, *NOTHING, 0, None))
+    text = change(found[CONTROL] if found is not None else None)
+    db.execute("UPDATE accounts SET control = ? WHERE name = ?", (text, ALL))
+    return text
 
 
 def find(db: Connection, name: str) -> Account | None:
@@ -136,7 +164,7 @@ def charge_all(db: Connection, names: Sequence[str], settled: Figures, now: floa
 
 def charge(db: Connection, name: str, settled: Figures, held: Figures, since: float | None = None) -> None:
     """Change one account, or make it."""
-    db.execute(_CHARGE, (*settled, *held, name))
+    db.execute(_CHARGE, (*settled, *held, since, name))
     if not db.changes():
         open_account(db, name, (*settled, *held, 0, since))
 

@@ -66,6 +66,8 @@ class Hold:
     """Seconds, UTC epoch: when the hold, still open, becomes presumed spent."""
     outlives: bool = False
     """Its call goes on when its process is gone: nobody owns it, so that it can only expire."""
+    subjects: Callable[[], Iterable[str]] = tuple
+    """Accounts that the call would be booked on if limits asked for them; asked only where something is stopped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,16 @@ class NoteChange:
     """From the note to the note after it (None deletes it), and whether the call may be counted. Pure and quick."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """Someone stopped an account."""
+
+    who: str
+    why: str
+    at: float
+    """Seconds, UTC epoch."""
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """Nothing was charged: `cap` does not admit the hold."""
@@ -122,15 +134,25 @@ class Refusal:
     """When so much will have left the account's rolling window that the call fits, seconds, UTC epoch; None without
     such a window, or where it never does."""
 
+    extra: int = 0
+    """What the cap was topped up by."""
+    stop: "Stop | None" = None
+    """Where it was no cap: who stopped the account, and why."""
+
+    @property
+    def amount(self) -> int:
+        """The cap, topped up."""
+        return self.cap.amount + self.extra
+
     @property
     def busy(self) -> bool:
         """Whether the call would fit if the open ones cost nothing: then it is worth a wait."""
-        return bool(self.held) and self.settled + self.requested <= self.cap.amount
+        return bool(self.held) and self.settled + self.requested <= self.amount
 
     @property
     def used(self) -> float:
         """Share of the cap that is settled or held."""
-        return (self.settled + self.held) / self.cap.amount if self.cap.amount else float("inf")
+        return (self.settled + self.held) / self.amount if self.amount else float("inf")
 
 
 class Settling(StrEnum):
@@ -206,8 +228,18 @@ class Ledger(Protocol):
         """Write a refused call to the journal and count it on its accounts, unless the journal has the call already."""
         ...
 
-    def used_up(self, caps: Sequence[Cap], *, now: float) -> Refusal | None:
-        """The tightest cap of which nothing is left. Takes no write lock."""
+    def used_up(self, caps: Sequence[Cap], subjects: Iterable[str] = (), *, now: float) -> Refusal | None:
+        """Why no call goes now: one of the subjects is stopped, or the tightest cap of which nothing is left.
+
+        Takes no write lock.
+        """
+        ...
+
+    def control(self, change: Callable[[str | None], str | None], *, now: float) -> str | None:
+        """Read what is in force for accounts (`controls.Controls`), change it, write it, in one step; what is written.
+
+        From the next call on, in every process.
+        """
         ...
 
     def balances(self, accounts: Sequence[str], *, now: float | None = None) -> dict[str, Balance]:

@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -170,9 +170,16 @@ class FallbackLedger:
 
         self._do(lambda real: real.refuse(entry, accounts, now=now), count, now, can_wait=True)
 
-    def used_up(self, caps: Sequence[Cap], *, now: float) -> Refusal | None:
+    def used_up(self, caps: Sequence[Cap], subjects: Iterable[str] = (), *, now: float) -> Refusal | None:
         """See Ledger. While the ledger is away nothing is."""
-        return self._do(lambda real: real.used_up(caps, now=now), lambda: None, now)
+        return self._do(lambda real: real.used_up(caps, subjects, now=now), lambda: None, now)
+
+    def control(self, change: Callable[[str | None], str | None], *, now: float) -> str | None:
+        """See Ledger. While the ledger is away nobody can be told."""
+        return self._do(lambda real: real.control(change, now=now), self._nobody_hears, now)
+
+    def _nobody_hears(self) -> str | None:
+        raise LedgerError("control", "of fail_safe=False", "it is away, and other processes would not hear of it")
 
     def balances(self, accounts: Sequence[str], *, now: float | None = None) -> dict[str, Balance]:
         """See Ledger."""

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterable, Sequence
 
 from agent_fuse.account_names import rolling
-from agent_fuse.ledgers.base import AMOUNTS, Cap, Meter, Refusal
+from agent_fuse.ledgers.base import AMOUNTS, Cap, Meter, Refusal, Stop
 from agent_fuse.ledgers.codec import NO_ACCOUNT, NOTHING, PLACE, SINCE, WIDTH, Account, Figures
+from agent_fuse.ledgers.controls import Controls
 
 CALLS = PLACE[Meter.CALLS]
 
@@ -20,6 +21,7 @@ def short(
     *,
     now: float,
     buckets: Buckets,
+    extra: int = 0,
 ) -> Refusal | None:
     """Why a cap does not admit a call; None where it does.
 
@@ -27,6 +29,7 @@ def short(
         account: the row of the cap's account, as it stands at `now`; None where there is none.
         asked: what the call asks of it; None where it only asks whether anything is left.
         mine: what the call holds on it already.
+        extra: what the cap is topped up by.
     """
     row = account or NO_ACCOUNT
     match cap.meter:
@@ -40,16 +43,26 @@ def short(
             settled = row[place]
     held = row[WIDTH + place] - mine[place]
     requested = 0 if asked is None else asked[place]
-    if settled + held + (requested if asked is not None else 1) <= cap.amount:
+    amount = cap.amount + extra
+    if settled + held + (requested if asked is not None else 1) <= amount:
         return None
-    return Refusal(cap, settled, held, requested, _frees_at(cap, settled + held + requested, requested, buckets))
+    frees_at = None if requested > amount else _frees_at(cap, settled + held + requested - amount, buckets)
+    return Refusal(cap, settled, held, requested, frees_at, extra)
 
 
-def _frees_at(cap: Cap, wanted: int, requested: int, buckets: Buckets) -> float | None:
+def stopped(controls: Controls, accounts: Iterable[str]) -> Refusal | None:
+    """The refusal of a call on accounts of which one is stopped."""
+    found = controls.stop(accounts)
+    if found is None:
+        return None
+    return Refusal(Cap(found.account, Meter.CALLS, 0), 0, 0, 0, stop=Stop(who=found.who, why=found.why, at=found.at))
+
+
+def _frees_at(cap: Cap, too_much: int, buckets: Buckets) -> float | None:
     window = rolling(cap.account) if cap.meter in AMOUNTS else None
-    if window is None or requested > cap.amount:
+    if window is None:
         return None
-    too_much = max(wanted - cap.amount, 1)
+    too_much = max(too_much, 1)
     for interval, settled in buckets(cap.account):
         too_much -= settled[PLACE[cap.meter]]
         if too_much <= 0:

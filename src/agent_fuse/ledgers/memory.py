@@ -1,7 +1,7 @@
 """The ledger in memory: the same books for one process, gone with it."""
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import add, neg, sub
 from typing import TypeVar
@@ -24,7 +24,9 @@ from agent_fuse.ledgers.base import (
     tightest,
 )
 from agent_fuse.ledgers.codec import NO_ACCOUNT, NOTHING, SINCE, WIDTH, Figures
-from agent_fuse.ledgers.judging import short
+from agent_fuse.ledgers.controls import Controls
+from agent_fuse.ledgers.controls import read as read_controls
+from agent_fuse.ledgers.judging import short, stopped
 
 T = TypeVar("T")
 _LARGEST = 2**63 - 1
@@ -51,6 +53,7 @@ class MemoryLedger:
         self._holds: dict[str, Hold] = {}
         self._lines: dict[str, Account] = {}
         self._notes: dict[str, tuple[float, bytes]] = {}
+        self._controls = Controls()
         forks.watch(self)
 
     def reserve(self, hold: Hold, *, now: float) -> Reservation | Refusal:
@@ -67,10 +70,16 @@ class MemoryLedger:
             before = dict.fromkeys(held_on, mine)
             found = {name: self._as_of(name, now) for name in on}
 
+            stop = stopped(self._controls, (*hold.accounts, *hold.subjects())) if self._controls.by_account else None
+            if stop is not None:
+                return stop
+
             def short_of(cap: Cap) -> Refusal | None:
                 name = cap.account
+                extra = self._controls.topped_up(name, cap.meter, now)
                 row, requested = (found[name], asked) if name in found else (self._as_of(name, now), NOTHING)
-                return short(cap, row, requested, before.get(name, NOTHING), now=now, buckets=self._oldest_first)
+                mine_there = before.get(name, NOTHING)
+                return short(cap, row, requested, mine_there, now=now, buckets=self._oldest_first, extra=extra)
 
             refused = tightest(short_of(cap) for cap in hold.caps)
             if refused is not None:
@@ -104,7 +113,7 @@ class MemoryLedger:
             for name in counted:
                 on = booked_on(name)[0]
                 changes[on] = tuple(map(add, changes.get(on, _NO_CHANGE), (*change, *NOTHING, 0)))
-            self._charge_all("settle", changes, since=now if answer is Settling.BOOKED else None)
+            self._charge_all("settle", changes, since=now)
             self._charge_buckets(counted, change)
             self._holds.pop(entry.id, None)
             self._lines[entry.id] = Account(entry, names, amounts)
@@ -140,11 +149,27 @@ class MemoryLedger:
                 on = (booked_on(name)[0] for name in names)
                 self._charge_all("refuse", dict.fromkeys(on, (*NOTHING, *NOTHING, 1)))
 
-    def used_up(self, caps: Sequence[Cap], *, now: float) -> Refusal | None:
+    def used_up(self, caps: Sequence[Cap], subjects: Iterable[str] = (), *, now: float) -> Refusal | None:
         """See Ledger."""
         with self._lock:
-            read = self._oldest_first
-            return tightest(short(cap, self._as_of(cap.account, now), None, now=now, buckets=read) for cap in caps)
+            return stopped(self._controls, (*(cap.account for cap in caps), *subjects)) or tightest(
+                short(
+                    cap,
+                    self._as_of(cap.account, now),
+                    None,
+                    now=now,
+                    buckets=self._oldest_first,
+                    extra=self._controls.topped_up(cap.account, cap.meter, now),
+                )
+                for cap in caps
+            )
+
+    def control(self, change: Callable[[str | None], str | None], *, now: float) -> str | None:
+        """See Ledger."""
+        with self._lock:
+            text = change(self._controls.written())
+            self._controls = read_controls(text)
+            return text
 
     def balances(self, accounts: Sequence[str], *, now: float | None = None) -> dict[str, Balance]:
         """See Ledger."""
@@ -244,7 +269,7 @@ class MemoryLedger:
         after: dict[str, codec.Account] = {}
         for name, change in changes.items():
             row = self._accounts.get(name, NO_ACCOUNT)
-            after[name] = (*map(add, row[:SINCE], change), row[SINCE] or since)
+            after[name] = (*map(add, row[:SINCE], change), row[SINCE] or since, None)
         if any(max(map(add, row[:WIDTH], row[WIDTH : 2 * WIDTH])) > _LARGEST for row in after.values()):
             raise Unwritable(operation, "in memory", "a figure is out of range (an account would pass 2^63 - 1)")
         for name in after.keys() - self._accounts.keys():

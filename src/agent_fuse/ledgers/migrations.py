@@ -83,7 +83,12 @@ def m004_since(db: Connection) -> None:
     db.execute("ALTER TABLE accounts ADD COLUMN since REAL")
 
 
-MIGRATIONS: list[Callable[[Connection], None]] = [m001_books, m002_refused_by, m003_bill, m004_since]
+def m005_control(db: Connection) -> None:
+    """What is in force for accounts, on the one that every call reads; NULL where nothing is."""
+    db.execute("ALTER TABLE accounts ADD COLUMN control TEXT")
+
+
+MIGRATIONS: list[Callable[[Connection], None]] = [m001_books, m002_refused_by, m003_bill, m004_since, m005_control]
 """In order, and never changed once released: `user_version` counts those that a database has been through."""
 
 

@@ -4,28 +4,32 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self, TypeVar, cast
 
 import apsw
 
-from agent_fuse.account_names import OF, booked_on, window_of, within
-from agent_fuse.calls import Entry, RefusedBy, Status
+from agent_fuse.account_names import ALL, OF, booked_on, escaped, key_of, window_of, within
+from agent_fuse.calls import Entry, Status
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.ledgers import account_rows, anchor, codec, transactions
 from agent_fuse.ledgers.anchor import Anchor
 from agent_fuse.ledgers.base import Balance, LedgerError, Meter
+from agent_fuse.ledgers.controls import Control
+from agent_fuse.ledgers.controls import read as read_controls
 from agent_fuse.ledgers.migrations import NotOurs, version
+from agent_fuse.ledgers.selecting import ANY, EVERY_STATUS, Refused, Selection, Sums
 from agent_fuse.ledgers.sql import FAILURES, Connection, words
 from agent_fuse.windows import Rolling
+
+__all__ = ["EVERY_STATUS", "TOOL", "Fact", "Reader", "Refused", "Selection", "Sums", "open_reader"]
 
 T = TypeVar("T")
 
 Fact = tuple[str, float, str, str, str, str, str, str, int, int | None, int | None, str, int]
 """id, at, status, session, agent, model, operation, tool, cost, input tokens, output tokens, reason, fee."""
 
-EVERY_STATUS = frozenset(Status)
 TOOL = "execute_tool"
 """`gen_ai.operation.name` of a tool action."""
 
@@ -38,6 +42,7 @@ _BILL = {"fee": "0", "source": "''", "computed": "NULL"}
 """What older calls say there, by column."""
 _KEEPS_SINCE = 4
 """The version from which on accounts say when their first call was admitted."""
+_KEEPS_CONTROL = 5
 _BUSY_MILLISECONDS = 2_000
 _FACTS = 10_000
 _SUMS = """
@@ -46,80 +51,6 @@ _SUMS = """
     SUM(IIF(status = 'refused', 0, COALESCE(input_tokens, 0))),
     SUM(IIF(status = 'refused', 0, COALESCE(output_tokens, 0))), MIN(at), MAX(at)"""
 _FIRST = ("calls", "tool_calls", "refused", "cost", "saved", "input_tokens", "output_tokens", "first", "last")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
-    """Which journal lines. A text with `*` or `?` is a pattern; None is any."""
-
-    since: float = 0.0
-    """Seconds, UTC epoch."""
-    until: float | None = None
-    """Lines before it; None is without end."""
-    session: str | None = None
-    agent: str | None = None
-    model: str | None = None
-    tool: str | None = None
-    statuses: frozenset[Status] = EVERY_STATUS
-
-    def where(self) -> tuple[str, list[Any]]:
-        """The condition in SQL, and its values."""
-        terms, values = ["at >= ?"], cast("list[Any]", [self.since])
-        if self.until is not None:
-            terms.append("at < ?")
-            values.append(self.until)
-        for column in ("session", "agent", "model", "tool"):
-            text = getattr(self, column)
-            if text is not None:
-                terms.append(f"{column} {'GLOB' if any(mark in text for mark in '*?[') else '='} ?")
-                values.append(text)
-        if self.statuses != EVERY_STATUS:
-            terms.append(f"status IN ({', '.join('?' * len(self.statuses))})")
-            values += sorted(self.statuses)
-        return " AND ".join(terms), values
-
-
-_ANY = Selection()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sums:
-    """What some journal lines come to."""
-
-    calls: int = 0
-    """Booked model calls."""
-    tool_calls: int = 0
-    refused: int = 0
-    cost: int = 0
-    """Nano-dollars, booked."""
-    saved: int = 0
-    """Nano-dollars: refused calls at their quote."""
-    input_tokens: int = 0
-    output_tokens: int = 0
-    first: float = 0.0
-    """Seconds, UTC epoch: the oldest line."""
-    last: float = 0.0
-    agents: tuple[str, ...] = field(default=())
-    models: tuple[str, ...] = field(default=())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refused:
-    """Calls that one limit refused on one account, or that were refused for one other reason."""
-
-    reason: str
-    """`budget`, `loop`, `unpriced`, …"""
-    by: RefusedBy | None
-    """As it stood at the last of them; None in lines of older versions."""
-    count: int
-    saved: int
-    """Nano-dollars: at their quotes."""
-    last: float
-    """When the last was refused, seconds, UTC epoch."""
-    session: str
-    """Of the last of them."""
-    tool: str = ""
-    """Of the last of them, where it was a tool action."""
 
 
 class Reader:
@@ -138,7 +69,10 @@ class Reader:
         call = ", ".join(absent.get(column, column) for column in codec.ENTRY)
         self._entry = f"{call}, {_REFUSED_BY}" if self._keeps_refused_by else call
         self._fee = absent.get("fee", "fee")
-        self._columns = account_rows.COLUMNS if found >= _KEEPS_SINCE else account_rows.COLUMNS.replace("since", "NULL")
+        self._columns = account_rows.COLUMNS
+        for column, version_ in (("since", _KEEPS_SINCE), ("control", _KEEPS_CONTROL)):
+            if found < version_:
+                self._columns = self._columns.replace(column, "NULL")
 
     def __enter__(self) -> Self:
         return self
@@ -202,6 +136,26 @@ class Reader:
         which, values = _of_scope(scope, time.time() if now is None else now)
         return int(self._all(f"SELECT COUNT(*) FROM accounts WHERE {which}", values)[0][0])  # noqa: S608 - conditions
 
+    def controls(self) -> list[Control]:
+        """What is stopped or topped up, by account."""
+        query = f"SELECT {self._columns} FROM accounts WHERE name = ?"  # noqa: S608 - columns
+        rows = self._all(query, (ALL,))
+        found = read_controls(rows[0][codec.CONTROL] if rows else None)
+        return sorted(found.by_account.values(), key=lambda one: one.account)
+
+    def knows(self, account: str) -> bool:
+        """Whether anything was booked on an account, or on one of its windows, or named so in the journal."""
+        key, value = key_of(account)
+        if key in ("session", "agent", "model", "tool", "provider"):
+            query = f"SELECT 1 FROM journal WHERE {key} = ? LIMIT 1"  # noqa: S608 - one of those columns
+            if self._all(query, (value,)):
+                return True
+        return bool(
+            self._all(
+                "SELECT 1 FROM accounts WHERE name = ? OR name GLOB ? LIMIT 1", (account, f"{escaped(key)}@*={value}*")
+            )
+        )
+
     def has_account(self, name: str) -> bool:
         """Whether anything was ever booked, held or refused on it."""
         return bool(self._all("SELECT 1 FROM accounts WHERE name = ?", (name,)))
@@ -222,7 +176,7 @@ class Reader:
         found = self._all("SELECT key, value FROM notes WHERE key >= ? AND key < ?", (prefix, after))
         return {key: bytes(value) for key, value in found}
 
-    def entries(self, which: Selection = _ANY, *, limit: int | None = None) -> Iterator[Entry]:
+    def entries(self, which: Selection = ANY, *, limit: int | None = None) -> Iterator[Entry]:
         """Journal lines, newest first, read a page at a time."""
         condition, values = which.where()
         query = (

@@ -1,7 +1,7 @@
 """The ledger in one SQLite file: the books shared by all processes of a machine, exact, and kept when they die."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -91,9 +91,13 @@ class SqliteLedger:
         by = codec.refused_by_row(entry)
         self._database.write("refuse", lambda db: transactions.refuse(db, line, by, names))
 
-    def used_up(self, caps: Sequence[Cap], *, now: float) -> Refusal | None:
+    def used_up(self, caps: Sequence[Cap], subjects: Iterable[str] = (), *, now: float) -> Refusal | None:
         """See Ledger."""
-        return self._database.read("used_up", lambda db: account_rows.used_up(db, caps, now))
+        return self._database.read("used_up", lambda db: account_rows.used_up(db, caps, subjects, now))
+
+    def control(self, change: Callable[[str | None], str | None], *, now: float) -> str | None:
+        """See Ledger."""
+        return self._database.write("control", lambda db: account_rows.control(db, change))
 
     def balances(self, accounts: Sequence[str], *, now: float | None = None) -> dict[str, Balance]:
         """See Ledger."""

@@ -1,11 +1,11 @@
 """The books in SQL: what one transaction reads and writes of accounts, holds and journal lines."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from operator import add, neg, sub
 from typing import TypeVar
 
-from agent_fuse.account_names import booked_on, has_left, rolling
+from agent_fuse.account_names import ALL, booked_on, has_left, rolling
 from agent_fuse.calls import Entry, Status
 from agent_fuse.ledgers import codec
 from agent_fuse.ledgers.account_rows import (
@@ -22,6 +22,7 @@ from agent_fuse.ledgers.account_rows import (
 )
 from agent_fuse.ledgers.base import Balance, Cap, Hold, Refusal, Reservation, Settling, tightest
 from agent_fuse.ledgers.codec import (
+    CONTROL,
     ENTRY,
     METERS,
     NO_ACCOUNT,
@@ -38,7 +39,8 @@ from agent_fuse.ledgers.codec import (
     Figures,
     Row,
 )
-from agent_fuse.ledgers.judging import short
+from agent_fuse.ledgers.controls import read as read_controls
+from agent_fuse.ledgers.judging import short, stopped
 from agent_fuse.ledgers.sql import Connection
 
 T = TypeVar("T")
@@ -117,6 +119,8 @@ def reserve(db: Connection, hold: Hold, line: Row, asked: Figures, owner: Row, *
     names = codec.once(hold.accounts)
     on = [booked_on(name)[0] for name in names]
     found: dict[str, Account] = {name: db.execute(ACCOUNT, (name,)).fetchone() or NO_ACCOUNT for name in on}
+    if found.get(ALL, NO_ACCOUNT)[CONTROL] is not None:
+        return _reserve_again(db, hold, line, asked, owner, now=now)
     for cap in hold.caps:
         figures = found.get(cap.account)
         place = PLACE.get(cap.meter)
@@ -152,7 +156,7 @@ def _reserve_again(
         elif known[0][0] != Status.REFUSED:
             return Reservation(line[0], {name: codec.balance(read(db, name, now)) for name in on})
     found = {name: as_of(db, name, now) for name in on}
-    refused = _exceeded(db, hold.caps, found, asked, before, now=now)
+    refused = _refused(db, hold, found, asked, before, now=now)
     if refused is not None:
         return refused
     after: dict[str, Account] = {}
@@ -174,23 +178,28 @@ def _reserve_again(
     return Reservation(line[0], {name: codec.balance(figures) for name, figures in after.items()})
 
 
-def _exceeded(
+def _refused(
     db: Connection,
-    caps: Sequence[Cap],
+    hold: Hold,
     found: Mapping[str, Account | None],
     asked: Figures,
     mine: Mapping[str, Figures],
     *,
     now: float,
 ) -> Refusal | None:
-    """The tightest cap that does not admit what is asked of the accounts found; `mine` is what the call holds."""
+    """What refuses what is asked of the accounts found: a stop, or the tightest cap; `mine` is what the call holds."""
+    text = (found.get(ALL) or NO_ACCOUNT)[CONTROL]
+    controls = read_controls(text) if text is not None else None
+    if controls is not None and (stop := stopped(controls, (*hold.accounts, *hold.subjects()))) is not None:
+        return stop
 
     def refused(cap: Cap) -> Refusal | None:
         name = cap.account
+        extra = controls.topped_up(name, cap.meter, now) if controls is not None else 0
         row, requested = (found[name], asked) if name in found else (as_of(db, name, now), NOTHING)
-        return short(cap, row, requested, mine.get(name, NOTHING), now=now, buckets=partial(buckets, db))
+        return short(cap, row, requested, mine.get(name, NOTHING), now=now, buckets=partial(buckets, db), extra=extra)
 
-    return tightest(refused(cap) for cap in caps)
+    return tightest(refused(cap) for cap in hold.caps)
 
 
 def count(db: Connection, hold: Hold, line: Row, asked: Figures, now: float) -> Reservation | Refusal:
@@ -201,7 +210,7 @@ def count(db: Connection, hold: Hold, line: Row, asked: Figures, now: float) -> 
     if not _is_booked(db, line[0]):
         found = {name: as_of(db, name, now) for name in on}
         held = dict.fromkeys((booked_on(name)[0] for name in before), mine)
-        refused = _exceeded(db, hold.caps, found, asked, held, now=now)
+        refused = _refused(db, hold, found, asked, held, now=now)
         if refused is not None:
             return refused
         if before:

@@ -1,0 +1,167 @@
+"""`agent-fuse stop`, `resume`, `top-up` and `limits`: a hand on the switch."""
+
+import sys
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+
+from agent_fuse.account_names import ALL
+from agent_fuse.accounting.published_limits import PREFIX, PublishedLimit, read_published
+from agent_fuse.cli import clock
+from agent_fuse.cli.options import Db, Json, ledger_url, reader, when
+from agent_fuse.cli.show import clean, console, emit, exact, iso, local, paragraph, say
+from agent_fuse.errors import ConfigurationError
+from agent_fuse.ledgers.controls import Control, TopUp
+from agent_fuse.limits import counted
+
+_DECISIONS = 20
+
+What = Annotated[
+    str,
+    typer.Argument(metavar="ACCOUNT", help="session=run-1, user.id=ann, …, or all; a word alone is a session."),
+]
+Why = Annotated[str, typer.Option("--why", metavar="TEXT", help="Said to whoever meets the refusal.")]
+Who = Annotated[str | None, typer.Option("--who", metavar="NAME", help="Who decides; by default the user.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask. Needed for all where nobody can answer.")]
+
+
+def stop(what: What, *, db: Db = None, why: Why = "", who: Who = None, yes: Yes = False, json: Json = False) -> None:
+    """Refuse every call of a session, of a key's value, or of everything, from its next call on, in every process."""
+    _ask(what, "Stop everything that uses this ledger?", yes=yes, json=json)
+    from agent_fuse import control  # noqa: PLC0415  loads the guards, which other commands need not wait for
+
+    _done("stop", control.stop(what, why=why, who=who, db_path=ledger_url(db)), db, json=json)
+
+
+def resume(what: What, *, db: Db = None, why: Why = "", who: Who = None, yes: Yes = False, json: Json = False) -> None:
+    """Let go on what was stopped under the same name."""
+    _ask(what, "Let everything go on that was stopped with all?", yes=yes, json=json)
+    from agent_fuse import control  # noqa: PLC0415
+
+    _done("resume", control.resume(what, why=why, who=who, db_path=ledger_url(db)), db, json=json)
+
+
+def top_up(
+    what: What,
+    usd: Annotated[str, typer.Argument(metavar="USD", help="How much more, such as 2.00.")],
+    *,
+    db: Db = None,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="WHEN", help="An ISO date and time; without it, for good.")
+    ] = None,
+    why: Why = "",
+    who: Who = None,
+    yes: Yes = False,
+    json: Json = False,
+) -> None:
+    """Raise the limits in USD on an account, from its next call on, in every process."""
+    _ask(what, f"Raise the limits on everything by {clean(usd)} USD?", yes=yes, json=json)
+    from datetime import UTC, datetime  # noqa: PLC0415
+
+    from agent_fuse import control  # noqa: PLC0415
+
+    end = None if until is None else datetime.fromtimestamp(when(until, now=clock.now(), option="--until"), UTC)
+    if end is not None and end.timestamp() <= clock.now():
+        raise ConfigurationError(f"--until is {until!r}, which is past; name a time to come")
+    _done("top-up", control.top_up(what, usd, until=end, why=why, who=who, db_path=ledger_url(db)), db, json=json)
+
+
+def limits(*, db: Db = None, json: Json = False) -> None:
+    """The limits that fuses enforce, what is stopped or topped up now, and who decided that."""
+    from agent_fuse import control  # noqa: PLC0415
+
+    with reader(db) as books:
+        caps = read_published(books.notes(PREFIX))
+        found = books.controls()
+        log = control.read_log(books.notes(control.LOG))
+    if json:
+        emit(
+            "limits",
+            1,
+            limits=[_limit_as_json(one) for one in caps],
+            in_force=[_as_json(one) for one in found],
+            decisions=[{**asdict(one), "at": iso(one.at)} for one in log],
+        )
+        return
+    out = console()
+    for cap in caps:
+        say(out, clean(str(cap)))
+    if not caps:
+        say(out, "No limit is known: no fuse has posted one here.")
+    for one in found:
+        say(out, clean(_words(one)), style="bold red" if one.stopped else "yellow")
+    if log:
+        say(out)
+    for decision in log[:_DECISIONS]:
+        by = f" by {decision.who}" if decision.who else ""
+        why = f": {decision.why}" if decision.why else ""
+        what = f"{decision.what} {decision.account} {decision.amount}".rstrip()
+        paragraph(out, clean(f"{local(decision.at)}  {what}{by}{why}"))
+
+
+def _limit_as_json(one: PublishedLimit) -> dict[str, Any]:
+    return {
+        "limit": str(one),
+        "per": one.per,
+        "meter": str(one.meter),
+        "cap": exact(one.meter, one.amount),
+        "window": one.window,
+        "account": one.account,
+    }
+
+
+def _ask(what: str, question: str, *, yes: bool, json: bool) -> None:
+    if what.strip() != ALL or yes:
+        return
+    if not (sys.stdin.isatty() and sys.stdout.isatty()) or json:
+        raise ConfigurationError("it would act on everything that uses this ledger: add --yes, or name an account")
+    typer.confirm(question, abort=True)
+
+
+def _done(verb: str, one: Control, db: str | None, *, json: bool) -> None:
+    with reader(db) as books:
+        known = one.account == ALL or books.knows(one.account)
+    if json:
+        emit(verb, 1, at=iso(one.at), known=known, **_as_json(one))
+        return
+    out = console()
+    say(out, clean(_words(one)) + "; from its next call on, in every process.")
+    if not known:
+        say(out, f"No call was booked on {clean(one.account)} so far: is it spelt as in agent-fuse sessions?")
+
+
+def _words(one: Control) -> str:
+    what = "everything" if one.account == ALL else one.account
+    by = f" by {one.who}" if one.who else ""
+    why = f" ({one.why})" if one.why else ""
+    state = "is stopped" if one.stopped else "may go on"
+    more = "".join(f", topped up by {_more(each)}" for each in one.top_ups)
+    return f"{what} {state}{more}{by}{why}"
+
+
+def _more(one: TopUp) -> str:
+    amount = counted(one.meter, one.amount)
+    return amount if one.until is None else f"{amount} until {local(one.until)}"
+
+
+def _as_json(one: Control) -> dict[str, Any]:
+    return {
+        "account": one.account,
+        "stopped": one.stopped,
+        "top_ups": [
+            {
+                "meter": str(each.meter),
+                "amount": exact(each.meter, each.amount),
+                "until": None if each.until is None else iso(each.until),
+            }
+            for each in one.top_ups
+        ],
+        "who": one.who,
+        "why": one.why,
+    }
+
+
+def _top_up_as_json(one: TopUp) -> dict[str, Any]:
+    until = None if one.until is None else iso(one.until)
+    return {"meter": str(one.meter), "amount": exact(one.meter, one.amount), "until": until}

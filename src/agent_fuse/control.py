@@ -1,0 +1,200 @@
+"""A hand on the switch: stop, resume or top up what runs, from any process that shares the ledger.
+
+What is decided holds from the next gate on, in every process, and for the windows of the account too. Who decided it,
+when and why stands in the ledger.
+"""
+
+import getpass
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+from agent_fuse.account_names import ALL, key_of, plain
+from agent_fuse.account_names import account as named
+from agent_fuse.calls import Usd, to_nanos
+from agent_fuse.errors import ConfigurationError
+from agent_fuse.keys import key_named
+from agent_fuse.ledgers import open_ledger
+from agent_fuse.ledgers.base import AMOUNTS, Ledger, Meter
+from agent_fuse.ledgers.controls import Control, Controls, TopUp, read
+from agent_fuse.otel import active
+from agent_fuse.settings import settings
+
+__all__ = ["Control", "Decision", "TopUp", "in_force", "resume", "stop", "top_up"]
+
+LOG = "control/"
+"""Begins the notes in which decisions stand, by their time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What someone decided, as the ledger keeps it."""
+
+    at: float
+    """Seconds, UTC epoch."""
+    what: str
+    """`stop`, `resume` or `top-up`."""
+    account: str
+    amount: str
+    """Of a top-up, in words; else empty."""
+    who: str
+    why: str
+
+
+def stop(what: str, *, why: str = "", who: str | None = None, db_path: str | None = None) -> Control:
+    """Refuse every call of a session, a key's value, or everything, until it is resumed.
+
+    Args:
+        what: an account: `session=run-1`, `user.id=ann`, `agent=writer`, or `all`. A word alone is a session.
+        why: a few words for whoever meets the refusal. who: by default the name of the user whose process this is.
+        db_path: the ledger; by default that of the guard of this process, else that of the settings.
+
+    Raises:
+        ConfigurationError: `what` names no account. LedgerError: the ledger cannot be written.
+    """
+    return _decide("stop", what, lambda one, _: replace(one, stopped=True), why=why, who=who, db_path=db_path)
+
+
+def resume(what: str, *, why: str = "", who: str | None = None, db_path: str | None = None) -> Control:
+    """Let go on what was stopped under the same name. Arguments and errors as of `stop`."""
+    return _decide("resume", what, lambda one, _: replace(one, stopped=False), why=why, who=who, db_path=db_path)
+
+
+def top_up(
+    what: str,
+    usd: Usd | None = None,
+    *,
+    tokens: int | None = None,
+    output_tokens: int | None = None,
+    calls: int | None = None,
+    tool_calls: int | None = None,
+    until: datetime | timedelta | None = None,
+    why: str = "",
+    who: str | None = None,
+    db_path: str | None = None,
+) -> Control:
+    """Raise every limit on an account by so much: on one meter, for good or `until` a moment.
+
+    Top-ups add up. What is given beyond need stays unspent: nobody is billed for a limit.
+
+    Args:
+        what: an account, as in `stop`.
+        usd: US dollars; or `tokens`, `output_tokens`, `calls`, `tool_calls`. Exactly one.
+        until: when it ends; a duration counts from now. None is for good.
+
+    Raises:
+        ConfigurationError: no amount or several, or one that cannot be. LedgerError: the ledger cannot be written.
+    """
+    given = {Meter.USD: usd, Meter.TOKENS: tokens, Meter.OUTPUT_TOKENS: output_tokens}
+    given |= {Meter.CALLS: calls, Meter.TOOL_CALLS: tool_calls}
+    chosen = [(meter, value) for meter, value in given.items() if value is not None]
+    if len(chosen) != 1:
+        raise ConfigurationError(f"a top-up is of exactly one of {', '.join(AMOUNTS)}; got {len(chosen)}")
+    meter, value = chosen[0]
+    amount = _amount(meter, value)
+    ends = until.timestamp() if isinstance(until, datetime) else until
+
+    def raised(one: Control, now: float) -> Control:
+        end = now + ends.total_seconds() if isinstance(ends, timedelta) else ends
+        lasting = tuple(more for more in one.top_ups if more.until is None or more.until > now)
+        return replace(one, top_ups=(*lasting, TopUp(meter=meter, amount=amount, until=end)))
+
+    words = f"{'$' if meter is Meter.USD else ''}{value}{'' if meter is Meter.USD else f' {meter}'}"
+    return _decide("top-up", what, raised, amount=words, why=why, who=who, db_path=db_path)
+
+
+def in_force(*, db_path: str | None = None) -> list[Control]:
+    """What is stopped or topped up now. Raises LedgerError."""
+    with _ledger(db_path) as (ledger, now):
+        found = read(ledger.control(lambda text: text, now=now))
+    return sorted(found.by_account.values(), key=lambda one: one.account)
+
+
+def account_of(what: str) -> str:
+    """The account that a person means. Raises ConfigurationError."""
+    text = what.strip() if isinstance(what, str) else ""  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not text or "\0" in text:
+        raise ConfigurationError(f"account is {what!r}; name a session, key=value such as user.id=ann, or all")
+    if text == ALL:
+        return ALL
+    key, value = key_of(plain(text)) if "=" in text else ("session", text)
+    if not value:
+        raise ConfigurationError(f"account is {what!r}; after {key}= comes whose it is, as in user.id=ann")
+    return named(key_named(key), value)
+
+
+def read_log(notes: dict[str, bytes]) -> list[Decision]:
+    """Decisions from the ledger's notes, the newest first. What a later version wrote is left out."""
+    found: list[Decision] = []
+    for value in notes.values():
+        try:
+            one = cast("dict[str, Any]", json.loads(value))
+            found.append(Decision(**{name: one[name] for name in Decision.__dataclass_fields__}))
+        except (ValueError, KeyError, TypeError):
+            continue
+    return sorted(found, key=lambda one: one.at, reverse=True)
+
+
+def _decide(
+    verb: str,
+    what: str,
+    change: Callable[[Control, float], Control],
+    *,
+    amount: str = "",
+    why: str,
+    who: str | None,
+    db_path: str | None,
+) -> Control:
+    account = account_of(what)
+    by = _user() if who is None else who
+    with _ledger(db_path) as (ledger, now):
+        made: list[Control] = []
+
+        def changed(text: str | None) -> str | None:
+            before = dict(read(text).by_account)
+            one = change(before.get(account, Control(account=account)), now)
+            before[account] = replace(one, who=by, why=why, at=now)
+            made[:] = [before[account]]
+            return Controls(before.values()).written()
+
+        ledger.control(changed, now=now)
+        note = {"at": now, "what": verb, "account": account, "amount": amount, "who": by, "why": why}
+        key = f"{LOG}{datetime.fromtimestamp(now, UTC).isoformat()}/{os.urandom(4).hex()}"
+        ledger.update_note(key, lambda _: (json.dumps(note).encode(), None), now=now)
+    return made[0]
+
+
+def _amount(meter: Meter, value: object) -> int:
+    if meter is Meter.USD:
+        try:
+            return to_nanos(cast("Usd", value), "top-up usd")
+        except ValueError as bad:
+            raise ConfigurationError(str(bad)) from None
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 2**53:
+        raise ConfigurationError(f"top-up {meter}={value!r}; it must be a whole number, 1 or more")
+    return value
+
+
+@contextmanager
+def _ledger(db_path: str | None) -> Iterator[tuple[Ledger, float]]:
+    guards = active.guards() if db_path is None else ()
+    if guards:
+        yield guards[0].fuse.ledger, guards[0].fuse.clock()
+        return
+    ledger = open_ledger(settings(db_path=db_path).db_path)
+    try:
+        yield ledger, time.time()
+    finally:
+        ledger.close()
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):  # a process whose user has no name
+        return ""

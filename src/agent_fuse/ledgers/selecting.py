@@ -1,0 +1,83 @@
+"""Which lines of a journal are meant, and what some of them come to."""
+
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from agent_fuse.calls import RefusedBy, Status
+
+EVERY_STATUS = frozenset(Status)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which journal lines. A text with `*` or `?` is a pattern; None is any."""
+
+    since: float = 0.0
+    """Seconds, UTC epoch."""
+    until: float | None = None
+    """Lines before it; None is without end."""
+    session: str | None = None
+    agent: str | None = None
+    model: str | None = None
+    tool: str | None = None
+    statuses: frozenset[Status] = EVERY_STATUS
+
+    def where(self) -> tuple[str, list[Any]]:
+        """The condition in SQL, and its values."""
+        terms, values = ["at >= ?"], cast("list[Any]", [self.since])
+        if self.until is not None:
+            terms.append("at < ?")
+            values.append(self.until)
+        for column in ("session", "agent", "model", "tool"):
+            text = getattr(self, column)
+            if text is not None:
+                terms.append(f"{column} {'GLOB' if any(mark in text for mark in '*?[') else '='} ?")
+                values.append(text)
+        if self.statuses != EVERY_STATUS:
+            terms.append(f"status IN ({', '.join('?' * len(self.statuses))})")
+            values += sorted(self.statuses)
+        return " AND ".join(terms), values
+
+
+ANY = Selection()
+"""Every line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sums:
+    """What some journal lines come to."""
+
+    calls: int = 0
+    """Booked model calls."""
+    tool_calls: int = 0
+    refused: int = 0
+    cost: int = 0
+    """Nano-dollars, booked."""
+    saved: int = 0
+    """Nano-dollars: refused calls at their quote."""
+    input_tokens: int = 0
+    output_tokens: int = 0
+    first: float = 0.0
+    """Seconds, UTC epoch: the oldest line."""
+    last: float = 0.0
+    agents: tuple[str, ...] = field(default=())
+    models: tuple[str, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """Calls that one limit refused on one account, or that were refused for one other reason."""
+
+    reason: str
+    """`budget`, `loop`, `unpriced`, …"""
+    by: RefusedBy | None
+    """As it stood at the last of them; None in lines of older versions."""
+    count: int
+    saved: int
+    """Nano-dollars: at their quotes."""
+    last: float
+    """When the last was refused, seconds, UTC epoch."""
+    session: str
+    """Of the last of them."""
+    tool: str = ""
+    """Of the last of them, where it was a tool action."""

@@ -81,7 +81,11 @@ WRONG: list[tuple[Any, dict[str, Any], str]] = [
     (SESSION, {"id": None}, "session id is None; it must be a text that is not empty"),
     (SESSION, {"id": "x", "budget": -3}, "session budget is -3; it must be a finite amount of USD, 0 or more"),
     (SESSION, {"id": "x", "limits": (1,)}, "session limits holds 1; each must be a Limit"),
-    (Limit, {}, "Limit takes exactly one of usd, tokens, output_tokens, calls, tool_calls; got none"),
+    (
+        Limit,
+        {},
+        "Limit takes exactly one of usd, tokens, output_tokens, calls, tool_calls, concurrent, seconds; got none",
+    ),
     (Limit, {"usd": 1, "calls": 1}, "Limit takes exactly one of usd"),
     (Limit, {"calls": 1.5}, "Limit calls=1.5; it must be a whole number, 0 or more"),
     (Limit, {"usd": 1, "per": ""}, "Limit per=''; it must be 'session', 'agent', ... or an attribute name"),
@@ -210,7 +214,12 @@ def test_a_keyword_that_was_an_attribute_warns(box):
 ENVIRONMENT = [
     ("AGENTFUSE_BUGDET", "5", "AGENTFUSE_BUGDET is no option; did you mean AGENTFUSE_BUDGET?"),
     ("AGENTFUSE_COLOUR", "red", "AGENTFUSE_COLOUR is no option; there are AGENTFUSE_BUDGET, AGENTFUSE_TOTAL_BUDGET"),
-    ("AGENTFUSE_LIMITS", "5", "AGENTFUSE_LIMITS is set, but limits is given in code alone: init(limits=…)"),
+    ("AGENTFUSE_LIMITS", "5", "AGENTFUSE_LIMITS is '5', and there is no such file"),
+    (
+        "AGENTFUSE_ON_WARNING",
+        "f",
+        "AGENTFUSE_ON_WARNING is set, but on_warning is given in code alone: init(on_warning=…)",
+    ),
     (
         "AGENTFUSE_BUDGET",
         "abc",

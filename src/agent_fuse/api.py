@@ -3,6 +3,7 @@
 import functools
 import inspect
 import logging
+import os
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, ContextDecorator, contextmanager
@@ -55,7 +56,7 @@ def init(  # noqa: PLR0917  the order that users of the original package know
     loop_threshold: int | None = None,
     loop_detection_enabled: bool | None = None,
     *,
-    limits: Sequence[Limit] | Limit = (),
+    limits: Sequence[Limit] | Limit | str | os.PathLike[str] = (),
     strict: bool | None = None,
     prices: Prices | None = None,
     **options: Unpack[MoreOptions],

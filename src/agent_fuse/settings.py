@@ -113,7 +113,12 @@ OPTIONS = (
         doc="Most that everything in the ledger may spend, USD: all sessions of all processes together. Off by "
         "default; then one warning a day comes when all sessions together have spent more than 20 budgets.",
     ),
-    Option(name="limits", parse=parsers.limits, default=(), doc="Further limits: one `Limit`, or several.", env=False),
+    Option(
+        name="limits",
+        parse=parsers.limits,
+        default=(),
+        doc="Further limits: one `Limit`, or several, or the path of a TOML file of them ([limits.md](limits.md)).",
+    ),
     Option(
         name="session_id",
         parse=parsers.words,

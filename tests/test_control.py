@@ -5,10 +5,12 @@ import os
 import subprocess
 import sys
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+import agent_fuse
 from agent_fuse import SentinelBudgetExceeded, SentinelError, control
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.ledgers import open_ledger
@@ -171,3 +173,24 @@ def test_a_stop_of_everything_binds_without_a_limit():
     desk.ledger.control(lambda _: json.dumps([{"account": "all", "stopped": True}]), now=desk.clock())
     with pytest.raises(SentinelError, match="everything was stopped at"):
         spend(desk)
+
+
+def test_what_is_left_is_told_with_what_was_granted(box):
+    """Of each meter the tightest limit, topped up; in words fit for a model; and that it was stopped."""
+    box(limits=[Limit(usd=0.02), Limit(usd=1, per="all"), Limit(calls=4, window="day"), Limit(seconds=600)])
+    with agent_fuse.session("run-1"):
+        assert str(agent_fuse.remaining()) == "$0.02, 4 calls and 600 seconds are left, 100% of the tightest limit"
+        agent_fuse.pre_flight("gpt-4o", 1000, 500)
+        agent_fuse.post_flight("gpt-4o", 1000, 500)
+        left = agent_fuse.remaining()
+        assert (left.usd, left.calls, left.tokens, left.share) == (Decimal("0.0125"), 3, None, 0.625)
+        control.top_up("run-1", "0.02")
+        assert agent_fuse.remaining().usd == Decimal("0.0325")
+        assert agent_fuse.monitor().budget_remaining_usd == Decimal("0.0325")
+        control.stop("run-1")
+        assert str(agent_fuse.remaining()) == "nothing is left: a person stopped this work"
+
+
+def test_without_a_limit_nothing_is_said_to_be_left(box):
+    box(limits=[Limit(calls=5, per="user.id")])
+    assert (str(agent_fuse.remaining()), agent_fuse.remaining().share) == ("there is no limit", 1.0)

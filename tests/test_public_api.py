@@ -36,6 +36,7 @@ NAMES = {
     "init",
     "loop_guard",
     "monitor",
+    "remaining",
     "post_flight",
     "pre_flight",
     "read_ledger",
@@ -53,6 +54,7 @@ LEADING = {
     "check_loop": ["tool_name", "args", "session_id"],
     "loop_guard": ["tool_name"],
     "monitor": ["session"],
+    "remaining": [],
     "session": ["id", "budget"],
 }
 """Arguments that may be given by position, in their order: those of the original package where it has them."""

@@ -7,7 +7,7 @@ from agent_fuse.last_word import install as _speak_up
 
 if TYPE_CHECKING:
     from agent_fuse.alert import Alert, AlertKind
-    from agent_fuse.api import boundary, init, monitor, session
+    from agent_fuse.api import boundary, init, monitor, remaining, session
     from agent_fuse.calls import Usage
     from agent_fuse.errors import (
         ConfigurationError,
@@ -64,6 +64,7 @@ __all__ = [
     "post_flight",
     "pre_flight",
     "read_ledger",
+    "remaining",
     "session",
     "session_from",
     "session_headers",
@@ -71,7 +72,7 @@ __all__ = [
 
 _HOMES = {
     "alert": ("Alert", "AlertKind"),
-    "api": ("boundary", "init", "monitor", "session"),
+    "api": ("boundary", "init", "monitor", "remaining", "session"),
     "manual.pre_post_flight": ("call", "post_flight", "pre_flight"),
     "calls": ("Usage",),
     "views.checkup": ("Fact", "doctor"),

@@ -31,7 +31,7 @@ from agent_fuse.otel.span_processor import AgentFuseSpanProcessor
 from agent_fuse.prices import Prices
 from agent_fuse.seams import GOES_ON, judge, quietly
 from agent_fuse.settings import MoreOptions, settings
-from agent_fuse.spend import UsageStats
+from agent_fuse.spend import Remaining, UsageStats
 
 log = logging.getLogger("agent_fuse")
 
@@ -206,6 +206,18 @@ def monitor(session: str | Session | None = None) -> UsageStats:
         return spend.usage_stats_here(site.fuse, site.caller)
     of = session if isinstance(session, Session) else terms.name("monitor", "session", session)
     return spend.usage_stats(site.fuse, spend.of_session(site.fuse, of))
+
+
+def remaining() -> Remaining:
+    """What calls made here may still ask for: of the session one is in, and of every limit that would bind them.
+
+    Its `str` is a line that can be told to a model.
+
+    Raises:
+        SentinelSystemError: the ledger cannot be read and fail_safe=True.
+    """
+    site = guarded_call_site(init, asks=False)
+    return spend.remaining(site.fuse, site.caller)
 
 
 class boundary(ContextDecorator):  # noqa: N801 - used like a function: `with boundary():`, `@boundary`

@@ -110,8 +110,8 @@ def top_up(
 
 def in_force(*, db_path: str | None = None) -> list[Control]:
     """What is stopped or topped up now. Raises LedgerError."""
-    with _ledger(db_path) as (ledger, now):
-        found = read(ledger.control(lambda text: text, now=now))
+    with _ledger(db_path) as (ledger, _):
+        found = read(ledger.controls())
     return sorted(found.by_account.values(), key=lambda one: one.account)
 
 

@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Decimal
 from typing import TypeVar
 
 from agent_fuse.account_names import ALL, NOBODY, account, key_of
@@ -12,8 +12,10 @@ from agent_fuse.accounting.published_limits import own_limit
 from agent_fuse.calls import to_usd
 from agent_fuse.errors import SentinelSystemError
 from agent_fuse.fuse import Fuse
-from agent_fuse.ledgers.base import Balance, LedgerError, Meter
-from agent_fuse.limits import Caller, Limit, Session, demand
+from agent_fuse.ledgers.base import Balance, Cap, LedgerError, Meter
+from agent_fuse.ledgers.controls import Controls
+from agent_fuse.ledgers.controls import read as read_controls
+from agent_fuse.limits import Caller, Limit, Session, counted, demand, subjects_of
 
 T = TypeVar("T")
 
@@ -108,14 +110,16 @@ def usage_stats(fuse: Fuse, caller: Caller) -> UsageStats:
         for cap in demand(fuse.limits, caller, now=now).caps
         if cap.meter is Meter.USD and key_of(cap.account)[1] != NOBODY  # nothing is known yet of who is not told
     ]
-    found = _asked(lambda: fuse.ledger.balances([ALL, own_name, *(cap.account for cap in caps)], now=now))
+    controls, found = _as_it_stands(fuse, [ALL, own_name, *(cap.account for cap in caps)], now)
     everything, own = found.get(ALL, Balance()), found.get(own_name, Balance())
 
-    def left(amount: int, name: str) -> int:
-        balance = found.get(name, Balance())
-        return max(amount - balance.settled.usd - balance.held.usd, 0)
+    def amount(cap: Cap) -> int:
+        return cap.amount + controls.topped_up(cap.account, cap.meter, now)
 
-    tightest = min(caps, key=lambda cap: left(cap.amount, cap.account), default=None)
+    def left(cap: Cap) -> int:
+        return max(amount(cap) - sum(found.get(cap.account, Balance()).used(cap.meter, now)), 0)
+
+    tightest = min(caps, key=left, default=None)
     return UsageStats(
         total_spend_usd=to_usd(everything.settled.usd),
         total_input_tokens=everything.settled.tokens - everything.settled.output_tokens,
@@ -123,6 +127,68 @@ def usage_stats(fuse: Fuse, caller: Caller) -> UsageStats:
         total_calls=everything.settled.calls,
         session_spend_usd=to_usd(own.settled.usd),
         session_calls=own.settled.calls,
-        budget_remaining_usd=None if tightest is None else to_usd(left(tightest.amount, tightest.account)),
-        budget_limit_usd=None if tightest is None else to_usd(tightest.amount),
+        budget_remaining_usd=None if tightest is None else to_usd(left(tightest)),
+        budget_limit_usd=None if tightest is None else to_usd(amount(tightest)),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remaining:
+    """What calls made here may still ask for, under the tightest limit of each meter; None where there is no limit."""
+
+    usd: Decimal | None
+    tokens: int | None
+    output_tokens: int | None
+    calls: int | None
+    tool_calls: int | None
+    concurrent: int | None
+    """Calls that may be opened beside those that are open."""
+    seconds: int | None
+    share: float
+    """Of the limit that leaves the smallest share, 0 to 1; 1 without limits."""
+    stopped: bool
+    """Whether someone stopped what runs here: then nothing goes."""
+
+    def __str__(self) -> str:
+        """In words fit for a model: `$0.42 and 7 calls are left, 21 % of the tightest limit`."""
+        if self.stopped:
+            return "nothing is left: a person stopped this work"
+        counts = [(meter, getattr(self, meter)) for meter in Meter if meter is not Meter.USD]
+        parts = [counted(meter, count) for meter, count in counts if count is not None]
+        if self.usd is not None:
+            parts.insert(0, f"${self.usd.quantize(Decimal('0.01'), ROUND_FLOOR)}")
+        if not parts:
+            return "there is no limit"
+        *first, last = parts
+        are = "is" if len(parts) == 1 and self.usd is not None else "are"
+        return f"{', '.join(first)}{' and ' if first else ''}{last} {are} left, {self.share:.0%} of the tightest limit"
+
+
+def remaining(fuse: Fuse, caller: Caller) -> Remaining:
+    """What is left as it stands now.
+
+    Raises:
+        SentinelSystemError: the ledger cannot be read.
+    """
+    now = fuse.clock()
+    due = demand(fuse.limits, caller, now=now)
+    caps = [cap for cap in due.caps if key_of(cap.account)[1] != NOBODY]
+    controls, found = _as_it_stands(fuse, [cap.account for cap in caps], now)
+    left: dict[Meter, int] = {}
+    share = 1.0
+    for cap in caps:
+        amount = cap.amount + controls.topped_up(cap.account, cap.meter, now)
+        rest = max(amount - sum(found.get(cap.account, Balance()).used(cap.meter, now)), 0)
+        left[cap.meter] = min(rest, left.get(cap.meter, rest))
+        share = min(share, rest / amount if amount else 0.0)
+    usd = left.pop(Meter.USD, None)
+    return Remaining(
+        usd=None if usd is None else to_usd(usd),
+        share=share,
+        stopped=controls.stop(subjects_of(due, caller)) is not None,
+        **{meter.value: left.get(meter) for meter in Meter if meter is not Meter.USD},
+    )
+
+
+def _as_it_stands(fuse: Fuse, accounts: list[str], now: float) -> tuple[Controls, dict[str, Balance]]:
+    return _asked(lambda: (read_controls(fuse.ledger.controls()), fuse.ledger.balances(accounts, now=now)))

@@ -242,6 +242,10 @@ class Ledger(Protocol):
         """
         ...
 
+    def controls(self) -> str | None:
+        """What is in force for accounts, as `control` wrote it. Takes no write lock."""
+        ...
+
     def balances(self, accounts: Sequence[str], *, now: float | None = None) -> dict[str, Balance]:
         """The accounts as they stand, zero where unknown. Takes no write lock.
 

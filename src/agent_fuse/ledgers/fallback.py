@@ -181,6 +181,10 @@ class FallbackLedger:
     def _nobody_hears(self) -> str | None:
         raise LedgerError("control", "of fail_safe=False", "it is away, and other processes would not hear of it")
 
+    def controls(self) -> str | None:
+        """See Ledger. While the ledger is away nothing is known to be in force."""
+        return self._do(lambda real: real.controls(), lambda: None)
+
     def balances(self, accounts: Sequence[str], *, now: float | None = None) -> dict[str, Balance]:
         """See Ledger."""
         return self._do(

@@ -171,6 +171,11 @@ class MemoryLedger:
             self._controls = read_controls(text)
             return text
 
+    def controls(self) -> str | None:
+        """See Ledger."""
+        with self._lock:
+            return self._controls.written()
+
     def balances(self, accounts: Sequence[str], *, now: float | None = None) -> dict[str, Balance]:
         """See Ledger."""
         with self._lock:

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from agent_fuse.account_names import booked_on
+from agent_fuse.account_names import ALL, booked_on
 from agent_fuse.calls import Entry, Status
 from agent_fuse.ledgers import account_rows, codec, forks, transactions
 from agent_fuse.ledgers.base import (
@@ -98,6 +98,11 @@ class SqliteLedger:
     def control(self, change: Callable[[str | None], str | None], *, now: float) -> str | None:
         """See Ledger."""
         return self._database.write("control", lambda db: account_rows.control(db, change))
+
+    def controls(self) -> str | None:
+        """See Ledger."""
+        found: str | None = self._database.read("controls", lambda db: account_rows.account(db, ALL)[codec.CONTROL])
+        return found
 
     def balances(self, accounts: Sequence[str], *, now: float | None = None) -> dict[str, Balance]:
         """See Ledger."""

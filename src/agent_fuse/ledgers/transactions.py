@@ -5,7 +5,7 @@ from functools import partial
 from operator import add, neg, sub
 from typing import TypeVar
 
-from agent_fuse.account_names import ALL, booked_on, has_left, rolling
+from agent_fuse.account_names import ALL, booked_on, has_left
 from agent_fuse.calls import Entry, Status
 from agent_fuse.ledgers import codec
 from agent_fuse.ledgers.account_rows import (
@@ -117,19 +117,14 @@ _SET_LINE = _fill("UPDATE journal SET ({call}, {booked}, {refused_by}) = ({whole
 def reserve(db: Connection, hold: Hold, line: Row, asked: Figures, owner: Row, *, now: float) -> Reservation | Refusal:
     """Take a hold, or take its place if the call has one, when all caps admit it."""
     names = codec.once(hold.accounts)
-    on = [booked_on(name)[0] for name in names]
+    on = tuple(booked_on(name)[0] for name in names)
     found: dict[str, Account] = {name: db.execute(ACCOUNT, (name,)).fetchone() or NO_ACCOUNT for name in on}
-    if found.get(ALL, NO_ACCOUNT)[CONTROL] is not None:
+    if on != names or found.get(ALL, NO_ACCOUNT)[CONTROL] is not None:  # something may have left its window
         return _reserve_again(db, hold, line, asked, owner, now=now)
     for cap in hold.caps:
         figures = found.get(cap.account)
         place = PLACE.get(cap.meter)
-        if (
-            figures is None
-            or place is None
-            or rolling(cap.account)
-            or figures[place] + figures[WIDTH + place] + asked[place] > cap.amount
-        ):
+        if figures is None or place is None or figures[place] + figures[WIDTH + place] + asked[place] > cap.amount:
             return _reserve_again(db, hold, line, asked, owner, now=now)
     db.execute(_NEW_HOLD, (*line, codec.pack(names), *asked, hold.expires_at, *owner, line[0]))
     if not db.changes():

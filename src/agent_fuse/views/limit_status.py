@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agent_fuse.account_names import ALL, current, escaped, key_of, plain
 from agent_fuse.accounting.published_limits import PREFIX, PublishedLimit, read_published
 from agent_fuse.calls import RefusedBy, to_nanos
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.ledgers.base import Balance, Meter
+from agent_fuse.ledgers.controls import Controls
 from agent_fuse.ledgers.reading import Reader, Refused
 
 BUDGET = "AGENTFUSE_BUDGET"
@@ -101,6 +102,7 @@ def standings(
 ) -> Standings:
     """At most `limit` accounts for each cap; with `account`, that one only. `refused` is what was refused lately."""
     counts = counted_by_limit(refused)
+    controls = Controls(reader.controls())
     own = {(current(cap.account, now), cap.meter): cap for cap in caps if cap.account}
     shown: list[LimitStatus] = []
     more = 0
@@ -109,13 +111,15 @@ def standings(
             continue
         accounts = list(_accounts(reader, cap, limit + len(own), account, now))
         accounts = [one for one in accounts if (one[0], cap.meter) not in own]
-        shown += [_standing(name, balance, cap, counts, now) for name, balance in accounts[:limit]]
+        shown += [
+            _standing(name, balance, cap, counts, controls=controls, now=now) for name, balance in accounts[:limit]
+        ]
         if account is None and cap.per != ALL:
             overridden = sum(1 for name, meter in own if meter is cap.meter and name.startswith(f"{cap.scope}="))
             more += max(reader.count_accounts(cap.scope, now=now) - overridden - len(accounts[:limit]), 0)
     named = {name: cap for (name, _), cap in own.items() if account in (None, cap.account, name)}
     found = reader.balances(list(named), now=now)
-    single = [_standing(name, found[name], cap, counts, now) for name, cap in named.items()]
+    single = [_standing(name, found[name], cap, counts, controls=controls, now=now) for name, cap in named.items()]
     single.sort(key=lambda one: (-one.used, one.account))
     return Standings(caps=tuple(caps), shown=(*shown, *single[:limit]), more=more + max(len(single) - limit, 0))
 
@@ -153,9 +157,16 @@ def account_of(by: RefusedBy) -> str:
 
 
 def _standing(
-    name: str, balance: Balance, cap: PublishedLimit, refused: Mapping[tuple[str, str, str], int], now: float
+    name: str,
+    balance: Balance,
+    cap: PublishedLimit,
+    refused: Mapping[tuple[str, str, str], int],
+    *,
+    controls: Controls,
+    now: float,
 ) -> LimitStatus:
     spent, held = balance.used(cap.meter, now)
+    cap = replace(cap, amount=cap.amount + controls.topped_up(name, cap.meter, now))
     over = cap.over
     whose = plain(name), cap.meter.value, over.words if over is not None else ""
     return LimitStatus(account=name, cap=cap, spent=spent, held=held, refused=refused.get(whose, 0))

@@ -18,6 +18,7 @@ from agent_fuse.accounting.keyed import KeyWatch
 from agent_fuse.accounting.ledger_retry import system_error
 from agent_fuse.accounting.reentrancy import Reentrancy
 from agent_fuse.accounting.tripped import TrippedSessions
+from agent_fuse.accounting.waits import WaitFor
 from agent_fuse.calls import Entry, Usage
 from agent_fuse.errors import SentinelError
 from agent_fuse.ledgers.base import Balance, Ledger, LedgerError
@@ -40,13 +41,13 @@ class Fuse:
 
     def __init__(self, settings: Settings, ledger: Ledger, *, clock: Clock = time.time) -> None:
         self.settings = settings
-        self.limits = settings.all_limits()
         self.ledger = ledger
         self.clock = clock
         self.tripped = TrippedSessions()
         self.reentrancy = Reentrancy()
         self.reentrancy.on_broken_off = partial(self.reentrancy.inside, self._mend)
         self.accounting = Accounting(settings, ledger, clock, Backlog(ledger, clock, self.reentrancy.inside))
+        self.limits = self.accounting.limits
         self._sightings: Sightings[PendingCall] = Sightings()
         self._closing: dict[Seen, tuple[int, Callable[[], None]]] = {}
         """What is to be done at the end of a call, until it is: by whom (0: it waits), and how to do it once more."""
@@ -57,7 +58,7 @@ class Fuse:
         self.listen(self.keys.met)
         self.actions = Actions(settings, self.limits, self.accounting, self.tripped, self.reentrancy)
         self.presumed: tuple[Entry, ...] = ()
-        """Calls of dead processes that were booked at their quote when this fuse was opened."""
+        """Calls of dead processes that were booked at their quote when it was opened."""
         self._lock = threading.Lock()
         self.retired = False
         """Nothing asks it any more but what happens in the calls that it let go."""
@@ -316,7 +317,8 @@ class Fuse:
                 unjudged("judging a call", error, fail_safe=self.settings.fail_safe)
         except SentinelError as trip:
             quietly("closing a refused call", GOES_ON, self._drop, seen)
-            quietly("writing a refused call down", GOES_ON, self.accounting.refused, seen.call.payload, trip)
+            if not isinstance(trip, WaitFor):
+                quietly("writing a refused call down", GOES_ON, self.accounting.refused, seen.call.payload, trip)
             raise
 
     def _drop(self, seen: Seen) -> None:
@@ -327,14 +329,11 @@ class Fuse:
         asked = pending.asked(request, self.limits, self.clock())
         if asked is None:
             return
-        match asked.stage:
-            case Stage.READY:
-                self.accounting.hold(pending)
-                self.tripped.admitted(asked.caller.session.id)
-            case Stage.UNNAMED:
-                self.accounting.look(pending)
-            case Stage.FOLLOWED | Stage.OVER:
-                pass
+        if asked.stage is Stage.READY:
+            self.accounting.hold(pending)
+            self.tripped.admitted(asked.caller.session.id)
+        elif asked.stage is Stage.UNNAMED:
+            self.accounting.look(pending)
 
 
 _fuses: "WeakSet[Fuse]" = WeakSet()

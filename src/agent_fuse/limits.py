@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from agent_fuse.account_names import ALL, NOBODY, account, as_value, joined, within
 from agent_fuse.calls import Usd, show_usd, to_nanos
@@ -15,6 +16,7 @@ _SHARED = frozenset({"session", "trace", "process", ALL})
 _LASTING = frozenset({Meter.CONCURRENT, Meter.SECONDS})
 """Meters that no window can begin anew."""
 _PAIR = 2
+_LONGEST_WAIT = 86_400
 
 
 @checked
@@ -38,6 +40,10 @@ class Limit:
             length the cap holds. By the calendar, `"hour"`, `"day"`, `"week"` (from Monday), `"month"`. None is
             without end.
         timezone: whose midnight ends a calendar's window, such as `"Europe/Berlin"`; UTC when left out.
+        on_limit: `"refuse"`, or `"wait"`: a model call that will fit later (its window moves on, open calls end) waits
+            for that. A thread sleeps; a call of the SDKs' async clients is awaited longer, and no event loop stands
+            still. What only an event loop could wait for (a span, a callback) is refused.
+        max_wait: seconds that a call waits at most; one that would need more is refused at once.
 
     Raises:
         ConfigurationError: no meter, more than one, or a figure that cannot be a cap.
@@ -53,6 +59,8 @@ class Limit:
     per: str | tuple[str, ...] = "session"
     window: str | None = None
     timezone: str | None = None
+    on_limit: Literal["refuse", "wait"] = "refuse"
+    max_wait: float = 120.0
     meter: Meter = field(init=False)
     cap: int = field(init=False)
     """Nano-dollars for usd, else a count."""
@@ -79,6 +87,7 @@ class Limit:
                 f"Limit {meter}={getattr(self, meter)!r} with window={self.window!r}; "
                 f"only {', '.join(one for one in Meter if one not in _LASTING)} are counted over a window"
             )
+        _check_waiting(meter, self.on_limit, self.max_wait)
         for name, value in (
             ("per", keys[0] if len(keys) == 1 else keys),
             ("keys", keys),
@@ -105,6 +114,16 @@ def counted(meter: Meter, amount: int) -> str:
         return show_usd(amount)
     unit = "open calls" if meter is Meter.CONCURRENT else meter.replace("_", " ")
     return f"{amount:,} {unit.removesuffix('s') if amount == 1 else unit}"
+
+
+def _check_waiting(meter: Meter, on_limit: object, max_wait: object) -> None:
+    if on_limit not in {"refuse", "wait"}:
+        raise ConfigurationError(f"Limit on_limit={on_limit!r}; it must be 'refuse' or 'wait'")
+    if on_limit == "wait" and meter in {Meter.TOOL_CALLS, Meter.SECONDS}:
+        raise ConfigurationError(f"Limit {meter} with on_limit='wait'; only limits on model calls can be waited for")
+    number = max_wait if isinstance(max_wait, int | float) and not isinstance(max_wait, bool) else -1.0
+    if not 0 < number <= _LONGEST_WAIT:
+        raise ConfigurationError(f"Limit max_wait={max_wait!r}; it must be a number of seconds up to {_LONGEST_WAIT:,}")
 
 
 def _keys(per: object) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """Which functions of ours are really reached while something runs, and from where."""
 
+import gc
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -60,6 +61,7 @@ def recorded() -> Iterator[Reach]:
         if event == "call" and is_ours(code):
             found.callers.setdefault(code, set()).add(_caller(frame))
 
+    gc.collect()  # what earlier tests left behind ends now, and not in the middle of a scene
     before = sys.getprofile()
     threading.setprofile(seen)
     sys.setprofile(seen)

@@ -58,6 +58,7 @@ EDGES = {
     "otel/instrumentor.py:_aprocess.<locals>.process": "the SDK's own, and guarded words with the flight",
     "otel/instrumentor.py:_begins.<locals>.begins": "the SDK's own, and `quietly`",
     "otel/instrumentor.py:_build_request.<locals>.build": "the SDK's own, and one `try`",
+    "otel/instrumentor.py:_posted.<locals>.post": "the SDK's own, and a wait",
     "otel/instrumentor.py:_prepare.<locals>.prepare": "the SDK's own, and `quietly`",
     "otel/instrumentor.py:_process.<locals>.process": "the SDK's own, and guarded words with the flight",
     "otel/langchain_tools.py:_at_first_use.<locals>.init": "the callback manager's own, `quietly`, and one `try`",

@@ -12,6 +12,7 @@ from agent_fuse.accounting.call_request import CallRequest, Event, PendingCall
 from agent_fuse.accounting.later import Later
 from agent_fuse.accounting.ledger_retry import LedgerRetry
 from agent_fuse.accounting.listeners import Listeners
+from agent_fuse.accounting.waits import AWAITED, Waited, have_waited
 from agent_fuse.calls import Entry, Status, Usage
 from agent_fuse.endpoints import UNKNOWN
 from agent_fuse.errors import SentinelBudgetExceeded, SentinelError, SentinelSystemError, UnknownModelError
@@ -44,6 +45,7 @@ class Accounting:
 
     def __init__(self, settings: Settings, ledger: Ledger, clock: Clock, backlog: Backlog) -> None:
         self._settings = settings
+        self.limits = settings.all_limits()
         self.ledger = ledger
         self.retry = LedgerRetry(ledger, settings.max_retries, clock, backlog)
         self.clock = clock
@@ -85,11 +87,16 @@ class Accounting:
         Raises:
             SentinelBudgetExceeded: a limit does not admit it. SentinelSystemError: the ledger failed.
         """
-        quote, answer = self._take(pending, wait=False)
-        if quote.provisional and not self._has_room(pending.due, answer):
-            quote, answer = self._take(pending, wait=True)  # a bound refuses nobody, and warns of nothing
-        if isinstance(answer, Refusal):
-            raise refusal(partial(self._exceeded, pending, answer))
+        waited: Waited | None = None
+        while True:
+            quote, answer = self._take(pending, wait=False)
+            if quote.provisional and not self._has_room(pending.due, answer):
+                quote, answer = self._take(pending, wait=True)  # a bound refuses nobody, and warns of nothing
+            if not isinstance(answer, Refusal):
+                break
+            waited = waited or AWAITED.get() or Waited()
+            if not have_waited(pending, answer, waited, self.limits, self.clock):
+                raise refusal(partial(self._exceeded, pending, answer))
         self.on_reserved(pending.request.caller, pending.due, answer.balances)
 
     def _take(self, pending: PendingCall, *, wait: bool) -> tuple[Quote, Reservation | Refusal]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from opentelemetry import trace
 
 from agent_fuse.accounting.call_request import CallRequest
+from agent_fuse.accounting.waits import WaitFor
 from agent_fuse.dialects.base import Dialect, SpanRole, Spot
 from agent_fuse.errors import SentinelError, soften
 from agent_fuse.fuse import Fuse, Seen
@@ -108,6 +109,8 @@ def admit(
     """
     try:
         return fuse.open_call(request, around)
+    except WaitFor:
+        raise
     except SentinelError as trip:
         raise refused(fuse, trip, *inside, span=span, hard=hard) from trip.__cause__
 

@@ -10,6 +10,7 @@ rewrites it.
 the base class after it.
 """
 
+import asyncio
 import functools
 import importlib
 import logging
@@ -21,6 +22,7 @@ from typing import Any, cast
 
 from wrapt import register_post_import_hook
 
+from agent_fuse.accounting.waits import AWAITED, Waited, WaitFor
 from agent_fuse.errors import SentinelError
 from agent_fuse.otel import active, patches, sdk_check, sending
 from agent_fuse.otel.gate import not_judged
@@ -174,6 +176,27 @@ def _body(options: Any) -> object:
     return cast("object", body or extra)
 
 
+def _posted(original: patches.Method) -> patches.Method:
+    """Around a call of an async client: where its gate says to wait, it is awaited, and asked for again."""
+
+    async def post(self: Any, *args: Any, **kwargs: Any) -> Any:
+        waited = quietly("letting a call wait", "a limit refuses it at once", Waited) if _wanted else None
+        if waited is None or AWAITED.get() is not None:
+            return await original(self, *args, **kwargs)
+        token = AWAITED.set(waited)
+        try:
+            while True:
+                try:
+                    return await original(self, *args, **kwargs)
+                except WaitFor as limit:
+                    seconds = limit.seconds
+                await asyncio.sleep(seconds)
+        finally:
+            AWAITED.reset(token)
+
+    return post
+
+
 # A request and its answer --------------------------------------------------------------------------------------------
 
 
@@ -275,6 +298,7 @@ _SEAMS: tuple[tuple[str, str, Callable[[str], patches.Wrap]], ...] = (
     ("BaseClient", "_maybe_override_cast_to", lambda _: _begins),
     ("SyncAPIClient", "_prepare_options", lambda _: _prepare),
     ("AsyncAPIClient", "_prepare_options", lambda _: _prepare),
+    ("AsyncAPIClient", "post", lambda _: _posted),
     ("BaseClient", "_build_request", lambda sdk: functools.partial(_build_request, sdk=sdk)),
     ("SyncAPIClient", "_process_response", lambda _: _process),
     ("AsyncAPIClient", "_process_response", lambda _: _aprocess),

@@ -59,3 +59,27 @@ def test_report_sums_fees():
     tally = Tally(step=60)
     tally.add_all([("a", 0.0, "settled", *told), ("b", 1.0, "settled", *told), ("c", 2.0, "refused", *told)])
     assert (tally.total.cost, tally.total.fees, tally.models["gpt-4o"].fees) == (18, 8, 8)
+
+
+@pytest.mark.parametrize(
+    ("body", "fee"),
+    [
+        ({"tools": [{"type": "web_search_20250305", "max_uses": 3}]}, 3 * SEARCH),
+        ({"tools": [{"type": "web_search_preview"}]}, SEARCH),
+        ({"tools": [{"type": "web_search"}], "max_tool_calls": 4}, 4 * SEARCH),
+        ({"tools": [{"type": "web_search"}, {"type": "file_search"}]}, SEARCH + FILES),
+        ({"tools": [{"type": "code_interpreter", "container": {"type": "auto"}}], "max_tool_calls": 4}, CONTAINER),
+        ({"web_search_options": {}}, SEARCH),
+        ({"tools": [{"type": "function", "function": {"name": "web_search"}}]}, 0),
+        ({"tools": [{"type": "web_search", "max_uses": -1}, None, "x"]}, SEARCH),
+    ],
+)
+@pytest.mark.parametrize("strict", [False, True])
+def test_fees_of_tools_offered_are_quoted(body, fee, strict):
+    """A request that offers tools run at the provider is quoted their fees, above what its tokens come to."""
+    desk = Desk(strict=strict)
+    request = desk.ask(body={"model": "gpt-4o", "messages": [], "max_tokens": 10, **body}, estimate=None)
+    quote = desk.fuse.accounting.quote(request)
+    tokens = quote.rates.bound if strict else quote.rates.expected
+    assert quote.fee == fee
+    assert quote.cost - fee == tokens(quote.input_tokens, quote.output_tokens)

@@ -9,8 +9,9 @@ from agent_fuse.prices import PriceBook
 from agent_fuse.quoting import request_parameters, units
 from agent_fuse.quoting.bodies import Count
 from agent_fuse.quoting.learned import Learned
+from agent_fuse.quoting.offered_tools import offered
 from agent_fuse.quoting.quote import Quote, Source
-from agent_fuse.quoting.rates import Origin, Rates
+from agent_fuse.quoting.rates import PICOS_PER_NANO, Origin, Rates
 from agent_fuse.quoting.unit_quotes import DEFAULT_INPUT_TOKENS, DEFAULT_OUTPUT_TOKENS, UNIT_QUOTES, UnitRequest
 from agent_fuse.tokens import TokenCounter, upper_bound_tokens
 
@@ -89,11 +90,16 @@ class Quoter:
             into, into_source = self._body_input(count, body_bytes, model, session)
             cost = rates.expected(into, out, cache_write=count.cache_write)
             bounded = False
+        fee = -(-rates.per_call // PICOS_PER_NANO)
+        if ("tools" in plain or "web_search_options" in plain) and (tools := offered(plain)) is not None:
+            fee = rates.fees(tools)
+            cost += fee - -(-rates.per_call // PICOS_PER_NANO)
         plain_text = count.readable and not (count.media_tokens or count.unseen or count.open_ended)
         return Quote(
             input_tokens=into,
             output_tokens=out,
             cost=cost,
+            fee=fee,
             rates=rates,
             input_source=into_source,
             output_source=out_source,

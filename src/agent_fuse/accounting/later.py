@@ -136,19 +136,20 @@ class Later:
             kept.entry, operation=semantic_operation(kept.entry.operation), status=Status.SETTLED, reason=""
         )
         if told.free:
-            return replace(entry, cost=0, input_tokens=0, output_tokens=0)
+            return replace(entry, cost=0, fee=0, input_tokens=0, output_tokens=0)
         if told.stopped:
             return replace(entry, status=Status.ESTIMATED, reason="quote")
         if told.trained_tokens is not None:
             cost = units.training(bare(entry.model), told.trained_tokens)
-            return replace(entry, cost=cost, input_tokens=told.trained_tokens, output_tokens=0)
+            return replace(entry, cost=cost, fee=0, input_tokens=told.trained_tokens, output_tokens=0)
         summed: dict[str, Any] = {name: _total(told.parts, name) for name in _SUMMED}
         model = next((part.model for part in told.parts if part.model), "")
-        cost = sum(self._cost(kept, part) for part in told.parts)
-        return replace(entry, cost=cost, model=entry.model or model, **summed)
+        bills = [self._bill(kept, part) for part in told.parts]
+        cost, fee = sum(bill[0] for bill in bills), sum(bill[1] for bill in bills)
+        return replace(entry, cost=cost, fee=fee, model=entry.model or model, **summed)
 
-    def _cost(self, kept: _Kept, part: Part) -> int:
-        """By the model that was asked for, of a batch by the one that each of its requests names."""
+    def _bill(self, kept: _Kept, part: Part) -> tuple[int, int]:
+        """Nano-dollars, and what of them is fees, by the model asked for; of a batch by the one each request names."""
         batch = kept.entry.operation in _BATCHES
         tier = kept.tier if batch or part.tier is None else request_parameters.priced_tier(part.tier)
         asked, served = (part.model, kept.entry.model) if batch else (kept.entry.model, part.model)
@@ -157,10 +158,11 @@ class Later:
             rates = self._rates(served, kept.entry.provider, tier)
         if part.requests > 1:
             rates = rates.of_size((part.usage.input_tokens or 0) // part.requests)
-        others = (
-            self._rates(name or asked or served, kept.entry.provider, tier).cost(one) for name, one in part.usage.parts
-        )
-        return rates.cost(part.usage) + sum(others)
+        cost, fee = rates.bill(part.usage)
+        for name, one in part.usage.parts:
+            more, of_it = self._rates(name or asked or served, kept.entry.provider, tier).bill(one)
+            cost, fee = cost + more, fee + of_it
+        return cost, fee
 
     def _rates(self, model: str, provider: str, tier: str) -> Rates:
         try:

@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from agent_fuse.prices import Why
 
 _BUCKETS = ("input", "output", "cache_read", "cache_write", "input_audio", "output_audio")
+_FEES = (
+    ("per_web_search", "a web search"),
+    ("per_file_search", "a file search"),
+    ("per_container", "a container for code"),
+)
+_FEES_SOURCE = "from the price data, else OpenAI's and Anthropic's pricing pages, 2026-11"
 _PICOS_PER_TOKEN_OF_USD_PER_MILLION = 1_000_000
 _PICOS_PER_USD = 10**12
 
@@ -64,6 +70,7 @@ def prices(
             entry=why.key or None,
             alias_of=why.alias or None,
             per_call_usd=_text(rates.per_call, _PICOS_PER_USD),
+            **{f"{name}_usd": _text(getattr(rates, name), _PICOS_PER_USD) for name, _ in _FEES},
             tiers=[
                 {
                     "above_input_tokens": max(tier.above, 0),
@@ -110,6 +117,9 @@ def _print(model: str, rates: Rates, words: str) -> None:
     say(out)
     if rates.per_call:
         say(out, f"and ${_text(rates.per_call, _PICOS_PER_USD)} a call")
+    fees = [f"${_text(fee, _PICOS_PER_USD)} {what}" for name, what in _FEES if (fee := getattr(rates, name))]
+    if fees:
+        paragraph(out, f"tools run at the provider: {', '.join(fees)} ({_FEES_SOURCE})")
     window = f"; context window {rates.context_window:,} tokens" if rates.context_window else ""
     say(out, f"longest answer {rates.max_output_tokens:,} tokens{window}")
 

@@ -1,0 +1,39 @@
+"""Tools that a request offers and the provider runs, billed beside the tokens, as often as they may run at most.
+
+Sources (2026-11): OpenAI's page on built-in tools and `max_tool_calls` of its Responses; Anthropic's page on the web
+search tool, `max_uses`. Where no most is told, each is quoted once.
+"""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from agent_fuse.calls import MAX_TOKENS, Usage, usage_of
+
+_KINDS = (
+    ("web_search", "web_searches"),
+    ("file_search", "file_searches"),
+    ("code_interpreter", "containers"),
+)
+"""What a tool's type begins with (`web_search_20250305`, `web_search_preview`), and what it is billed as."""
+
+
+def offered(body: Mapping[str, Any]) -> Usage | None:
+    """What the tools offered may do for a fee; None where none of them has one."""
+    tools = body.get("tools")
+    counts: dict[str, int | None] = {}
+    if isinstance(body.get("web_search_options"), Mapping):  # chat completions of OpenAI's search models
+        counts["web_searches"] = 1
+    for tool in cast("list[object]", tools) if isinstance(tools, list | tuple) else ():
+        fields = cast("Mapping[str, Any]", tool) if isinstance(tool, Mapping) else {}
+        kind = fields.get("type")
+        billed = next((unit for name, unit in _KINDS if isinstance(kind, str) and kind.startswith(name)), None)
+        if billed == "containers":
+            counts[billed] = 1  # however often code runs, it is one container
+        elif billed is not None:
+            most = _most(fields.get("max_uses")) or _most(body.get("max_tool_calls")) or 1
+            counts[billed] = max(counts.get(billed) or 0, most)
+    return usage_of(counts) if counts else None
+
+
+def _most(told: object) -> int | None:
+    return min(told, MAX_TOKENS) if type(told) is int and told > 0 else None

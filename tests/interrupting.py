@@ -6,6 +6,7 @@ itself would raise it next.
 """
 
 import ctypes
+import gc
 import os
 import sys
 import threading
@@ -15,6 +16,8 @@ from types import FrameType
 from typing import Any
 
 import agent_fuse
+from agent_fuse.fuse import Fuse
+from agent_fuse.testing.ledger import assert_books_balance
 
 HOME = f"{Path(agent_fuse.__file__).parent}{os.sep}"
 NOT_OURS = tuple(f"{HOME}{folder}{os.sep}" for folder in ("testing", "cli", "demo"))
@@ -53,3 +56,23 @@ def interrupted(work: Callable[[], object], at: int, *, opcodes: bool = False) -
     except KeyboardInterrupt:
         sys.settrace(before)
     return steps >= at, place
+
+
+def every_instant(fuse: Fuse, work: Callable[[], object], *, stride: int = 1, opcodes: bool = False) -> int:
+    """Interrupt `work` at one step after the other, the next call going in between. Answers how many steps it has."""
+    for _ in range(3):
+        work()
+    at = 1
+    while True:
+        there, place = interrupted(work, at, opcodes=opcodes)
+        work()
+        if fuse.open_calls():
+            threading._limbo.clear()  # where Python keeps for ever a thread that was interrupted as it started
+            gc.collect()  # a request that was dropped unsent is told by its finaliser, and a traceback keeps it alive
+            work()
+        assert (len(list(fuse.ledger.holds())), fuse.open_calls()) == (0, 0), (at, place)
+        if not there:
+            break
+        at += stride
+    assert_books_balance(fuse.ledger)
+    return at

@@ -1,8 +1,6 @@
 """A KeyboardInterrupt at any instant of a gate: nothing stays held or open, what was served is booked once."""
 
 import asyncio
-import gc
-from collections.abc import Callable
 from typing import Any
 
 import openai
@@ -15,9 +13,8 @@ from agent_fuse.calls import Status
 from agent_fuse.fuse import Fuse
 from agent_fuse.otel.span_processor import AgentFuseSpanProcessor
 from agent_fuse.testing import LoopbackProvider
-from agent_fuse.testing.ledger import assert_books_balance
 from alone import leave_nobody
-from interrupting import interrupted
+from interrupting import every_instant
 
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 """Python tells of an interrupt inside a finaliser, and goes on."""
@@ -32,25 +29,6 @@ def fuse(tmp_path) -> Fuse:
     at_work = current()
     assert at_work is not None
     return at_work
-
-
-def every_instant(fuse: Fuse, work: Callable[[], object], *, stride: int = 1, opcodes: bool = False) -> int:
-    """Interrupt `work` at one step after the other, the next call going in between. Answers how many steps it has."""
-    for _ in range(3):
-        work()
-    at = 1
-    while True:
-        there, place = interrupted(work, at, opcodes=opcodes)
-        work()
-        if fuse.open_calls():
-            gc.collect()  # a request that was dropped unsent is told by its finaliser, and a traceback keeps it alive
-            work()
-        assert (len(list(fuse.ledger.holds())), fuse.open_calls()) == (0, 0), (at, place)
-        if not there:
-            break
-        at += stride
-    assert_books_balance(fuse.ledger)
-    return at
 
 
 def block() -> None:

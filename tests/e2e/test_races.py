@@ -17,6 +17,9 @@ from agent_fuse.calls import Usage, to_nanos
 from agent_fuse.ledgers import open_ledger
 from agent_fuse.testing import LedgerReader, LoopbackProvider, Reply, assert_books_balance
 
+PATIENT = 120.0
+"""Seconds in which a busy machine gives each thread its turn: what races here is the cap, not the clock."""
+
 EXACT = Usage(input_tokens=1000, output_tokens=500)
 """At gpt-4o's price: 0.0075 USD."""
 
@@ -36,6 +39,7 @@ def guarded(folder: Path, budget: str) -> AgentFuseSpanProcessor:
         db_path=str(folder / "ledger.db"),
         session_id="race",
         prices={"gpt-4o": Price(input=0, output=15)},
+        lock_timeout=PATIENT,
     )
 
 
@@ -103,7 +107,8 @@ from concurrent.futures import ThreadPoolExecutor
 import openai
 from agent_fuse import AgentFuseSpanProcessor, Price, SentinelBudgetExceeded
 url, path = sys.argv[1:]
-AgentFuseSpanProcessor(budget="0.375", db_path=path, session_id="race", prices={"gpt-4o": Price(input=0, output=15)})
+AgentFuseSpanProcessor(
+    budget="0.375", db_path=path, session_id="race", prices={"gpt-4o": Price(input=0, output=15)}, lock_timeout=120)
 client = openai.OpenAI(base_url=url, api_key="x")
 print("ready", flush=True)
 sys.stdin.readline()
@@ -142,7 +147,7 @@ def test_four_processes_of_sixteen_threads(provider: LoopbackProvider, tmp_path:
         racer.stdin.write("go\n")
         racer.stdin.flush()
     for racer in racers:
-        out, _ = racer.communicate(timeout=120)
+        out, _ = racer.communicate(timeout=2 * PATIENT)
         answers.append(int(out))
     assert sum(answers) == provider.count == 50
     ledger = open_ledger(path)
@@ -155,7 +160,7 @@ def test_settled_and_held_never_pass_the_limit(provider: LoopbackProvider, tmp_p
     """At every moment of a race, settled + held <= limit."""
     processor = guarded(tmp_path, "0.15")
     provider.default = Reply(delay_s=0.005, usage=EXACT)
-    watcher, most, over = open_ledger(tmp_path / "ledger.db"), [0], threading.Event()
+    watcher, most, over = open_ledger(tmp_path / "ledger.db", lock_timeout=PATIENT), [0], threading.Event()
 
     def watch() -> None:
         done = False
@@ -181,7 +186,8 @@ import os, signal, sys
 import openai
 from agent_fuse import AgentFuseSpanProcessor, Price
 url, path = sys.argv[1:]
-AgentFuseSpanProcessor(budget=1, db_path=path, session_id="race", prices={"gpt-4o": Price(input=0, output=15)})
+AgentFuseSpanProcessor(
+    budget=1, db_path=path, session_id="race", prices={"gpt-4o": Price(input=0, output=15)}, lock_timeout=120)
 print("ready", flush=True)
 openai.OpenAI(base_url=url, api_key="x", max_retries=0).chat.completions.create(
     model="gpt-4o", messages=[{"role": "user", "content": "hi"}], max_tokens=500)
@@ -196,7 +202,7 @@ def test_a_killed_process_leaves_presumed_spend_once(provider: LoopbackProvider,
         dying = subprocess.Popen(
             [sys.executable, "-c", DIES, provider.openai_base_url, str(path)], stdout=subprocess.PIPE, text=True
         )
-        assert provider.wait_for(deaths)
+        assert provider.wait_for(deaths, PATIENT)
         dying.kill()
         dying.wait()
         assert dying.stdout is not None

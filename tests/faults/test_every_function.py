@@ -39,6 +39,7 @@ EDGES = {
     "manual/wrapping.py:_plain.<locals>.call": "the function's own, and guarded words with its watch",
     "calls.py:Usage.__post_init__": "called by whoever makes the value, behind the guard of that one",
     "integrations/langchain.py:AgentFuseCallbackHandler.__init__": "called by the user, before any call",
+    "integrations/langchain.py:_books.<locals>.call": "one `try`, around what is harmless",
     "integrations/langchain.py:_judges.<locals>.call": "one `try`",
     "last_word.py:LastWord.emit": "one `try`",
     "ledgers/folding.py:Folding._work": "a thread of its own, and one `try`",

@@ -94,13 +94,23 @@ class Actions:
             if arguments is not UNTOLD:
                 self.told(known, arguments)
             return known
-        accounting = self._accounting
         entry = self._entry(caller, tool, trace_id, span_id)
         action = Action(entry, caller, self._due(caller, tool), sources={source})
+        try:
+            self._begin(action, arguments, awaited=awaited)
+            UNDER_WAY.set(action)
+        except (SentinelError, Exception):
+            raise
+        except BaseException:  # a KeyboardInterrupt: its tool will not run
+            self.give_up(action)
+            raise
+        return action
+
+    def _begin(self, action: Action, arguments: object, *, awaited: bool) -> None:
         self.reentrancy.enter()
         started = time.perf_counter()
         try:
-            tripped = self._tripped.take(caller.session.id)
+            tripped = self._tripped.take(action.caller.session.id)
             if tripped is not None:
                 raise tripped  # noqa: TRY301  written down below, as every trip
             if awaited and arguments is UNTOLD:
@@ -113,10 +123,14 @@ class Actions:
         except Exception as error:  # noqa: BLE001  fail_safe decides
             self._failed(action, error)
         finally:
-            accounting.on_gate("tool", time.perf_counter() - started)
+            self._accounting.on_gate("tool", time.perf_counter() - started)
             self.reentrancy.leave()
-        UNDER_WAY.set(action)
-        return action
+
+    def give_up(self, action: Action) -> None:
+        """It was interrupted before its tool could run: what it holds is given back."""
+        action.over = action.booked = True
+        if action.due.caps:  # the ledger may have taken a hold that it could not tell of
+            self.reentrancy.account(lambda: self._accounting.retry.release(action.entry.id))
 
     def _due(self, caller: Caller, tool: str) -> Demand:
         now = self._accounting.clock()
@@ -145,6 +159,16 @@ class Actions:
         """
         if action.signature is not None or self.reentrancy.busy:
             return
+        try:
+            self._tell(action, arguments, ran=ran)
+        except (SentinelError, Exception):
+            raise
+        except BaseException:  # a KeyboardInterrupt: its tool will not run, unless it ran
+            if not (ran or action.booked):
+                self.give_up(action)
+            raise
+
+    def _tell(self, action: Action, arguments: object, *, ran: bool) -> None:
         self.reentrancy.enter()
         try:
             check = self._check(action, arguments)

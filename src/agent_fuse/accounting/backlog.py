@@ -11,6 +11,7 @@ from agent_fuse.calls import Entry, show_usd
 from agent_fuse.ledgers import forks
 from agent_fuse.ledgers.base import Amounts, Ledger, LedgerError
 from agent_fuse.ledgers.owed_entries import Owed
+from agent_fuse.ledgers.turns import Nested, Turn
 from agent_fuse.seams import GOES_ON, HELD_AT_QUOTE, fault, quietly
 
 log = logging.getLogger("agent_fuse")
@@ -79,14 +80,13 @@ class Backlog:
                 self._thread = threading.Thread(target=self._run, name="agent_fuse backlog", daemon=True)
                 self._thread.start()
 
-    def flush(self, seconds: float = _EXIT_SECONDS) -> None:
+    def flush(self) -> None:
         """Write what waits, now. Raises LedgerError."""
-        if not self._writing.acquire(timeout=seconds):
-            return  # the thread is at it, and waits for others as long as it may
         try:
-            self._inside(self._write)
-        finally:
-            self._writing.release()
+            with self._writing:
+                self._inside(self._write)
+        except (Nested, TimeoutError):
+            return  # the thread is at it, and waits for others as long as it may
 
     def lost_usd(self) -> int:
         """Nano-dollars that wait."""
@@ -107,7 +107,7 @@ class Backlog:
         self._owed = Owed(_REMEMBERED)
         self._rest: deque[Callable[[], object]] = deque(maxlen=_REST)
         self._lock = threading.RLock()
-        self._writing = threading.Lock()
+        self._writing = Turn(lambda: _EXIT_SECONDS)
         self._wake = threading.Event()
         self._thread = None
         self._resting = False

@@ -17,7 +17,7 @@ from agent_fuse.charged import says_nothing
 from agent_fuse.errors import ConfigurationError, SentinelError
 from agent_fuse.integrations import langchain_facts as facts
 from agent_fuse.otel import active, instrumentor
-from agent_fuse.otel.callbacks import begin_action, begin_call, end_action, outcome_of
+from agent_fuse.otel.callbacks import begin_action, begin_call, end_action, give_up, outcome_of
 from agent_fuse.otel.open_spans import OpenSpan
 from agent_fuse.seams import BOOKED_AT_QUOTE, GOES_ON, HELD_AT_QUOTE, fault, harmless, quietly, unjudged
 from agent_fuse.sightings import Outcome
@@ -54,8 +54,21 @@ def _judges(method: Callable[P, None]) -> Callable[P, None]:
     return call
 
 
-_books = harmless("booking a LangChain run", HELD_AT_QUOTE)
-"""What a run cost is paid for: nothing is raised."""
+def _books(method: Callable[P, None]) -> Callable[P, None]:
+    """What a run cost is paid for: nothing of ours is raised, and what an interrupt broke off is done again."""
+    book = harmless("booking a LangChain run", HELD_AT_QUOTE)(method)
+
+    @functools.wraps(method)
+    def call(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            book(*args, **kwargs)
+        except BaseException:
+            book(*args, **kwargs)
+            raise
+        finally:
+            _RUNS.pop(cast("UUID", kwargs.get("run_id")), None)
+
+    return call
 
 
 class AgentFuseCallbackHandler(BaseCallbackHandler):
@@ -139,15 +152,19 @@ class AgentFuseCallbackHandler(BaseCallbackHandler):
             agent=facts.agent_of(metadata),
             inside=outer.node if outer is not None else None,
         )
-        if outer is not None:
-            outer.wraps = True
-        quietly("keeping a LangChain run", HELD_AT_QUOTE, _keep, run_id, node)
+        try:
+            if outer is not None:
+                outer.wraps = True
+            quietly("keeping a LangChain run", HELD_AT_QUOTE, _keep, run_id, node)
+        except BaseException:  # a KeyboardInterrupt: LangChain will not call the model
+            _give_up(run_id, node)
+            raise
 
     @_books
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
         """The model answered: the call is booked by the usage that the answer tells."""
         del kwargs
-        run = _RUNS.pop(run_id, None)
+        run = _RUNS.get(run_id)
         if run is None:
             return
         try:
@@ -162,7 +179,7 @@ class AgentFuseCallbackHandler(BaseCallbackHandler):
     @_books
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """The model failed: its hold is given back unless it may have cost."""
-        run = _RUNS.pop(run_id, None)
+        run = _RUNS.get(run_id)
         if run is not None:
             _fail(run, error, kwargs.get("response"))
 
@@ -188,13 +205,17 @@ class AgentFuseCallbackHandler(BaseCallbackHandler):
         node = begin_action(
             SOURCE, str(name), arguments, facts=told, session=facts.session_of(told), agent=facts.agent_of(told)
         )
-        quietly("keeping a LangChain run", GOES_ON, _keep, run_id, node)
+        try:
+            quietly("keeping a LangChain run", GOES_ON, _keep, run_id, node)
+        except BaseException:  # a KeyboardInterrupt: LangChain will not run the tool
+            _give_up(run_id, node)
+            raise
 
     @_books
     def on_tool_end(self, output: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """The tool ran; what it returned tells progress from a loop."""
         del kwargs
-        run = _RUNS.pop(run_id, None)
+        run = _RUNS.get(run_id)
         if run is None:
             return
         # A ToolMessage carries the id of its call, which is new each time; what it says is its content.
@@ -206,7 +227,7 @@ class AgentFuseCallbackHandler(BaseCallbackHandler):
     def on_tool_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """The tool failed."""
         del kwargs
-        run = _RUNS.pop(run_id, None)
+        run = _RUNS.get(run_id)
         if run is None:
             return
         if any(kind.__name__ == "GraphBubbleUp" for kind in type(error).__mro__):
@@ -221,6 +242,12 @@ def _keep(run_id: UUID, node: OpenSpan | None) -> None:
         return
     run = _RUNS[run_id] = _Run(node)
     quietly("forgetting old LangChain runs", GOES_ON, _forget, run)
+
+
+def _give_up(run_id: UUID, node: OpenSpan | None) -> None:
+    _RUNS.pop(run_id, None)
+    if node is not None:
+        give_up(node)
 
 
 def _forget(newest: _Run) -> None:

@@ -118,19 +118,23 @@ class Owed:
             return True
 
     def _seal(self) -> None:
-        for accounts, one in self._sums.items():
-            entry = Entry(
-                id=f"arrears:{one.first.id}",
-                at=one.first.at,
-                status=Status.SETTLED,
-                session=one.first.session,
-                cost=one.amounts.usd,
-                input_tokens=max(one.amounts.tokens - one.amounts.output_tokens, 0),
-                output_tokens=one.amounts.output_tokens,
-                reason=f"arrears of {one.calls} calls",
-            )
-            self._sealed.append(Account(entry, accounts, one.amounts))
-        self._sums.clear()
+        sealed = [_sealed(accounts, one) for accounts, one in self._sums.items()]
+        # In one step, with no call in it: a KeyboardInterrupt comes before or after.
+        self._sealed, self._sums = self._sealed + sealed, {}
+
+
+def _sealed(accounts: tuple[str, ...], one: _Sum) -> Account:
+    entry = Entry(
+        id=f"arrears:{one.first.id}",
+        at=one.first.at,
+        status=Status.SETTLED,
+        session=one.first.session,
+        cost=one.amounts.usd,
+        input_tokens=max(one.amounts.tokens - one.amounts.output_tokens, 0),
+        output_tokens=one.amounts.output_tokens,
+        reason=f"arrears of {one.calls} calls",
+    )
+    return Account(entry, accounts, one.amounts)
 
 
 def _write(real: Ledger, line: Account, now: float) -> None:

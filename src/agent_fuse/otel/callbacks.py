@@ -65,9 +65,23 @@ def begin_call(
         trace_id=of.trace,
         span_id=trace.format_span_id(here) if here else "",
     )
-    node.seen = admit(node.fuse, request, around(node.parent), node.parent, frame_here())
-    quietly("placing a call", GOES_ON, detach, node, outside=inside)
+    try:
+        node.seen = admit(node.fuse, request, around(node.parent), node.parent, frame_here())
+        quietly("placing a call", GOES_ON, detach, node, outside=inside)
+    except (SentinelError, Exception):
+        raise
+    except BaseException:  # a KeyboardInterrupt: the call will not be made
+        give_up(node)
+        raise
     return node
+
+
+def give_up(node: OpenSpan) -> None:
+    """It was interrupted before its call or action could be made. Never raises."""
+    if node.seen is not None:
+        node.fuse.close_call(node.seen, outcome=Outcome.FAILED)
+    if node.action is not None:
+        node.fuse.actions.give_up(node.action)
 
 
 def begin_action(

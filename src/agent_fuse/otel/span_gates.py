@@ -100,6 +100,8 @@ class SpanGates:
             self.nodes.pop(at.span_id)
             if node.seen is not None:
                 node.fuse.close_call(node.seen, outcome=Outcome.FAILED)
+            if node.action is not None:
+                node.fuse.actions.give_up(node.action)
             raise
 
     def unread(self, span: Span, error: Exception) -> None:

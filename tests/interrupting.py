@@ -66,7 +66,7 @@ def every_instant(fuse: Fuse, work: Callable[[], object], *, stride: int = 1, op
     while True:
         there, place = interrupted(work, at, opcodes=opcodes)
         work()
-        if fuse.open_calls():
+        if fuse.open_calls() or list(fuse.ledger.holds()):
             threading._limbo.clear()  # where Python keeps for ever a thread that was interrupted as it started
             gc.collect()  # a request that was dropped unsent is told by its finaliser, and a traceback keeps it alive
             work()

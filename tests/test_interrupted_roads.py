@@ -77,6 +77,7 @@ def test_no_instant_of_a_checked_action_keeps_its_hold(fuse):
     assert every_instant(fuse, lambda: agent_fuse.check_loop("search", {"query": "x"}), stride=7) > 100
 
 
+@pytest.mark.soak
 def test_no_instant_of_booking_late_loses_what_was_spent(fuse, monkeypatch):
     """The ledger is gone when a call ends: what waits is booked once it is back, whatever is interrupted on the way."""
     backlog, database = fuse.accounting.retry.backlog, fuse.ledger._database

@@ -73,6 +73,14 @@ EDGES = {
     "otel/span_processor.py:AgentFuseSpanProcessor.on_start": "one `try`",
     "otel/watch.py:watch.<locals>.set_attribute": "the span's own, and one `try`",
     "otel/watch.py:watch.<locals>.set_attributes": "the span's own, and one `try`",
+    "otel/websockets.py:_aclose.<locals>.close": "the connection's own, and `quietly`",
+    "otel/websockets.py:_aenter.<locals>.enter": "the manager's own, `judge` and `quietly`",
+    "otel/websockets.py:_areceive.<locals>.recv_bytes": "the connection's own, and `quietly`",
+    "otel/websockets.py:_asend.<locals>.send": "the connection's own, and `judge`",
+    "otel/websockets.py:_close.<locals>.close": "the connection's own, and `quietly`",
+    "otel/websockets.py:_enter.<locals>.enter": "the manager's own, `judge` and `quietly`",
+    "otel/websockets.py:_receive.<locals>.recv_bytes": "the connection's own, and `quietly`",
+    "otel/websockets.py:_send.<locals>.send": "the connection's own, and `judge`",
     "seams.py:harmless.<locals>.decorate.<locals>.call": "the guard",
 }
 """Where others call us: what stands there must not fail. A new one is to be guarded, and to be named here."""

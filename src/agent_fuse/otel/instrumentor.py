@@ -24,7 +24,7 @@ from wrapt import register_post_import_hook
 
 from agent_fuse.accounting.waits import AWAITED, Waited, WaitFor
 from agent_fuse.errors import SentinelError
-from agent_fuse.otel import active, patches, sdk_check, sending
+from agent_fuse.otel import active, patches, sdk_check, sending, websockets
 from agent_fuse.otel.gate import not_judged
 from agent_fuse.otel.request_gate import Flight
 from agent_fuse.otel.telling import telling
@@ -76,6 +76,7 @@ def install() -> None:
             _gate(sdk)
         elif first:
             register_post_import_hook(functools.partial(_gate_if_wanted, sdk), f"{sdk}._base_client")
+    websockets.install(wanted, first=first)
 
 
 @harmless("installing the request gate", "its SDK's requests are not gated")

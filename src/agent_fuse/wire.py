@@ -71,6 +71,25 @@ def read_body(body: object, reading: Reading) -> bool:
     return usage is not None
 
 
+def count_whole(body: object, reading: Reading) -> None:
+    """Take the size of what the model wrote from a whole answer that tells no usage."""
+    told = _object(body)
+    texts: list[object] = [told.get("completion")]
+    for choice in map(_object, _items(told.get("choices"))):
+        texts += _texts(choice, "message")
+    reading.written += sum(len(text.encode("utf-8", "replace")) for text in texts if isinstance(text, str))
+
+
+def _texts(choice: dict[str, Any], where: str) -> list[object]:
+    """What a choice holds that the model wrote, in its `message` or its `delta`."""
+    holder = _object(choice.get(where))
+    texts = [choice.get("text"), *(holder.get(name) for name in _WRITTEN)]
+    functions = [_object(call).get("function") for call in _items(holder.get("tool_calls"))]
+    for function in map(_object, (*functions, holder.get("function_call"))):
+        texts += [function.get("name"), function.get("arguments")]
+    return texts
+
+
 def _read_tier(field: Callable[[str], Any], reading: Reading) -> None:
     """OpenAI tells the tier beside the usage, Anthropic inside it (`service_tier`, and `speed` where it is fast)."""
     usage = field("usage")
@@ -155,11 +174,7 @@ class StreamReader:
 
     def _count(self, event: dict[str, Any]) -> None:
         for choice in map(_object, _items(event.get("choices"))):
-            delta = _object(choice.get("delta"))
-            texts = [choice.get("text"), *(delta.get(name) for name in _WRITTEN)]
-            functions = [_object(call).get("function") for call in _items(delta.get("tool_calls"))]
-            for function in map(_object, (*functions, delta.get("function_call"))):
-                texts += [function.get("name"), function.get("arguments")]
+            texts = _texts(choice, "delta")
             written = sum(len(text.encode("utf-8", "replace")) for text in texts if isinstance(text, str))
             self.reading.written += written
             self.reading.pieces += bool(written)

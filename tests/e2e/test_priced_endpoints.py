@@ -159,6 +159,31 @@ def test_what_tells_its_price_later_is_held_at_an_estimate(server: Server, tmp_p
     assert not list(fuse.ledger.journal())
 
 
+@pytest.mark.parametrize(
+    ("body", "written"),
+    [
+        ({"id": "c", "type": "completion", "model": "claude-2.1", "completion": "abcd" * 25}, 25),
+        ({"id": "c", "object": "text_completion", "choices": [{"text": "abcd" * 25, "finish_reason": "stop"}]}, 25),
+        ({"id": "c", "choices": [{"message": {"content": "abcd" * 20, "reasoning": "abcd" * 5}}]}, 25),
+    ],
+)
+def test_a_whole_answer_without_usage_is_counted(server: Server, tmp_path: Any, body: Any, written: int) -> None:
+    """Anthropic's old completions tell no usage, nor do some servers: what they wrote is counted, a token for 4 bytes."""
+    server.answer = json.dumps(body).encode()
+    asked: dict[str, Any] = {"model": "claude-2.1", "prompt": "hi", "messages": MESSAGE["messages"]}
+
+    def complete(o: openai.OpenAI, a: anthropic.Anthropic) -> object:
+        if "completion" in body:
+            return a.post("/v1/complete", body={**asked, "max_tokens_to_sample": 500}, cast_to=object)
+        if "object" in body:
+            return o.completions.create(model="gpt-3.5-turbo-instruct", prompt="hi")
+        return o.chat.completions.create(model="gpt-4o", messages=asked["messages"])
+
+    entry = booked(run(server, tmp_path, complete, 1_000))
+    assert (entry.status, entry.output_tokens) == (Status.ESTIMATED, written)
+    assert entry.cost > 0
+
+
 def test_what_is_not_known_is_booked_at_an_estimate(server: Server, tmp_path: Any) -> None:
     """Nothing will tell of it later."""
     server.answer = b'{"id":"job_1","object":"job","status":"queued"}'

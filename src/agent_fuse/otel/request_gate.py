@@ -14,6 +14,7 @@ from typing import Any, cast
 from weakref import finalize
 
 from agent_fuse.accounting.call_request import CallRequest
+from agent_fuse.aws_events import CONTENT_TYPE, EventStreamReader
 from agent_fuse.calls import Usage
 from agent_fuse.charged import Charge, of_error, of_words
 from agent_fuse.endpoints import UNKNOWN
@@ -29,7 +30,7 @@ from agent_fuse.quoting.names import bare
 from agent_fuse.seams import BOOKED_AT_QUOTE, HELD_AT_QUOTE, fault, quietly
 from agent_fuse.sightings import Layer, Outcome
 from agent_fuse.told_later import goes_on
-from agent_fuse.wire import Reading, StreamReader, read_body
+from agent_fuse.wire import Reading, StreamReader, count_whole, read_body
 
 SOURCE = "request"
 
@@ -105,7 +106,8 @@ class Flight:
         elif response.is_closed:
             self._content = response.content
         else:
-            reader = StreamReader(self._reading, count_text=self._wants_text)
+            framed = CONTENT_TYPE in response.headers.get("content-type", "")
+            reader = (EventStreamReader if framed else StreamReader)(self._reading, count_text=self._wants_text)
             self._watched = True
             try:
                 observe(response, reader, self._stream_ended)
@@ -165,7 +167,11 @@ class Flight:
         except ValueError:
             self._reading.complete = False
             return
-        if not read_body(body, self._reading) and self.seen is not None:
+        if read_body(body, self._reading):
+            return
+        if self._wants_text:
+            count_whole(body, self._reading)
+        if self.seen is not None:
             self.seen.call.payload.later = goes_on(self._operation, body)
 
     def _stream_ended(self, broken: bool) -> None:

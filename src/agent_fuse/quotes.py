@@ -7,15 +7,20 @@ from typing import Any
 from agent_fuse.calls import MAX_TOKENS, Usage
 from agent_fuse.prices import PriceBook
 from agent_fuse.quoting import request_parameters, units
+from agent_fuse.quoting.batch_files import BatchFile
 from agent_fuse.quoting.bodies import Count
 from agent_fuse.quoting.learned import Learned
 from agent_fuse.quoting.offered_tools import offered
 from agent_fuse.quoting.quote import Quote, Source
 from agent_fuse.quoting.rates import PICOS_PER_NANO, Origin, Rates
+from agent_fuse.quoting.recent import Recent
 from agent_fuse.quoting.unit_quotes import DEFAULT_INPUT_TOKENS, DEFAULT_OUTPUT_TOKENS, UNIT_QUOTES, UnitRequest
 from agent_fuse.tokens import TokenCounter, upper_bound_tokens
 
 __all__ = ["DEFAULT_INPUT_TOKENS", "DEFAULT_OUTPUT_TOKENS", "Quote", "Quoter", "Source"]
+
+_BATCH_FILES = 256
+"""Input files of batches last uploaded that are remembered."""
 
 UNSEEN_TOKENS = 1_000_000
 """Bound of an input kept at the provider (a conversation, a file), where no context window is known."""
@@ -44,6 +49,8 @@ class Quoter:
         self._default_input = _clamped(default_input_tokens)
         self._default_output = _clamped(default_output_tokens)
         self._learned = Learned()
+        self.batch_files: Recent[str, BatchFile] = Recent(_BATCH_FILES)
+        """By the id that their provider gave them."""
 
     def for_body(  # noqa: PLR0917 - the request gate has them all, in this order
         self,

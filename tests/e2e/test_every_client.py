@@ -16,6 +16,7 @@ import pytest
 
 from agent_fuse import SentinelBudgetExceeded, init
 from agent_fuse.calls import Status
+from alone import leave_nobody
 
 pytestmark = pytest.mark.filterwarnings("ignore:The model:DeprecationWarning")  # it costs money to its end
 
@@ -136,6 +137,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server() -> Iterator[Server]:
+    leave_nobody()
     with Server(("127.0.0.1", 0), Handler) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         yield server

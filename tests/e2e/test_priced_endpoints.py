@@ -12,6 +12,7 @@ import pytest
 
 from agent_fuse import SentinelBudgetExceeded, init
 from agent_fuse.calls import Entry, Status
+from alone import leave_nobody
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # endpoints near their end cost money to the end
 
@@ -45,6 +46,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server() -> Iterator[Server]:
+    leave_nobody()
     with Server(("127.0.0.1", 0), Handler) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         yield server

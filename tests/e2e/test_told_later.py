@@ -1,6 +1,7 @@
 """Work that goes on at the provider: held when it is begun, settled by whichever answer tells what it cost."""
 
 import asyncio
+import io
 import json
 import subprocess
 import sys
@@ -308,6 +309,20 @@ def begin_batch(server: Server, desk: Desk) -> None:
     desk.openai.batches.create(input_file_id="file_1", endpoint="/v1/chat/completions", completion_window="24h")
     assert desk.held > 0
     assert desk.spent == 0
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_batch_is_quoted_by_the_lines_of_its_file(server: Server, desk: Desk, stream: bool) -> None:
+    """A file seen as it was uploaded is quoted line by line, at half the price of the same requests."""
+    body = {"model": "gpt-4o", "max_tokens": 1_000, "messages": [{"role": "user", "content": "hi"}]}
+    line = {"custom_id": "1", "method": "POST", "url": "/v1/chat/completions", "body": body}
+    lines = b"".join(json.dumps(line).encode() + b"\n" for _ in range(1_500))
+    server.answers["POST /files"] = {"id": "file_1", "object": "file", "purpose": "batch"}
+    desk.openai.files.create(file=("a.jsonl", io.BytesIO(lines) if stream else lines), purpose="batch")
+    assert (desk.held, desk.spent) == (0, 0)
+    begin_batch(server, desk)
+    of_output = 1_500 * 1_000 * 5_000
+    assert of_output < desk.held < of_output * 1.01
 
 
 def test_a_batch_is_settled_by_the_usage_it_tells(server: Server, desk: Desk) -> None:

@@ -13,6 +13,7 @@ from websockets.sync.server import ServerConnection, serve
 
 from agent_fuse import SentinelBudgetExceeded, init
 from agent_fuse.calls import Status
+from alone import leave_nobody
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # the beta costs money to its end
 
@@ -69,6 +70,7 @@ class Server:
 
 @pytest.fixture
 def server() -> Iterator[Server]:
+    leave_nobody()
     one = Server()
     yield one
     one.close()

@@ -227,7 +227,7 @@ def _judge(client: Any, options: Any, request: Any, sdk: str) -> None:
     _, method, url, body = asked
     operation = operation_of(method, url, sdk)
     if operation is None:
-        quietly(_LISTENING, GOES_ON, _listen, client, request, method, url, sdk)
+        quietly(_LISTENING, GOES_ON, _listen, client, request, asked, sdk)
         return
     flight = Flight(sdk)
     size = request.headers.get("content-length")
@@ -249,9 +249,9 @@ def _follow(client: Any, request: Any, flight: Flight) -> bool:
     return True
 
 
-def _listen(client: Any, request: Any, method: str, url: str, sdk: str) -> None:
+def _listen(client: Any, request: Any, asked: _Asked, sdk: str) -> None:
     """What costs nothing may still tell what was begun before."""
-    asking = telling(method, url, sdk)
+    asking = telling(asked[1], asked[2], sdk, asked[3])
     if asking is not None:
         sending.watch(client._client, is_async=_is_async(client, sdk))  # noqa: SLF001
         sending.carry(request, asking)

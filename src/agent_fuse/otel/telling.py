@@ -1,13 +1,16 @@
-"""Requests that ask after work begun before: their answers tell what it cost, whoever began it."""
+"""Free requests that tell of money: those that ask after work begun before, and the upload of a batch's input."""
 
+import json
 from functools import partial
 from http import HTTPStatus
 from typing import Any
 
+from agent_fuse.endpoints import OPENAI
 from agent_fuse.fuse import Fuse
 from agent_fuse.otel.gate import call_site
 from agent_fuse.otel.request_gate import Flight
 from agent_fuse.otel.response import observe
+from agent_fuse.quoting.batch_files import quote_file, upload_of
 from agent_fuse.told_later import LaterReader, teller_of
 
 
@@ -40,11 +43,36 @@ class Telling(Flight):
             self._books.reentrancy.account(partial(accounting.later.settle, reader.told))
 
 
-def telling(method: str, url: str, sdk: str) -> Telling | None:
+class Upload(Flight):
+    """The input file of a batch on its way: its lines are quoted under the id that it gets."""
+
+    def __init__(self, provider: str, fuse: Fuse, file: bytes) -> None:
+        super().__init__(provider)
+        self._books = fuse
+        self._file: bytes | None = file
+
+    def answered(self, response: Any) -> None:
+        """It has its id."""
+        file, self._file = self._file, None
+        if file is None or response.status_code >= HTTPStatus.MULTIPLE_CHOICES or not response.is_closed:
+            return
+        name = json.loads(response.content).get("id")
+        quoter = self._books.accounting.quoter
+        quoted = quote_file(file, quoter.for_body)
+        if isinstance(name, str) and quoted is not None:
+            quoter.batch_files.put(name, quoted)
+
+
+def telling(method: str, url: str, sdk: str, body: object) -> Flight | None:
     """What follows a request that asks after such work; None for every other."""
     found = teller_of(method, url, sdk)
-    site = call_site(asks=False) if found is not None else None
-    if found is None or site is None or not site.fuse.settings.request_gate:
+    file = upload_of(method, url, body) if found is None and sdk == OPENAI else None
+    if found is None and file is None:
         return None
+    site = call_site(asks=False)
+    if site is None or not site.fuse.settings.request_gate:
+        return None
+    if found is None:
+        return Upload(sdk, site.fuse, file or b"")
     site.fuse.accounting.later.ask_after(found[1])
     return Telling(sdk, site.fuse, partial(LaterReader, *found))

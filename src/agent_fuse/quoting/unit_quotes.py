@@ -6,9 +6,11 @@ from typing import Any, Protocol, cast
 
 from agent_fuse.calls import MAX_TOKENS, Usage
 from agent_fuse.quoting import request_parameters, units
+from agent_fuse.quoting.batch_files import BatchFile
 from agent_fuse.quoting.names import bare
 from agent_fuse.quoting.quote import Quote, Source
 from agent_fuse.quoting.rates import Rates
+from agent_fuse.quoting.recent import Recent
 
 DEFAULT_INPUT_TOKENS = 4_000
 """Input of a call of which nothing is known: a system prompt, some tools and a few turns."""
@@ -31,6 +33,8 @@ class _Quoter(Protocol):
     def counter(self) -> _Counter: ...
     @property
     def strict(self) -> bool: ...
+    @property
+    def batch_files(self) -> Recent[str, BatchFile]: ...
     def for_body(  # noqa: PLR0917
         self,
         provider: str | None,
@@ -134,6 +138,16 @@ def _message_batch(request: UnitRequest) -> Quote:
     return request.quote(request.rates("batch"), cost, usage=Usage(input_tokens=into, output_tokens=out))
 
 
+def _batch(request: UnitRequest) -> Quote:
+    """By the lines of its input file, where that was seen."""
+    file = request.body.get("input_file_id")
+    seen = request.quoter.batch_files.get(file) if isinstance(file, str) else None
+    if seen is None:
+        return _calls(units.BATCH_LINES, "batch")(request)
+    usage = Usage(input_tokens=seen.input_tokens, output_tokens=seen.output_tokens)
+    return request.quote(request.rates("batch"), seen.cost, usage=usage)
+
+
 def _calls(number: int, tier: str | None = None) -> "Callable[[UnitRequest], Quote]":
     def quote(request: UnitRequest) -> Quote:
         """An estimate: so many calls of ordinary size."""
@@ -152,7 +166,7 @@ UNIT_QUOTES: Mapping[str, Callable[[UnitRequest], Quote | None]] = {
     "video": _video,
     "fine_tuning": _training,
     "message_batch": _message_batch,
-    "batch": _calls(units.BATCH_LINES, "batch"),
+    "batch": _batch,
     "run": _calls(units.AGENT_CALLS),
     "agent": _calls(units.AGENT_CALLS),
     "unknown": _calls(1),

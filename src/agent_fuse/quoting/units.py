@@ -102,10 +102,10 @@ def training(model: str, tokens: int = TRAINING_TOKENS) -> int:
 
 def recording_seconds(files: object, *, bound: bool) -> int:
     """Length of the recordings in a multipart request, in whole seconds: a WAV's by its header, else by its size."""
-    return sum(_seconds(content, bound=bound) for content in _contents(files)) or 1
+    return sum(_seconds(content, bound=bound) for content in contents(files)) or 1
 
 
-def _contents(files: object) -> list[object]:
+def contents(files: object) -> list[object]:
     """The contents in the openai SDK's `options.files`: a mapping or pairs, of a file or (name, file, …)."""
     pairs: Sequence[Any] = (
         list(cast("Mapping[str, Any]", files).values())

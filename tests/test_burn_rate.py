@@ -2,13 +2,15 @@
 
 import pytest
 
-from agent_fuse.accounting.published_limits import LimitPublisher
+from agent_fuse.accounting.published_limits import LimitPublisher, PublishedLimit
 from agent_fuse.calls import Entry, Status
 from agent_fuse.ledgers import open_ledger
-from agent_fuse.ledgers.base import Amounts
-from agent_fuse.ledgers.reading import open_reader
+from agent_fuse.ledgers.base import Amounts, Meter
+from agent_fuse.ledgers.reading import Sums, open_reader
 from agent_fuse.limits import Limit
+from agent_fuse.views import burn_rate
 from agent_fuse.views.burn_rate import measure
+from agent_fuse.views.limit_status import LimitStatus
 
 NOW = 1_800_000_000.0
 
@@ -88,3 +90,15 @@ def test_empty_ledger(ledger):
     """Nothing spent is a pace of zero."""
     found = pace(ledger)
     assert (found.hourly(found.recent.cost), found.by) == (0, {"session": [], "agent": [], "model": []})
+
+
+@pytest.mark.parametrize("meter", list(Meter))
+def test_every_meter_has_a_pace(meter):
+    """Whatever a limit counts, `top` can tell when it is reached, or that no pace leads there."""
+    status = LimitStatus(
+        account="all", cap=PublishedLimit(per="all", meter=meter, amount=100), spent=40, held=0, refused=0
+    )
+    recent = Sums(calls=5, tool_calls=5, cost=5, input_tokens=3, output_tokens=5)
+    reached = burn_rate._until(status, recent, 10.0)
+    expected = {Meter.CONCURRENT: None, Meter.SECONDS: 60.0, Meter.TOKENS: 75.0}
+    assert reached == expected.get(meter, 120.0)

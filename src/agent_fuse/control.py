@@ -8,7 +8,7 @@ import getpass
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -181,7 +181,7 @@ def _amount(meter: Meter, value: object) -> int:
 
 
 @contextmanager
-def _ledger(db_path: str | None) -> Iterator[tuple[Ledger, float]]:
+def _ledger(db_path: str | None) -> Generator[tuple[Ledger, float]]:
     guards = active.guards() if db_path is None else ()
     if guards:
         yield guards[0].fuse.ledger, guards[0].fuse.clock()

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, cast
 
 from agent_fuse.account_names import ALL, NOBODY, account, as_value, joined, within
 from agent_fuse.calls import Usd, show_usd, to_nanos
@@ -127,7 +127,7 @@ def _check_waiting(meter: Meter, on_limit: object, max_wait: object) -> None:
 
 
 def _keys(per: object) -> tuple[str, ...]:
-    keys = per if isinstance(per, tuple) else (per,)
+    keys = cast("tuple[object, ...]", per) if isinstance(per, tuple) else (per,)
     given: list[str] = []
     for one in keys:
         if not isinstance(one, str) or not one.strip() or "," in one:

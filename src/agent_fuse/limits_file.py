@@ -35,11 +35,12 @@ def read(path: str | PathLike[str], option: str) -> tuple[Limit, ...]:
     for other in data:
         if other != "limit":
             raise ConfigurationError(f"{name}, line {_line(text, other)}: {other!r} is no limit; write {_EXAMPLE}")
-    found = data.get("limit", [])
-    if not isinstance(found, list) or not found:
+    given: object = data.get("limit", [])
+    found = cast("list[object]", given) if isinstance(given, list) else []
+    if not found:
         raise ConfigurationError(f"{name} holds no limit; write {_EXAMPLE}")
     starts = [number for number, line in enumerate(text.splitlines(), 1) if _HEADER.match(line)]
-    placed = zip_longest(cast("list[object]", found), starts[: len(found)], fillvalue=1)
+    placed = zip_longest(found, starts[: len(found)], fillvalue=1)
     return tuple(_limit(name, text, one, start) for one, start in placed)
 
 

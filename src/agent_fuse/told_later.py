@@ -179,7 +179,8 @@ def _part_of_line(line: bytes) -> Part | None:
     told = _object(line)
     answer = fields_of(told.get("response"))("body") or fields_of(told.get("result"))("message")
     reading = Reading()
-    return _part(reading) if isinstance(answer, dict) and read_body(answer, reading) else None
+    known = isinstance(answer, dict) and read_body(cast("dict[str, Any]", answer), reading)
+    return _part(reading) if known else None
 
 
 def _status(told: Callable[[str], Any]) -> str:

@@ -83,7 +83,7 @@ def count_whole(body: object, reading: Reading) -> None:
 def _texts(choice: dict[str, Any], where: str) -> list[object]:
     """What a choice holds that the model wrote, in its `message` or its `delta`."""
     holder = _object(choice.get(where))
-    texts = [choice.get("text"), *(holder.get(name) for name in _WRITTEN)]
+    texts: list[object] = [choice.get("text"), *(holder.get(name) for name in _WRITTEN)]
     functions = [_object(call).get("function") for call in _items(holder.get("tool_calls"))]
     for function in map(_object, (*functions, holder.get("function_call"))):
         texts += [function.get("name"), function.get("arguments")]

@@ -149,14 +149,7 @@ def _as_json(one: Control) -> dict[str, Any]:
     return {
         "account": one.account,
         "stopped": one.stopped,
-        "top_ups": [
-            {
-                "meter": str(each.meter),
-                "amount": exact(each.meter, each.amount),
-                "until": None if each.until is None else iso(each.until),
-            }
-            for each in one.top_ups
-        ],
+        "top_ups": [_top_up_as_json(each) for each in one.top_ups],
         "who": one.who,
         "why": one.why,
     }

@@ -82,7 +82,8 @@ class Controls:
 @lru_cache(maxsize=16)
 def read(text: str | None) -> Controls:
     """From text. What a later version wrote and this one cannot read is in force for nobody."""
-    return Controls(_read(one) for one in (json.loads(text) if text else ()) if isinstance(one, dict))
+    found = cast("list[object]", json.loads(text)) if text else []
+    return Controls(_read(cast("dict[str, Any]", one)) for one in found if isinstance(one, dict))
 
 
 def _read(found: Mapping[str, Any]) -> Control:

@@ -90,7 +90,8 @@ class Talk:
 
     def heard(self, data: Any) -> None:
         """An event came."""
-        if not any(kind in data for kind in (_MARKS if isinstance(data, bytes | bytearray) else _ENDS)):
+        marks: tuple[Any, ...] = tuple(_MARKS if isinstance(data, bytes | bytearray) else _ENDS)
+        if not any(kind in data for kind in marks):
             return
         event = json.loads(data)
         if event.get("type") not in _ENDS:

@@ -31,7 +31,7 @@ def upload_of(method: str, url: str, body: object) -> bytes | None:
     """The file of a request that uploads the input of a batch; None for others, and where it cannot be read twice."""
     if method.lower() != "post" or not url.partition("?")[0].rstrip("/").endswith("files"):
         return None
-    told = cast("Mapping[str, Any]", body) if isinstance(body, Mapping) else {}
+    told: Mapping[str, Any] = cast("Mapping[str, Any]", body) if isinstance(body, Mapping) else {}
     if told.get("purpose") != "batch":
         return None
     return next((found for one in contents(told.get("file")) if (found := _whole(one)) is not None), None)

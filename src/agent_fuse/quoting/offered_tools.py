@@ -24,7 +24,7 @@ def offered(body: Mapping[str, Any]) -> Usage | None:
     if isinstance(body.get("web_search_options"), Mapping):  # chat completions of OpenAI's search models
         counts["web_searches"] = 1
     for tool in cast("list[object]", tools) if isinstance(tools, list | tuple) else ():
-        fields = cast("Mapping[str, Any]", tool) if isinstance(tool, Mapping) else {}
+        fields: Mapping[str, Any] = cast("Mapping[str, Any]", tool) if isinstance(tool, Mapping) else {}
         kind = fields.get("type")
         billed = next((unit for name, unit in _KINDS if isinstance(kind, str) and kind.startswith(name)), None)
         if billed == "containers":

@@ -86,6 +86,10 @@ def _until(one: LimitStatus, recent: Sums | None, seconds: float) -> float | Non
             spent = recent.calls
         case Meter.TOOL_CALLS:
             spent = recent.tool_calls
+        case Meter.SECONDS:
+            return float(one.left)
+        case Meter.CONCURRENT:  # calls end as well as begin
+            return None
     return one.left * seconds / spent if spent else None
 
 

@@ -13,7 +13,7 @@ from agent_fuse import AgentFuseSpanProcessor
 from agent_fuse.quoting.learned import Learned
 from alone import leave_nobody
 
-BOUNDS = ("_REMEMBERED", "_MAX_SESSIONS", "_MAX_RUNS", "_MAX_TOLD", "MAX_DROPPED")
+BOUNDS = ("_REMEMBERED", "_MAX_SESSIONS", "_MAX_RUNS", "_MAX_TOLD", "MAX_DROPPED", "MAX_OPEN")
 """Our modules' names for how much they remember; made small here, so that a few hundred calls reach them."""
 
 SMALL, N = 20, 120

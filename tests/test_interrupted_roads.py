@@ -123,6 +123,7 @@ def booked_as_served(fuse: Fuse, provider: LoopbackProvider) -> None:
     assert len({one.id for one in booked}) == len(booked)
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("stream", [False, True])
 def test_no_instant_of_an_async_request_keeps_its_hold(fuse, stream):
     with LoopbackProvider() as provider:

@@ -5,6 +5,7 @@ import sys
 from collections import deque
 from types import FunctionType, ModuleType
 from typing import Any
+from weakref import ProxyTypes
 
 from opentelemetry.sdk.trace import TracerProvider
 
@@ -30,7 +31,7 @@ def sizes(start: Any) -> dict[str, int]:
     seen, waiting = {id(found), id(roots)}, deque(roots)
     while waiting:
         path, one = waiting.popleft()
-        if id(one) in seen or isinstance(one, ModuleType | type | FunctionType):
+        if id(one) in seen or type(one) in ProxyTypes or isinstance(one, ModuleType | type | FunctionType):
             continue
         seen.add(id(one))
         if isinstance(one, dict | list | set | frozenset | tuple | deque):

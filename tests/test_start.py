@@ -36,8 +36,8 @@ def imported(run_python: Callable[..., Any]) -> Callable[..., set[str]]:
 
 
 def top(modules: set[str]) -> set[str]:
-    """Packages outside the standard library and ours."""
-    known = {*sys.stdlib_module_names, "agent_fuse", "__mp_main__"}
+    """Packages outside the standard library and ours, without what OpenTelemetry's SDK takes where it happens to be."""
+    known = {*sys.stdlib_module_names, "agent_fuse", "__mp_main__", "psutil"}
     return {name for name in modules if name.partition(".")[0] not in known and not name.startswith("_sysconfig")}
 
 

@@ -8,7 +8,6 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, cast
 
-from agent_fuse import limits_file
 from agent_fuse.calls import Usd, to_nanos, to_usd
 from agent_fuse.dialects.http import Endpoint
 from agent_fuse.errors import ConfigurationError
@@ -92,6 +91,8 @@ def choice(*allowed: str) -> Callable[[str, object], str]:
 def limits(name: str, value: object) -> tuple[Limit, ...]:
     """A Limit, or several; as text, the path of a TOML file of them."""
     if isinstance(value, str | os.PathLike):
+        from agent_fuse import limits_file  # noqa: PLC0415  few have a file of limits
+
         return limits_file.read(cast("str | os.PathLike[str]", value), name)
     try:
         found = tuple(cast("tuple[object, ...]", value))

@@ -33,7 +33,7 @@ class Desk:
         """Run inside the ledger, in the middle of a piece of fuse work."""
         self.events: list[Event] = []
         self.fuse.listen(self.events.append)
-        for name in ("reserve", "settle", "release", "refuse", "balances", "update_note"):
+        for name in ("reserve", "settle", "release", "refuse", "balances", "used_up", "update_note"):
             setattr(self.ledger, name, self._watched(name, getattr(self.ledger, name)))
 
     def _watched(self, name: str, real: Callable[..., Any]) -> Callable[..., Any]:

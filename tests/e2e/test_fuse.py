@@ -240,7 +240,7 @@ def test_a_call_whose_model_is_awaited_is_looked_at_each_time() -> None:
     """Before its model is told a call cannot be priced: it is only looked at, and held once it can be."""
     desk = Desk(budget=1)
     seen = desk.open(model="", stage=Stage.UNNAMED)
-    assert (desk.asked["balances"], desk.asked["reserve"]) == (1, 0)
+    assert (desk.asked["used_up"], desk.asked["reserve"]) == (1, 0)
     desk.fuse.requote(seen, desk.ask())
     assert desk.held() == PRICE
 

@@ -225,7 +225,7 @@ def test_a_price_that_cannot_be_found_is_booked_at_the_quote(box, asks, monkeypa
     """What was served is booked once, at what was held for it."""
     rig = box()
     asks()
-    monkeypatch.setattr(rig.fuse.accounting, "_cost", broken)
+    monkeypatch.setattr(rig.fuse.accounting, "_bill", broken)
     asks()
     assert rig.books.open_holds() == []
     _, second = rig.entries()

@@ -79,9 +79,9 @@ def test_lines_without_tokens_leave_tokens_unchecked():
         assert_books_balance(told.but("all", settled=replace(settled, usd=999)))
 
 
-@pytest.mark.parametrize("meter", list(Meter))
+@pytest.mark.parametrize("meter", [one for one in Meter if one.value in Amounts.__dataclass_fields__])
 def test_every_meter_of_every_account_is_checked(meter):
-    """One unit off on any meter, settled or held, is named."""
+    """One unit off on any meter that adds up, settled or held, is named."""
     more = {meter.value: getattr(ALL.settled, meter.value) + 1}
     with pytest.raises(AssertionError, match=f"all: settled {meter}"):
         assert_books_balance(Shelf().but("all", settled=replace(ALL.settled, **more)))

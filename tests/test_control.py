@@ -153,7 +153,7 @@ def test_tools_and_gates_that_only_look_are_stopped_too():
     desk = Desk(budget=1)
     caller = Caller(session=Session(id="s"), agent="writer")
     desk.fuse.actions.open(caller, "search", {})
-    desk.ledger.control(lambda _: json.dumps([{"account": "agent=writer", "stopped": True}]), now=desk.clock())
+    desk.ledger.control("agent=writer", None, json.dumps({"stopped": True}), now=desk.clock())
     with pytest.raises(SentinelBudgetExceeded, match="tool 'search' refused before it was sent: agent 'writer'"):
         desk.fuse.actions.open(caller, "search", {"q": 2})
     with pytest.raises(SentinelBudgetExceeded, match="agent 'writer' was stopped"):
@@ -170,7 +170,7 @@ def test_a_top_up_ends(path):
 
 def test_a_stop_of_everything_binds_without_a_limit():
     desk = Desk(budget=None, limits=[Limit(calls=9)])
-    desk.ledger.control(lambda _: json.dumps([{"account": "all", "stopped": True}]), now=desk.clock())
+    desk.ledger.control("all", None, json.dumps({"stopped": True}), now=desk.clock())
     with pytest.raises(SentinelError, match="everything was stopped at"):
         spend(desk)
 

@@ -102,7 +102,7 @@ def test_open_calls_are_waited_for(desk):
 
 def test_a_stop_is_not_waited_for(desk):
     one = desk(Limit(concurrent=1, per="all", on_limit="wait"))
-    one.ledger.control(lambda _: '[{"account": "all", "stopped": true}]', now=one.clock())
+    one.ledger.control("all", None, '{"stopped": true}', now=one.clock())
     with pytest.raises(SentinelBudgetExceeded, match="everything was stopped"):
         spend(one)
     assert one.slept == []

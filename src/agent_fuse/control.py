@@ -21,7 +21,7 @@ from agent_fuse.errors import ConfigurationError
 from agent_fuse.keys import key_named
 from agent_fuse.ledgers import open_ledger
 from agent_fuse.ledgers.base import AMOUNTS, Ledger, Meter
-from agent_fuse.ledgers.controls import Control, Controls, TopUp, read
+from agent_fuse.ledgers.controls import Control, TopUp, read, read_one
 from agent_fuse.otel import active
 from agent_fuse.settings import settings
 
@@ -101,8 +101,7 @@ def top_up(
 
     def raised(one: Control, now: float) -> Control:
         end = now + ends.total_seconds() if isinstance(ends, timedelta) else ends
-        lasting = tuple(more for more in one.top_ups if more.until is None or more.until > now)
-        return replace(one, top_ups=(*lasting, TopUp(meter=meter, amount=amount, until=end)))
+        return replace(one, top_ups=(*one.top_ups, TopUp(meter=meter, amount=amount, until=end)))
 
     words = f"{'$' if meter is Meter.USD else ''}{value}{'' if meter is Meter.USD else f' {meter}'}"
     return _decide("top-up", what, raised, amount=words, why=why, who=who, db_path=db_path)
@@ -153,20 +152,13 @@ def _decide(
     account = account_of(what)
     by = _user() if who is None else who
     with _ledger(db_path) as (ledger, now):
-        made: list[Control] = []
-
-        def changed(text: str | None) -> str | None:
-            before = dict(read(text).by_account)
-            one = change(before.get(account, Control(account=account)), now)
-            before[account] = replace(one, who=by, why=why, at=now)
-            made[:] = [before[account]]
-            return Controls(before.values()).written()
-
-        ledger.control(changed, now=now)
-        note = {"at": now, "what": verb, "account": account, "amount": amount, "who": by, "why": why}
+        decision = {"at": now, "what": verb, "account": account, "amount": amount, "who": by, "why": why}
         key = f"{LOG}{datetime.fromtimestamp(now, UTC).isoformat()}/{os.urandom(4).hex()}"
-        ledger.update_note(key, lambda _: (json.dumps(note).encode(), None), now=now)
-    return made[0]
+        while True:
+            before = ledger.controls((account,)).get(account)
+            after = replace(change(read_one(account, before), now), who=by, why=why, at=now).in_force_at(now)
+            if ledger.control(account, before, after.written(), (key, json.dumps(decision).encode()), now=now):
+                return after  # else another has decided in between: on top of that
 
 
 def _amount(meter: Meter, value: object) -> int:

@@ -3,6 +3,7 @@
 import shlex
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 from agent_fuse.account_names import ALL, NOBODY, key_of
 from agent_fuse.calls import RefusedBy, to_usd
@@ -28,6 +29,12 @@ _SMALLER: dict[Meter, tuple[str, ...]] = {
 """What makes one call ask for less; nothing does where every call asks for one."""
 _ANEW = {"session": "start a new session", "trace": "begin a new trace", "process": "start a new process"}
 """What begins a fresh account; of every other key the account outlives the session."""
+_NO_LIMIT: dict[str, Any] = {
+    "limit": "",
+    **dict.fromkeys(("spent", "held", "requested", "budget_limit"), Decimal(0)),
+    **dict.fromkeys(("resets_at", "retry_after")),
+}
+"""The fields of a trip where it was no limit that refused."""
 _LOOP = {"error": "mend what fails"}
 _LOOP_ELSE = "change what the agent does"
 
@@ -121,22 +128,15 @@ def of_stop(refusal: Refusal, stop: Stop, *, what: str, model: str, session: str
     why = f" ({stop.why})" if stop.why else ""
     at = datetime.fromtimestamp(stop.at, UTC)
     go_on = f"let it go on with agent-fuse resume {shlex.quote(refusal.cap.account)}"
-    nothing = Decimal(0)
     return SentinelBudgetExceeded(
         f"{what} refused before it was sent: {whose} was stopped{by} at {at:%Y-%m-%d %H:%M:%S} (UTC){why}; {go_on}",
         reason="stopped",
         kind="stopped",
-        limit="",
         meter="calls",
-        spent=nothing,
-        held=nothing,
-        requested=nothing,
-        budget_limit=nothing,
-        resets_at=None,
-        retry_after=None,
         model=model,
         session=session,
         refused_by=RefusedBy(per=per, value=value, advice=go_on),
+        **_NO_LIMIT,
     )
 
 
@@ -155,22 +155,15 @@ def _figures(refusal: Refusal) -> str:
 
 def unpriced(unknown: UnknownModelError, *, model: str, session: str) -> SentinelBudgetExceeded:
     """The trip for a call that no limit could judge, since its model has no price: no limit refused it."""
-    nothing = Decimal(0)
     return SentinelBudgetExceeded(
         str(unknown),
         reason="unpriced",
-        limit="",
-        meter="usd",
-        spent=nothing,
-        held=nothing,
-        requested=nothing,
-        budget_limit=nothing,
         kind="exceeded",
-        resets_at=None,
-        retry_after=None,
+        meter="usd",
         model=model,
         session=session,
         refused_by=RefusedBy(advice=f"give the model a price with prices={{{model!r}: Price(...)}}"),
+        **_NO_LIMIT,
     )
 
 

@@ -1,13 +1,13 @@
 """What was spent: the figures of a session and of the whole ledger, and the limit that leaves the least."""
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Decimal
 from typing import TypeVar
 
-from agent_fuse.account_names import ALL, NOBODY, account, key_of
+from agent_fuse.account_names import ALL, NOBODY, account, key_of, plain
 from agent_fuse.accounting.published_limits import own_limit
 from agent_fuse.calls import to_usd
 from agent_fuse.errors import SentinelSystemError
@@ -173,7 +173,8 @@ def remaining(fuse: Fuse, caller: Caller) -> Remaining:
     now = fuse.clock()
     due = demand(fuse.limits, caller, now=now)
     caps = [cap for cap in due.caps if key_of(cap.account)[1] != NOBODY]
-    controls, found = _as_it_stands(fuse, [cap.account for cap in caps], now)
+    subjects = subjects_of(due, caller)
+    controls, found = _as_it_stands(fuse, [cap.account for cap in caps], now, subjects)
     left: dict[Meter, int] = {}
     share = 1.0
     for cap in caps:
@@ -185,10 +186,16 @@ def remaining(fuse: Fuse, caller: Caller) -> Remaining:
     return Remaining(
         usd=None if usd is None else to_usd(usd),
         share=share,
-        stopped=controls.stop(subjects_of(due, caller)) is not None,
+        stopped=controls.stop(subjects) is not None,
         **{meter.value: left.get(meter) for meter in Meter if meter is not Meter.USD},
     )
 
 
-def _as_it_stands(fuse: Fuse, accounts: list[str], now: float) -> tuple[Controls, dict[str, Balance]]:
-    return _asked(lambda: (read_controls(fuse.ledger.controls()), fuse.ledger.balances(accounts, now=now)))
+def _as_it_stands(
+    fuse: Fuse, accounts: list[str], now: float, subjects: Iterable[str] = ()
+) -> tuple[Controls, dict[str, Balance]]:
+    def look() -> tuple[Controls, dict[str, Balance]]:
+        names = {plain(name) for name in (*accounts, *subjects)}
+        return read_controls(fuse.ledger.controls(names)), fuse.ledger.balances(accounts, now=now)
+
+    return _asked(look)

@@ -66,7 +66,7 @@ def fill(path, count, seed=7):
         totals = [sum(column) for column in zip(*sessions.values(), strict=True)]
         accounts = [("all", totals), *((f"session={name}", own) for name, own in sessions.items())]
         db.executemany(
-            "INSERT INTO accounts VALUES (?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, ?, NULL, NULL)",
+            "INSERT INTO accounts VALUES (?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, ?, NULL, 0)",
             ((name, *own) for name, own in accounts),
         )
         db.execute(

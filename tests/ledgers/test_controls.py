@@ -6,13 +6,16 @@ import pytest
 
 from agent_fuse.account_names import current, within
 from agent_fuse.ledgers.base import Cap, Meter, Refusal, Reservation, Stop
-from agent_fuse.ledgers.controls import Control, Controls, TopUp, read
+from agent_fuse.ledgers.controls import Control, TopUp, read, read_one
 from agent_fuse.windows import read as read_window
 from ledgers.samples import NOW, amounts, cap, hold, line, reserve
 
 
 def decide(ledger, *those):
-    ledger.control(lambda _: Controls(those).written(), now=NOW)
+    """Those are in force, and nothing else."""
+    before, after = ledger.controls(), {one.account: one.written() for one in those}
+    for name in before | after:
+        assert ledger.control(name, before.get(name), after.get(name), now=NOW)
 
 
 def stopped(account, **more):
@@ -67,19 +70,30 @@ def test_a_top_up_holds_for_the_windows_of_its_account(ledger):
     )
 
 
-def test_decisions_add_up_whoever_makes_them(ledger):
-    """Each is told what is in force, and what it raises passes and changes nothing."""
-    for number in range(3):
-        ledger.control(
-            lambda text, n=number: Controls([*read(text).by_account.values(), stopped(f"session={n}")]).written(),
-            now=NOW,
-        )
-    with pytest.raises(ZeroDivisionError):
-        ledger.control(lambda _: str(1 / 0), now=NOW)
-    assert sorted(read(ledger.controls()).by_account) == [f"session={n}" for n in range(3)]
+def test_whoever_decides_last_has_seen_what_is_in_force(ledger):
+    """A decision on top of what was changed in between is turned down, and its note is not written."""
+    first, second = (stopped("session=a", top_ups=(TopUp(meter=Meter.USD, amount=n),)).written() for n in (1, 2))
+    assert ledger.control("session=a", None, first, ("control/1", b"one"), now=NOW)
+    assert not ledger.control("session=a", None, second, ("control/2", b"two"), now=NOW)
+    assert not ledger.control("session=a", second, None, now=NOW)
+    assert ledger.controls() == ledger.controls(["session=a", "all"]) == {"session=a": first}
+    assert ledger.controls(["session=b"]) == {}
+    assert ledger.update_note("control/1", lambda text: (text, text), now=NOW) == b"one"
+    assert ledger.update_note("control/2", lambda text: (text, text), now=NOW) is None
+    assert ledger.control("session=a", first, None, now=NOW)
+    assert ledger.controls() == {}
+
+
+def test_a_decision_is_written_without_what_has_ended():
+    """Top-ups for good add up to one for each meter, so that what is in force never grows."""
+    lasting = tuple(TopUp(meter=meter, amount=n) for n in (1, 2) for meter in (Meter.USD, Meter.CALLS))
+    ending = tuple(TopUp(meter=Meter.USD, amount=n, until=NOW + n) for n in (0, 5))
+    one = Control(account="all", top_ups=(*lasting, *ending)).in_force_at(NOW)
+    assert one.top_ups == (TopUp(meter=Meter.USD, amount=3), TopUp(meter=Meter.CALLS, amount=3), ending[1])
+    assert read_one("all", one.written()) == one
 
 
 def test_what_a_later_version_wrote_is_read_as_far_as_it_is_known():
-    text = '[{"account": "all", "stopped": true, "new": 1, "top_ups": [{"meter": "new", "amount": 1}]}, "new"]'
-    assert read(text).stop(["all"]) == Control(account="all", stopped=True)
-    assert Controls([Control(account="all")]).written() is None
+    text = '{"stopped": true, "new": 1, "top_ups": [{"meter": "new", "amount": 1}]}'
+    assert read({"all": text}).stop(["all"]) == Control(account="all", stopped=True)
+    assert Control(account="all").written() is None

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from agent_fuse.account_names import ALL
+from agent_fuse.account_names import ALL, plain
 from agent_fuse.accounting.day_sum import NOTE, spent_today
 from agent_fuse.cli import LIMIT_REACHED, clock
 from agent_fuse.cli.calls import refused_by, refuser
@@ -19,6 +19,7 @@ from agent_fuse.cli.tables import Column, Heading, Row, draw
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.ledgers.base import Balance, Meter
 from agent_fuse.ledgers.reading import Reader, Refused, Selection
+from agent_fuse.limits import counted
 from agent_fuse.views.limit_status import LimitStatus, Standings, account_of, known_caps, standings
 
 _LATELY = "1h"
@@ -50,6 +51,7 @@ def status(
     books = reader(db)
     begin, end = period(since, until, now=now)
     if account is not None:
+        account = plain(account)
         _must_exist(books, account)
     everything = books.balances([ALL])[ALL]
     opened = books.open_calls()
@@ -96,7 +98,7 @@ def _must_exist(books: Reader, account: str) -> None:
     """A name that is no account is a slip, and not to be taken for an account that is well."""
     if account == ALL or books.has_account(account):
         return
-    names = books.account_names(_MANY)
+    names = list(dict.fromkeys(plain(name) for name in books.account_names(_MANY)))
     meant = [name for name in names if name.partition("=")[2] == account]
     meant = meant or get_close_matches(account, names, n=1)
     hint = f"did you mean {meant[0]!r}?" if meant else "accounts are named key=value, such as session=run-1, or all"
@@ -112,7 +114,7 @@ def as_json(one: LimitStatus) -> dict[str, Any]:
         "value": one.value,
         "meter": str(meter),
         "window": one.cap.window,
-        "cap": exact(meter, one.cap.amount),
+        "cap": exact(meter, one.amount),
         "spent": exact(meter, one.spent),
         "held": exact(meter, one.held),
         "left": exact(meter, one.left),
@@ -161,12 +163,14 @@ def print_standings(out: Console, shown: Sequence[LimitStatus]) -> None:
 
 
 def _row(out: Console, one: LimitStatus) -> Row:
-    meter, cap = one.cap.meter, one.cap.amount
+    meter, cap = one.cap.meter, one.amount
     name = one.value if out.is_terminal else one.account
+    if one.extra and out.is_terminal:  # under the cap that it shares with others
+        name += f" (+{counted(meter, one.extra)})"
     return Row(
         (
             f"  {clean(name)}" if out.is_terminal else clean(name),
-            one.cap.words,
+            one.words,
             amount(meter, one.spent),
             amount(meter, one.held),
             amount(meter, one.left),
@@ -237,6 +241,7 @@ def _print_tightest(out: Console, found: Standings) -> None:
     style = "bold red" if reached or one.refused else "yellow" if one.used >= _NEAR else ""
     meter = one.cap.meter
     of = str(one.cap) if one.cap.account or one.cap.per == ALL else f"{one.cap} {one.value}"
+    of = f"{one.words} of {one.whose}" if one.cap.window else of
     more = f"; {reached:,} of the limits shown {'is' if reached == 1 else 'are'} reached" if reached else ""
     say(out)
     text = f"Tightest: {of}, {one.used * 100:.0f} % used, {amount(meter, one.left)} left{more}."

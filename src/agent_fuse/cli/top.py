@@ -114,12 +114,12 @@ def _frame(out: Console, found: Pace) -> None:
             Row(
                 (
                     clean(one.whose),
-                    one.cap.words,
+                    one.words,
                     _left(out, one),
                     bar(
                         out,
-                        one.spent / one.cap.amount if one.cap.amount else 1.0,
-                        one.held / one.cap.amount if one.cap.amount else 0.0,
+                        one.spent / one.amount if one.amount else 1.0,
+                        one.held / one.amount if one.amount else 0.0,
                         width=10,
                     ),
                     "reached" if one.reached else "" if until is None else span(until),

@@ -1,15 +1,10 @@
 """Accounts in SQL: what is settled and held on each, and what has left its window."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
 from operator import neg, sub
 
-from agent_fuse.account_names import ALL, OF, booked_on, calendar, has_left, rolling, within
-from agent_fuse.ledgers.base import Cap, Refusal, tightest
-from agent_fuse.ledgers.codec import CONTROL, METERS, NO_ACCOUNT, NOTHING, WIDTH, Account, Figures
-from agent_fuse.ledgers.controls import Controls
-from agent_fuse.ledgers.controls import read as read_controls
-from agent_fuse.ledgers.judging import short, stopped
+from agent_fuse.account_names import OF, booked_on, calendar, has_left, rolling, within
+from agent_fuse.ledgers.codec import METERS, NO_ACCOUNT, NOTHING, WIDTH, Account, Figures
 from agent_fuse.ledgers.sql import Connection
 
 PAGE = 200
@@ -24,7 +19,7 @@ def marks(count: int) -> str:
 _SETTLED = [f"settled_{meter}" for meter in METERS]
 _HELD = [f"held_{meter}" for meter in METERS]
 _WRITTEN = [*_SETTLED, *_HELD, "refused", "since"]
-COLUMNS = ", ".join([*_WRITTEN, "control"])
+COLUMNS = ", ".join([*_WRITTEN, "controls"])
 """Of an account, as SQL reads them."""
 _NAMES = {
     "account": COLUMNS,
@@ -108,37 +103,6 @@ def open_account(db: Connection, name: str, figures: Account) -> None:
     if found is not None:
         window, base, interval = found
         db.execute(_DROP_IDLE, (f"{base}{OF}", within(base, window.before(interval))))
-
-
-def used_up(db: Connection, caps: Sequence[Cap], subjects: Iterable[str], now: float) -> Refusal | None:
-    """Why no call goes now: a stop, or the tightest cap of which nothing is left. Only reads."""
-    controls, of = controls_of(db), partial(buckets, db)
-    return stopped(controls, (*(cap.account for cap in caps), *subjects)) or tightest(
-        short(
-            cap,
-            read(db, cap.account, now),
-            None,
-            now=now,
-            buckets=of,
-            extra=controls.topped_up(cap.account, cap.meter, now),
-        )
-        for cap in caps
-    )
-
-
-def controls_of(db: Connection) -> Controls:
-    """What is in force for accounts."""
-    return read_controls(account(db, ALL)[CONTROL])
-
-
-def control(db: Connection, change: Callable[[str | None], str | None]) -> str | None:
-    """Change what is in force for accounts."""
-    found = find(db, ALL)
-    if found is None:
-        open_account(db, ALL, (*NOTHING, *NOTHING, 0, None))
-    text = change(found[CONTROL] if found is not None else None)
-    db.execute("UPDATE accounts SET control = ? WHERE name = ?", (text, ALL))
-    return text
 
 
 def find(db: Connection, name: str) -> Account | None:

@@ -235,15 +235,18 @@ class Ledger(Protocol):
         """
         ...
 
-    def control(self, change: Callable[[str | None], str | None], *, now: float) -> str | None:
-        """Read what is in force for accounts (`controls.Controls`), change it, write it, in one step; what is written.
+    def control(
+        self, account: str, before: str | None, after: str | None, note: tuple[str, bytes] | None = None, *, now: float
+    ) -> bool:
+        """Put what is decided about an account (a `controls.Control`, written) in force, from the next call on.
 
-        From the next call on, in every process.
+        Only if what is in force is still `before`, and then with a note of the decision, in one step. None is nothing.
+        Returns whether it did.
         """
         ...
 
-    def controls(self) -> str | None:
-        """What is in force for accounts, as `control` wrote it. Takes no write lock."""
+    def controls(self, accounts: Iterable[str] | None = None) -> dict[str, str]:
+        """What is in force for these accounts, named without windows, or for all. Takes no write lock."""
         ...
 
     def balances(self, accounts: Sequence[str], *, now: float | None = None) -> dict[str, Balance]:

@@ -18,7 +18,8 @@ REFUSED_BY = tuple(f"refused_{name}" for name in _REFUSED_BY)
 """Columns of what refused a call, in order; all NULL for every other call."""
 
 METERS = tuple(meter.value for meter in AMOUNTS)
-"""Columns of an amount, in order; an account's row is settled and held amounts, refused calls, since when, controls."""
+"""Columns of an amount, in order; an account's row is settled and held amounts, refused calls, since when, and how many
+accounts are under control (on the account of everything)."""
 
 PLACE = {meter: place for place, meter in enumerate(AMOUNTS)}
 WIDTH = len(METERS)
@@ -32,10 +33,10 @@ Account = tuple[Any, ...]
 Row = tuple[Any, ...]
 
 NOTHING: Figures = (0,) * WIDTH
-NO_ACCOUNT: Account = (*NOTHING, *NOTHING, 0, None, None)
+NO_ACCOUNT: Account = (*NOTHING, *NOTHING, 0, None, 0)
 REFUSED = 2 * WIDTH
 SINCE = REFUSED + 1
-CONTROL = SINCE + 1
+CONTROLS = SINCE + 1
 
 NOT_REFUSED: Row = (None,) * len(REFUSED_BY)
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, cast
@@ -33,16 +33,29 @@ class Control:
     who: str = ""
     why: str = ""
     at: float = 0.0
-    """When it was decided, seconds, UTC epoch."""
+    """Seconds, UTC epoch."""
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether nothing is in force any more."""
-        return not self.stopped and not self.top_ups
+    def in_force_at(self, now: float) -> "Control":
+        """What of it is still in force: without top-ups that have ended, those for good one for each meter."""
+        lasting: dict[Meter, int] = {}
+        for more in self.top_ups:
+            if more.until is None:
+                lasting[more.meter] = lasting.get(more.meter, 0) + more.amount
+        top_ups = [TopUp(meter=meter, amount=amount) for meter, amount in lasting.items()]
+        ending = [more for more in self.top_ups if more.until is not None and more.until > now]
+        return replace(self, top_ups=(*top_ups, *ending))
+
+    def written(self) -> str | None:
+        """As text; None where nothing is in force any more."""
+        if not self.stopped and not self.top_ups:
+            return None
+        top_ups = [{"meter": more.meter, "amount": more.amount, "until": more.until} for more in self.top_ups]
+        said = {"stopped": self.stopped, "top_ups": top_ups, "who": self.who, "why": self.why, "at": self.at}
+        return json.dumps(said)
 
 
 class Controls:
-    """All that is in force in one ledger."""
+    """What is in force, by account."""
 
     def __init__(self, those: Iterable[Control] = ()) -> None:
         self.by_account: Mapping[str, Control] = MappingProxyType({one.account: one for one in those})
@@ -62,34 +75,22 @@ class Controls:
             return 0
         return sum(one.amount for one in found.top_ups if one.meter is meter and (one.until is None or now < one.until))
 
-    def written(self) -> str | None:
-        """As text; None where nothing is in force."""
-        found = [
-            {
-                "account": one.account,
-                "stopped": one.stopped,
-                "top_ups": [{"meter": more.meter, "amount": more.amount, "until": more.until} for more in one.top_ups],
-                "who": one.who,
-                "why": one.why,
-                "at": one.at,
-            }
-            for one in self.by_account.values()
-            if not one.is_idle
-        ]
-        return json.dumps(found) if found else None
+
+NONE = Controls()
 
 
-@lru_cache(maxsize=16)
-def read(text: str | None) -> Controls:
-    """From text. What a later version wrote and this one cannot read is in force for nobody."""
-    found = cast("list[object]", json.loads(text)) if text else []
-    return Controls(_read(cast("dict[str, Any]", one)) for one in found if isinstance(one, dict))
+def read(texts: Mapping[str, str]) -> Controls:
+    """From texts by account. What a later version wrote and this one cannot read is in force for nobody."""
+    return Controls(map(read_one, texts, texts.values())) if texts else NONE
 
 
-def _read(found: Mapping[str, Any]) -> Control:
+@lru_cache(maxsize=256)
+def read_one(account: str, text: str | None) -> Control:
+    """What is in force for one account; None is nothing."""
+    found = cast("dict[str, Any]", json.loads(text)) if text else {}
     meters = {one.value: one for one in Meter}
     return Control(
-        account=str(found.get("account", "")),
+        account=account,
         stopped=bool(found.get("stopped")),
         top_ups=tuple(
             TopUp(meter=meters[one["meter"]], amount=int(one["amount"]), until=one.get("until"))

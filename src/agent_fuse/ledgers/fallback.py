@@ -174,16 +174,18 @@ class FallbackLedger:
         """See Ledger. While the ledger is away nothing is."""
         return self._do(lambda real: real.used_up(caps, subjects, now=now), lambda: None, now)
 
-    def control(self, change: Callable[[str | None], str | None], *, now: float) -> str | None:
+    def control(
+        self, account: str, before: str | None, after: str | None, note: tuple[str, bytes] | None = None, *, now: float
+    ) -> bool:
         """See Ledger. While the ledger is away nobody can be told."""
-        return self._do(lambda real: real.control(change, now=now), self._nobody_hears, now)
+        return self._do(lambda real: real.control(account, before, after, note, now=now), self._nobody_hears, now)
 
-    def _nobody_hears(self) -> str | None:
+    def _nobody_hears(self) -> bool:
         raise LedgerError("control", "of fail_safe=False", "it is away, and other processes would not hear of it")
 
-    def controls(self) -> str | None:
+    def controls(self, accounts: Iterable[str] | None = None) -> dict[str, str]:
         """See Ledger. While the ledger is away nothing is known to be in force."""
-        return self._do(lambda real: real.controls(), lambda: None)
+        return self._do(lambda real: real.controls(accounts), dict)
 
     def balances(self, accounts: Sequence[str], *, now: float | None = None) -> dict[str, Balance]:
         """See Ledger."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from operator import add, neg, sub
 from typing import TypeVar
 
-from agent_fuse.account_names import OF, booked_on, calendar, has_left, rolling, within
+from agent_fuse.account_names import OF, booked_on, calendar, has_left, plain, rolling, within
 from agent_fuse.calls import Entry, Status
 from agent_fuse.ledgers import codec, forks
 from agent_fuse.ledgers.base import (
@@ -24,7 +24,7 @@ from agent_fuse.ledgers.base import (
     tightest,
 )
 from agent_fuse.ledgers.codec import NO_ACCOUNT, NOTHING, SINCE, WIDTH, Figures
-from agent_fuse.ledgers.controls import Controls
+from agent_fuse.ledgers.controls import NONE, Controls
 from agent_fuse.ledgers.controls import read as read_controls
 from agent_fuse.ledgers.judging import short, stopped
 
@@ -53,7 +53,7 @@ class MemoryLedger:
         self._holds: dict[str, Hold] = {}
         self._lines: dict[str, Account] = {}
         self._notes: dict[str, tuple[float, bytes]] = {}
-        self._controls = Controls()
+        self._controls: dict[str, str] = {}
         forks.watch(self)
 
     def reserve(self, hold: Hold, *, now: float) -> Reservation | Refusal:
@@ -70,13 +70,15 @@ class MemoryLedger:
             before = dict.fromkeys(held_on, mine)
             found = {name: self._as_of(name, now) for name in on}
 
-            stop = stopped(self._controls, (*hold.accounts, *hold.subjects())) if self._controls.by_account else None
+            accounts = (*hold.accounts, *hold.subjects()) if self._controls else ()
+            controls = self._in_force((*accounts, *(cap.account for cap in hold.caps)))
+            stop = stopped(controls, accounts)
             if stop is not None:
                 return stop
 
             def short_of(cap: Cap) -> Refusal | None:
                 name = cap.account
-                extra = self._controls.topped_up(name, cap.meter, now)
+                extra = controls.topped_up(name, cap.meter, now)
                 row, requested = (found[name], asked) if name in found else (self._as_of(name, now), NOTHING)
                 mine_there = before.get(name, NOTHING)
                 return short(cap, row, requested, mine_there, now=now, buckets=self._oldest_first, extra=extra)
@@ -152,29 +154,43 @@ class MemoryLedger:
     def used_up(self, caps: Sequence[Cap], subjects: Iterable[str] = (), *, now: float) -> Refusal | None:
         """See Ledger."""
         with self._lock:
-            return stopped(self._controls, (*(cap.account for cap in caps), *subjects)) or tightest(
+            accounts = (*(cap.account for cap in caps), *subjects)
+            controls = self._in_force(accounts)
+            return stopped(controls, accounts) or tightest(
                 short(
                     cap,
                     self._as_of(cap.account, now),
                     None,
                     now=now,
                     buckets=self._oldest_first,
-                    extra=self._controls.topped_up(cap.account, cap.meter, now),
+                    extra=controls.topped_up(cap.account, cap.meter, now),
                 )
                 for cap in caps
             )
 
-    def control(self, change: Callable[[str | None], str | None], *, now: float) -> str | None:
+    def control(
+        self, account: str, before: str | None, after: str | None, note: tuple[str, bytes] | None = None, *, now: float
+    ) -> bool:
         """See Ledger."""
         with self._lock:
-            text = change(self._controls.written())
-            self._controls = read_controls(text)
-            return text
+            if self._controls.get(account) != before:
+                return False
+            if after is not None:
+                self._controls[account] = after
+            else:
+                self._controls.pop(account, None)
+            if note is not None:
+                self.update_note(note[0], lambda _: (note[1], None), now=now)
+            return True
 
-    def controls(self) -> str | None:
+    def controls(self, accounts: Iterable[str] | None = None) -> dict[str, str]:
         """See Ledger."""
         with self._lock:
-            return self._controls.written()
+            names = self._controls if accounts is None else dict.fromkeys(accounts)
+            return {name: self._controls[name] for name in names if name in self._controls}
+
+    def _in_force(self, accounts: Iterable[str]) -> Controls:
+        return read_controls(self.controls(map(plain, accounts))) if self._controls else NONE
 
     def balances(self, accounts: Sequence[str], *, now: float | None = None) -> dict[str, Balance]:
         """See Ledger."""

@@ -84,8 +84,9 @@ def m004_since(db: Connection) -> None:
 
 
 def m005_control(db: Connection) -> None:
-    """What is in force for accounts, on the one that every call reads; NULL where nothing is."""
-    db.execute("ALTER TABLE accounts ADD COLUMN control TEXT")
+    """What is in force for accounts, and how many are: on the account of everything, which every call reads."""
+    db.execute("CREATE TABLE controls (account TEXT NOT NULL PRIMARY KEY, control TEXT NOT NULL) STRICT, WITHOUT ROWID")
+    db.execute("ALTER TABLE accounts ADD COLUMN controls INTEGER NOT NULL DEFAULT 0")
 
 
 MIGRATIONS: list[Callable[[Connection], None]] = [m001_books, m002_refused_by, m003_bill, m004_since, m005_control]

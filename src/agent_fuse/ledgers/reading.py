@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -10,10 +11,10 @@ from typing import Any, Self, TypeVar, cast
 
 import apsw
 
-from agent_fuse.account_names import ALL, OF, booked_on, escaped, key_of, window_of, within
+from agent_fuse.account_names import OF, booked_on, escaped, key_of, window_of, within
 from agent_fuse.calls import Entry, Status
 from agent_fuse.errors import ConfigurationError
-from agent_fuse.ledgers import account_rows, anchor, codec, transactions
+from agent_fuse.ledgers import account_rows, anchor, codec, control_rows, transactions
 from agent_fuse.ledgers.anchor import Anchor
 from agent_fuse.ledgers.base import Balance, LedgerError, Meter
 from agent_fuse.ledgers.controls import Control
@@ -42,7 +43,7 @@ _BILL = {"fee": "0", "source": "''", "computed": "NULL"}
 """What older calls say there, by column."""
 _KEEPS_SINCE = 4
 """The version from which on accounts say when their first call was admitted."""
-_KEEPS_CONTROL = 5
+_KEEPS_CONTROLS = 5
 _BUSY_MILLISECONDS = 2_000
 _FACTS = 10_000
 _SUMS = """
@@ -68,9 +69,10 @@ class Reader:
         absent: Mapping[str, str] = {} if found >= _KEEPS_BILL else _BILL
         call = ", ".join(absent.get(column, column) for column in codec.ENTRY)
         self._entry = f"{call}, {_REFUSED_BY}" if self._keeps_refused_by else call
+        self._keeps_controls = found >= _KEEPS_CONTROLS
         self._fee = absent.get("fee", "fee")
         self._columns = account_rows.COLUMNS
-        for column, version_ in (("since", _KEEPS_SINCE), ("control", _KEEPS_CONTROL)):
+        for column, version_ in (("since", _KEEPS_SINCE), ("controls", _KEEPS_CONTROLS)):
             if found < version_:
                 self._columns = self._columns.replace(column, "NULL")
 
@@ -138,27 +140,26 @@ class Reader:
 
     def controls(self) -> list[Control]:
         """What is stopped or topped up, by account."""
-        query = f"SELECT {self._columns} FROM accounts WHERE name = ?"  # noqa: S608 - columns
-        rows = self._all(query, (ALL,))
-        found = read_controls(rows[0][codec.CONTROL] if rows else None)
+        if not self._keeps_controls:
+            return []
+        found = read_controls(self._do(lambda: control_rows.in_force(self._db)))
         return sorted(found.by_account.values(), key=lambda one: one.account)
 
     def knows(self, account: str) -> bool:
-        """Whether anything was booked on an account, or on one of its windows, or named so in the journal."""
+        """Whether there is such an account, or the journal names its session, agent, model, tool or provider."""
         key, value = key_of(account)
         if key in ("session", "agent", "model", "tool", "provider"):
             query = f"SELECT 1 FROM journal WHERE {key} = ? LIMIT 1"  # noqa: S608 - one of those columns
             if self._all(query, (value,)):
                 return True
-        return bool(
-            self._all(
-                "SELECT 1 FROM accounts WHERE name = ? OR name GLOB ? LIMIT 1", (account, f"{escaped(key)}@*={value}*")
-            )
-        )
+        return self.has_account(account)
 
     def has_account(self, name: str) -> bool:
-        """Whether anything was ever booked, held or refused on it."""
-        return bool(self._all("SELECT 1 FROM accounts WHERE name = ?", (name,)))
+        """Whether anything was ever booked, held or refused on it, or on one of its windows."""
+        key, value = key_of(name)
+        windowed = f"{_literal(escaped(key))}@*={_literal(value)}"
+        query = "SELECT 1 FROM accounts WHERE name = ? OR name GLOB ? OR name GLOB ? LIMIT 1"
+        return bool(self._all(query, (name, windowed, f"{windowed}{OF}*")))
 
     def account_names(self, limit: int) -> list[str]:
         """Names of accounts, the largest in USD first."""
@@ -272,6 +273,11 @@ class Reader:
             return work()
         except FAILURES as error:
             raise LedgerError("read", str(self.path), words(error)) from error
+
+
+def _literal(text: str) -> str:
+    """A text as GLOB finds it, whatever marks are in it."""
+    return re.sub(r"[*?[]", r"[\g<0>]", text)
 
 
 def _of_scope(scope: str, now: float) -> tuple[str, tuple[str, ...]]:

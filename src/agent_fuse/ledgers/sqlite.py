@@ -6,9 +6,9 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from agent_fuse.account_names import ALL, booked_on
+from agent_fuse.account_names import booked_on
 from agent_fuse.calls import Entry, Status
-from agent_fuse.ledgers import account_rows, codec, forks, transactions
+from agent_fuse.ledgers import account_rows, codec, control_rows, forks, transactions
 from agent_fuse.ledgers.base import (
     Amounts,
     Balance,
@@ -93,16 +93,24 @@ class SqliteLedger:
 
     def used_up(self, caps: Sequence[Cap], subjects: Iterable[str] = (), *, now: float) -> Refusal | None:
         """See Ledger."""
-        return self._database.read("used_up", lambda db: account_rows.used_up(db, caps, subjects, now))
+        return self._database.read("used_up", lambda db: control_rows.used_up(db, caps, subjects, now))
 
-    def control(self, change: Callable[[str | None], str | None], *, now: float) -> str | None:
+    def control(
+        self, account: str, before: str | None, after: str | None, note: tuple[str, bytes] | None = None, *, now: float
+    ) -> bool:
         """See Ledger."""
-        return self._database.write("control", lambda db: account_rows.control(db, change))
 
-    def controls(self) -> str | None:
+        def decide(db: Connection) -> bool:
+            done = control_rows.decide(db, account, before, after)
+            if done and note is not None:
+                transactions.change_note(db, note[0], lambda _: (note[1], None), now)
+            return done
+
+        return self._database.write("control", decide)
+
+    def controls(self, accounts: Iterable[str] | None = None) -> dict[str, str]:
         """See Ledger."""
-        found: str | None = self._database.read("controls", lambda db: account_rows.account(db, ALL)[codec.CONTROL])
-        return found
+        return self._database.read("controls", lambda db: control_rows.in_force(db, accounts))
 
     def balances(self, accounts: Sequence[str], *, now: float | None = None) -> dict[str, Balance]:
         """See Ledger."""

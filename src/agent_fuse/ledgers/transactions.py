@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from agent_fuse.account_names import ALL, booked_on, has_left
 from agent_fuse.calls import Entry, Status
-from agent_fuse.ledgers import codec
+from agent_fuse.ledgers import codec, control_rows
 from agent_fuse.ledgers.account_rows import (
     ACCOUNT,
     PAGE,
@@ -22,7 +22,7 @@ from agent_fuse.ledgers.account_rows import (
 )
 from agent_fuse.ledgers.base import Balance, Cap, Hold, Refusal, Reservation, Settling, tightest
 from agent_fuse.ledgers.codec import (
-    CONTROL,
+    CONTROLS,
     ENTRY,
     METERS,
     NO_ACCOUNT,
@@ -39,7 +39,7 @@ from agent_fuse.ledgers.codec import (
     Figures,
     Row,
 )
-from agent_fuse.ledgers.controls import read as read_controls
+from agent_fuse.ledgers.controls import NONE
 from agent_fuse.ledgers.judging import short, stopped
 from agent_fuse.ledgers.sql import Connection
 
@@ -119,7 +119,7 @@ def reserve(db: Connection, hold: Hold, line: Row, asked: Figures, owner: Row, *
     names = codec.once(hold.accounts)
     on = tuple(booked_on(name)[0] for name in names)
     found: dict[str, Account] = {name: db.execute(ACCOUNT, (name,)).fetchone() or NO_ACCOUNT for name in on}
-    if on != names or found.get(ALL, NO_ACCOUNT)[CONTROL] is not None:  # something may have left its window
+    if on != names or found.get(ALL, NO_ACCOUNT)[CONTROLS]:  # something may have left its window
         return _reserve_again(db, hold, line, asked, owner, now=now)
     for cap in hold.caps:
         figures = found.get(cap.account)
@@ -183,14 +183,17 @@ def _refused(
     now: float,
 ) -> Refusal | None:
     """What refuses what is asked of the accounts found: a stop, or the tightest cap; `mine` is what the call holds."""
-    text = (found.get(ALL) or NO_ACCOUNT)[CONTROL]
-    controls = read_controls(text) if text is not None else None
-    if controls is not None and (stop := stopped(controls, (*hold.accounts, *hold.subjects()))) is not None:
-        return stop
+    controls, everything = NONE, found.get(ALL) or NO_ACCOUNT
+    if everything[CONTROLS]:
+        accounts = (*hold.accounts, *hold.subjects())
+        controls = control_rows.of_call(db, everything, (*accounts, *(cap.account for cap in hold.caps)))
+        stop = stopped(controls, accounts)
+        if stop is not None:
+            return stop
 
     def refused(cap: Cap) -> Refusal | None:
         name = cap.account
-        extra = controls.topped_up(name, cap.meter, now) if controls is not None else 0
+        extra = controls.topped_up(name, cap.meter, now)
         row, requested = (found[name], asked) if name in found else (as_of(db, name, now), NOTHING)
         return short(cap, row, requested, mine.get(name, NOTHING), now=now, buckets=partial(buckets, db), extra=extra)
 

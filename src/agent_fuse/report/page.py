@@ -123,7 +123,7 @@ def _limits(limits: tuple[LimitStatus, ...]) -> str:
         usd = one.cap.meter is Meter.USD
         spent, held, left = ((money(n) if usd else f"{n:,}") for n in (one.spent, one.held, one.left))
         kind = "full" if one.used >= _ALMOST else "near" if one.used >= _NEAR else "well"
-        solid = min(one.spent / one.cap.amount, 1.0) if one.cap.amount else 1.0
+        solid = min(one.spent / one.amount, 1.0) if one.amount else 1.0
         gauge = (
             f'<span class="gauge {kind}" aria-hidden="true"><span style="width:{min(one.used, 1) * 100:.1f}%"></span>'
             f'<span style="width:{solid * 100:.1f}%"></span></span><span class="of-gauge">{one.used * 100:.0f} %</span>'
@@ -131,7 +131,7 @@ def _limits(limits: tuple[LimitStatus, ...]) -> str:
         rows.append(
             [
                 Cell(safe(one.whose), one.whose.casefold()),
-                Cell(safe(one.cap.words), one.cap.words),
+                Cell(safe(one.words), one.words),
                 Cell(gauge, round(one.used, 6)),
                 Cell(spent, one.spent),
                 Cell(held, one.held),

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from agent_fuse.account_names import ALL, current, escaped, key_of, plain
 from agent_fuse.accounting.published_limits import PREFIX, PublishedLimit, read_published
@@ -11,6 +11,7 @@ from agent_fuse.errors import ConfigurationError
 from agent_fuse.ledgers.base import Balance, Meter
 from agent_fuse.ledgers.controls import Controls
 from agent_fuse.ledgers.reading import Reader, Refused
+from agent_fuse.limits import counted
 
 BUDGET = "AGENTFUSE_BUDGET"
 _WINDOW = re.compile(r" (in any \d+[smhd]|an? (?:hour|day|week|month)(?: \([^)]*\))?)$")
@@ -22,16 +23,31 @@ class LimitStatus:
     """One account against one cap. Amounts are nano-dollars for usd, else counts."""
 
     account: str
+    """As a person names it, without the window, which is the cap's."""
     cap: PublishedLimit
     spent: int
     held: int
     refused: int
     """Calls that this limit refused on the account, in the time that was asked about."""
+    extra: int = 0
+    """What the cap is topped up by."""
+
+    @property
+    def amount(self) -> int:
+        """The cap, topped up."""
+        return self.cap.amount + self.extra
+
+    @property
+    def words(self) -> str:
+        """The amount and the window: `$5.00`, `60 calls in any 1m`, `$100.00 a month (Europe/Berlin)`."""
+        over = self.cap.over
+        amount = counted(self.cap.meter, self.amount)
+        return amount if over is None else f"{amount} {over.words}"
 
     @property
     def value(self) -> str:
         """Whose account it is: `run-1` of `session=run-1`; `all` for the account of everything."""
-        return key_of(self.account)[1] or ALL
+        return key_of(self.account)[1] or self.account
 
     @property
     def whose(self) -> str:
@@ -41,17 +57,17 @@ class LimitStatus:
     @property
     def left(self) -> int:
         """What calls may still ask for; never negative."""
-        return max(self.cap.amount - self.spent - self.held, 0)
+        return max(self.amount - self.spent - self.held, 0)
 
     @property
     def used(self) -> float:
         """Share of the cap that is spent or held; above 1 where calls came out dearer than their quote."""
-        return (self.spent + self.held) / self.cap.amount if self.cap.amount else 1.0
+        return (self.spent + self.held) / self.amount if self.amount else 1.0
 
     @property
     def reached(self) -> bool:
-        """Whether nothing is left."""
-        return self.spent + self.held >= self.cap.amount
+        """Whether nothing is left. Time runs on when a run is over: that it is up is no alarm, a refusal is one."""
+        return self.cap.meter is not Meter.SECONDS and self.spent + self.held >= self.amount
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +84,8 @@ class Standings:
     @property
     def tightest(self) -> LimitStatus | None:
         """The one that stops calls first: one that refused some lately before others, then the most used."""
-        return max(self.shown, key=lambda one: (one.refused > 0, one.used, one.account), default=None)
+        alive = (one for one in self.shown if one.refused or one.cap.meter is not Meter.SECONDS)
+        return max(alive, key=lambda one: (one.refused > 0, one.used, one.account), default=None)
 
 
 def known_caps(reader: Reader, environ: Mapping[str, str]) -> list[PublishedLimit]:
@@ -100,7 +117,10 @@ def standings(
     account: str | None = None,
     refused: Iterable[Refused] = (),
 ) -> Standings:
-    """At most `limit` accounts for each cap; with `account`, that one only. `refused` is what was refused lately."""
+    """At most `limit` accounts for each cap; with `account` (without a window), that one only.
+
+    `refused` is what was refused lately.
+    """
     counts = counted_by_limit(refused)
     controls = Controls(reader.controls())
     own = {(current(cap.account, now), cap.meter): cap for cap in caps if cap.account}
@@ -117,9 +137,9 @@ def standings(
         if account is None and cap.per != ALL:
             overridden = sum(1 for name, meter in own if meter is cap.meter and name.startswith(f"{cap.scope}="))
             more += max(reader.count_accounts(cap.scope, now=now) - overridden - len(accounts[:limit]), 0)
-    named = {name: cap for (name, _), cap in own.items() if account in (None, cap.account, name)}
-    found = reader.balances(list(named), now=now)
-    single = [_standing(name, found[name], cap, counts, controls=controls, now=now) for name, cap in named.items()]
+    named = [(name, cap) for (name, _), cap in own.items() if account in (None, plain(cap.account))]
+    found = reader.balances([name for name, _ in named], now=now)
+    single = [_standing(name, found[name], cap, counts, controls=controls, now=now) for name, cap in named]
     single.sort(key=lambda one: (-one.used, one.account))
     return Standings(caps=tuple(caps), shown=(*shown, *single[:limit]), more=more + max(len(single) - limit, 0))
 
@@ -128,12 +148,12 @@ def _accounts(
     reader: Reader, cap: PublishedLimit, limit: int, account: str | None, now: float
 ) -> Iterator[tuple[str, Balance]]:
     if cap.per == ALL:
-        if account in (None, ALL, cap.scope):
+        if account in (None, ALL):
             name = current(cap.scope, now)
             yield name, reader.balances([name], now=now)[name]
     elif account is None:
         yield from reader.accounts(cap.scope, cap.meter, limit, now=now)
-    elif plain(account) == account or account.startswith(f"{cap.scope}="):
+    else:
         per, value = key_of(account)
         if per == cap.per:
             name = current(f"{cap.scope}={value}", now)
@@ -166,7 +186,13 @@ def _standing(
     now: float,
 ) -> LimitStatus:
     spent, held = balance.used(cap.meter, now)
-    cap = replace(cap, amount=cap.amount + controls.topped_up(name, cap.meter, now))
-    over = cap.over
-    whose = plain(name), cap.meter.value, over.words if over is not None else ""
-    return LimitStatus(account=name, cap=cap, spent=spent, held=held, refused=refused.get(whose, 0))
+    over, account = cap.over, plain(name)
+    whose = account, cap.meter.value, over.words if over is not None else ""
+    return LimitStatus(
+        account=account,
+        cap=cap,
+        spent=spent,
+        held=held,
+        refused=refused.get(whose, 0),
+        extra=controls.topped_up(name, cap.meter, now),
+    )

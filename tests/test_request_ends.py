@@ -250,7 +250,8 @@ def test_a_send_of_the_users_own(rig: Box, provider: LoopbackProvider) -> None:
 def test_an_end_that_is_not_seen_is_booked_and_told(rig: Box, provider: LoopbackProvider, caplog: Any) -> None:
     """With a `send` on the very object, failures pass unseen: booked at the quote when dropped; the doctor says so."""
     one = client(provider, http_client=httpx2.Client())
-    one._client.send = functools.partial(one._client.send)  # type: ignore[method-assign]
+    unwrapped = getattr(httpx2.Client.send, patches.MARK, httpx2.Client.send)
+    one._client.send = functools.partial(unwrapped, one._client)  # type: ignore[method-assign]
     one.chat.completions.create(**ASKED)
     assert not [fact for fact in survey._of_sdk("openai") if "was not seen" in fact.what]
     provider.reply(Reply(status=500))

@@ -169,6 +169,7 @@ KNOWN: dict[str, tuple[dict[str, Any], Usage]] = {
         {"usage": {"billed_units": {"input_tokens": 5, "output_tokens": 6}, "tokens": {"input_tokens": 70}}},
         Usage(input_tokens=5, output_tokens=6),
     ),
+    "Cohere v1": ({"meta": {"billed_units": {"input_tokens": 5}}}, Usage(input_tokens=5)),
     "Ollama": ({"prompt_eval_count": 5, "eval_count": 6}, Usage(input_tokens=5, output_tokens=6)),
 }
 

@@ -14,7 +14,7 @@ from agent_fuse.errors import ConfigurationError, UnknownModelError
 from agent_fuse.quoting import library
 from agent_fuse.quoting.families import max_output
 from agent_fuse.quoting.library import FREE, Listed, load, model_endpoint, provider_named
-from agent_fuse.quoting.names import bare, fine_tuned
+from agent_fuse.quoting.names import bare, fine_tuned, provider_id
 from agent_fuse.quoting.overrides import Overrides, Own
 from agent_fuse.quoting.rates import Origin, Price, Rates, flat, picos, scaled
 from agent_fuse.quoting.recent import Recent
@@ -45,6 +45,11 @@ UnknownModel = Literal["fallback", "block", "free"]
 FALLBACK_PRICE = Price(20, 75, cache_write=40, input_audio=40, output_audio=80)
 """Of a model that nothing is known of: no mainstream flagship in the data costs more, in any bucket or tier (Claude
 Opus 4.1 is at 15/75, GPT-6 Astra at 20/75 beyond 272k tokens). Dearer are the pro, cyber and retired GPT-4 models."""
+
+_NOTHING = Price(0, 0)
+
+UNMETERED = frozenset({"ollama"})
+"""Providers that bill nothing by the call: the user's own machine, or a subscription."""
 
 _FINE_TUNE_FACTOR = 2
 """Times its base, what a fine-tune costs whose price the data lacks: it has gpt-4o at 1.5 and gpt-4o-mini at 2."""
@@ -167,7 +172,9 @@ class PriceBook:
         return self._overrides.find(model, provider) is not None or library.listed(model, provider) is not None
 
     def _resolve(self, model: str, provider: str | None, at: float, tier: str) -> tuple[Rates, bool]:
-        if (own := self._overrides.find(model, provider)) is not None:
+        if (own := self._overrides.find(model, provider)) is None and provider_id(provider or "") in UNMETERED:
+            return flat(_NOTHING, origin=Origin.FREE, max_output_tokens=max_output(bare(model), None)), False
+        if own is not None:
             if isinstance(own.value, str):
                 model = own.value
                 price = self._overrides.priced(model, provider)
@@ -191,7 +198,7 @@ class PriceBook:
                 f"give it one with prices={{{shown}: Price(...)}}"
             )
         if self.unknown_model == "free":
-            return flat(Price(0, 0), origin=Origin.FREE, max_output_tokens=max_output(bare(model), None))
+            return flat(_NOTHING, origin=Origin.FREE, max_output_tokens=max_output(bare(model), None))
         if not self._warned.get(model):
             self._warned.put(model, True)
             log.warning(

@@ -47,6 +47,7 @@ class Settings:
     loop_ignore_args: tuple[str, ...]
     loop_allow: tuple[str, ...]
     request_gate: bool
+    wire_gate: bool
     endpoints: tuple[str, ...]
     metrics_session: bool
     cost_on_spans: bool
@@ -74,6 +75,7 @@ class MoreOptions(TypedDict, total=False):
     loop_ignore_args: Sequence[str] | None
     loop_allow: Sequence[str] | None
     request_gate: bool | None
+    wire_gate: bool | None
     endpoints: Sequence[str] | None
     metrics_session: bool | None
     cost_on_spans: bool | None
@@ -238,6 +240,13 @@ OPTIONS = (
         parse=parsers.truth,
         default=True,
         doc="Whether the openai and anthropic SDKs are gated too.",
+    ),
+    Option(
+        name="wire_gate",
+        parse=parsers.truth,
+        default=True,
+        doc="Whether model requests of any other library are judged where they leave the process (httpx); with "
+        "`request_gate=False` they are not either.",
     ),
     Option(
         name="endpoints",

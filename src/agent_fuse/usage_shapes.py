@@ -150,6 +150,12 @@ _COHERE = Shape(
     input=(("billed_units", "input_tokens"), ("tokens", "input_tokens")),
     output=(("billed_units", "output_tokens"), ("tokens", "output_tokens")),
 )
+_COHERE_META = Shape(
+    source="Cohere v1 chat, embed: as v2's usage, in `meta`",
+    root="meta",
+    input=(("billed_units", "input_tokens"), ("tokens", "input_tokens")),
+    output=(("billed_units", "output_tokens"), ("tokens", "output_tokens")),
+)
 _OLLAMA = Shape(
     source="Ollama /api/chat and /api/generate", root="", input=_one("prompt_eval_count"), output=_one("eval_count")
 )
@@ -163,6 +169,7 @@ SHAPES: tuple[Shape, ...] = (
     _GOOGLE,
     _BEDROCK,
     _COHERE,
+    _COHERE_META,
     _OLLAMA,
 )
 """In the order in which they are tried: the first that finds an input or output figure is the answer's."""

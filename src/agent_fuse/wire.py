@@ -145,6 +145,8 @@ class StreamReader:
         line = line[5:].strip()
         if line == b"[DONE]":
             self.reading.complete = True
+            # Mistral tells the usage with the last choice, and its SDK leaves the stream here.
+            self.reading.final = self.reading.usage is not None
             return
         if not (self._count_text or not self.reading.response_id or b'"usage"' in line or b"message_stop" in line):
             return

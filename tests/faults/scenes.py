@@ -13,6 +13,7 @@ from typing import Any
 from uuid import uuid4
 
 import anthropic
+import httpx
 import openai
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
@@ -299,6 +300,63 @@ def trip_of(work: Callable[[], Any]) -> Any:
         return work()
     except SentinelError as trip:
         return trip
+
+
+# The wire gate --------------------------------------------------------------------------------------------------------
+
+GEMINI: dict[str, Any] = {
+    "contents": [{"role": "user", "parts": [{"text": "Say hello."}]}],
+    "tools": [{"functionDeclarations": [{"name": "search"}]}],
+    "generationConfig": {"maxOutputTokens": 600},
+}
+
+
+def _wire(rig: Rig, path: str) -> str:
+    return f"{rig.provider.url}{path}"
+
+
+@scene(endpoints=("gateway.internal",))
+def wire_call(rig: Rig) -> object:
+    with httpx.Client() as client:
+        answer = client.post(_wire(rig, "/v1beta/models/gemini-2.5-flash:generateContent"), json=GEMINI)
+    return answer.json()["candidates"][0]["content"]["parts"][0]["text"]
+
+
+@scene()
+def wire_async_call(rig: Rig) -> object:
+    async def run() -> object:
+        async with httpx.AsyncClient() as client:
+            body = {"model": "command-r-plus-08-2024", "messages": MESSAGES, "max_tokens": 600}
+            return (await client.post(_wire(rig, "/v2/chat"), json=body)).json()["finish_reason"]
+
+    return rig.runner.run(run())
+
+
+@scene()
+def wire_stream(rig: Rig) -> object:
+    url = _wire(rig, "/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse")
+    with httpx.Client() as client, client.stream("POST", url, json=GEMINI) as answer:
+        return b"".join(answer.iter_bytes()).endswith(b"\n\n")
+
+
+@scene()
+def wire_lines(rig: Rig) -> object:
+    body = {"model": "llama3.2", "messages": MESSAGES, "options": {"num_predict": 600}}
+    with httpx.Client() as client, client.stream("POST", _wire(rig, "/api/chat"), json=body) as answer:
+        return len(list(answer.iter_lines())) > 1
+
+
+@scene()
+def wire_free_request(rig: Rig) -> object:
+    with httpx.Client() as client:
+        return client.post(_wire(rig, "/v1beta/models/gemini-2.5-flash:countTokens"), json=GEMINI).status_code
+
+
+@scene(refused=True, budget="0.000001")
+def wire_refused(rig: Rig) -> object:
+    with httpx.Client() as client:
+        url = _wire(rig, "/v1beta/models/gemini-2.5-flash:generateContent")
+        return client.post(url, json=GEMINI).status_code
 
 
 # Spans ----------------------------------------------------------------------------------------------------------------

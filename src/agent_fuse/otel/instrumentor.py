@@ -24,7 +24,7 @@ from wrapt import register_post_import_hook
 
 from agent_fuse.accounting.waits import AWAITED, Waited, WaitFor
 from agent_fuse.errors import SentinelError
-from agent_fuse.otel import active, patches, sdk_check, sending, websockets
+from agent_fuse.otel import active, patches, sdk_check, sending, websockets, wire_install
 from agent_fuse.otel.gate import not_judged
 from agent_fuse.otel.request_gate import Flight
 from agent_fuse.otel.telling import telling
@@ -77,6 +77,7 @@ def install() -> None:
         elif first:
             register_post_import_hook(functools.partial(_gate_if_wanted, sdk), f"{sdk}._base_client")
     websockets.install(wanted, first=first)
+    wire_install.install()
 
 
 @harmless("installing the request gate", "its SDK's requests are not gated")
@@ -92,6 +93,7 @@ def uninstall() -> None:
     with _lock:
         _wanted = False
         active.set_request_gate(False)
+        wire_install.uninstall()
         patches.put_back()
 
 

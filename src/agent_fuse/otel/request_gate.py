@@ -22,8 +22,8 @@ from agent_fuse.errors import SentinelError
 from agent_fuse.fuse import Fuse, Seen
 from agent_fuse.otel.blind import warn_of
 from agent_fuse.otel.facts import blind
-from agent_fuse.otel.gate import admit, call_site
-from agent_fuse.otel.response import observe
+from agent_fuse.otel.gate import CallSite, admit, call_site
+from agent_fuse.otel.response import Reader, observe
 from agent_fuse.otel.unseen import end_unseen
 from agent_fuse.quoting.families import hides_reasoning
 from agent_fuse.quoting.names import bare
@@ -75,21 +75,27 @@ class Flight:
             return
         fields: Mapping[str, Any] = cast("Mapping[str, Any]", body) if isinstance(body, Mapping) else {}
         model = fields.get("model")
+        self._in_background = fields.get("background") is True
+        self._wants_text = operation in ("chat", "text_completion") and not asks_for_usage(fields)
+        self._open(site, operation, model if isinstance(model, str) else _deployment(url), fields, body_bytes)
+
+    def _open(
+        self, site: CallSite, operation: str, model: str, body: Mapping[str, Any], body_bytes: int | None
+    ) -> None:
+        self._operation = operation
         request = CallRequest(
             layer=Layer.REQUEST,
             source=SOURCE,
             caller=site.caller,
             operation=operation,
             provider=self.provider,
-            model=model if isinstance(model, str) else _deployment(url),
-            body=fields,
+            model=model,
+            body=body,
             body_bytes=body_bytes,
             trace_id=site.caller.trace,
             span_id=site.span_id,
         )
-        self._operation, self._in_background = operation, fields.get("background") is True
-        self._wants_text = operation in ("chat", "text_completion") and not _asks_for_usage(fields)
-        self.seen = admit(fuse, request, site.around(), site.node, site.frame)
+        self.seen = admit(site.fuse, request, site.around(), site.node, site.frame)
 
     def follow(self, request: Any, *, sees_sending: bool) -> None:
         """From now on, the end of the request is the flight's, should it come to no other."""
@@ -106,11 +112,9 @@ class Flight:
         elif response.is_closed:
             self._content = response.content
         else:
-            framed = CONTENT_TYPE in response.headers.get("content-type", "")
-            reader = (EventStreamReader if framed else StreamReader)(self._reading, count_text=self._wants_text)
             self._watched = True
             try:
-                observe(response, reader, self._stream_ended)
+                observe(response, self._reader(response.headers.get("content-type", "")), self._stream_ended)
             except Exception as error:  # noqa: BLE001  what was paid for is booked, whatever fails of ours
                 self._lost(error)
 
@@ -147,6 +151,11 @@ class Flight:
         """Nobody will see its end: what it may cost is booked now."""
         end_unseen(self.provider)
         self._close(Outcome.BROKEN)
+
+    def _reader(self, content_type: str) -> Reader:
+        """What reads a stream."""
+        framed = CONTENT_TYPE in content_type
+        return (EventStreamReader if framed else StreamReader)(self._reading, count_text=self._wants_text)
 
     def _dropped(self) -> None:
         """Its request is gone, and so is everyone who could have told how it ended."""
@@ -241,7 +250,8 @@ def cost_nothing(error: BaseException) -> bool:
     return of_error(error) is Charge.NOTHING
 
 
-def _asks_for_usage(body: Mapping[str, Any]) -> bool:
+def asks_for_usage(body: Mapping[str, Any]) -> bool:
+    """Whether a stream is asked to tell its usage (OpenAI's protocol)."""
     options = body.get("stream_options")
     return isinstance(options, Mapping) and bool(cast("Mapping[str, Any]", options).get("include_usage"))
 

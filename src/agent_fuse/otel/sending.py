@@ -1,10 +1,10 @@
 """Sees each attempt of an SDK's client to send a request: that it was sent, how it failed, and the answer that came.
 
 The wrapper stands around `send` of the HTTP client's class (httpx, httpx2, or a user's own). A request that carries no
-flight passes it untouched.
+flight is shown to the wire gate, where that is on, which may set one off; else it passes untouched.
 """
 
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from agent_fuse.otel import patches
 from agent_fuse.otel.request_gate import FLIGHT, Flight
@@ -16,6 +16,28 @@ CARRIED = "agent_fuse.flight"
 _READING, _FAILING, _SETTING_OFF = "reading an answer", "noting a failed request", "sending a request"
 
 
+class Wire(Protocol):
+    """Who judges requests that nothing else has judged. Raises nothing but a trip."""
+
+    def begin(self, client: Any, request: Any) -> Flight | None:
+        """The flight of a request that is about to be sent; None where it is no model's."""
+        ...
+
+    async def begin_awaited(self, client: Any, request: Any) -> Flight | None:
+        """The same, by an async client."""
+        ...
+
+
+wire: Wire | None = None
+"""The wire gate, where it is on (`wire_gate`)."""
+
+
+def show_to(gate: Wire | None) -> None:
+    """From now on, requests that carry no flight are shown to this gate; None: to nobody."""
+    global wire
+    wire = gate
+
+
 def carry(request: Any, flight: Flight) -> None:
     """From now on the request, and the response to it, tell whose call they belong to."""
     request.extensions[CARRIED] = flight
@@ -23,9 +45,11 @@ def carry(request: Any, flight: Flight) -> None:
 
 def carried(request: Any) -> Flight | None:
     """The flight that a request of an SDK carries, if any."""
-    extensions: Any = getattr(request, "extensions", None)
-    found = cast("dict[str, object]", extensions).get(CARRIED) if isinstance(extensions, dict) else None
-    return found if isinstance(found, Flight) else None
+    try:
+        found: Flight | None = request.extensions.get(CARRIED)
+    except AttributeError:  # a client of the user's own making
+        return None
+    return found
 
 
 def flight_of(response: Any) -> Flight | None:
@@ -41,12 +65,16 @@ def watch(client: Any, *, is_async: bool) -> bool:
     if patches.stands(kind, "send"):
         return True
     owner = patches.owner_of(kind, "send")
-    return owner is not None and patches.put(owner, "send", _asend if is_async else _send)
+    return owner is not None and patches.put(owner, "send", around_async if is_async else around)
 
 
-def _send(original: patches.Method) -> patches.Method:
+def around(original: patches.Method) -> patches.Method:
+    """The wrapper of a client's `send`."""
+
     def send(self: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
         flight = quietly(_SETTING_OFF, HELD_AT_QUOTE, carried, request)
+        if flight is None and wire is not None:
+            flight = wire.begin(self, request)
         if flight is None or flight.sent:
             return original(self, request, *args, **kwargs)
         try:
@@ -64,9 +92,13 @@ def _send(original: patches.Method) -> patches.Method:
     return send
 
 
-def _asend(original: patches.Method) -> patches.Method:
+def around_async(original: patches.Method) -> patches.Method:
+    """The wrapper of an async client's `send`."""
+
     async def send(self: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
         flight = quietly(_SETTING_OFF, HELD_AT_QUOTE, carried, request)
+        if flight is None and wire is not None:
+            flight = await wire.begin_awaited(self, request)
         if flight is None or flight.sent:
             return await original(self, request, *args, **kwargs)
         try:

@@ -15,6 +15,7 @@ from agent_fuse.dialects.base import Dialect
 from agent_fuse.otel import active, carrying, instrumentor, langchain_tools, openai_spans
 from agent_fuse.otel.blind import blind_at_start, blind_by_processor, blind_by_sampler
 from agent_fuse.otel.facts import Fact, State, blind, off, ok
+from agent_fuse.otel.model_sdks import of_model_sdks
 from agent_fuse.otel.self_test import guards_of, self_test
 from agent_fuse.otel.unguarded import unguarded
 from agent_fuse.otel.unseen import unseen_ends
@@ -50,6 +51,7 @@ def survey(provider: TracerProvider | None = None) -> list[Fact]:
                 *_of_keys(),
                 *of_handlers(),
                 *(fact for sdk in instrumentor.SDKS for fact in _of_sdk(sdk)),
+                *of_model_sdks(),
                 *_of_instrumentations(tracers),
             ]
         )

@@ -18,6 +18,14 @@ class Api(StrEnum):
     RESPONSES = "responses"
     EMBEDDINGS = "embeddings"
     MESSAGES = "messages"
+    GEMINI = "gemini"
+    GEMINI_STREAM = "gemini_stream"
+    GEMINI_EMBEDDINGS = "gemini_embeddings"
+    COHERE = "cohere"
+    COHERE_EMBEDDINGS = "cohere_embeddings"
+    OLLAMA_CHAT = "ollama_chat"
+    OLLAMA_GENERATE = "ollama_generate"
+    OLLAMA_EMBEDDINGS = "ollama_embeddings"
     COUNT_TOKENS = "count_tokens"
     MODERATIONS = "moderations"
     MODELS = "models"
@@ -46,11 +54,11 @@ class Request:
     """Seconds, UTC epoch, by the provider's clock."""
     api: Api = Api.UNKNOWN
     deployment: str = ""
-    """From an Azure path."""
+    """From an Azure path; of Gemini's paths, the model."""
 
     @property
     def model(self) -> str:
-        """The model asked for: the body's, else the Azure deployment, else empty."""
+        """The model asked for: the body's, else the path's (Azure's deployment, Gemini), else empty."""
         body: Any = self.body
         model: object = cast(dict[str, Any], body).get("model") if isinstance(body, dict) else None
         return model if isinstance(model, str) else self.deployment

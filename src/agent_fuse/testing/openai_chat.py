@@ -31,7 +31,7 @@ def read_chat(body: JsonObject) -> Ask:
         body=body,
         prompt=(body.get("messages"), body.get("tools")),
         stream=body.get("stream") is True,
-        stream_usage=known_object(body.get("stream_options")).get("include_usage") is True,
+        stream_usage=known_object(body.get("stream_options")).get("include_usage") is True or _tells_unasked(body),
         n=known_int(body.get("n")) or 1,
         max_output=known_int(body.get("max_completion_tokens")) or known_int(body.get("max_tokens")),
         wants_json=form.get("type") == "json_object",
@@ -39,6 +39,14 @@ def read_chat(body: JsonObject) -> Ask:
         forced_tool=(forced["name"], known_object(forced.get("parameters"))) if forced else None,
         problem="" if known_list(body.get("messages")) else "Missing required parameter: 'messages'.",
     )
+
+
+def _tells_unasked(body: JsonObject) -> bool:
+    """Mistral's models tell a stream's usage whether it was asked for or not, in the last choice."""
+    return str(body.get("model")).startswith(_MISTRAL)
+
+
+_MISTRAL = ("mistral", "ministral", "magistral", "codestral", "devstral", "pixtral")
 
 
 def whole_chat(answer: Answer) -> JsonObject:
@@ -74,7 +82,10 @@ def stream_chat(answer: Answer) -> tuple[list[bytes], int | None]:
             for piece in pieces(tool.arguments_text):
                 out.append(chunk(at, {"tool_calls": [{"index": index, "function": {"arguments": piece}}]}))
         out.append(chunk(at, {}, _finish(answer)))
-    if answer.says_usage:
+    if answer.says_usage and _tells_unasked(answer.ask.body):
+        choice = {"index": answer.ask.n - 1, "delta": {"content": ""}, "finish_reason": _finish(answer)}
+        out[-1] = event(common | {"choices": [choice], "usage": wire_usage(answer.usage)})
+    elif answer.says_usage:
         out.append(event(common | {"choices": [], "usage": wire_usage(answer.usage)}))
     return [*out, DONE], len(out) - 1 if answer.says_usage else None
 

@@ -40,6 +40,8 @@ def whole_embeddings(answer: Answer) -> JsonObject:
         packed = base64.b64encode(struct.pack(f"<{size}f", *vector)).decode() if as_text else vector
         data.append({"object": "embedding", "index": at, "embedding": packed})
     out: JsonObject = {"object": "list", "data": data, "model": answer.model}
+    if answer.model.startswith("mistral"):
+        out["id"] = answer.id  # which OpenAI has none of
     count = answer.usage.input_tokens
     return out | ({"usage": {"prompt_tokens": count, "total_tokens": count}} if answer.says_usage else {})
 

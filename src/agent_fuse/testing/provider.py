@@ -28,7 +28,7 @@ Watch = Callable[[Request, int], None]
 
 
 class LoopbackProvider:
-    """OpenAI, Azure OpenAI and Anthropic at a loopback address, for the real SDKs.
+    """OpenAI, Azure OpenAI, Anthropic, Gemini, Mistral, Cohere and Ollama at a loopback address, for the real SDKs.
 
         with LoopbackProvider() as provider:
             client = openai.OpenAI(base_url=provider.openai_base_url, api_key="test")
@@ -92,7 +92,7 @@ class LoopbackProvider:
 
     @property
     def url(self) -> str:
-        """`http://127.0.0.1:PORT`, also Anthropic's base URL and Azure's endpoint."""
+        """`http://127.0.0.1:PORT`: the base URL of every SDK but OpenAI's, and Azure's endpoint."""
         return f"http://127.0.0.1:{self._port}"
 
     @property

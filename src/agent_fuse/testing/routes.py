@@ -5,7 +5,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
 
-from agent_fuse.testing import anthropic_api, openai_chat, openai_other, openai_responses
+from agent_fuse.testing import (
+    anthropic_api,
+    cohere_api,
+    gemini_api,
+    ollama_api,
+    openai_chat,
+    openai_other,
+    openai_responses,
+)
 from agent_fuse.testing.answers import Answer, Ask, JsonObject
 from agent_fuse.testing.exchange import Api
 
@@ -18,6 +26,16 @@ _ENDINGS = (
     ("/responses/input_tokens", Api.COUNT_TOKENS),
     ("/v1/messages/count_tokens", Api.COUNT_TOKENS),
     ("/v1/messages", Api.MESSAGES),
+    (":generateContent", Api.GEMINI),
+    (":streamGenerateContent", Api.GEMINI_STREAM),
+    (":embedContent", Api.GEMINI_EMBEDDINGS),
+    (":batchEmbedContents", Api.GEMINI_EMBEDDINGS),
+    (":countTokens", Api.COUNT_TOKENS),
+    ("/v2/chat", Api.COHERE),
+    ("/v2/embed", Api.COHERE_EMBEDDINGS),
+    ("/api/chat", Api.OLLAMA_CHAT),
+    ("/api/generate", Api.OLLAMA_GENERATE),
+    ("/api/embed", Api.OLLAMA_EMBEDDINGS),
 )
 
 
@@ -30,6 +48,7 @@ class Speech:
     whole: Callable[[Answer], JsonObject]
     stream: Callable[[Answer], tuple[list[bytes], int | None]] | None = None
     """The events, and the index of the one that tells the usage, if one does."""
+    stream_type: str = "text/event-stream"
 
 
 SPEECHES: Mapping[Api, Speech] = {
@@ -40,12 +59,22 @@ SPEECHES: Mapping[Api, Speech] = {
     Api.RESPONSES: Speech("resp_", openai_responses.read, openai_responses.whole, openai_responses.stream),
     Api.EMBEDDINGS: Speech("embd-", openai_other.read_embeddings, openai_other.whole_embeddings),
     Api.MESSAGES: Speech("msg_", anthropic_api.read, anthropic_api.whole, anthropic_api.stream),
+    Api.GEMINI: Speech("", gemini_api.read, gemini_api.whole),
+    Api.GEMINI_STREAM: Speech("", gemini_api.read_stream, gemini_api.whole, gemini_api.stream),
+    Api.GEMINI_EMBEDDINGS: Speech("", gemini_api.read_embeddings, gemini_api.whole_embeddings),
+    Api.COHERE: Speech("", cohere_api.read, cohere_api.whole, cohere_api.stream),
+    Api.COHERE_EMBEDDINGS: Speech("", cohere_api.read_embeddings, cohere_api.whole_embeddings),
+    Api.OLLAMA_CHAT: Speech("", ollama_api.read_chat, ollama_api.whole_chat, ollama_api.stream_chat, ollama_api.NDJSON),
+    Api.OLLAMA_GENERATE: Speech(
+        "", ollama_api.read_generate, ollama_api.whole_generate, ollama_api.stream_generate, ollama_api.NDJSON
+    ),
+    Api.OLLAMA_EMBEDDINGS: Speech("", ollama_api.read_embeddings, ollama_api.whole_embeddings),
 }
 
 
 @lru_cache(maxsize=1024)
 def route(method: str, path: str) -> tuple[Api, str]:
-    """What a request asks for, and its Azure deployment if the path names one. Any prefix before the ending will do."""
+    """What a request asks for, and the deployment or model that its path names. Any prefix before an ending will do."""
     path = path.rstrip("/")
     if method == "GET":
         if path == "/_loopback":
@@ -53,6 +82,8 @@ def route(method: str, path: str) -> tuple[Api, str]:
         return (Api.MODELS if "/models" in path else Api.UNKNOWN), ""
     before, _, after = path.partition("/deployments/")
     deployment = after.partition("/")[0] if before.endswith("/openai") else ""
+    if not deployment and ":" in path:
+        deployment = path.rpartition("/models/")[2].partition(":")[0]
     if method == "POST":
         for ending, api in _ENDINGS:
             if path.endswith(ending):

@@ -5,7 +5,7 @@ from dataclasses import replace
 from http import HTTPStatus
 
 from agent_fuse.calls import Usage
-from agent_fuse.testing import openai_other
+from agent_fuse.testing import gemini_api, openai_other
 from agent_fuse.testing.answers import Ask, JsonObject, encode, known_object, make_answer, tokens_in
 from agent_fuse.testing.exchange import Api, Reply, Request, Served, check_usage
 from agent_fuse.testing.http1 import Outgoing
@@ -46,7 +46,10 @@ def say(request: Request, reply: Reply, usage: Usage | None, serial: str, book: 
     served = Served(api=request.api, model=answer.model, usage=answer.usage, response_id=answer.id, reported=False)
     if ask.stream and speech.stream is not None:
         parts, tells = speech.stream(answer)
-        out = replace(out, parts=parts, chunked=True, headers={**out.headers, "content-type": "text/event-stream"})
+        kind = speech.stream_type
+        if request.api is Api.GEMINI_STREAM and "alt=sse" not in request.query:
+            parts, kind = gemini_api.as_array(parts), "application/json"
+        out = replace(out, parts=parts, chunked=True, headers={**out.headers, "content-type": kind})
     else:
         whole = encode(speech.whole(answer)).encode()
         parts = [whole] if out.plain else _quarters(whole)

@@ -1,0 +1,73 @@
+"""What of every installed model SDK is covered by a gate, or not at all: the doctor's part on SDKs without a gate."""
+
+import importlib.metadata
+import sys
+from collections.abc import Iterator
+
+from agent_fuse.otel import active, wire_install
+from agent_fuse.otel.facts import Fact, blind, off, ok
+
+_ROADS: dict[str, tuple[str, ...]] = {
+    "google-genai": ("httpx2", "httpx", "aiohttp"),
+    "mistralai": ("httpx",),
+    "cohere": ("httpx",),
+    "groq": ("httpx",),
+    "ollama": ("httpx",),
+    "together": ("httpx",),
+    "cerebras-cloud-sdk": ("httpx",),
+    "fireworks-ai": ("httpx",),
+    "replicate": ("httpx",),
+    "litellm": ("httpx", "aiohttp"),
+    "huggingface-hub": ("httpx",),
+    "boto3": ("botocore",),
+    "aioboto3": ("botocore",),
+    "voyageai": ("requests", "aiohttp"),
+    "dashscope": ("requests", "aiohttp"),
+    "ibm-watsonx-ai": ("httpx", "requests"),
+    "google-cloud-aiplatform": ("gRPC",),
+    "google-generativeai": ("gRPC",),
+    "xai-sdk": ("gRPC",),
+}
+"""Distributions by which models are called, and the libraries that carry their requests."""
+
+_TURN_ON = "wire_gate=True and request_gate=True, or unset AGENTFUSE_WIRE_GATE and AGENTFUSE_REQUEST_GATE"
+_USE = "call such models through the openai or anthropic SDK, or an SDK over httpx; or turn on an instrumentation of it"
+
+
+def of_model_sdks() -> Iterator[Fact]:
+    """One fact for each that is installed."""
+    wanted = any(one.fuse.settings.wire_gate and one.fuse.settings.request_gate for one in active.guards())
+    for name, roads in _ROADS.items():
+        try:
+            version = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        yield _fact(f"{name} {version}", roads, wanted=wanted)
+
+
+def _fact(sdk: str, roads: tuple[str, ...], *, wanted: bool) -> Fact:
+    gated = [one for one in roads if one in wire_install.LIBRARIES]
+    if gated and not wanted:
+        return off(f"{sdk}: the wire gate is off, its calls are seen by spans alone", _TURN_ON)
+    for one in gated:
+        if one in wire_install.problems:
+            return blind(f"{sdk}: {wire_install.problems[one]}", "upgrade agent-fuse; until then spans guard it")
+        if one in sys.modules and not wire_install.gated(one):
+            return blind(f"{sdk}: the wire gate was taken out of {one}", "call agent_fuse.init() after it")
+    bare = [one for one in roads if one not in wire_install.LIBRARIES and (not gated or _is_there(one))]
+    if not gated:
+        return off(f"{sdk}: its requests go by {' or '.join(bare)} and are NOT judged on the wire", _USE)
+    if bare:
+        return off(
+            f"{sdk}: requests by {gated[0]} are judged before they leave (wire gate), those by {bare[0]} are NOT", _USE
+        )
+    return ok(f"{sdk}: every request is judged before it leaves (wire gate)")
+
+
+def _is_there(library: str) -> bool:
+    """Whether an SDK that can use the library may find it here."""
+    try:
+        importlib.metadata.version(library)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True

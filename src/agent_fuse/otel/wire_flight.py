@@ -1,0 +1,61 @@
+"""A request that was judged on the wire, by what it says and to whom, whichever library sends it."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, cast
+
+from agent_fuse.otel.gate import CallSite
+from agent_fuse.otel.request_gate import Flight, asks_for_usage
+from agent_fuse.otel.response import Reader
+from agent_fuse.wire_formats import WireFormat, model_in
+
+
+class WireFlight(Flight):
+    """One such request under way. Its answer is read by the table of its protocol, whole or as it streams."""
+
+    def __init__(self, form: WireFormat, provider: str) -> None:
+        super().__init__(provider)
+        self._form = form
+        self._content_type = ""
+
+    def judge_sent(self, site: CallSite, operation: str, path: str, body: object, size: int) -> None:
+        """It is about to be sent: refuse it or let it go.
+
+        Raises:
+            SentinelError: soft where LangChain's model layer is above, else hard.
+        """
+        self._fuse = site.fuse
+        fields = cast("Mapping[str, Any]", body) if isinstance(body, Mapping) else {}
+        named = fields.get("model")
+        model = named if isinstance(named, str) and named else model_in(path)
+        self._in_background = fields.get("background") is True
+        self._wants_text = (
+            not self._form.streams_usage and operation in ("chat", "text_completion") and not asks_for_usage(fields)
+        )
+        self._open(site, operation, model, self._form.words(fields), size)
+
+    def answered(self, response: Any) -> None:
+        """A response is here; a whole body is booked now."""
+        self._content_type = response.headers.get("content-type", "")
+        super().answered(response)
+        if self._content is None:
+            return
+        try:
+            self._read_content(self._content)
+        except Exception as error:  # noqa: BLE001  what was paid for is booked, whatever fails of ours
+            self._lost(error)
+        else:
+            self._finish(broken=False)
+
+    def _reader(self, content_type: str) -> Reader:
+        return cast("Reader", self._form.reader(self._reading, content_type, count_text=self._wants_text))
+
+    def _read_content(self, content: bytes) -> None:
+        try:
+            body: object = json.loads(content)
+        except ValueError:  # a stream that its client read at once
+            reader = self._reader(self._content_type)
+            reader.feed(content)
+            reader.close()
+        else:
+            self._form.whole(body, self._reading)

@@ -1,0 +1,85 @@
+"""Takes the JSON documents out of a body as it comes: server-sent events, a line each, an array, or one alone."""
+
+import codecs
+import json
+from collections.abc import Callable
+from typing import Any, cast
+
+Document = dict[str, Any]
+Take = Callable[[Document], None]
+
+_BETWEEN = " \t\r\n,[]"
+
+
+class Documents:
+    """Calls `take` with each document, in turn; keeps no more than the one that is on its way.
+
+    A line that is no document is passed over. An array may hold a document over several lines, and one alone is the
+    whole body.
+    """
+
+    def __init__(self, take: Take, content_type: str = "") -> None:
+        self._take = take
+        self._lines = "ndjson" in content_type or "stream+json" in content_type or "jsonl" in content_type
+        self._feed: Callable[[bytes], None] | None = None
+        self._rest = b""
+        self._parts: list[bytes] = []
+        self._text = ""
+        self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+        self._scan = json.JSONDecoder().raw_decode
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes of the decoded body."""
+        if self._feed is None:
+            start = (self._rest + data).lstrip()
+            if not start:
+                return
+            self._feed = self._kind(start[:1])
+        self._feed(data)
+
+    def close(self) -> None:
+        """The body ended: what is left of it is a document too, if it is any."""
+        if self._parts:
+            self._told(b"".join(self._parts))
+        elif self._rest:
+            self._line(self._rest)
+        self._parts, self._rest, self._text = [], b"", ""
+
+    def _kind(self, first: bytes) -> Callable[[bytes], None]:
+        if first == b"[":
+            return self._array
+        return self._parts.append if first == b"{" and not self._lines else self._by_lines
+
+    def _by_lines(self, data: bytes) -> None:
+        lines = (self._rest + data).split(b"\n")
+        self._rest = lines.pop()
+        for line in lines:
+            self._line(line)
+
+    def _line(self, line: bytes) -> None:
+        line = line.strip()
+        if line.startswith(b"data:"):
+            self._told(line[5:])
+        elif line.startswith(b"{"):
+            self._told(line)
+
+    def _array(self, data: bytes) -> None:
+        self._text = (self._text + self._decode(data)).lstrip(_BETWEEN)
+        while self._text and "}" in self._text:
+            try:
+                found, end = self._scan(self._text)
+            except ValueError:
+                return
+            self._text = self._text[end:].lstrip(_BETWEEN)
+            self._one(found)
+
+    def _told(self, text: bytes) -> None:
+        try:
+            found: object = json.loads(text)
+        except ValueError:
+            return
+        self._one(found)
+
+    def _one(self, found: object) -> None:
+        if isinstance(found, dict):
+            self._take(cast("Document", found))

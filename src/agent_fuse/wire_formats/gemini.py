@@ -1,0 +1,94 @@
+"""Google's Gemini API, and Vertex AI, which speaks the same: whole, as a JSON array, or as server-sent events."""
+
+from typing import Any, cast
+
+from agent_fuse.usage_reader import later, read_usage
+from agent_fuse.wire import Reading
+from agent_fuse.wire_formats.base import Body, Reader, WireFormat
+from agent_fuse.wire_formats.documents import Document, Documents
+
+
+def _words(body: Body) -> Body:
+    """`generationConfig` says how long and how many; tools stand in groups of functions."""
+    told: dict[str, Any] = dict(body)
+    config = told.pop("generationConfig", None) or told.pop("generation_config", None)
+    fields = cast("Body", config) if isinstance(config, dict) else {}
+    for ours, names in _CONFIG.items():
+        found = next((fields[name] for name in names if fields.get(name) is not None), None)
+        if found is not None:
+            told[ours] = found
+    if "tools" in told:
+        told["tools"] = [one for group in _list(told["tools"]) for one in _tools(group)]
+    if "content" in told:  # embedContent
+        told["contents"] = [told.pop("content")]
+    if "requests" in told:  # batchEmbedContents
+        told["contents"] = [one.get("content") for one in _list(told.pop("requests")) if isinstance(one, dict)]
+    return told
+
+
+_CONFIG = {
+    "max_output_tokens": ("maxOutputTokens", "max_output_tokens"),
+    "n": ("candidateCount", "candidate_count"),
+    "response_format": ("responseSchema", "responseJsonSchema", "response_schema"),
+}
+
+
+def _tools(group: object) -> list[Any]:
+    fields = cast("Body", group) if isinstance(group, dict) else {}
+    found: list[Any] = []
+    for name, value in fields.items():
+        if name in ("functionDeclarations", "function_declarations"):
+            found += _list(value)
+        else:
+            found.append({"type": name})
+    return found
+
+
+def _list(found: object) -> list[Any]:
+    return cast("list[Any]", found) if isinstance(found, list) else []
+
+
+def _take(reading: Reading, told: Document) -> None:
+    """One `GenerateContentResponse`. Its usage is told with each, and grows."""
+    usage = read_usage(told)
+    if usage is not None:
+        reading.usage = later(reading.usage, usage)
+    response_id, model = told.get("responseId"), told.get("modelVersion")
+    if isinstance(response_id, str):
+        reading.response_id = response_id
+    if isinstance(model, str):
+        reading.model = model
+    ended = any(isinstance(one, dict) and one.get("finishReason") for one in _list(told.get("candidates")))
+    if ended and usage is not None:
+        reading.complete = reading.final = True
+
+
+def _reader(reading: Reading, content_type: str, *, count_text: bool) -> Reader:
+    del count_text
+    return Documents(lambda told: _take(reading, told), content_type)
+
+
+def _whole(body: object, reading: Reading) -> bool:
+    for one in cast("list[object]", body) if isinstance(body, list) else [body]:
+        if isinstance(one, dict):
+            _take(reading, cast("Document", one))
+    reading.complete = reading.final = True
+    return reading.usage is not None
+
+
+FORMAT = WireFormat(
+    name="gemini",
+    source="ai.google.dev/api/generate-content, ai.google.dev/api/embeddings; cloud.google.com/vertex-ai",
+    ends={
+        ":generateContent": "generate_content",
+        ":streamGenerateContent": "generate_content",
+        ":embedContent": "embeddings",
+        ":batchEmbedContents": "embeddings",
+    },
+    provider="google",
+    asks=("contents", "content", "requests"),
+    model_in_body=False,
+    words=_words,
+    reader=_reader,
+    whole=_whole,
+)

@@ -1,0 +1,164 @@
+"""The tables of the wire's protocols: which request is whose, what it asks for, and what an answer tells."""
+
+import json
+from typing import Any
+
+import pytest
+
+from agent_fuse.calls import Usage
+from agent_fuse.quoting import request_parameters
+from agent_fuse.wire import Reading
+from agent_fuse.wire_formats import FORMATS, find, model_in
+
+NAMED = {one.name: one for one in FORMATS}
+HI = [{"role": "user", "content": "hi"}]
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "operation", "model"),
+    [
+        ("/v1beta/models/gemini-2.5-pro:generateContent", "gemini", "generate_content", "gemini-2.5-pro"),
+        (
+            "/v1/projects/p/locations/l/publishers/google/models/gemini-2.5-pro:streamGenerateContent",
+            "gemini", "generate_content", "gemini-2.5-pro",
+        ),
+        ("/v1/projects/p/publishers/anthropic/models/claude-x@1:streamRawPredict", "anthropic", "messages", "claude-x@1"),
+        ("/openai/v1/chat/completions", "openai", "chat", ""),
+        ("/openai/deployments/mine/chat/completions", "openai", "chat", "mine"),
+        ("/v1/fim/completions", "openai", "text_completion", ""),
+        ("/v1/messages", "anthropic", "messages", ""),
+        ("/v2/chat", "cohere", "chat", ""),
+        ("/v1/embed", "cohere", "embeddings", ""),
+        ("/api/chat", "ollama", "chat", ""),
+        ("/api/embed", "ollama", "embeddings", ""),
+    ],
+)  # fmt: skip
+def test_a_path_tells_the_protocol(path: str, name: str, operation: str, model: str) -> None:
+    """By its end, whatever stands before it; the model where the path names it."""
+    found = find(path)
+    assert found is not None
+    assert (found[0].name, found[1], model_in(path)) == (name, operation, model)
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/v1beta/models/x:countTokens", "/chat", "/v1/messages/count_tokens", "/v1/models"]
+)
+def test_other_paths_are_no_models(path: str) -> None:
+    """Free requests and everything else."""
+    assert find(path) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "cap", "choices"),
+    [
+        ("gemini", {"contents": [], "generationConfig": {"maxOutputTokens": 7, "candidateCount": 3}}, 7, 3),
+        ("ollama", {"messages": HI, "options": {"num_predict": 7}}, 7, 1),
+        ("ollama", {"messages": HI, "options": {"num_predict": -1}}, None, 1),
+        ("cohere", {"messages": HI, "max_tokens": 7}, 7, 1),
+        ("openai", {"messages": HI, "max_completion_tokens": 7, "n": 2}, 7, 2),
+    ],
+)
+def test_a_body_says_how_much_may_come(name: str, body: dict[str, Any], cap: int | None, choices: int) -> None:
+    """In each protocol's own words."""
+    told = dict(NAMED[name].words(body))
+    assert (request_parameters.cap(told), request_parameters.choices(told)) == (cap, choices)
+
+
+def test_what_is_prompt_is_in_the_quoters_words() -> None:
+    """Gemini's groups of tools are a list of functions; a v1 chat's message stands with its history."""
+    functions = [{"name": "a"}, {"name": "b"}]
+    told = NAMED["gemini"].words({"tools": [{"functionDeclarations": functions}, {"googleSearch": {}}]})
+    assert told["tools"] == [*functions, {"type": "googleSearch"}]
+    one, two = {"parts": [{"text": "a"}]}, {"parts": [{"text": "b"}]}
+    assert NAMED["gemini"].words({"content": one})["contents"] == [one]
+    assert NAMED["gemini"].words({"requests": [{"content": one}, {"content": two}]})["contents"] == [one, two]
+    chat = NAMED["cohere"].words({"message": "b", "chat_history": [{"role": "USER", "message": "a"}], "preamble": "p"})
+    assert chat["messages"] == [{"role": "USER", "message": "a"}, {"role": "user", "content": "b"}]
+    assert chat["system"] == "p"
+    assert NAMED["cohere"].words({"texts": ["a", "b"]})["input"] == ["a", "b"]
+
+
+def _sse(*events: Any) -> bytes:
+    return b"".join(b"data: " + json.dumps(one).encode() + b"\r\n\r\n" for one in events)
+
+
+def _lines(*events: Any) -> bytes:
+    return b"".join(json.dumps(one).encode() + b"\n" for one in events)
+
+
+GEMINI = [
+    {"candidates": [{"content": {"parts": [{"text": "{,é]"}]}}], "responseId": "r"},
+    {"usageMetadata": {"promptTokenCount": 5, "candidatesTokenCount": 1, "totalTokenCount": 6}},
+    {
+        "candidates": [{"finishReason": "STOP"}],
+        "usageMetadata": {"promptTokenCount": 5, "candidatesTokenCount": 4, "thoughtsTokenCount": 2},
+        "modelVersion": "m",
+    },
+]
+OLLAMA = [
+    {"model": "m", "message": {"content": "x"}, "done": False, "eval_count": 99},
+    {"model": "m", "done": True, "prompt_eval_count": 5, "eval_count": 6},
+]
+UNITS = {"billed_units": {"input_tokens": 5, "output_tokens": 6}}
+STREAMS: dict[str, tuple[str, str, bytes, Usage]] = {
+    "gemini-sse": ("gemini", "text/event-stream", _sse(*GEMINI), Usage(input_tokens=5, output_tokens=6, reasoning_tokens=2)),
+    "gemini-array": (
+        "gemini", "application/json", json.dumps(GEMINI, indent=1, ensure_ascii=False).encode(),
+        Usage(input_tokens=5, output_tokens=6, reasoning_tokens=2),
+    ),
+    "ollama": ("ollama", "application/x-ndjson", _lines(*OLLAMA), Usage(input_tokens=5, output_tokens=6)),
+    "cohere-v2": (
+        "cohere", "text/event-stream",
+        _sse({"type": "message-start", "id": "r"}, {"type": "content-delta", "delta": {"usage": {"input_tokens": 9}}},
+             {"type": "message-end", "delta": {"usage": UNITS}}),
+        Usage(input_tokens=5, output_tokens=6),
+    ),
+    "cohere-v1": (
+        "cohere", "application/json",
+        _lines({"event_type": "stream-start", "generation_id": "r"},
+               {"event_type": "stream-end", "response": {"meta": UNITS}}),
+        Usage(input_tokens=5, output_tokens=6),
+    ),
+    "groq": (
+        "openai", "text/event-stream",
+        _sse({"id": "r", "choices": [{"delta": {"content": "x"}}]},
+             {"id": "r", "choices": [{"delta": {}, "finish_reason": "stop"}],
+              "x_groq": {"usage": {"prompt_tokens": 5, "completion_tokens": 6}}}) + b"data: [DONE]\n\n",
+        Usage(input_tokens=5, output_tokens=6),
+    ),
+    "mistral": (
+        "openai", "text/event-stream",
+        _sse({"id": "r", "choices": [{"delta": {"content": "x"}, "finish_reason": "stop"}],
+              "usage": {"prompt_tokens": 5, "completion_tokens": 6}}) + b"data: [DONE]\n\n",
+        Usage(input_tokens=5, output_tokens=6),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+@pytest.mark.parametrize("case", STREAMS)
+def test_a_stream_tells_its_usage_however_it_is_cut(case: str, size: int) -> None:
+    """Byte by byte, in pieces, at once; and by its last event, before the connection is closed."""
+    name, kind, body, expected = STREAMS[case]
+    reading = Reading()
+    reader = NAMED[name].reader(reading, kind, count_text=False)
+    for at in range(0, len(body), size):
+        reader.feed(body[at : at + size])
+    assert reading.usage == expected
+    assert reading.final
+    assert reading.complete
+    reader.close()
+    assert reading.usage == expected
+    assert reading.response_id == ("" if name == "ollama" else "r")
+
+
+@pytest.mark.parametrize("case", STREAMS)
+def test_rubbish_is_passed_over(case: str) -> None:
+    """No usage, and no error."""
+    name, kind, _, _ = STREAMS[case]
+    for rubbish in (b"", b"\n", b"[", b"{", b"[1, [2], {", b"data: {\n\ndata: 3\n", b"\xff\xfe{]", b"null"):
+        reading = Reading()
+        reader = NAMED[name].reader(reading, kind, count_text=False)
+        reader.feed(rubbish)
+        reader.close()
+        assert reading.usage is None

@@ -8,6 +8,11 @@ The seed rule: with `threshold` 5, five identical calls of a session pass and th
   `threshold * hard_multiple`, lest a result that holds a counter or a random number pass for progress for ever.
 - A cycle of 2 to 4 different actions trips when its (threshold + 1)th round begins, if no round after the first had
   news.
+- A question that was answered the same `threshold` times in a row trips at the next time of asking, whatever other
+  questions or thoughts lie between: only a change (an action that was carried out) makes it worth asking again. The
+  question is the same where its arguments differ by white space, a clock time, an id or a counter only (`near`); and so
+  is a search in like words. A bare acknowledgement is no answer: `ok` for another object is work (`weight`).
+- Thinking is neither news nor a change, whatever it says (`effects`).
 - The same error of one tool, `threshold` times in a row whatever the arguments, trips the next call of that tool. That
   trip clears the tool's errors, so that a session which is taken up again may try.
 
@@ -15,12 +20,16 @@ Without results (nobody reported them) nothing is news and the seed rule holds a
 """
 
 from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
 from struct import Struct
 from typing import Self
 
+from agent_fuse.loops.effects import Effect
+from agent_fuse.loops.near import alike
 from agent_fuse.loops.signatures import DIGEST_BYTES, OUTCOME_BYTES, TOOL_BYTES, Signature, ToolOutcome
 from agent_fuse.loops.tables import Table
 from agent_fuse.loops.verdicts import PASS, Level, LoopKind, LoopPolicy, Verdict, judge
+from agent_fuse.loops.weight import Weight
 
 RECENT = 64
 """Calls remembered in order, for cycles."""
@@ -28,12 +37,14 @@ RECENT = 64
 LONGEST_CYCLE = 4
 
 _MOST = 0xFFFF
-_VERSION = 1
-_HEAD = Struct(">BIHH")
+_VERSION = 2
+_HEAD = Struct(">BIIHHH")
 _CALLS = Table(Struct(f">{DIGEST_BYTES}sI"), RECENT)
 """digest, news when it was called; oldest first."""
 _ACTIONS = Table(Struct(f">{DIGEST_BYTES}sHHI{4 * OUTCOME_BYTES}s"), 96)
 """digest, calls since anything new, calls in all, news when last called, its last four results."""
+_QUESTIONS = Table(Struct(f">{DIGEST_BYTES}s{OUTCOME_BYTES}sHIQ"), 48)
+"""near digest (of a search in words the tool's, padded), the answer, times in a row, changes then, the words asked."""
 _TOOLS = Table(Struct(f">{TOOL_BYTES}sH{OUTCOME_BYTES}s36s"), 32)
 """digest, errors in a row, the error, the tool's name."""
 _NONE = bytes(OUTCOME_BYTES)
@@ -41,31 +52,40 @@ _NONE = bytes(OUTCOME_BYTES)
 
 @dataclass(frozen=True, slots=True)
 class LoopState:
-    """What one session remembers of its tool calls, for a ledger's note: digests, counts, names; at most 6.8 kB."""
+    """What one session remembers of its tool calls, for a ledger's note: digests, counts, names; at most 8.4 kB."""
 
     news: int = 0
     """How many results were news so far."""
+    changes: int = 0
+    """How many actions changed something so far."""
     calls: bytes = b""
     actions: bytes = b""
+    questions: bytes = b""
     tools: bytes = b""
 
     def to_bytes(self) -> bytes:
         """The state as a note."""
-        head = _HEAD.pack(_VERSION, self.news, _CALLS.count(self.calls), _ACTIONS.count(self.actions))
-        return head + self.calls + self.actions + self.tools
+        counts = (table.count(part) for table, part in zip(_TABLES, self._parts(), strict=True))
+        return _HEAD.pack(_VERSION, self.news, self.changes, *counts) + b"".join((*self._parts(), self.tools))
+
+    def _parts(self) -> tuple[bytes, bytes, bytes]:
+        return self.calls, self.actions, self.questions
 
     @classmethod
     def from_bytes(cls, note: bytes | None) -> Self:
         """The state from a note; a fresh one from None, or from a note of another version (counting begins anew)."""
         if not note or len(note) < _HEAD.size or note[0] != _VERSION:
             return cls()
-        _, news, calls, actions = _HEAD.unpack_from(note)
-        first = _HEAD.size + calls * _CALLS.width
-        second = first + actions * _ACTIONS.width
-        tools = note[second:]
-        if len(note) < second or len(tools) % _TOOLS.width:
+        _, news, changes, *counts = _HEAD.unpack_from(note)
+        ends = list(accumulate((n * table.width for n, table in zip(counts, _TABLES, strict=True)), initial=_HEAD.size))
+        tools = note[ends[-1] :]
+        if len(note) < ends[-1] or len(tools) % _TOOLS.width:
             return cls()
-        return cls(news, note[_HEAD.size : first], note[first:second], tools)
+        calls, actions, questions = (note[start:end] for start, end in pairwise(ends))
+        return cls(news, changes, calls, actions, questions, tools)
+
+
+_TABLES = (_CALLS, _ACTIONS, _QUESTIONS)
 
 
 def observe_call(state: LoopState, action: Signature, policy: LoopPolicy) -> tuple[LoopState, Verdict]:
@@ -81,7 +101,8 @@ def observe_call(state: LoopState, action: Signature, policy: LoopPolicy) -> tup
     period, rounds = _cycle(state, action.digest, limit)
     tool = _TOOLS.get(state.tools, action.tool_digest)
     errors = tool[1] + 1 if tool and tool[1] else 0
-    verdict = judge(policy, action, rounds=rounds, stale=stale, total=total, errors=errors)
+    asked = _asked(state, action)
+    verdict = judge(policy, action, rounds=rounds, stale=max(stale, asked), total=total, errors=errors)
     tools = state.tools
     if tool is None or (verdict.level is Level.TRIP and verdict.kind is LoopKind.ERROR):
         tools = _TOOLS.put(tools, action.tool_digest, 0, _NONE, _short(action.tool))
@@ -89,7 +110,7 @@ def observe_call(state: LoopState, action: Signature, policy: LoopPolicy) -> tup
         verdict = replace(verdict, pattern=_round(state, period))
     calls = state.calls if verdict.level is Level.TRIP else _CALLS.append(state.calls, action.digest, state.news)
     actions = _ACTIONS.put(state.actions, action.digest, stale, total, state.news, results)
-    return LoopState(state.news, calls, actions, tools), verdict
+    return replace(state, calls=calls, actions=actions, tools=tools), verdict
 
 
 def observe_result(state: LoopState, action: Signature, outcome: ToolOutcome | None) -> LoopState:
@@ -99,12 +120,15 @@ def observe_result(state: LoopState, action: Signature, outcome: ToolOutcome | N
     news, actions, tools = state.news, state.actions, state.tools
     _, stale, total, called, results = _ACTIONS.get(actions, action.digest) or (b"", 0, 0, news, b"")
     known = [results[at : at + OUTCOME_BYTES] for at in range(0, len(results), OUTCOME_BYTES)]
+    questions, fruitless = _answered(state, action, outcome)
+    changes = state.changes
     if outcome.digest not in known:
         if known and known[0] != _NONE:
             stale = min(stale, 1)
-        if not outcome.failed:
+        if not (outcome.failed or fruitless or action.effect is Effect.IDLE):
             news = (news + 1) & 0xFFFFFFFF
             called = news if called == state.news else called
+            changes = (changes + _changed(action, outcome)) & 0xFFFFFFFF
         actions = _ACTIONS.put(actions, action.digest, stale, total, called, outcome.digest + results[:-OUTCOME_BYTES])
     _, errors, error, _ = _TOOLS.get(tools, action.tool_digest) or (b"", 0, _NONE, b"")
     if outcome.failed:
@@ -112,7 +136,44 @@ def observe_result(state: LoopState, action: Signature, outcome: ToolOutcome | N
         tools = _TOOLS.put(tools, action.tool_digest, errors, outcome.digest, _short(action.tool))
     elif errors:
         tools = _TOOLS.put(tools, action.tool_digest, 0, _NONE, _short(action.tool))
-    return LoopState(news, state.calls, actions, tools)
+    return LoopState(news, changes, state.calls, actions, questions, tools)
+
+
+def _keys(action: Signature) -> tuple[tuple[bytes, int], ...]:
+    """Under what a question is remembered: as it was asked, and by its words."""
+    if action.effect in {Effect.ACTS, Effect.IDLE}:
+        return ()
+    asked = (action.near or action.digest, 0)
+    return (asked, (action.tool_digest + bytes(DIGEST_BYTES - TOOL_BYTES), action.words)) if action.words else (asked,)
+
+
+def _asked(state: LoopState, action: Signature) -> int:
+    """Which time the question is asked since its answer or anything else changed, 0 for the first."""
+    most = 0
+    for key, words in _keys(action):
+        row = _QUESTIONS.get(state.questions, key)
+        if row and row[3] == state.changes and (not words or alike(words, row[4])):
+            most = max(most, row[2] + 1)
+    return most
+
+
+def _answered(state: LoopState, action: Signature, outcome: ToolOutcome) -> tuple[bytes, bool]:
+    """The questions with this answer among them, and whether it says again what was answered before."""
+    questions, again = state.questions, False
+    if outcome.failed or outcome.weight is Weight.DONE:
+        return questions, again
+    for key, words in _keys(action):
+        _, answer, times, changes, before = _QUESTIONS.get(questions, key) or (b"", _NONE, 0, 0, 0)
+        same = answer == outcome.digest and changes == state.changes and (not words or alike(words, before))
+        again = again or same
+        times = min(times + 1, _MOST) if same else 1
+        questions = _QUESTIONS.put(questions, key, outcome.digest, times, state.changes, words)
+    return questions, again
+
+
+def _changed(action: Signature, outcome: ToolOutcome) -> bool:
+    """Whether an action that brought news changed something, rather than told something."""
+    return action.effect is Effect.ACTS or (action.effect is Effect.UNKNOWN and outcome.weight is not Weight.ANSWER)
 
 
 def _cycle(state: LoopState, digest: bytes, limit: int) -> tuple[int, int]:

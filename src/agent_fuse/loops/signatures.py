@@ -3,12 +3,16 @@
 import json
 import re
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
 from agent_fuse.loops.canonical import canonical
+from agent_fuse.loops.effects import Effect, effect_of, searches
+from agent_fuse.loops.near import near_text, words_of
+from agent_fuse.loops.weight import Weight, weigh
 
 MAX_READABLE = 500
 """Characters of a readable signature."""
@@ -69,6 +73,11 @@ class Signature:
     """Keyed hash, 12 bytes: what is stored. The first 4 depend on the tool alone."""
     readable: str
     """`tool|{"canonical": "arguments"}`, at most 500 characters: for the exception, never stored."""
+    near: bytes = b""
+    """Keyed hash, 12 bytes, equal for calls that ask the same but for white space, a clock time, an id or a counter."""
+    words: int = 0
+    """The words of a question, as a mask (see `near`)."""
+    effect: Effect = Effect.UNKNOWN
 
     @property
     def tool_digest(self) -> bytes:
@@ -83,6 +92,7 @@ class ToolOutcome:
     digest: bytes
     """Keyed hash, 6 bytes, of the result less clock times and random ids, or of the error's class and message."""
     failed: bool = False
+    weight: Weight = Weight.ANSWER
 
 
 def signature(tool: str, args: object = None, *, ignore: Collection[str] = frozenset(), key: bytes = b"") -> Signature:
@@ -100,9 +110,16 @@ def signature(tool: str, args: object = None, *, ignore: Collection[str] = froze
     Raises:
         ValueError: the key is longer than 64 bytes.
     """
-    text = f"{tool}|{canonical(_arguments(args), ignore=ignore)}"
-    digest = _tool_digest(tool, key) + _digest(text, key, DIGEST_BYTES - TOOL_BYTES)
-    return Signature(tool, digest, text if len(text) <= MAX_READABLE else f"{text[: MAX_READABLE - 1]}…")
+    plain = _arguments(args)
+    text = f"{tool}|{canonical(plain, ignore=ignore)}"
+    head = _tool_digest(tool, key)
+    digest = head + _digest(text, key, DIGEST_BYTES - TOOL_BYTES)
+    near, words, effect = digest, 0, Effect.UNKNOWN
+    with suppress(Exception):  # someone else's object may raise anything when looked at
+        near = head + _digest(f"{tool}|{near_text(plain, ignore)}", key, DIGEST_BYTES - TOOL_BYTES)
+        words, effect = words_of(plain, searches=searches(tool)), effect_of(tool, plain)
+    readable = text if len(text) <= MAX_READABLE else f"{text[: MAX_READABLE - 1]}…"
+    return Signature(tool, digest, readable, near, words, effect)
 
 
 def result_outcome(result: object, *, key: bytes = b"") -> ToolOutcome:
@@ -111,9 +128,13 @@ def result_outcome(result: object, *, key: bytes = b"") -> ToolOutcome:
         return error_outcome(type(result).__qualname__, str(result), key=key)
     if isinstance(result, str) and (failed := _FAILED.match(result)):
         return error_outcome(failed["kind"] or "Traceback", _last_words(result), key=key)
-    return ToolOutcome(
-        _digest(canonical(_arguments(result), ignore=_NOISY_KEYS, clean=_without_noise), key, OUTCOME_BYTES)
-    )
+    plain, weight = _arguments(result), Weight.ANSWER
+    with suppress(Exception):  # as above
+        weight = weigh(None if result is None else plain)
+    if weight is Weight.EMPTY:
+        return ToolOutcome(_digest("empty", key, OUTCOME_BYTES), weight=weight)
+    text = canonical(plain, ignore=_NOISY_KEYS, clean=_without_noise)
+    return ToolOutcome(_digest(text, key, OUTCOME_BYTES), weight=weight)
 
 
 def error_outcome(kind: str, message: str, *, key: bytes = b"") -> ToolOutcome:

@@ -1,0 +1,102 @@
+"""Kinds of stuck and of healthy runs, with their results: each stuck one trips in time, no healthy one ever."""
+
+import pytest
+
+from agent_fuse.loops import (
+    Level,
+    LoopPolicy,
+    LoopState,
+    observe_call,
+    observe_result,
+    result_outcome,
+    signature,
+)
+
+POLICY = LoopPolicy()
+WORDS = ("guide", "tutorial", "docs", "how", "best", "examples", "intro", "basics", "tips", "pdf")
+
+
+def mixed(*kinds, times=12):
+    """So many rounds of the calls that each kind makes for a number."""
+    return [kind(n) for n in range(times) for kind in kinds]
+
+
+def thinking(n):
+    """A thought, never the same."""
+    return "think", {"thought": f"let me try {n}"}, f"noted {n}"
+
+
+STUCK = {
+    "only a clock time differs": mixed(lambda n: ("poll", {"q": "x", "ts": 1_700_000_000 + n}, "pending")),
+    "only a text of a time differs": mixed(
+        lambda n: ("status", {"job": "1", "asked": f"2026-01-01T10:00:{n:02d}Z"}, {"state": "pending"})
+    ),
+    "only a counter differs": mixed(lambda n: ("lookup", {"q": "x", "attempt": n}, "pending")),
+    "only a number beside the question differs": mixed(lambda n: ("recall", {"q": "x", "n": n}, "pending")),
+    "only white space differs": mixed(lambda n: ("search", {"q": "a" + " " * n + " b"}, "one page")),
+    "the same answer, thinking between": mixed(lambda n: ("ls", {"p": "/a"}, "same"), thinking),
+    "the same answer, other questions between": mixed(
+        lambda n: ("ls", {"p": "/a"}, "same"), lambda n: ("search", {"q": WORDS[n % 10]}, f"page {n}")
+    ),
+    "a shell that asks the same, other questions between": mixed(
+        lambda n: ("bash", {"command": "ls -la 2>/dev/null"}, "a.py b.py"),
+        lambda n: ("bash", {"command": f"cat file{n}.py"}, f"text {n}"),
+    ),
+    "an act that does nothing, thinking between": mixed(lambda n: ("press", {"key": "enter"}, "ok"), thinking),
+    "nothing found, in like words": [("search", {"query": f"python async {word}"}, "[]") for word in WORDS],
+    "nothing found, said in words": mixed(
+        lambda n: ("find_docs", {"text": f"invoice {n} acme"}, "No results found." if n % 2 else {"items": [], "n": 0})
+    ),
+}
+HEALTHY = {
+    "pages": mixed(lambda n: ("list", {"page": n}, f"items{n}")),
+    "ok for different objects": mixed(lambda n: ("check", {"id": n}, {"status": "ok"})),
+    "sent to different people": mixed(lambda n: ("send_email", {"to": f"u{n}@x.org", "body": "hello all"}, "Email sent")),
+    "the same answer for different objects": mixed(lambda n: ("check_stock", {"sku": 1_000 + n}, "in stock")),
+    "no for different numbers": mixed(lambda n: ("is_prime", {"n": n}, False)),
+    "nothing found for different objects": [("list_errors", {"service": word}, "[]") for word in WORDS],
+    "nothing found in unlike words": [("search", {"query": word}, "[]") for word in WORDS],
+    "the same question after each change": mixed(
+        lambda n: ("run_tests", {}, "2 failed"), lambda n: ("edit", {"f": "a", "n": n}, "ok")
+    ),
+    "the same command after each change": mixed(
+        lambda n: ("bash", {"command": "pytest -q"}, "2 failed"),
+        lambda n: ("bash", {"command": f"sed -i s/a/{n}/ a.py"}, ""),
+    ),
+    "reading again after each edit": mixed(
+        lambda n: ("read", {"f": "a"}, f"v{n}"), lambda n: ("edit", {"f": "a", "n": n}, "ok")
+    ),
+    "polling that gets on": mixed(lambda n: ("job_status", {"id": 7}, f"{n * 8}%")),
+    "polling that gets on, timed": mixed(lambda n: ("poll", {"id": 7, "ts": 1_700_000_000 + n}, f"{n * 8}%")),
+    "wait and look": mixed(
+        lambda n: ("wait", {}, "waited 5 seconds"), lambda n: ("look", {}, f"stage {n}"),
+    ),
+    "a retry that succeeds": [("fetch", {"u": 1}, "Error: timeout")] * 3 + [("fetch", {"u": 1}, "a page")],
+}  # fmt: skip
+
+
+def trips_at(run):
+    """The number of the call that trips, with how often its tool had been called; None for a run that passes."""
+    state, calls = LoopState(), []
+    for number, (tool, args, result) in enumerate(run, 1):
+        action = signature(tool, args)
+        state, verdict = observe_call(state, action, POLICY)
+        calls.append(tool)
+        if verdict.level is Level.TRIP:
+            return number, calls.count(tool)
+        state = observe_result(LoopState.from_bytes(state.to_bytes()), action, result_outcome(result))
+    return None
+
+
+@pytest.mark.parametrize("kind", STUCK)
+def test_stuck_kind_trips_in_time(kind):
+    """A stuck call trips within twice the threshold."""
+    found = trips_at(STUCK[kind])
+    assert found is not None
+    assert POLICY.threshold < found[0] <= 2 * POLICY.threshold + 2
+
+
+@pytest.mark.parametrize("kind", HEALTHY)
+def test_healthy_kind_passes(kind):
+    """Work is no loop."""
+    assert trips_at(HEALTHY[kind]) is None

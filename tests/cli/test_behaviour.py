@@ -73,7 +73,7 @@ def test_newer_ledger(run, own):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["status", "--db", "memory://"], "only a path or sqlite:///path can be read by another process"),
+        (["status", "--db", "memory://"], "what is in memory cannot be read by another process"),
         (["calls", "--since", "yesterday"], "--since is 'yesterday'; write an age such as 30m, 1h, 2d, or a date"),
         (["top", "--window", "0s"], "--window is '0s'"),
         (["report", "-o", "/no/such/folder/r.html"], "name a file that can be written"),

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from agent_fuse.ledgers import open_ledger
+from agent_fuse.ledgers import kinds, open_ledger
 from agent_fuse.ledgers.fallback import FallbackLedger
 
 
@@ -14,16 +14,24 @@ def file(tmp_path):
     return tmp_path / "books" / "ledger.db"
 
 
-@pytest.fixture(params=["memory", "sqlite", "arrears"])
-def ledger(request, file):
+EMPTY = {"memory": lambda _: "memory://", "sqlite": lambda request: f"sqlite:///{request.getfixturevalue('file')}"}
+"""Where a test finds an empty ledger of a kind, by scheme. A kind that is registered and not here fails the contract."""
+
+
+@pytest.fixture(params=[one for one in kinds.schemes() if one])
+def url(request):
+    """Where an empty ledger is, of each kind in turn."""
+    return EMPTY[request.param](request)
+
+
+@pytest.fixture(params=[*(one for one in kinds.schemes() if one), "arrears"])
+def ledger(request):
     """Each kind of ledger in turn, empty."""
-    match request.param:
-        case "memory":
-            found = open_ledger("memory://")
-        case "sqlite":
-            found = open_ledger(file)
-        case "arrears":
-            found = FallbackLedger(lambda: open_ledger(file))
+    if request.param == "arrears":
+        file = request.getfixturevalue("file")
+        found = FallbackLedger(lambda: open_ledger(file))
+    else:
+        found = open_ledger(EMPTY[request.param](request))
     yield found
     found.close()
 

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from agent_fuse.errors import ConfigurationError
-from agent_fuse.ledgers import open_ledger
+from agent_fuse.ledgers import kinds, open_ledger
 from agent_fuse.ledgers.memory import MemoryLedger
+from agent_fuse.ledgers.reading import open_reader
 from ledgers.samples import reserve, usd
 
 
@@ -43,14 +44,53 @@ def test_memory():
     assert open_ledger("memory://shared") is not open_ledger("memory://other")
 
 
-@pytest.mark.parametrize("url", ["postgresql://localhost/books", "postgres://user@host/db"])
-def test_postgresql_is_not_there_yet(url):
-    """A PostgreSQL URL fails at once, with what to use instead, and without its password."""
-    with pytest.raises(ConfigurationError) as caught:
-        open_ledger(url.replace("//", "//me:secret@"))
-    assert str(caught.value) == (
-        "a PostgreSQL ledger is not available in this version; use a path or sqlite:///path, one per machine"
-    )
+@pytest.mark.parametrize("url", ["oracle://me:secret@host/db", "oracle://host/db?password=secret&x=1"])
+@pytest.mark.parametrize("ask", [open_ledger, open_reader])
+def test_password_of_an_unknown_kind_is_not_told(url, ask):
+    """A URL of no kind that there is fails at once, and without its password."""
+    with pytest.raises(ConfigurationError, match="none of a path") as caught:
+        ask(url)
+    assert "secret" not in str(caught.value)
+
+
+def test_what_is_in_memory_is_read_by_nobody_else():
+    """`memory://` cannot be opened for reading, and says why."""
+    with pytest.raises(ConfigurationError, match="in memory cannot be read"):
+        open_reader("memory://shared")
+
+
+@pytest.fixture
+def another_package(tmp_path, monkeypatch):
+    """A package that brings a kind of ledger; its entry point's value is given to the fixture's function."""
+
+    def install(value):
+        folder = tmp_path / "shelf-1.0.dist-info"
+        folder.mkdir()
+        (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: shelf\nVersion: 1.0\n")
+        (folder / "entry_points.txt").write_text(f"[agent_fuse.ledgers]\nshelf = {value}\nsqlite = shelf:KIND\n")
+        (tmp_path / "shelf.py").write_text("from agent_fuse.ledgers.memory_kind import KIND\n")
+        monkeypatch.syspath_prepend(tmp_path)
+        kinds._registered.cache_clear()
+
+    yield install
+    monkeypatch.undo()
+    kinds._registered.cache_clear()
+
+
+def test_other_packages_bring_kinds(another_package, file):
+    """A kind comes by an entry point, under its scheme; none takes the place of one that is here."""
+    assert "shelf" not in kinds.schemes()
+    another_package("shelf:KIND")
+    assert "shelf" in kinds.schemes()
+    assert isinstance(open_ledger("shelf://x"), MemoryLedger)
+    assert not isinstance(open_ledger(f"sqlite:///{file}"), MemoryLedger)
+
+
+def test_kind_that_cannot_be_loaded(another_package):
+    """A broken package is named with what is wrong."""
+    another_package("shelf:NONE")
+    with pytest.raises(ConfigurationError, match=r"ledgers of shelf:// cannot be loaded from shelf:NONE"):
+        open_ledger("shelf://x")
 
 
 @pytest.mark.parametrize(
@@ -63,7 +103,7 @@ def test_postgresql_is_not_there_yet(url):
         ("sqlite:///", "it must be a path"),
         ("sqlite://ledger.db", "write sqlite:///path, three slashes"),
         ("sqlite:///ledger.db?mode=ro", "and no options"),
-        ("mysql://host/db", "mysql:// is none of a path, sqlite:///path, memory://"),
+        ("mysql://host/db", "mysql:// is none of a path, memory://"),
         ("a\0b", "it must be a path"),
         ("~nobody-of-that-name/x.db", "~nobody-of-that-name"),
     ],

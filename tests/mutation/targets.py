@@ -44,7 +44,7 @@ HOME: dict[str, tuple[str, ...]] = {
     "ledgers/forks.py": ("tests/ledgers/test_processes.py",),
     "ledgers/filelock.py": ("tests/ledgers/test_failures.py", "tests/ledgers/test_races.py"),
     "ledgers/migrations.py": ("tests/ledgers/test_migrations.py", "tests/ledgers/test_failures.py"),
-    "ledgers/reading.py": ("tests/test_published_limits.py", "tests/test_accounts.py"),
+    "ledgers/sql_reading.py": ("tests/test_published_limits.py", "tests/test_accounts.py"),
     "otel/open_spans.py": ("tests/e2e/test_open_spans.py",),
     "otel/": ("tests/test_late_spans.py", "tests/test_safety.py", "tests/e2e/test_refusal.py"),
 }

@@ -62,7 +62,7 @@ def status(
         emit(
             "status",
             2,
-            ledger=str(books.path),
+            ledger=books.where,
             at=iso(now),
             total=_total(everything),
             today_usd=usd(today),
@@ -76,7 +76,7 @@ def status(
         )
     else:
         out = console()
-        say(out, clean(str(books.path)), style="dim")
+        say(out, clean(books.where), style="dim")
         _print_total(out, everything, opened)
         _print_limits(out, found, books.balances([account], now=now)[account] if account is not None else None)
         if account is None:

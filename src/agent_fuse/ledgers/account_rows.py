@@ -19,10 +19,8 @@ def marks(count: int) -> str:
 _SETTLED = [f"settled_{meter}" for meter in METERS]
 _HELD = [f"held_{meter}" for meter in METERS]
 _WRITTEN = [*_SETTLED, *_HELD, "refused", "since"]
-COLUMNS = ", ".join([*_WRITTEN, "controls"])
-"""Of an account, as SQL reads them."""
 _NAMES = {
-    "account": COLUMNS,
+    "account": ", ".join([*_WRITTEN, "controls"]),
     "settled": ", ".join(_SETTLED),
     "add_to_account": ", ".join(f"{one} = {one} + ?" for one in (*_SETTLED, *_HELD)),
     "written": ", ".join(_WRITTEN),
@@ -54,13 +52,9 @@ def account(db: Connection, name: str) -> Account:
     return find(db, name) or NO_ACCOUNT
 
 
-def read(db: Connection, name: str, now: float | None, columns: str = COLUMNS) -> Account:
-    """An account's figures as they stand at `now`; zeros where it is unknown. Only reads.
-
-    `columns` are those that tables of an older version have.
-    """
-    query = f"SELECT {columns} FROM accounts WHERE name = ?"  # noqa: S608 - columns
-    found: Account = db.execute(query, (name,)).fetchone() or NO_ACCOUNT
+def read(db: Connection, name: str, now: float | None) -> Account:
+    """An account's figures as they stand at `now`; zeros where it is unknown. Only reads."""
+    found = account(db, name)
     window = rolling(name) if now is not None else None
     if window is None or now is None:
         return found

@@ -1,11 +1,21 @@
 """Which lines of a journal are meant, and what some of them come to."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 from agent_fuse.calls import RefusedBy, Status
 
 EVERY_STATUS = frozenset(Status)
+
+TOOL = "execute_tool"
+"""`gen_ai.operation.name` of a tool action."""
+
+Fact = tuple[str, float, str, str, str, str, str, str, int, int | None, int | None, str, int]
+"""id, at, status, session, agent, model, operation, tool, cost, input tokens, output tokens, reason, fee."""
+
+Matching = Callable[[str, str], tuple[str, str]]
+"""From a column and a pattern in which `*` and `?` stand for any text: the condition in SQL, and its value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,8 +32,8 @@ class Selection:
     tool: str | None = None
     statuses: frozenset[Status] = EVERY_STATUS
 
-    def where(self) -> tuple[str, list[Any]]:
-        """The condition in SQL, and its values."""
+    def where(self, matching: Matching) -> tuple[str, list[Any]]:
+        """The condition in SQL, and its values; every store has its own way of `matching` a pattern."""
         terms, values = ["at >= ?"], cast("list[Any]", [self.since])
         if self.until is not None:
             terms.append("at < ?")
@@ -31,8 +41,9 @@ class Selection:
         for column in ("session", "agent", "model", "tool"):
             text = getattr(self, column)
             if text is not None:
-                terms.append(f"{column} {'GLOB' if any(mark in text for mark in '*?[') else '='} ?")
-                values.append(text)
+                term, value = matching(column, text) if any(mark in text for mark in "*?[") else (f"{column} = ?", text)
+                terms.append(term)
+                values.append(value)
         if self.statuses != EVERY_STATUS:
             terms.append(f"status IN ({', '.join('?' * len(self.statuses))})")
             values += sorted(self.statuses)

@@ -28,7 +28,7 @@ def gather(
     which = Selection(since=since, until=until, statuses=frozenset([Status.REFUSED]))
     refused = reader.refused(which)
     return Report(
-        ledger=reader.path.name,
+        ledger=reader.name,
         made_at=now,
         first=first,
         last=last,

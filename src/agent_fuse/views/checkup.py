@@ -63,12 +63,11 @@ def _of_ledger(url: str) -> Iterator[Fact]:
     except LedgerError as failed:
         yield _of_missing(url, failed)
         return
-    where = reader.path
+    where, unwritable = reader.where, reader.unwritable()
     reader.close()
-    unwritable = next((one for one in (where, where.parent) if not os.access(one, os.W_OK)), None)
     if unwritable is not None:
         yield blind(
-            f"the ledger {where} cannot be written: {unwritable} is read-only for this user",
+            f"the ledger {where} cannot be written: {unwritable}",
             "make it writable, or choose another db_path (AGENTFUSE_DB_PATH)",
         )
     else:

@@ -21,6 +21,8 @@ FOREIGN = ("OTEL_", "AGENTFUSE_", "OPENAI_", "ANTHROPIC_", "LANGSMITH_", "LANGCH
 
 for name in [name for name in os.environ if name.startswith(FOREIGN)]:
     del os.environ[name]
+os.environ["AGENTFUSE_BUSY_WAIT"] = "0"
+"""A refusal is waited for in tests of waiting alone (test_waiting.py)."""
 
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("house"), derandomize=True, database=None)

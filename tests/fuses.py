@@ -23,7 +23,7 @@ class Desk:
     def __init__(self, **options: Any) -> None:
         self.clock = FakeClock(1_800_000_000.0)
         self.fuse: Fuse = open_fuse(
-            settings({}, **{"db_path": "memory://", "session_id": "s", **options}), clock=self.clock
+            settings({}, **{"db_path": "memory://", "session_id": "s", "busy_wait": 0, **options}), clock=self.clock
         )
         assert isinstance(self.fuse.ledger, MemoryLedger)
         self.ledger = self.fuse.ledger

@@ -33,6 +33,7 @@ NAMES = {
     "check_loop",
     "doctor",
     "guard",
+    "final",
     "init",
     "loop_guard",
     "monitor",

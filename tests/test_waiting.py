@@ -9,8 +9,10 @@ import pytest
 import agent_fuse
 from agent_fuse import Limit, SentinelBudgetExceeded
 from agent_fuse.accounting import waits
+from agent_fuse.calls import Usage
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.otel import active
+from agent_fuse.settings import settings
 from agent_fuse.sightings import Outcome
 from agent_fuse.testing import LoopbackProvider, Reply
 from alone import leave_nobody
@@ -23,8 +25,8 @@ CALLS = 20
 def desk(monkeypatch):
     """Makes a fuse whose waits move its clock."""
 
-    def make(*limits):
-        made = Desk(limits=limits)
+    def make(*limits, **options):
+        made = Desk(limits=limits, **options)
         made.slept = []
 
         def sleep(seconds):
@@ -98,6 +100,46 @@ def test_open_calls_are_waited_for(desk):
     with pytest.raises(SentinelBudgetExceeded, match="1 call is open of the limit of 1 open call"):
         spend(one)
     assert sum(one.slept) == pytest.approx(1.15, abs=0.06)
+
+
+def test_open_calls_are_waited_for_a_little_by_default(monkeypatch, desk):
+    """Where a call would fit if the open ones cost less than they hold, it waits two seconds and no longer."""
+    monkeypatch.delenv("AGENTFUSE_BUSY_WAIT")
+    assert settings().busy_wait == 2
+    one = desk(Limit(usd="0.01"), busy_wait=2)
+    first = one.fuse.open_call(one.ask())
+    with pytest.raises(SentinelBudgetExceeded) as caught:
+        spend(one)
+    assert caught.value.kind == "busy"
+    assert sum(one.slept) == pytest.approx(2, abs=0.06)
+    one.slept.clear()
+
+    def meanwhile(made):
+        ends = threading.Thread(
+            target=made.fuse.close_call,
+            args=(first,),
+            kwargs={"outcome": Outcome.DONE, "usage": Usage(input_tokens=1, output_tokens=1)},
+        )
+        ends.start()
+        ends.join()
+        made.meanwhile = lambda _: None
+
+    one.meanwhile = meanwhile
+    spend(one)
+    assert len(one.slept) == 1
+
+
+@pytest.mark.parametrize("limit", [Limit(usd="0.008"), Limit(calls=1), Limit(usd="0.001")])
+def test_what_is_exceeded_never_waits(desk, limit):
+    """Spent for good, counted for good, or dearer than the whole limit."""
+    one = desk(limit, busy_wait=2)
+    if limit.calls:
+        one.fuse.open_call(one.ask())
+    elif limit.cap > 2_000_000:
+        spend(one)
+    with pytest.raises(SentinelBudgetExceeded):
+        spend(one)
+    assert one.slept == []
 
 
 def test_a_stop_is_not_waited_for(desk):

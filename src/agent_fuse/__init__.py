@@ -7,7 +7,7 @@ from agent_fuse.last_word import install as _speak_up
 
 if TYPE_CHECKING:
     from agent_fuse.alert import Alert, AlertKind
-    from agent_fuse.api import boundary, init, monitor, remaining, session
+    from agent_fuse.api import boundary, final, init, monitor, remaining, session
     from agent_fuse.calls import Usage
     from agent_fuse.errors import (
         ConfigurationError,
@@ -57,6 +57,7 @@ __all__ = [
     "call",
     "check_loop",
     "doctor",
+    "final",
     "guard",
     "init",
     "loop_guard",
@@ -72,7 +73,7 @@ __all__ = [
 
 _HOMES = {
     "alert": ("Alert", "AlertKind"),
-    "api": ("boundary", "init", "monitor", "remaining", "session"),
+    "api": ("boundary", "final", "init", "monitor", "remaining", "session"),
     "manual.pre_post_flight": ("call", "post_flight", "pre_flight"),
     "calls": ("Usage",),
     "views.checkup": ("Fact", "doctor"),

@@ -10,6 +10,8 @@ class AlertKind(StrEnum):
 
     LIMIT = "limit"
     LOOP = "loop"
+    PAUSED = "paused"
+    """A call waits for a person's answer."""
     TOTAL = "total"
     """All sessions together spent much in a day, and no limit caps their sum."""
 

@@ -20,7 +20,7 @@ from agent_fuse.fuse import Fuse
 from agent_fuse.limits import Limit, Session, keys_of
 from agent_fuse.otel import active, lost
 from agent_fuse.otel.blind import warn_of
-from agent_fuse.otel.context import session_in, with_session
+from agent_fuse.otel.context import session_in, with_final, with_session
 from agent_fuse.otel.gate import fail_safe, guarded_call_site
 from agent_fuse.otel.installing import global_provider, instrument_when_used, is_on, wrap_sampler
 from agent_fuse.otel.instrumentor import install
@@ -179,6 +179,18 @@ def _session(id: str, own: tuple[tuple[Limit, ...], Mapping[str, str]] | None) -
     finally:
         context.detach(token)
         quietly(_SESSION, GOES_ON, spend.LEFT.set, inner)
+
+
+@contextmanager
+def final() -> Generator[None]:
+    """Calls inside may use what limits keep with `reserve`: for the answer that ends a run whose budget is used up."""
+    at = judge("opening a last answer", fail_safe, with_final)
+    token = context.attach(at) if at is not None else None
+    try:
+        yield
+    finally:
+        if token is not None:
+            context.detach(token)
 
 
 def _want_spans(inner: Session) -> None:

@@ -11,8 +11,6 @@ from typing import Any, cast
 
 from agent_fuse.wire import Reading, StreamReader
 
-CONTENT_TYPE = "application/vnd.amazon.eventstream"
-
 _PRELUDE, _CHECKSUM = 12, 4
 
 

@@ -1,4 +1,4 @@
-"""A hand on the switch: stop, resume or top up what runs, from any process that shares the ledger.
+"""A hand on the switch: stop, resume or top up what runs, answer what waits, from any process that shares the ledger.
 
 What is decided holds from the next gate on, in every process, and for the windows of the account too. Who decided it,
 when and why stands in the ledger.
@@ -16,7 +16,9 @@ from typing import Any, cast
 
 from agent_fuse.account_names import ALL, key_of, plain
 from agent_fuse.account_names import account as named
-from agent_fuse.calls import Usd, to_nanos
+from agent_fuse.accounting import paused_calls
+from agent_fuse.accounting.paused_calls import PausedCall
+from agent_fuse.calls import Usd, to_nanos, to_usd
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.keys import key_named
 from agent_fuse.ledgers import open_ledger
@@ -25,7 +27,19 @@ from agent_fuse.ledgers.controls import Control, TopUp, read, read_one
 from agent_fuse.otel import active
 from agent_fuse.settings import settings
 
-__all__ = ["Control", "Decision", "TopUp", "in_force", "resume", "stop", "top_up"]
+__all__ = [
+    "Control",
+    "Decision",
+    "PausedCall",
+    "TopUp",
+    "approve",
+    "deny",
+    "in_force",
+    "paused",
+    "resume",
+    "stop",
+    "top_up",
+]
 
 LOG = "control/"
 """Begins the notes in which decisions stand, by their time."""
@@ -38,7 +52,7 @@ class Decision:
     at: float
     """Seconds, UTC epoch."""
     what: str
-    """`stop`, `resume` or `top-up`."""
+    """`stop`, `resume`, `top-up` or `deny`."""
     account: str
     amount: str
     """Of a top-up, in words; else empty."""
@@ -107,6 +121,62 @@ def top_up(
     return _decide("top-up", what, raised, amount=words, why=why, who=who, db_path=db_path)
 
 
+def approve(
+    what: str,
+    usd: Usd | None = None,
+    *,
+    until: datetime | timedelta | None = None,
+    why: str = "",
+    who: str | None = None,
+    db_path: str | None = None,
+) -> Control:
+    """Let paused calls of an account go: raise the limit that each waits for, by what it lacks, or by `usd`.
+
+    Arguments and errors as of `top_up`; without `usd`, ConfigurationError where no call is paused on the account.
+    """
+    account = account_of(what)
+    waiting = [one for one in paused(db_path=db_path) if one.account == account]
+    if usd is not None:
+        return top_up(what, usd, until=until, why=why, who=who, db_path=db_path)
+    if not waiting:
+        raise ConfigurationError(f"no call is paused on {account}; see agent-fuse limits, or name an amount")
+    short = {one.meter: max(other.short for other in waiting if other.meter is one.meter) for one in waiting}
+    found: Control | None = None
+    for meter, amount in short.items():
+        given: dict[str, Any] = {meter.value: to_usd(amount) if meter is Meter.USD else amount}
+        found = top_up(what, **given, until=until, why=why, who=who, db_path=db_path)
+    return cast("Control", found)
+
+
+def deny(what: str, *, why: str = "", who: str | None = None, db_path: str | None = None) -> list[PausedCall]:
+    """Refuse the paused calls of an account now; those to come may be asked about again. They are returned.
+
+    Raises:
+        ConfigurationError: none is paused. LedgerError: the ledger cannot be written.
+    """
+    account, by = account_of(what), _user() if who is None else who
+    found: list[PausedCall] = []
+
+    def denied(those: dict[str, PausedCall]) -> None:
+        found[:] = [replace(one, denied=True, who=by, why=why) for one in those.values() if one.account == account]
+        those.update({one.id: one for one in found})
+
+    with _ledger(db_path) as (ledger, now):
+        paused_calls.change(ledger, denied, now)
+        if found:
+            _log(ledger, {"at": now, "what": "deny", "account": account, "amount": "", "who": by, "why": why}, now)
+    if not found:
+        raise ConfigurationError(f"no call is paused on {account}; agent-fuse limits shows those that are")
+    return found
+
+
+def paused(*, db_path: str | None = None) -> list[PausedCall]:
+    """Calls that wait for an answer now, the longest waiting first. Raises LedgerError."""
+    with _ledger(db_path) as (ledger, now):
+        found = paused_calls.change(ledger, lambda _: None, now)
+    return sorted((one for one in found.values() if not one.denied), key=lambda one: one.at)
+
+
 def in_force(*, db_path: str | None = None) -> list[Control]:
     """What is stopped or topped up now. Raises LedgerError."""
     with _ledger(db_path) as (ledger, _):
@@ -153,12 +223,20 @@ def _decide(
     by = _user() if who is None else who
     with _ledger(db_path) as (ledger, now):
         decision = {"at": now, "what": verb, "account": account, "amount": amount, "who": by, "why": why}
-        key = f"{LOG}{datetime.fromtimestamp(now, UTC).isoformat()}/{os.urandom(4).hex()}"
+        note = _log_key(now), json.dumps(decision).encode()
         while True:
             before = ledger.controls((account,)).get(account)
             after = replace(change(read_one(account, before), now), who=by, why=why, at=now).in_force_at(now)
-            if ledger.control(account, before, after.written(), (key, json.dumps(decision).encode()), now=now):
+            if ledger.control(account, before, after.written(), note, now=now):
                 return after  # else another has decided in between: on top of that
+
+
+def _log(ledger: Ledger, decision: dict[str, Any], now: float) -> None:
+    ledger.update_note(_log_key(now), lambda _: (json.dumps(decision).encode(), None), now=now)
+
+
+def _log_key(now: float) -> str:
+    return f"{LOG}{datetime.fromtimestamp(now, UTC).isoformat()}/{os.urandom(4).hex()}"
 
 
 def _amount(meter: Meter, value: object) -> int:

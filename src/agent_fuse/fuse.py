@@ -10,6 +10,7 @@ from threading import get_ident
 from weakref import WeakSet
 
 from agent_fuse.accounting.actions import Actions
+from agent_fuse.accounting.admission import Admission
 from agent_fuse.accounting.alerts import Alerts
 from agent_fuse.accounting.backlog import Backlog
 from agent_fuse.accounting.booking import Accounting, Clock
@@ -47,18 +48,20 @@ class Fuse:
         self.reentrancy = Reentrancy()
         self.reentrancy.on_broken_off = partial(self.reentrancy.inside, self._mend)
         self.accounting = Accounting(settings, ledger, clock, Backlog(ledger, clock, self.reentrancy.inside))
+        self.admission = Admission(settings, self.accounting)
         self.limits = self.accounting.limits
         self._sightings: Sightings[PendingCall] = Sightings()
         self._closing: dict[Seen, tuple[int, Callable[[], None]]] = {}
         """What is to be done at the end of a call, until it is: by whom (0: it waits), and how to do it once more."""
         self.alerts = Alerts(settings, ledger, self.reentrancy, clock)
         self.accounting.on_reserved.add(self.alerts.reserved)
+        self.admission.on_paused.add(self.alerts.paused)
         self.listen(self.alerts.heard)
         self.keys = KeyWatch()
         self.listen(self.keys.met)
         self.actions = Actions(settings, self.limits, self.accounting, self.tripped, self.reentrancy)
         self.presumed: tuple[Entry, ...] = ()
-        """Calls of dead processes that were booked at their quote when it was opened."""
+        """Calls of dead processes, booked when it was opened."""
         self._lock = threading.Lock()
         self.retired = False
         """Nothing asks it any more but what happens in the calls that it let go."""
@@ -229,12 +232,11 @@ class Fuse:
         request = pending.request
         if (model and not request.model) or (provider and not request.provider):
             pending.request = replace(request, model=request.model or model, provider=request.provider or provider)
-        ids = (one.response_id for one in decision.call.sightings if one.response_id)
         entry = self.accounting.settle(
             pending,
             decision.usage,
             exact=decision.exact,
-            response_id=next(ids, ""),
+            response_id=next((one.response_id for one in decision.call.sightings if one.response_id), ""),
             model=model,
             tier=decision.seen.tier,
         )
@@ -279,9 +281,8 @@ class Fuse:
             self.reentrancy.leave()
 
     def _open(self, request: CallRequest, around: Iterable[Seen]) -> Seen:
-        session = request.caller.session.id
         pending = self._pending(request)
-        tripped = None if request.stage is Stage.OVER else self.tripped.take(session)
+        tripped = None if request.stage is Stage.OVER else self.tripped.take(request.caller.session.id)
         if tripped is not None:
             self.accounting.refused(pending, tripped)
             raise tripped
@@ -330,10 +331,10 @@ class Fuse:
         if asked is None:
             return
         if asked.stage is Stage.READY:
-            self.accounting.hold(pending)
+            self.admission.hold(pending)
             self.tripped.admitted(asked.caller.session.id)
         elif asked.stage is Stage.UNNAMED:
-            self.accounting.look(pending)
+            self.admission.look(pending)
 
 
 _fuses: "WeakSet[Fuse]" = WeakSet()

@@ -2,21 +2,22 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, cast
+from typing import Literal
 
+from agent_fuse import limit_checks
 from agent_fuse.account_names import ALL, NOBODY, account, as_value, joined, within
-from agent_fuse.calls import Usd, show_usd, to_nanos
+from agent_fuse.calls import Usd, show_usd
 from agent_fuse.errors import ConfigurationError
-from agent_fuse.keys import FACTS, canonical, key_named, spellings, told
+from agent_fuse.keys import FACTS, key_named, spellings, told
 from agent_fuse.ledgers.base import Cap, Meter
 from agent_fuse.mistakes import checked
 from agent_fuse.windows import Calendar, Window, window
 
+OnTight = Literal["refuse", "pause"]
+
 _SHARED = frozenset({"session", "trace", "process", ALL})
 _LASTING = frozenset({Meter.CONCURRENT, Meter.SECONDS})
 """Meters that no window can begin anew."""
-_PAIR = 2
-_LONGEST_WAIT = 86_400
 
 
 @checked
@@ -40,10 +41,14 @@ class Limit:
             length the cap holds. By the calendar, `"hour"`, `"day"`, `"week"` (from Monday), `"month"`. None is
             without end.
         timezone: whose midnight ends a calendar's window, such as `"Europe/Berlin"`; UTC when left out.
+        reserve: the part of the cap, in its unit, that only calls inside `with agent_fuse.final():` may use.
         on_limit: `"refuse"`, or `"wait"`: a model call that will fit later (its window moves on, open calls end) waits
             for that. A thread sleeps; a call of the SDKs' async clients is awaited longer, and no event loop stands
             still. What only an event loop could wait for (a span, a callback) is refused.
         max_wait: seconds that a call waits at most; one that would need more is refused at once.
+        on_tight: what becomes of a model call that it does not admit: `"refuse"`, or `"pause"` until a person tops up,
+            stops or denies it. None is the setting of the fuse.
+        pause_for: seconds that a paused call waits for an answer. None is the setting of the fuse.
 
     Raises:
         ConfigurationError: no meter, more than one, or a figure that cannot be a cap.
@@ -59,11 +64,16 @@ class Limit:
     per: str | tuple[str, ...] = "session"
     window: str | None = None
     timezone: str | None = None
+    reserve: Usd | None = None
     on_limit: Literal["refuse", "wait"] = "refuse"
     max_wait: float = 120.0
+    on_tight: OnTight | None = None
+    pause_for: float | None = None
     meter: Meter = field(init=False)
     cap: int = field(init=False)
     """Nano-dollars for usd, else a count."""
+    kept: int = field(init=False, repr=False)
+    """The reserve, in the cap's unit; 0 without one."""
     keys: tuple[str, ...] = field(init=False, repr=False)
     """What it is per: one key, or each of a pair."""
     key: str = field(init=False, repr=False)
@@ -77,7 +87,7 @@ class Limit:
             names = ", ".join(given) or "none"
             raise ConfigurationError(f"Limit takes exactly one of {', '.join(Meter)}; got {names}")
         meter = given[0]
-        keys = _keys(self.per)
+        keys = limit_checks.keys(self.per)
         if self.window is None and self.timezone is not None:
             raise ConfigurationError(
                 f"Limit timezone={self.timezone!r} without a window; add window='day', 'week', 'month' or 'hour'"
@@ -87,13 +97,16 @@ class Limit:
                 f"Limit {meter}={getattr(self, meter)!r} with window={self.window!r}; "
                 f"only {', '.join(one for one in Meter if one not in _LASTING)} are counted over a window"
             )
-        _check_waiting(meter, self.on_limit, self.max_wait)
+        limit_checks.waiting(meter, self.on_limit, self.max_wait)
+        limit_checks.tight(meter, self.on_tight, self.pause_for)
+        cap = limit_checks.cap(meter, getattr(self, meter.value))
         for name, value in (
             ("per", keys[0] if len(keys) == 1 else keys),
             ("keys", keys),
             ("key", ",".join(keys)),
             ("meter", meter),
-            ("cap", _cap(meter, getattr(self, meter.value))),
+            ("cap", cap),
+            ("kept", limit_checks.reserve(meter, self.reserve, cap)),
             ("over", None if self.window is None else window(self.window, self.timezone)),
         ):
             object.__setattr__(self, name, value)
@@ -114,48 +127,6 @@ def counted(meter: Meter, amount: int) -> str:
         return show_usd(amount)
     unit = "open calls" if meter is Meter.CONCURRENT else meter.replace("_", " ")
     return f"{amount:,} {unit.removesuffix('s') if amount == 1 else unit}"
-
-
-def _check_waiting(meter: Meter, on_limit: object, max_wait: object) -> None:
-    if on_limit not in {"refuse", "wait"}:
-        raise ConfigurationError(f"Limit on_limit={on_limit!r}; it must be 'refuse' or 'wait'")
-    if on_limit == "wait" and meter in {Meter.TOOL_CALLS, Meter.SECONDS}:
-        raise ConfigurationError(f"Limit {meter} with on_limit='wait'; only limits on model calls can be waited for")
-    number = max_wait if isinstance(max_wait, int | float) and not isinstance(max_wait, bool) else -1.0
-    if not 0 < number <= _LONGEST_WAIT:
-        raise ConfigurationError(f"Limit max_wait={max_wait!r}; it must be a number of seconds up to {_LONGEST_WAIT:,}")
-
-
-def _keys(per: object) -> tuple[str, ...]:
-    keys = cast("tuple[object, ...]", per) if isinstance(per, tuple) else (per,)
-    given: list[str] = []
-    for one in keys:
-        if not isinstance(one, str) or not one.strip() or "," in one:
-            raise ConfigurationError(
-                f"Limit per={per!r}; it must be 'session', 'agent', ... or an attribute name, or a pair of them: "
-                "per=('user.id', 'model')"
-            )
-        given.append(canonical(one, stacklevel=5))
-    if len(given) > 1 and (len(set(given)) != _PAIR or ALL in given):
-        raise ConfigurationError(f"Limit per={per!r}; a pair is two different keys, none of them 'all'")
-    if not given:
-        raise ConfigurationError("Limit per=(); name a key, or a pair of them")
-    return tuple(given)
-
-
-def _cap(meter: Meter, value: object) -> int:
-    if meter is Meter.USD:
-        try:
-            return to_nanos(value, "Limit usd")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-        except ValueError as bad:
-            raise ConfigurationError(str(bad)) from None
-    if isinstance(value, bool) or not isinstance(value, int):
-        if not (isinstance(value, float) and value.is_integer()):
-            raise ConfigurationError(f"Limit {meter}={value!r}; it must be a whole number, 0 or more")
-        value = int(value)
-    if not 0 <= value < 2**53:
-        raise ConfigurationError(f"Limit {meter}={value!r}; it must be a whole number from 0 to 2**53")
-    return value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,6 +161,8 @@ class Caller:
     trace: str = ""
     """Trace id, 32 hex digits."""
     process: str = ""
+    final: bool = False
+    """It may use what limits keep for a last answer."""
     nameless: bool = False
     """Nothing named a session: it is the one of all such calls."""
     keys: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -247,6 +220,8 @@ class _Plan:
     """What every call demands."""
     keyed: tuple[Limit, ...]
     """Limits whose account depends on the call."""
+    final: bool
+    """Whether for calls that may use what limits keep."""
 
 
 def demand(limits: Sequence[Limit], caller: Caller, fact: Callable[[str], str] = nothing, *, now: float) -> Demand:
@@ -257,8 +232,8 @@ def demand(limits: Sequence[Limit], caller: Caller, fact: Callable[[str], str] =
         now: seconds, UTC epoch; says which intervals of windows it is booked on.
     """
     plan = caller.session.plan
-    if plan is None or plan.limits is not limits or now >= plan.always.until:
-        plan = _plan(limits, caller.session, now)
+    if plan is None or plan.limits is not limits or now >= plan.always.until or plan.final is not caller.final:
+        plan = _plan(limits, caller.session, now, final=caller.final)
         object.__setattr__(caller.session, "plan", plan)
     if not plan.keyed:
         return plan.always
@@ -268,7 +243,7 @@ def demand(limits: Sequence[Limit], caller: Caller, fact: Callable[[str], str] =
         values = [_value(key, caller, fact) for key in limit.keys]
         vague = vague or (NOBODY in values and limit.key != ALL)
         name = account(limit.key, joined(values), limit.over)
-        until = min(until, _add(accounts, caps, limit, name, now))
+        until = min(until, _add(accounts, caps, limit, name, now=now, final=caller.final))
     return Demand(
         tuple(accounts),
         tuple(caps),
@@ -285,7 +260,7 @@ def _value(key: str, caller: Caller, fact: Callable[[str], str]) -> str:
     return as_value(said) if said else caller.value(key)
 
 
-def _add(accounts: list[str], caps: list[Cap], limit: Limit, name: str, now: float) -> float:
+def _add(accounts: list[str], caps: list[Cap], limit: Limit, name: str, *, now: float, final: bool) -> float:
     """A limit's account and cap; when the interval that it is booked on ends.
 
     A calendar's interval is an account, and so bears the cap. A rolling window is one, whatever buckets it has.
@@ -294,11 +269,12 @@ def _add(accounts: list[str], caps: list[Cap], limit: Limit, name: str, now: flo
     booked = name if over is None else within(name, over.interval(now))
     if booked not in accounts:
         accounts.append(booked)
-    caps.append(Cap(booked if isinstance(over, Calendar) else name, limit.meter, limit.cap))
+    on = booked if isinstance(over, Calendar) else name
+    caps.append(Cap(on, limit.meter, limit.cap, 0 if final else limit.kept))
     return float("inf") if over is None else over.ends(now)
 
 
-def _plan(limits: Sequence[Limit], of: Session, now: float) -> _Plan:
+def _plan(limits: Sequence[Limit], of: Session, now: float, *, final: bool) -> _Plan:
     accounts = [ALL]
     caps: list[Cap] = []
     sources: list[Limit] = []
@@ -311,13 +287,13 @@ def _plan(limits: Sequence[Limit], of: Session, now: float) -> _Plan:
         own += [limit for limit in limits if limit.key == "session" and (limit.meter, limit.over) not in replaced]
         for limit in own:
             name = account("session", session.id, limit.over)
-            until = min(until, _add(accounts, caps, limit, name, now))
+            until = min(until, _add(accounts, caps, limit, name, now=now, final=final))
         sources += own
         keyed += [limit for limit in session.limits if limit.key != "session"]
     brought = [(key_named(key), value) for session in of.chain() for key, value in session.attributes.items()]
     subjects = tuple(dict.fromkeys(account(key, as_value(value)) for key, value in brought))
     always = Demand(tuple(accounts), tuple(caps), tuple(sources), subjects=subjects, until=until)
-    return _Plan(limits, always, tuple(keyed))
+    return _Plan(limits, always, tuple(keyed), final)
 
 
 def subjects_of(due: Demand, caller: Caller, *, model: str = "", provider: str = "", tool: str = "") -> tuple[str, ...]:

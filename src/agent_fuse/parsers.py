@@ -13,7 +13,6 @@ from agent_fuse.dialects.http import Endpoint
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.limits import Limit
 from agent_fuse.prices import checked
-from agent_fuse.quoting import price_file
 from agent_fuse.quoting.overrides import Overrides, Own
 
 Parser = Callable[[str, object], Any]
@@ -108,6 +107,8 @@ def prices(name: str, value: object) -> Mapping[str, Own]:
     """Prices and aliases by model name or pattern; as text, the path of a TOML or JSON file of them."""
     if isinstance(value, str | os.PathLike):
         path = cast("str | os.PathLike[str]", value)
+        from agent_fuse.quoting import price_file  # noqa: PLC0415  few have one
+
         found, where = price_file.read(path, name), f"{os.fspath(path)}: {{!r}}".format
     elif isinstance(value, Mapping):
         found, where = dict(cast("Mapping[str, Own]", value)), f"{name}[{{!r}}]".format

@@ -91,7 +91,9 @@ def explain(refusal: Refusal, limit: Limit, what: str, now: float) -> tuple[str,
         return to_usd(amount) if money else Decimal(amount)
 
     _, value = key_of(refusal.cap.account)
-    words = f"{limit} {value!r}" if value else str(limit)
+    words = whose(refusal, limit)
+    if refusal.cap.kept:
+        words += f", of which {counted(meter, refusal.cap.kept)} {'is' if money else 'are'} kept for agent_fuse.final()"
     words += f" topped up by {counted(meter, refusal.extra)}" if refusal.extra else ""
     what_to_do = advice(refusal, limit, now)
     message = f"{what} refused before it was sent: {_figures(refusal)} of the limit of {words}; {what_to_do}"
@@ -118,6 +120,12 @@ def explain(refusal: Refusal, limit: Limit, what: str, now: float) -> tuple[str,
             advice=what_to_do,
         ),
     }
+
+
+def whose(refusal: Refusal, limit: Limit) -> str:
+    """The limit, and whose it is: `$5.00 per session 'run-1'`."""
+    _, value = key_of(refusal.cap.account)
+    return f"{limit} {value!r}" if value else str(limit)
 
 
 def of_stop(refusal: Refusal, stop: Stop, *, what: str, model: str, session: str) -> SentinelBudgetExceeded:

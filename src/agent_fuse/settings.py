@@ -12,7 +12,7 @@ from agent_fuse.account_names import ALL
 from agent_fuse.alert import Alert
 from agent_fuse.calls import Usd
 from agent_fuse.errors import ConfigurationError
-from agent_fuse.limits import Limit
+from agent_fuse.limits import Limit, OnTight
 from agent_fuse.mistakes import misspelt
 from agent_fuse.parsers import Parser
 from agent_fuse.quoting.overrides import Own
@@ -39,6 +39,9 @@ class Settings:
     unknown_model: Literal["fallback", "block", "free"]
     unknown_endpoint: Literal["estimate", "block", "free"]
     hold_seconds: float
+    busy_wait: float
+    on_tight: OnTight
+    pause_for: float
     warn_at: tuple[float, ...]
     on_warning: Callable[[Alert], None] | None
     loop_detection_enabled: bool
@@ -69,6 +72,9 @@ class MoreOptions(TypedDict, total=False):
     unknown_model: Literal["fallback", "block", "free"] | None
     unknown_endpoint: Literal["estimate", "block", "free"] | None
     hold_seconds: float | None
+    busy_wait: float | None
+    on_tight: OnTight | None
+    pause_for: float | None
     warn_at: float | Sequence[float] | None
     on_warning: Callable[[Alert], None] | None
     loop_tool_thresholds: Mapping[str, int] | None
@@ -189,6 +195,25 @@ OPTIONS = (
         parse=parsers.seconds(1, 30 * 86400),
         default=3600.0,
         doc="Age at which an open hold is presumed spent, seconds.",
+    ),
+    Option(
+        name="busy_wait",
+        parse=parsers.seconds(0, 600),
+        default=2.0,
+        doc="Seconds that a model call waits where it would fit if the open calls cost less than they hold.",
+    ),
+    Option(
+        name="on_tight",
+        parse=parsers.choice("refuse", "pause"),
+        default="refuse",
+        doc="A model call that a limit does not admit: `refuse` it, or `pause` it until a person answers "
+        "([limits](limits.md)).",
+    ),
+    Option(
+        name="pause_for",
+        parse=parsers.seconds(0.1, 86400),
+        default=300.0,
+        doc="Seconds that a paused call waits for an answer.",
     ),
     Option(
         name="warn_at",

@@ -114,7 +114,7 @@ def usage_stats(fuse: Fuse, caller: Caller) -> UsageStats:
     everything, own = found.get(ALL, Balance()), found.get(own_name, Balance())
 
     def amount(cap: Cap) -> int:
-        return cap.amount + controls.topped_up(cap.account, cap.meter, now)
+        return cap.amount - cap.kept + controls.topped_up(cap.account, cap.meter, now)
 
     def left(cap: Cap) -> int:
         return max(amount(cap) - sum(found.get(cap.account, Balance()).used(cap.meter, now)), 0)
@@ -178,7 +178,7 @@ def remaining(fuse: Fuse, caller: Caller) -> Remaining:
     left: dict[Meter, int] = {}
     share = 1.0
     for cap in caps:
-        amount = cap.amount + controls.topped_up(cap.account, cap.meter, now)
+        amount = cap.amount - cap.kept + controls.topped_up(cap.account, cap.meter, now)
         rest = max(amount - sum(found.get(cap.account, Balance()).used(cap.meter, now)), 0)
         left[cap.meter] = min(rest, left.get(cap.meter, rest))
         share = min(share, rest / amount if amount else 0.0)

@@ -12,6 +12,7 @@ from agent_fuse.ledgers.base import (
     Cap,
     Hold,
     LedgerError,
+    Meter,
     NoteChange,
     Refusal,
     Reservation,
@@ -421,3 +422,15 @@ def test_counting_changes_a_note_in_the_same_step(ledger):
         counted(ledger, "d", note=NoteChange("k", fail))
     assert ledger.update_note("k", lambda note: (note, note), now=NOW) == b"123"
     assert usd(ledger) == (10, 0)
+
+
+def test_what_a_cap_keeps_is_for_other_calls(ledger):
+    """The same cap, with and without what is kept."""
+    open_cap, kept = Cap("all", Meter.USD, 100), Cap("all", Meter.USD, 100, 30)
+    assert isinstance(ledger.reserve(hold("a", 70, accounts=("all",), caps=(kept,)), now=NOW), Reservation)
+    refused = ledger.reserve(hold("b", 1, accounts=("all",), caps=(kept,)), now=NOW)
+    assert isinstance(refused, Refusal)
+    assert refused.amount == 70
+    assert ledger.used_up((kept,), now=NOW) is not None
+    assert ledger.used_up((open_cap,), now=NOW) is None
+    assert isinstance(ledger.reserve(hold("c", 30, accounts=("all",), caps=(open_cap,)), now=NOW), Reservation)

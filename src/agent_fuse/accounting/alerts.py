@@ -1,9 +1,12 @@
 """Warnings before the stop: a limit passes a share of its cap, a tool is about to be stuck. Once each."""
 
 import logging
+import shlex
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from agent_fuse.account_names import key_of, rolling
 from agent_fuse.accounting.call_request import Event
@@ -16,6 +19,9 @@ from agent_fuse.errors import SentinelError
 from agent_fuse.ledgers.base import Balance, Cap, Ledger, LedgerError, Meter
 from agent_fuse.limits import Caller, Demand, Limit, counted
 from agent_fuse.settings import Settings
+
+if TYPE_CHECKING:
+    from agent_fuse.accounting.paused_calls import PausedCall
 
 log = logging.getLogger("agent_fuse")
 
@@ -73,6 +79,16 @@ class Alerts:
             kind = AlertKind.LOOP
             self._send(Alert(kind=kind, message=event.nudge, session=entry.session, agent=entry.agent, tool=entry.tool))
 
+    def paused(self, call: "PausedCall") -> None:
+        """A call waits for a person: whoever is told may answer at once, and so is told in a thread of his own."""
+        alert = _paused_alert(call)
+        log.warning("%s", alert.message, extra={"agent_fuse_alert": alert})
+        self.on_alert(alert)
+        if self._callback is not None:
+            threading.Thread(
+                target=_deliver, args=(self._callback, alert), daemon=True, name="agent-fuse-pause"
+            ).start()
+
     def _mark(self, cap: Cap) -> str:
         """What is announced once: a limit and key, and in a rolling window again after each of its length."""
         window = rolling(cap.account)
@@ -115,6 +131,20 @@ def _deliver(callback: Callable[[Alert], None], alert: Alert) -> None:
         callback(alert)
     except (Exception, SentinelError):  # it may call a model itself, which a limit may refuse
         log.exception("on_warning failed")
+
+
+def _paused_alert(call: "PausedCall") -> Alert:
+    short = counted(call.meter, call.short)
+    seconds = f"{call.until - call.at:,.0f} seconds"
+    return Alert(
+        kind=AlertKind.PAUSED,
+        message=f"a call to {call.model or 'a model'} waits for an answer, for {seconds} at most: {short} more than the"
+        f" limit of {call.limit} admits; agent-fuse approve {shlex.quote(call.account)}, or deny",
+        session=call.session,
+        agent=call.agent,
+        limit=call.limit,
+        meter=str(call.meter),
+    )
 
 
 def _sum_alert(caller: Caller, budget: Limit, today: int) -> Alert:

@@ -4,26 +4,23 @@ import itertools
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
 
-from agent_fuse.account_names import is_nobodys
 from agent_fuse.accounting.backlog import Backlog
 from agent_fuse.accounting.call_request import CallRequest, Event, PendingCall
 from agent_fuse.accounting.later import Later
 from agent_fuse.accounting.ledger_retry import LedgerRetry
 from agent_fuse.accounting.listeners import Listeners
-from agent_fuse.accounting.waits import AWAITED, Waited, have_waited
 from agent_fuse.calls import Entry, Status, Usage
 from agent_fuse.endpoints import UNKNOWN
-from agent_fuse.errors import SentinelBudgetExceeded, SentinelError, SentinelSystemError, UnknownModelError
-from agent_fuse.ledgers.base import AMOUNTS, Amounts, Balance, Hold, Ledger, Meter, Refusal, Reservation
-from agent_fuse.limits import Caller, Demand, subjects_of
+from agent_fuse.errors import SentinelError, SentinelSystemError, UnknownModelError
+from agent_fuse.ledgers.base import Amounts, Balance, Ledger
+from agent_fuse.limits import Caller, Demand
 from agent_fuse.prices import PriceBook
 from agent_fuse.quotes import Quote, Quoter
 from agent_fuse.quoting import request_parameters
 from agent_fuse.quoting.rates import Origin, Rates
-from agent_fuse.refusals import explain, of_stop, refused_by, unpriced
-from agent_fuse.seams import BOOKED_AT_QUOTE, GOES_ON, fault, quietly, refusal
+from agent_fuse.refusals import refused_by
+from agent_fuse.seams import BOOKED_AT_QUOTE, GOES_ON, fault, quietly
 from agent_fuse.settings import Settings
 from agent_fuse.wire import semantic_operation
 
@@ -32,16 +29,13 @@ Bill = tuple[int, int]
 """Nano-dollars of a call, and what of them is no tokens."""
 
 _UNKNOWN_ENDPOINT = "the request's endpoint is not known to AgentFuse, and unknown_endpoint='block' refuses such"
-_ROOMY = 0.5
-"""Share of a limit up to which a quote may be a bound."""
 _NO_BILL: Bill = (0, 0)
-_COUNTED = frozenset(AMOUNTS)
 _UNKNOWN = Usage()
 _NOTHING = Usage(input_tokens=0, output_tokens=0)
 
 
 class Accounting:
-    """Holds, settles, releases and refuses in the ledger. Not re-entrant: the fuse sees to that."""
+    """Quotes, settles, releases and refuses. Not re-entrant: the fuse sees to that."""
 
     def __init__(self, settings: Settings, ledger: Ledger, clock: Clock, backlog: Backlog) -> None:
         self._settings = settings
@@ -51,14 +45,13 @@ class Accounting:
         self.clock = clock
         self.book = PriceBook(settings.prices, settings.unknown_model)
         self.quoter = Quoter(self.book, strict=settings.strict)
-        self._roomy = min((_ROOMY, *settings.warn_at))
         self.tell: Listeners[[Event]] = Listeners("counting a call")
         """Told of every call booked or refused, and of every loop that is near."""
+        self.on_reserved: Listeners[[Caller, Demand, Mapping[str, Balance]]] = Listeners("warning of a limit")
+        """Told whose call took a hold, and its accounts after it."""
         self.later = Later(ledger, self.retry, self.book, clock, self.tell)
         self.on_gate: Listeners[[str, float]] = Listeners("timing a gate")
         """Told which gate took how many seconds."""
-        self.on_reserved: Listeners[[Caller, Demand, Mapping[str, Balance]]] = Listeners("warning of a limit")
-        """Told whose call took a hold, and its accounts after it."""
         self.renew()
 
     def renew(self) -> None:
@@ -69,69 +62,6 @@ class Accounting:
     def new_id(self) -> str:
         """An id for a call, unique across processes and machines."""
         return f"{self._prefix}{next(self._numbers):x}"
-
-    def look(self, pending: PendingCall) -> None:
-        """Refuse when nothing is left, without a hold."""
-        caps = [cap for cap in pending.due.caps if cap.meter is not Meter.TOOL_CALLS and not is_nobodys(cap.account)]
-        now = self.clock()
-        short = self.retry.ask("balances", lambda: self.ledger.used_up(caps, _subjects(pending), now=now))
-        if short is not None and short.cap.meter is Meter.USD and self._is_free(pending.request):
-            caps = [cap for cap in caps if cap.meter is not Meter.USD]
-            short = self.retry.ask("balances", lambda: self.ledger.used_up(caps, now=now))
-        if short is not None:
-            raise refusal(partial(self._exceeded, pending, short))
-
-    def hold(self, pending: PendingCall) -> None:
-        """Quote the call and take its hold, or replace the one it has.
-
-        Raises:
-            SentinelBudgetExceeded: a limit does not admit it. SentinelSystemError: the ledger failed.
-        """
-        waited: Waited | None = None
-        while True:
-            quote, answer = self._take(pending, wait=False)
-            if quote.provisional and not self._has_room(pending.due, answer):
-                quote, answer = self._take(pending, wait=True)  # a bound refuses nobody, and warns of nothing
-            if not isinstance(answer, Refusal):
-                break
-            waited = waited or AWAITED.get() or Waited()
-            if not have_waited(pending, answer, waited, self.limits, self.clock):
-                raise refusal(partial(self._exceeded, pending, answer))
-        self.on_reserved(pending.request.caller, pending.due, answer.balances)
-
-    def _take(self, pending: PendingCall, *, wait: bool) -> tuple[Quote, Reservation | Refusal]:
-        try:
-            quote = self.quote(pending.request, wait=wait)
-        except UnknownModelError as unknown:
-            words = partial(unpriced, unknown, model=pending.request.model, session=pending.request.caller.session.id)
-            raise refusal(words) from None
-        pending.quote = quote
-        now = self.clock()
-        tokens = quote.input_tokens + quote.output_tokens
-        hold = Hold(
-            entry=self._entry(pending, Status.PRESUMED, (quote.cost, quote.fee), quote.usage),
-            accounts=pending.due.accounts,
-            amounts=Amounts(usd=quote.cost, tokens=tokens, output_tokens=quote.output_tokens, calls=1),
-            caps=pending.due.caps,
-            expires_at=now + self._settings.hold_seconds,
-            subjects=partial(_subjects, pending),
-        )
-        answer = self.retry.ask("reserve", lambda: self.ledger.reserve(hold, now=now))
-        if isinstance(answer, Reservation):
-            pending.held = True
-        return quote, answer
-
-    def _has_room(self, due: Demand, answer: Reservation | Refusal) -> bool:
-        """Whether every limit has so much left, with this hold, that one by a bound can neither crowd nor warn."""
-        if isinstance(answer, Refusal):
-            return False
-        for cap in due.caps:
-            balance = answer.balances.get(cap.account)
-            if balance is None:
-                return False
-            if cap.meter in _COUNTED and sum(balance.used(cap.meter, 0.0)) >= self._roomy * cap.amount:
-                return False
-        return True
 
     def exact_quote(self, pending: PendingCall) -> Quote | None:
         """The call's quote, made anew where its vocabulary was not there yet."""
@@ -179,7 +109,7 @@ class Accounting:
         quote = pending.quote
         usage = quote.usage if quote is not None else Usage()
         bill = (quote.cost, quote.fee) if quote is not None else _NO_BILL
-        entry = self._entry(pending, Status.REFUSED, bill, usage, reason=trip.reason)
+        entry = self.entry(pending, Status.REFUSED, bill, usage, reason=trip.reason)
         entry = replace(entry, refused_by=refused_by(trip))
         if not isinstance(trip, SentinelSystemError):
             self.retry.refuse(entry, pending.due.accounts)
@@ -207,7 +137,7 @@ class Accounting:
         """
         if pending.request.body is None and self.later.was_asked_after(response_id):
             self.release(pending)  # a span around asking after work that is booked where it was begun
-            return self._entry(pending, Status.SETTLED, _NO_BILL, _NOTHING, response_id=response_id)
+            return self.entry(pending, Status.SETTLED, _NO_BILL, _NOTHING, response_id=response_id)
         try:
             entry, full = self._price(pending, usage, exact=exact, response_id=response_id, model=model, tier=tier)
         except Exception as error:  # noqa: BLE001  what was paid for is booked, whatever fails of ours
@@ -252,13 +182,13 @@ class Accounting:
         )
         reason = "" if exact else "quote" if by_quote else "counted"
         status = Status.SETTLED if exact else Status.ESTIMATED
-        return self._entry(pending, status, bill, full, reason=reason, response_id=response_id), full
+        return self.entry(pending, status, bill, full, reason=reason, response_id=response_id), full
 
     def _at_quote(self, pending: PendingCall, usage: Usage | None, response_id: str) -> tuple[Entry, Usage]:
         quote = pending.quote
         full = quote.usage if quote is not None else usage or _NOTHING
         bill, reason = ((quote.cost, quote.fee), "quote") if quote is not None else (_NO_BILL, "unpriced")
-        return self._entry(pending, Status.ESTIMATED, bill, full, reason=reason, response_id=response_id), full
+        return self.entry(pending, Status.ESTIMATED, bill, full, reason=reason, response_id=response_id), full
 
     def _learn(self, pending: PendingCall, usage: Usage) -> None:
         request = pending.request
@@ -292,16 +222,6 @@ class Accounting:
         except UnknownModelError:
             return self.book.rates(None, None)
 
-    # Inside ----------------------------------------------------------------------------------------------------------
-
-    def _exceeded(self, pending: PendingCall, refusal: Refusal) -> SentinelBudgetExceeded:
-        what, session = f"call to {pending.request.model or 'a model'}", pending.request.caller.session.id
-        if refusal.stop is not None:
-            return of_stop(refusal, refusal.stop, what=what, model=pending.request.model, session=session)
-        limit = pending.due.limits[pending.due.caps.index(refusal.cap)]
-        message, facts = explain(refusal, limit, what, self.clock())
-        return SentinelBudgetExceeded(message, model=pending.request.model, session=session, **facts)
-
     def _safe_quote(self, request: CallRequest) -> Quote | None:
         try:
             return self.quote(request)
@@ -311,12 +231,10 @@ class Accounting:
             fault("quoting a call that was made", error, "only the usage that it told is booked")
             return None
 
-    def _is_free(self, request: CallRequest) -> bool:
-        return bool(request.model) and self.rates(request).cost(Usage(input_tokens=1_000, output_tokens=1_000)) == 0
-
-    def _entry(
+    def entry(
         self, pending: PendingCall, status: Status, bill: Bill, usage: Usage, *, reason: str = "", response_id: str = ""
     ) -> Entry:
+        """The call's line of the journal."""
         request = pending.request
         return Entry(
             id=pending.id,
@@ -339,8 +257,3 @@ class Accounting:
             trace_id=request.trace_id,
             span_id=request.span_id,
         )
-
-
-def _subjects(pending: PendingCall) -> tuple[str, ...]:
-    request = pending.request
-    return subjects_of(pending.due, request.caller, model=request.model, provider=request.provider)

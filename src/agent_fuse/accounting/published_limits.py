@@ -2,12 +2,15 @@
 
 import json
 import threading
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
 from agent_fuse.account_names import OF, escaped, key_of, window_of
+from agent_fuse.accounting.call_request import Event
+from agent_fuse.errors import SentinelSystemError
 from agent_fuse.ledgers.base import Ledger, LedgerError, Meter
 from agent_fuse.limits import Demand, Limit, counted, in_words
 from agent_fuse.windows import Window, read
@@ -63,12 +66,18 @@ class LimitPublisher:
     A ledger that cannot write now is asked again at the next call; nothing is raised.
     """
 
-    def __init__(self, ledger: Ledger, limits: Sequence[Limit]) -> None:
+    def __init__(self, ledger: Ledger, limits: Sequence[Limit], clock: Callable[[], float] = time.time) -> None:
         self._ledger = ledger
+        self._clock = clock
         self._general = {(limit.key, limit.over, limit.meter, limit.cap) for limit in limits}
         self._waiting: dict[str, int] = {_key("per", limit.meter, _scope(limit)): limit.cap for limit in limits}
         self._met: dict[str, int] = {}
         self._lock = threading.Lock()
+
+    def heard(self, event: Event) -> None:
+        """A listener of the fuse: a call met its limits. A ledger that just failed is not asked again at once."""
+        if not isinstance(event.trip, SentinelSystemError):
+            self.met(event.due, now=self._clock())
 
     def post(self, *, now: float) -> None:
         """Write what waits to be written; with nothing waiting, nothing is done."""

@@ -5,15 +5,18 @@ and the one who awaits the call sleeps and has it judged again.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextvars import ContextVar
+from typing import TYPE_CHECKING
 
-from agent_fuse.accounting.call_request import PendingCall
 from agent_fuse.errors import SentinelError
-from agent_fuse.ledgers.base import Refusal
+from agent_fuse.ledgers.base import Meter, Refusal
 from agent_fuse.ledgers.waiting import in_event_loop
-from agent_fuse.limits import Limit, demand
+from agent_fuse.limits import Limit
 from agent_fuse.refusals import frees_at
+
+if TYPE_CHECKING:
+    from agent_fuse.accounting.paused_calls import PausedCall
 
 BUSY_SECONDS = 0.05
 """How often to ask again while others hold what is left."""
@@ -28,18 +31,31 @@ class WaitFor(SentinelError):
 
 
 class Waited:
-    """How long one call has waited in all."""
+    """How long one call has waited, and for what."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
+        """In all."""
+        self.busy_seconds = 0.0
+        """Of these, for open calls where its limit does not let it wait longer."""
+        self.paused: PausedCall | None = None
+        """The question that it asked of a person, and what came of it."""
+        self.withdraw: Callable[[], None] | None = None
+        """Withdraws the question, where one was asked."""
+
+    def end(self) -> None:
+        """It waits no longer."""
+        withdraw, self.withdraw = self.withdraw, None
+        if withdraw is not None:
+            withdraw()
 
 
 AWAITED: "ContextVar[Waited | None]" = ContextVar("agent_fuse_awaited", default=None)
 """Set where the call that is judged is awaited by someone who can wait for it."""
 
 
-def pause(refusal: Refusal, limit: Limit, waited: Waited, now: float) -> float | None:
-    """Seconds until the call may fit; None where it is to be refused now.
+def until_it_fits(refusal: Refusal, limit: Limit, waited: Waited, now: float) -> float | None:
+    """Seconds until a call under a limit that lets it wait may fit; None where it is not to wait.
 
     What no time mends is refused at once, and so is what would take longer than the limit lets a call wait.
     """
@@ -53,6 +69,24 @@ def pause(refusal: Refusal, limit: Limit, waited: Waited, now: float) -> float |
     else:
         return None
     return seconds if waited.seconds + seconds <= limit.max_wait else None
+
+
+def busy(refusal: Refusal, limit: Limit, waited: Waited, most: float) -> float | None:
+    """Seconds until it is worth asking again where open calls hold what is left; None where it is not to wait (longer).
+
+    Where a limit counts calls, the open ones use it up for good. One that lets calls wait says for how long itself.
+    """
+    if limit.on_limit == "wait" or not refusal.busy or refusal.cap.meter is Meter.CALLS:
+        return None
+    if waited.busy_seconds + BUSY_SECONDS > most:
+        return None
+    waited.busy_seconds += BUSY_SECONDS
+    return BUSY_SECONDS
+
+
+def can_wait() -> bool:
+    """Whether a call that is judged here can wait at all."""
+    return not in_event_loop() or AWAITED.get() is not None
 
 
 def wait(seconds: float, waited: Waited) -> bool:
@@ -70,22 +104,3 @@ def wait(seconds: float, waited: Waited) -> bool:
         return False
     awaited.seconds += seconds
     raise WaitFor("the call waits", seconds=seconds)
-
-
-def have_waited(
-    pending: PendingCall, answer: Refusal, waited: Waited, limits: Sequence[Limit], clock: Callable[[], float]
-) -> bool:
-    """Wait for what refused a call, where that helps; whether the call may be asked for again.
-
-    Raises:
-        WaitFor: someone else waits for it.
-    """
-    if answer.stop is not None:
-        return False
-    limit = pending.due.limits[pending.due.caps.index(answer.cap)]
-    seconds = pause(answer, limit, waited, clock())
-    if seconds is None or not wait(seconds, waited):
-        return False
-    request = pending.request  # it is admitted later than it was asked for, perhaps in another interval
-    pending.due = demand(limits, request.caller, request.fact, now=clock())
-    return True

@@ -28,6 +28,8 @@ COMMANDS: tuple[Callable[..., Any], ...] = (
     control.stop,
     control.resume,
     control.top_up,
+    control.approve,
+    control.deny,
     report.report,
     export.export,
     prices.prices,

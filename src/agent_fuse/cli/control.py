@@ -1,12 +1,16 @@
-"""`agent-fuse stop`, `resume`, `top-up` and `limits`: a hand on the switch."""
+"""`agent-fuse stop`, `resume`, `top-up`, `approve`, `deny` and `limits`: a hand on the switch."""
 
+import shlex
 import sys
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 
 from agent_fuse.account_names import ALL
+from agent_fuse.accounting import paused_calls
+from agent_fuse.accounting.paused_calls import PausedCall
 from agent_fuse.accounting.published_limits import PREFIX, PublishedLimit, read_published
 from agent_fuse.cli import clock
 from agent_fuse.cli.options import Db, Json, ledger_url, reader, when
@@ -23,6 +27,9 @@ What = Annotated[
 ]
 Why = Annotated[str, typer.Option("--why", metavar="TEXT", help="Said to whoever meets the refusal.")]
 Who = Annotated[str | None, typer.Option("--who", metavar="NAME", help="Who decides; by default the user.")]
+Until = Annotated[
+    str | None, typer.Option("--until", metavar="WHEN", help="An ISO date and time; without it, for good.")
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask. Needed for all where nobody can answer.")]
 
 
@@ -47,9 +54,7 @@ def top_up(
     usd: Annotated[str, typer.Argument(metavar="USD", help="How much more, such as 2.00.")],
     *,
     db: Db = None,
-    until: Annotated[
-        str | None, typer.Option("--until", metavar="WHEN", help="An ISO date and time; without it, for good.")
-    ] = None,
+    until: Until = None,
     why: Why = "",
     who: Who = None,
     yes: Yes = False,
@@ -57,14 +62,44 @@ def top_up(
 ) -> None:
     """Raise the limits in USD on an account, from its next call on, in every process."""
     _ask(what, f"Raise the limits on everything by {clean(usd)} USD?", yes=yes, json=json)
-    from datetime import UTC, datetime  # noqa: PLC0415
-
     from agent_fuse import control  # noqa: PLC0415
 
-    end = None if until is None else datetime.fromtimestamp(when(until, now=clock.now(), option="--until"), UTC)
-    if end is not None and end.timestamp() <= clock.now():
-        raise ConfigurationError(f"--until is {until!r}, which is past; name a time to come")
-    _done("top-up", control.top_up(what, usd, until=end, why=why, who=who, db_path=ledger_url(db)), db, json=json)
+    _done(
+        "top-up", control.top_up(what, usd, until=_end(until), why=why, who=who, db_path=ledger_url(db)), db, json=json
+    )
+
+
+def approve(
+    what: What,
+    usd: Annotated[
+        str | None, typer.Argument(metavar="USD", help="How much more, such as 2.00; without it, what the calls lack.")
+    ] = None,
+    *,
+    db: Db = None,
+    until: Until = None,
+    why: Why = "",
+    who: Who = None,
+    yes: Yes = False,
+    json: Json = False,
+) -> None:
+    """Let paused calls of an account go: its limits are raised by what they lack, or by so much."""
+    _ask(what, "Approve every call that waits for a limit on everything?", yes=yes, json=json)
+    from agent_fuse import control  # noqa: PLC0415
+
+    done = control.approve(what, usd, until=_end(until), why=why, who=who, db_path=ledger_url(db))
+    _done("approve", done, db, json=json)
+
+
+def deny(what: What, *, db: Db = None, why: Why = "", who: Who = None, json: Json = False) -> None:
+    """Refuse the paused calls of an account now."""
+    from agent_fuse import control  # noqa: PLC0415
+
+    found = control.deny(what, why=why, who=who, db_path=ledger_url(db))
+    if json:
+        emit("deny", 1, calls=[_paused_as_json(one) for one in found])
+        return
+    calls = "1 call is" if len(found) == 1 else f"{len(found)} calls are"
+    say(console(), f"{calls} refused on {clean(found[0].account)}.")
 
 
 def limits(*, db: Db = None, json: Json = False) -> None:
@@ -75,12 +110,15 @@ def limits(*, db: Db = None, json: Json = False) -> None:
         caps = read_published(books.notes(PREFIX))
         found = books.controls()
         log = control.read_log(books.notes(control.LOG))
+        noted = books.notes(paused_calls.NOTE).get(paused_calls.NOTE)
+    paused = [one for one in paused_calls.read(noted, clock.now()).values() if not one.denied]
     if json:
         emit(
             "limits",
             1,
             limits=[_limit_as_json(one) for one in caps],
             in_force=[_as_json(one) for one in found],
+            paused=[_paused_as_json(one) for one in paused],
             decisions=[{**asdict(one), "at": iso(one.at)} for one in log],
         )
         return
@@ -91,6 +129,8 @@ def limits(*, db: Db = None, json: Json = False) -> None:
         say(out, "No limit is known: no fuse has posted one here.")
     for one in found:
         say(out, clean(_words(one)), style="bold red" if one.stopped else "yellow")
+    for call in paused:
+        paragraph(out, clean(_paused_words(call)), style="bold yellow")
     if log:
         say(out)
     for decision in log[:_DECISIONS]:
@@ -98,6 +138,25 @@ def limits(*, db: Db = None, json: Json = False) -> None:
         why = f": {decision.why}" if decision.why else ""
         what = f"{decision.what} {decision.account} {decision.amount}".rstrip()
         paragraph(out, clean(f"{local(decision.at)}  {what}{by}{why}"))
+
+
+def _end(until: str | None) -> datetime | None:
+    end = None if until is None else datetime.fromtimestamp(when(until, now=clock.now(), option="--until"), UTC)
+    if end is not None and end.timestamp() <= clock.now():
+        raise ConfigurationError(f"--until is {until!r}, which is past; name a time to come")
+    return end
+
+
+def _paused_words(one: PausedCall) -> str:
+    more = f"{counted(one.meter, one.short)} more than the limit of {one.limit} admits"
+    asks = f"agent-fuse approve {shlex.quote(one.account)}, or deny"
+    return f"paused: a call to {one.model or 'a model'} since {local(one.at)}: {more}; until {local(one.until)}: {asks}"
+
+
+def _paused_as_json(one: PausedCall) -> dict[str, Any]:
+    found = asdict(one) | {"at": iso(one.at), "until": iso(one.until), "short": exact(one.meter, one.short)}
+    del found["denied"], found["who"], found["why"]
+    return found
 
 
 def _limit_as_json(one: PublishedLimit) -> dict[str, Any]:

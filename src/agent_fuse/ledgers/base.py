@@ -50,6 +50,8 @@ class Cap:
     account: str
     meter: Meter
     amount: int
+    kept: int = field(default=0, compare=False)
+    """What of it is not for this call, but kept for others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,8 +143,8 @@ class Refusal:
 
     @property
     def amount(self) -> int:
-        """The cap, topped up."""
-        return self.cap.amount + self.extra
+        """What of the cap was for this call, topped up."""
+        return self.cap.amount - self.cap.kept + self.extra
 
     @property
     def busy(self) -> bool:

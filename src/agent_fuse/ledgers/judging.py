@@ -43,7 +43,7 @@ def short(
             settled = row[place]
     held = row[WIDTH + place] - mine[place]
     requested = 0 if asked is None else asked[place]
-    amount = cap.amount + extra
+    amount = cap.amount - cap.kept + extra
     if settled + held + (requested if asked is not None else 1) <= amount:
         return None
     frees_at = None if requested > amount else _frees_at(cap, settled + held + requested - amount, buckets)

@@ -124,7 +124,8 @@ def reserve(db: Connection, hold: Hold, line: Row, asked: Figures, owner: Row, *
     for cap in hold.caps:
         figures = found.get(cap.account)
         place = PLACE.get(cap.meter)
-        if figures is None or place is None or figures[place] + figures[WIDTH + place] + asked[place] > cap.amount:
+        most = cap.amount - cap.kept
+        if figures is None or place is None or figures[place] + figures[WIDTH + place] + asked[place] > most:
             return _reserve_again(db, hold, line, asked, owner, now=now)
     db.execute(_NEW_HOLD, (*line, codec.pack(names), *asked, hold.expires_at, *owner, line[0]))
     if not db.changes():

@@ -16,6 +16,8 @@ from agent_fuse.limits import Caller, Session
 SESSION_KEY = context.create_key("agent-fuse-session")
 """Where `session()` keeps its Session in the OTel context; its id travels on as baggage `session.id`."""
 
+_FINAL_KEY = context.create_key("agent-fuse-final")
+
 ORIGIN: ContextVar[Context | None] = ContextVar("agent_fuse_origin", default=None)
 """The OTel context in which this thread's work was handed to it (carrying.py), looked at where its own is silent."""
 
@@ -49,6 +51,11 @@ def with_session(session: Session, at: Context | None = None) -> Context:
     return baggage.set_baggage(_BAGGAGE_SESSION, session.id, context.set_value(SESSION_KEY, session, at))
 
 
+def with_final() -> Context:
+    """This context, in which calls may use what limits keep for a last answer."""
+    return context.set_value(_FINAL_KEY, True)
+
+
 def session_in(at: Context | None = None) -> Session | None:
     """The Session that `session()` put into the context, or into the one that this thread's work comes from, if any."""
     found = (at if at is not None else context.get_current()).get(SESSION_KEY)
@@ -79,14 +86,16 @@ def caller_in(
     The session is, in this order: that of `session()`; baggage `session.id`; `session` (from span attributes);
     Traceloop's association properties, OpenInference's `using_session`, Langfuse's `propagate_attributes`; `fallback`.
     """
-    found, named = None, session
-    if (at if at is not None else context.get_current()) or ORIGIN.get() is not None:
+    found, named, final = None, session, False
+    here = at if at is not None else context.get_current()
+    if here or ORIGIN.get() is not None:
+        final = _FINAL_KEY in here or _FINAL_KEY in (ORIGIN.get() or ())
         found = session_in(at)
         if found is None:
             named = in_baggage(_BAGGAGE_SESSION, at) or session or told_in_context("session", at)
     if found is None:
         found = Session(id=named) if named else fallback
-    return Caller(session=found, agent=agent, trace=trace, process=process, nameless=found is fallback)
+    return Caller(session=found, agent=agent, trace=trace, process=process, final=final, nameless=found is fallback)
 
 
 def in_baggage(name: str, at: Context | None) -> str:

@@ -196,6 +196,7 @@ def _posted(original: patches.Method) -> patches.Method:
                 await asyncio.sleep(seconds)
         finally:
             AWAITED.reset(token)
+            quietly("ending a wait", GOES_ON, waited.end)
 
     return post
 

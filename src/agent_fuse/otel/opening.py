@@ -5,7 +5,6 @@ from collections.abc import Callable
 
 from agent_fuse import prices
 from agent_fuse.accounting.booking import Clock
-from agent_fuse.accounting.call_request import Event
 from agent_fuse.accounting.published_limits import LimitPublisher
 from agent_fuse.calls import Entry
 from agent_fuse.errors import SentinelSystemError
@@ -55,14 +54,9 @@ def open_fuse(settings: Settings, *, clock: Clock = time.time) -> Fuse:
     quietly("reading the price data", GOES_ON, prices.load)  # some milliseconds that the first gate need not take
     fuse = Fuse(settings, ledger, clock=clock)
     fuse.presumed = tuple(presumed)
-    poster = LimitPublisher(ledger, fuse.limits)
+    poster = LimitPublisher(ledger, fuse.limits, clock)
     poster.post(now=clock())
-
-    def met(event: Event) -> None:
-        if not isinstance(event.trip, SentinelSystemError):  # a ledger that just failed is not asked again at once
-            poster.met(event.due, now=clock())
-
-    fuse.listen(met)
+    fuse.listen(poster.heard)
     for watcher in _watchers:
         watcher(fuse)
     return fuse

@@ -14,7 +14,6 @@ from typing import Any, cast
 from weakref import finalize
 
 from agent_fuse.accounting.call_request import CallRequest
-from agent_fuse.aws_events import CONTENT_TYPE, EventStreamReader
 from agent_fuse.calls import Usage
 from agent_fuse.charged import Charge, of_error, of_words
 from agent_fuse.endpoints import UNKNOWN
@@ -34,6 +33,7 @@ from agent_fuse.wire import Reading, StreamReader, count_whole, read_body
 
 SOURCE = "request"
 
+_AWS_EVENTS = "application/vnd.amazon.eventstream"
 _COST = "telling what an error cost"
 
 FLIGHT: "ContextVar[Flight | None]" = ContextVar("agent_fuse_flight", default=None)
@@ -154,8 +154,11 @@ class Flight:
 
     def _reader(self, content_type: str) -> Reader:
         """What reads a stream."""
-        framed = CONTENT_TYPE in content_type
-        return (EventStreamReader if framed else StreamReader)(self._reading, count_text=self._wants_text)
+        if _AWS_EVENTS not in content_type:
+            return StreamReader(self._reading, count_text=self._wants_text)
+        from agent_fuse.aws_events import EventStreamReader  # noqa: PLC0415  Bedrock's alone
+
+        return EventStreamReader(self._reading, count_text=self._wants_text)
 
     def _dropped(self) -> None:
         """Its request is gone, and so is everyone who could have told how it ended."""

@@ -1,0 +1,155 @@
+"""Admission: a call goes when every limit admits its quote; where one does not, it waits, pauses, or is refused."""
+
+from functools import partial
+from typing import Any
+
+from agent_fuse.account_names import is_nobodys
+from agent_fuse.accounting.booking import Accounting
+from agent_fuse.accounting.call_request import CallRequest, PendingCall
+from agent_fuse.accounting.listeners import Listeners
+from agent_fuse.accounting.waits import AWAITED, Waited, WaitFor, busy, until_it_fits, wait
+from agent_fuse.calls import Status, Usage
+from agent_fuse.errors import SentinelBudgetExceeded, SentinelError, UnknownModelError
+from agent_fuse.ledgers.base import AMOUNTS, Amounts, Hold, Meter, Refusal, Reservation
+from agent_fuse.limits import Demand, demand, subjects_of
+from agent_fuse.quotes import Quote
+from agent_fuse.refusals import explain, of_stop, unpriced
+from agent_fuse.seams import refusal
+from agent_fuse.settings import Settings
+
+_ROOMY = 0.5
+"""Share of a limit up to which a quote may be a bound."""
+_COUNTED = frozenset(AMOUNTS)
+
+
+class Admission:
+    """Asks the ledger whether all limits admit a call. Not re-entrant: the fuse sees to that."""
+
+    def __init__(self, settings: Settings, accounting: Accounting) -> None:
+        self._settings = settings
+        self._accounting = accounting
+        self._ledger = accounting.ledger
+        self._clock = accounting.clock
+        self._roomy = min((_ROOMY, *settings.warn_at))
+        self.on_paused: Listeners[[Any]] = Listeners("telling of a paused call")
+        """Told of a call that waits for a person's answer (a `paused_calls.PausedCall`)."""
+
+    def look(self, pending: PendingCall) -> None:
+        """Refuse when nothing is left, without a hold."""
+        caps = [cap for cap in pending.due.caps if cap.meter is not Meter.TOOL_CALLS and not is_nobodys(cap.account)]
+        now = self._clock()
+        ask = self._accounting.retry.ask
+        short = ask("balances", lambda: self._ledger.used_up(caps, _subjects(pending), now=now))
+        if short is not None and short.cap.meter is Meter.USD and self._is_free(pending.request):
+            caps = [cap for cap in caps if cap.meter is not Meter.USD]
+            short = ask("balances", lambda: self._ledger.used_up(caps, now=now))
+        if short is not None:
+            raise refusal(partial(self._exceeded, pending, short))
+
+    def hold(self, pending: PendingCall) -> None:
+        """Quote the call and take its hold, or replace the one it has.
+
+        Raises:
+            SentinelBudgetExceeded: a limit does not admit it. SentinelSystemError: the ledger failed.
+        """
+        waited: Waited | None = None
+        while True:
+            quote, answer = self._take(pending, wait=False)
+            if quote.provisional and not self._has_room(pending.due, answer):
+                quote, answer = self._take(pending, wait=True)  # a bound refuses nobody, and warns of nothing
+            if not isinstance(answer, Refusal):
+                break
+            waited = waited or AWAITED.get() or Waited()
+            try:
+                goes_on = self._wait(pending, answer, waited)
+            except WaitFor:
+                raise
+            except BaseException:  # a KeyboardInterrupt: nobody is to be asked any more
+                waited.end()
+                raise
+            if not goes_on:
+                waited.end()
+                raise refusal(partial(self._exceeded, pending, answer, waited))
+        waited = waited or AWAITED.get()
+        if waited is not None:
+            waited.end()
+        self._accounting.on_reserved(pending.request.caller, pending.due, answer.balances)
+
+    def _take(self, pending: PendingCall, *, wait: bool) -> tuple[Quote, Reservation | Refusal]:
+        try:
+            quote = self._accounting.quote(pending.request, wait=wait)
+        except UnknownModelError as unknown:
+            words = partial(unpriced, unknown, model=pending.request.model, session=pending.request.caller.session.id)
+            raise refusal(words) from None
+        pending.quote = quote
+        now = self._clock()
+        tokens = quote.input_tokens + quote.output_tokens
+        hold = Hold(
+            entry=self._accounting.entry(pending, Status.PRESUMED, (quote.cost, quote.fee), quote.usage),
+            accounts=pending.due.accounts,
+            amounts=Amounts(usd=quote.cost, tokens=tokens, output_tokens=quote.output_tokens, calls=1),
+            caps=pending.due.caps,
+            expires_at=now + self._settings.hold_seconds,
+            subjects=partial(_subjects, pending),
+        )
+        answer = self._accounting.retry.ask("reserve", lambda: self._ledger.reserve(hold, now=now))
+        if isinstance(answer, Reservation):
+            pending.held = True
+        return quote, answer
+
+    def _has_room(self, due: Demand, answer: Reservation | Refusal) -> bool:
+        """Whether every limit has so much left, with this hold, that one by a bound can neither crowd nor warn."""
+        if isinstance(answer, Refusal):
+            return False
+        for cap in due.caps:
+            balance = answer.balances.get(cap.account)
+            if balance is None:
+                return False
+            if cap.meter in _COUNTED and sum(balance.used(cap.meter, 0.0)) >= self._roomy * cap.amount:
+                return False
+        return True
+
+    def _wait(self, pending: PendingCall, answer: Refusal, waited: Waited) -> bool:
+        """Wait for what refused a call, where that helps; whether the call may be asked for again.
+
+        Raises:
+            WaitFor: someone else waits for it.
+        """
+        if answer.stop is not None:
+            return False
+        now = self._clock()
+        limit = pending.due.limits[pending.due.caps.index(answer.cap)]
+        seconds = until_it_fits(answer, limit, waited, now)
+        if seconds is None:
+            seconds = busy(answer, limit, waited, self._settings.busy_wait)
+        if seconds is None and (limit.on_tight or self._settings.on_tight) == "pause":
+            most = self._settings.pause_for if limit.pause_for is None else limit.pause_for
+            from agent_fuse.accounting.pauses import Pauses  # noqa: PLC0415  few calls ever ask a person
+
+            pauses = Pauses(self._ledger, self._clock, self.on_paused)
+            seconds = pauses.until_asked_again(pending, answer, limit, waited, most)
+        if seconds is None or not wait(seconds, waited):
+            return False
+        request = pending.request  # it is admitted later than it was asked for, perhaps in another interval
+        pending.due = demand(self._accounting.limits, request.caller, request.fact, now=self._clock())
+        return True
+
+    def _exceeded(self, pending: PendingCall, short: Refusal, waited: Waited | None = None) -> SentinelError:
+        what, session = f"call to {pending.request.model or 'a model'}", pending.request.caller.session.id
+        if short.stop is not None:
+            return of_stop(short, short.stop, what=what, model=pending.request.model, session=session)
+        limit = pending.due.limits[pending.due.caps.index(short.cap)]
+        message, facts = explain(short, limit, what, self._clock())
+        if waited is not None and waited.paused is not None:
+            more, facts["reason"] = waited.paused.outcome
+            message += more
+        return SentinelBudgetExceeded(message, model=pending.request.model, session=session, **facts)
+
+    def _is_free(self, request: CallRequest) -> bool:
+        usage = Usage(input_tokens=1_000, output_tokens=1_000)
+        return bool(request.model) and self._accounting.rates(request).cost(usage) == 0
+
+
+def _subjects(pending: PendingCall) -> tuple[str, ...]:
+    request = pending.request
+    return subjects_of(pending.due, request.caller, model=request.model, provider=request.provider)

@@ -1,0 +1,70 @@
+"""Calls that wait for a person's answer, as the ledger keeps them: one note of all that are paused now."""
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from typing import Any, cast
+
+from agent_fuse.ledgers.base import Ledger, Meter
+
+NOTE = "paused/calls"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PausedCall:
+    """A call that a limit does not admit, and that waits for a person to say what is to become of it."""
+
+    id: str
+    at: float
+    """Since when, seconds, UTC epoch."""
+    until: float
+    """When it is refused if nobody answers."""
+    account: str
+    """Whose limit it is, as `agent-fuse approve` names it: `session=run-1`."""
+    limit: str
+    """In words: `$5.00 per session 'run-1'`."""
+    meter: Meter
+    short: int
+    """What the limit lacks for it; nano-dollars for usd, else a count."""
+    session: str
+    agent: str
+    model: str
+    denied: bool = False
+    """Someone said no."""
+    who: str = ""
+    why: str = ""
+
+    @property
+    def outcome(self) -> tuple[str, str]:
+        """Where it is refused: words to add to the refusal, and its reason."""
+        if not self.denied:
+            return f"; nobody answered within {self.until - self.at:,.0f} seconds", "unanswered"
+        by = f" by {self.who}" if self.who else ""
+        return f"; it was denied{by}{f' ({self.why})' if self.why else ''}", "denied"
+
+
+Change = Callable[[dict[str, PausedCall]], None]
+
+
+def read(note: bytes | None, now: float) -> dict[str, PausedCall]:
+    """Those that still wait, by id. What a later version wrote and this one cannot read is left out."""
+    found: dict[str, PausedCall] = {}
+    for one in cast("Iterable[dict[str, Any]]", json.loads(note)) if note else ():
+        try:
+            call = PausedCall(**{**one, "meter": Meter(one["meter"])})
+        except (KeyError, TypeError, ValueError):
+            continue
+        if call.until > now:
+            found[call.id] = call
+    return found
+
+
+def change(ledger: Ledger, change: Change, now: float) -> dict[str, PausedCall]:
+    """Change what is paused, in one step; what is paused after it. Raises LedgerError."""
+
+    def changed(note: bytes | None) -> tuple[bytes | None, dict[str, PausedCall]]:
+        found = read(note, now)
+        change(found)
+        return json.dumps([asdict(one) for one in found.values()]).encode() if found else None, found
+
+    return ledger.update_note(NOTE, changed, now=now)

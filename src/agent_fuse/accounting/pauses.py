@@ -1,0 +1,71 @@
+"""Pausing: a call that a limit does not admit asks a person, who tops up, stops or denies it; silence refuses it."""
+
+from collections.abc import Callable
+from functools import partial
+
+from agent_fuse.account_names import plain
+from agent_fuse.accounting.call_request import PendingCall
+from agent_fuse.accounting.listeners import Listeners
+from agent_fuse.accounting.paused_calls import PausedCall, change
+from agent_fuse.accounting.waits import Waited, can_wait
+from agent_fuse.ledgers.base import Ledger, Refusal
+from agent_fuse.limits import Limit
+from agent_fuse.refusals import whose
+from agent_fuse.seams import GOES_ON, quietly
+
+POLL_SECONDS = 0.25
+"""How often a paused call looks for an answer: with every look it asks its limits again."""
+
+
+class Pauses:
+    """Asks for one fuse's calls, in its ledger, where any process can answer."""
+
+    def __init__(self, ledger: Ledger, clock: Callable[[], float], tell: Listeners[[PausedCall]]) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self._tell = tell
+
+    def until_asked_again(
+        self, pending: PendingCall, refusal: Refusal, limit: Limit, waited: Waited, most: float
+    ) -> float | None:
+        """Seconds until the call is to be judged again; None where nobody can wait, said yes in time, or said no."""
+        if not can_wait():
+            return None
+        now = self._clock()
+        if waited.paused is None:
+            waited.paused = one = _question(pending, refusal, limit, now, most)
+            waited.withdraw = partial(self._withdraw, one.id)
+            change(self._ledger, lambda those: those.update({one.id: one}), now)
+            self._tell(one)
+            return min(POLL_SECONDS, most)
+        asked = waited.paused
+        waited.paused = change(self._ledger, _nothing, now).get(asked.id, asked)
+        return min(POLL_SECONDS, asked.until - now) if now < asked.until and not waited.paused.denied else None
+
+    def _withdraw(self, id: str) -> None:
+        now = self._clock()
+        quietly("withdrawing a question", GOES_ON, change, self._ledger, lambda those: _drop(those, id), now)
+
+
+def _drop(those: dict[str, PausedCall], id: str) -> None:
+    those.pop(id, None)
+
+
+def _nothing(_: dict[str, PausedCall]) -> None:
+    return None
+
+
+def _question(pending: PendingCall, refusal: Refusal, limit: Limit, now: float, most: float) -> PausedCall:
+    request = pending.request
+    return PausedCall(
+        id=pending.id,
+        at=now,
+        until=now + most,
+        account=plain(refusal.cap.account),
+        limit=whose(refusal, limit),
+        meter=refusal.cap.meter,
+        short=refusal.settled + refusal.held + refusal.requested - refusal.amount,
+        session=request.caller.session.id,
+        agent=request.caller.agent,
+        model=request.model,
+    )

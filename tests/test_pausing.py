@@ -1,0 +1,272 @@
+"""Limits that ask a person: a paused call goes, or is refused, by what is decided elsewhere; silence refuses it."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import threading
+from functools import partial
+from pathlib import Path
+
+import openai
+import pytest
+
+import agent_fuse
+from agent_fuse import Limit, SentinelBudgetExceeded, control
+from agent_fuse.accounting import paused_calls, waits
+from agent_fuse.alert import AlertKind
+from agent_fuse.errors import ConfigurationError
+from agent_fuse.ledgers import open_ledger
+from agent_fuse.sightings import Outcome
+from agent_fuse.testing import LoopbackProvider
+from alone import leave_nobody
+from fuses import PRICE, Desk
+
+TIGHT = Limit(usd="0.01", on_tight="pause", pause_for=60)
+"""Admits one call of the desk, and not a second."""
+ASKED = {"model": "gpt-4o", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 90}
+
+
+@pytest.fixture
+def desk(monkeypatch):
+    """Makes a fuse whose waits move its clock; `meanwhile` runs in each."""
+
+    def make(*limits, **options):
+        made = Desk(limits=limits, budget=None, **options)
+        made.meanwhile = lambda: None
+        made.slept = 0.0
+
+        def sleep(seconds):
+            made.slept += seconds
+            made.clock.advance(seconds)
+            made.meanwhile()
+
+        monkeypatch.setattr(waits.time, "sleep", sleep)
+        return made
+
+    return make
+
+
+def spend(desk, **facts):
+    desk.fuse.close_call(desk.fuse.open_call(desk.ask(**facts)), outcome=Outcome.DONE)
+
+
+def waiting(desk):
+    return list(paused_calls.change(desk.ledger, lambda _: None, desk.clock()).values())
+
+
+def test_silence_refuses(desk):
+    """Nobody answers for as long as the limit waits: the trip says so, and nothing is held or asked any more."""
+    one = desk(TIGHT)
+    spend(one)
+    with pytest.raises(SentinelBudgetExceeded, match="nobody answered within 60 seconds") as caught:
+        spend(one)
+    assert caught.value.reason == "unanswered"
+    assert one.slept == pytest.approx(60, abs=1)
+    assert not waiting(one)
+    assert one.held() == 0
+    assert [entry.reason for entry in one.books.entries() if entry.refused_by] == ["unanswered"]
+
+
+def test_a_top_up_lets_it_go(desk):
+    one = desk(TIGHT)
+    spend(one)
+
+    def meanwhile():
+        (call,) = waiting(one)
+        assert (call.account, call.short, call.session) == ("session=s", 2 * PRICE - 10_000_000, "s")
+        one.ledger.control("session=s", None, json.dumps({"top_ups": [{"meter": "usd", "amount": call.short}]}), now=1)
+
+    one.meanwhile = meanwhile
+    spend(one)
+    assert one.slept == 0.25
+    assert one.spent() == 2 * PRICE
+    assert not waiting(one)
+
+
+def test_a_stop_ends_the_question(desk):
+    one = desk(TIGHT)
+    spend(one)
+    one.meanwhile = lambda: one.ledger.control("all", None, '{"stopped": true}', now=1)
+    with pytest.raises(SentinelBudgetExceeded, match="everything was stopped"):
+        spend(one)
+    assert not waiting(one)
+
+
+def test_a_room_that_comes_by_itself_lets_it_go(desk):
+    """A window that moves on answers too."""
+    one = desk(Limit(calls=1, window="30s"), on_tight="pause", pause_for=100)
+    spend(one)
+    spend(one)
+    assert 29 < one.slept < 32
+
+
+def test_every_limit_of_a_fuse_can_pause(desk):
+    """The setting is for limits that say nothing; a limit's own word counts."""
+    one = desk(Limit(usd="0.01"), on_tight="pause", pause_for=5)
+    spend(one)
+    with pytest.raises(SentinelBudgetExceeded, match="nobody answered within 5 seconds"):
+        spend(one)
+    one = desk(Limit(usd="0.01", on_tight="refuse"), on_tight="pause")
+    spend(one)
+    with pytest.raises(SentinelBudgetExceeded):
+        spend(one)
+    assert one.slept == 0
+
+
+def test_an_interrupt_withdraws_the_question(desk):
+    one = desk(TIGHT)
+    spend(one)
+
+    def interrupt():
+        assert waiting(one)
+        raise KeyboardInterrupt
+
+    one.meanwhile = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        spend(one)
+    assert not waiting(one)
+
+
+def test_an_event_loop_that_nobody_can_wait_for_asks_nobody(desk):
+    one = desk(TIGHT)
+
+    async def main():
+        spend(one)
+        with pytest.raises(SentinelBudgetExceeded):
+            spend(one)
+
+    asyncio.run(main())
+    assert not waiting(one)
+
+
+def test_whoever_is_told_may_answer_at_once(desk):
+    """The alert comes in a thread of its own, in which a person's program may act on the ledger."""
+    told = []
+
+    def answer(alert):
+        if alert.kind is AlertKind.PAUSED:
+            told.append(alert)
+            one.ledger.control("session=s", None, json.dumps({"top_ups": [{"meter": "usd", "amount": PRICE}]}), now=1)
+            answered.set()
+
+    answered = threading.Event()
+    one = desk(TIGHT, on_warning=answer)
+    spend(one)
+    one.meanwhile = lambda: answered.wait(30)
+    spend(one)
+    (alert,) = told
+    assert "agent-fuse approve session=s" in alert.message
+    assert "$0.005 more than the limit of $0.01 per session 's' admits" in alert.message
+
+
+AGENT = """
+import openai, agent_fuse
+from agent_fuse import Limit
+agent_fuse.init(limits=Limit(usd="0.001", on_tight="pause", pause_for=60))
+client = openai.OpenAI(max_retries=0)
+with agent_fuse.session("run-1"):
+    for _ in range(4):
+        try:
+            client.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": "hi"}], max_tokens=90)
+            print("sent", flush=True)
+        except agent_fuse.SentinelBudgetExceeded as trip:
+            print(trip.reason, trip, flush=True)
+"""
+
+
+def test_answers_come_from_another_terminal(tmp_path):
+    """A call of another process waits; approved it leaves, denied or stopped it does not."""
+    path = str(tmp_path / "ledger.db")
+    environ = os.environ | {"AGENTFUSE_DB_PATH": path, "OPENAI_API_KEY": "none", "COLUMNS": "200"}
+    cli = str(Path(sys.executable).with_name("agent-fuse"))
+
+    def run(*words):
+        return subprocess.run(
+            [cli, *words, "--db", path], capture_output=True, text=True, check=True, env=environ
+        ).stdout
+
+    def asked():
+        return next(found[0] for found in iter(partial(control.paused, db_path=path), None) if found)
+
+    with LoopbackProvider() as provider:
+        environ["OPENAI_BASE_URL"] = provider.openai_base_url
+        with subprocess.Popen([sys.executable, "-c", AGENT], stdout=subprocess.PIPE, text=True, env=environ) as agent:
+            assert agent.stdout.readline() == "sent\n"
+            assert (asked().account, asked().meter, asked().model) == ("session=run-1", "usd", "gpt-4o")
+            assert "agent-fuse approve session=run-1, or deny" in run("limits")
+            assert json.loads(run("limits", "--json"))["paused"][0]["session"] == "run-1"
+            assert len(provider.served) == 1
+            assert "topped up by" in run("approve", "run-1")
+            assert agent.stdout.readline() == "sent\n"
+            asked()
+            assert run("deny", "run-1", "--why", "enough", "--who", "bea") == "1 call is refused on session=run-1.\n"
+            said = agent.stdout.readline()
+            assert said.startswith("denied ")
+            assert "it was denied by bea (enough)" in said
+            asked()
+            run("approve", "run-1", "2.00", "--who", "bea")
+            assert agent.stdout.readline() == "sent\n"
+        assert len(provider.served) == 3
+    decided = json.loads(run("limits", "--json"))["decisions"]
+    assert [one["what"] for one in decided] == ["top-up", "deny", "top-up"]
+
+
+def test_an_awaited_call_pauses_without_its_loop(tmp_path):
+    """While AsyncOpenAI's call waits, the event loop goes on, and in it the answer is given."""
+    leave_nobody()
+    path = str(tmp_path / "l.db")
+    agent_fuse.init(limits=Limit(usd="0.001", on_tight="pause"), db_path=path)
+
+    async def asked():
+        for _ in iter(lambda: bool(control.paused()), True):
+            await asyncio.sleep(0.01)
+
+    async def main(provider):
+        async with openai.AsyncOpenAI(base_url=provider.openai_base_url, api_key="x", max_retries=0) as client:
+            with agent_fuse.session("run-1"):
+                await client.chat.completions.create(**ASKED)
+                second = asyncio.ensure_future(client.chat.completions.create(**ASKED))
+                await asked()
+                assert len(provider.served) == 1
+                control.approve("run-1", who="ann")
+                await second
+                third = asyncio.ensure_future(client.chat.completions.create(**ASKED))
+                await asked()
+                control.deny("run-1")
+                with pytest.raises(SentinelBudgetExceeded, match="it was denied"):
+                    await third
+                last = asyncio.ensure_future(client.chat.completions.create(**ASKED))
+                await asked()
+                last.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await last
+                assert not control.paused(), "it is asked for a call that nobody waits for"
+
+    with LoopbackProvider() as provider:
+        asyncio.run(main(provider))
+        assert len(provider.served) == 2
+    leave_nobody()
+
+
+def test_nothing_to_answer_is_said(tmp_path):
+    path = str(tmp_path / "l.db")
+    open_ledger(path).close()
+    for answer in (control.approve, control.deny):
+        with pytest.raises(ConfigurationError, match="no call is paused on session=run-1"):
+            answer("run-1", db_path=path)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"usd": 1, "on_tight": "stop"}, "Limit on_tight='stop'; it must be 'refuse' or 'pause'"),
+        ({"usd": 1, "pause_for": 0}, "Limit pause_for=0; it must be a number of seconds up to 86,400"),
+        ({"tool_calls": 1, "on_tight": "pause"}, "only model calls can be paused"),
+    ],
+)
+def test_a_pause_that_cannot_be(given, words):
+    with pytest.raises(ConfigurationError) as caught:
+        Limit(**given)
+    assert words in str(caught.value)

@@ -236,7 +236,7 @@ def test_a_price_that_cannot_be_found_is_booked_at_the_quote(box, asks, monkeypa
 def test_a_refusal_survives_every_fault_on_its_way(box, asks, provider, monkeypatch):
     """With fail_safe=False too, a call that a limit refuses does not leave because its refusal could not be finished."""
     for place in ("agent_fuse.otel.gate.under_langchain", "agent_fuse.otel.gate.finish_calls",
-                  "agent_fuse.accounting.booking.explain", "agent_fuse.accounting.booking.Accounting.refused"):  # fmt: skip
+                  "agent_fuse.accounting.admission.explain", "agent_fuse.accounting.booking.Accounting.refused"):  # fmt: skip
         rig = box(budget="0.000001", fail_safe=False)
         with monkeypatch.context() as patch:
             patch.setattr(place, broken)

@@ -364,3 +364,21 @@ def test_the_request_gate_stays_off_where_an_option_says_so(tmp_path, way):
         check=False,
     )
     assert done.stdout.splitlines() == ["False", "['off']"], done.stderr
+
+
+def test_a_program_that_ends_while_it_is_looked_at(tmp_path):
+    """Its time was up, the survey begins, and then it ends by itself: the survey is waited for."""
+    script = tmp_path / "agent.py"
+    script.write_text(
+        "import threading, agent_fuse.views.checkup as checkup\n"
+        "began, look = threading.Event(), checkup.doctor\n"
+        "def slowly(**given):\n"
+        "    began.set()\n"
+        "    threading.main_thread().join(2)\n"
+        "    return look(**given)\n"
+        "checkup.doctor = slowly\n"
+        "began.wait(60)\n"
+    )
+    command = [str(Path(sys.executable).with_name("agent-fuse")), "doctor", "--seconds", "1", str(script)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
+    assert "it was still running after 1 s" in done.stdout, done.stderr

@@ -41,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.auto:
         import_module("opentelemetry.instrumentation.auto_instrumentation").initialize()
     finish(_run(options.program) if options.program else _bare())
+    timer.join()  # it looks already, and ends the process when it has
 
 
 def _run(program: Sequence[str]) -> str:

@@ -46,7 +46,7 @@ def short(
     amount = cap.amount - cap.kept + extra
     if settled + held + (requested if asked is not None else 1) <= amount:
         return None
-    frees_at = None if requested > amount else _frees_at(cap, settled + held + requested - amount, buckets)
+    frees_at = None if requested > amount else _frees_at(cap, settled + held + requested - amount, buckets, now)
     return Refusal(cap, settled, held, requested, frees_at, extra)
 
 
@@ -58,13 +58,16 @@ def stopped(controls: Controls, accounts: Iterable[str]) -> Refusal | None:
     return Refusal(Cap(found.account, Meter.CALLS, 0), 0, 0, 0, stop=Stop(who=found.who, why=found.why, at=found.at))
 
 
-def _frees_at(cap: Cap, too_much: int, buckets: Buckets) -> float | None:
+def _frees_at(cap: Cap, too_much: int, buckets: Buckets, now: float) -> float | None:
     window = rolling(cap.account) if cap.meter in AMOUNTS else None
     if window is None:
         return None
     too_much = max(too_much, 1)
     for interval, settled in buckets(cap.account):
+        leaves = window.leaves(interval)
+        if leaves <= now:
+            continue  # what only reads does not drop what has left
         too_much -= settled[PLACE[cap.meter]]
         if too_much <= 0:
-            return window.leaves(interval)
+            return leaves
     return None

@@ -7,15 +7,17 @@ import os
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, ContextDecorator, contextmanager
+from dataclasses import replace
+from decimal import Decimal
 from types import TracebackType
-from typing import Any, Never, Self, TypeVar, Unpack, cast, overload
+from typing import Any, Literal, Never, Self, TypeVar, Unpack, cast, overload
 
 from opentelemetry import context
 from opentelemetry.sdk.trace import TracerProvider
 
 from agent_fuse import sessions, spend, terms
 from agent_fuse.calls import Usd
-from agent_fuse.errors import SentinelError, soften
+from agent_fuse.errors import ConfigurationError, SentinelError, soften
 from agent_fuse.fuse import Fuse
 from agent_fuse.limits import Limit, Session, keys_of
 from agent_fuse.otel import active, lost
@@ -133,16 +135,20 @@ def session(
     limits: Sequence[Limit] | Limit = (),
     user_id: str | None = None,
     attributes: Mapping[str, str | float | None] | None = None,
+    on_child_trip: Literal["raise", "end"] = "raise",
     **deprecated: Never,
 ) -> AbstractContextManager[Session]:
     """Calls inside belong to this session, with its own budget and limits; the sessions around it bind too.
 
     Args:
         id: name of the session; the same name later, or in another process, goes on with the same account.
-        budget: USD; where left out, the fuse's own budget per session holds.
+        budget: USD, or a share of what is left around it as it is opened, such as `"20%"`; where left out, the fuse's
+            own budget per session holds.
         limits: further limits of this session; one per session replaces the fuse's of the same meter.
         user_id: whose run it is, for limits per `user.id`.
         attributes: further keys for limits, under the names that the limits use.
+        on_child_trip: what a trip of a session inside it, by its own limit or loop, does where that one is left:
+            `"raise"` goes on to whoever is around; `"end"` ends the inner one, whose `trip` says why.
         deprecated: other keywords were attributes (`user_month=` is `user.month`); they warn, and will be an error,
             as they are to type checkers already.
 
@@ -150,22 +156,34 @@ def session(
         ConfigurationError: a bad or misspelt argument.
     """
     keys: dict[str, Any] = {"attributes": attributes, "user_id": user_id, "others": deprecated}
-    own = judge(_SESSION, fail_safe, _own, id, budget, limits, **keys)
+    own = judge(_SESSION, fail_safe, _own, id, budget, limits, on_child_trip, **keys)
     if deprecated:
         sessions.warn_of(deprecated)
     return _session(id, own)
 
 
 def _own(
-    id: str, budget: Usd | None, limits: object, *, attributes: object, user_id: object, others: Mapping[str, object]
-) -> tuple[tuple[Limit, ...], Mapping[str, str]]:
+    id: str,
+    budget: Usd | None,
+    limits: object,
+    on_child_trip: Literal["raise", "end"],
+    *,
+    attributes: object,
+    user_id: object,
+    others: Mapping[str, object],
+) -> tuple[Session, Decimal | None]:
     terms.name("session", "id", id)
-    return sessions.own_limits(budget, limits), sessions.keys(attributes, user_id, others)
+    if on_child_trip not in {"raise", "end"}:
+        raise ConfigurationError(f"session on_child_trip is {on_child_trip!r}; it must be 'raise' or 'end'")
+    share = sessions.share(budget)
+    own = sessions.own_limits(budget if share is None else None, limits)
+    keys = sessions.keys(attributes, user_id, others)
+    return Session(id=id, limits=own, attributes=keys, on_child_trip=on_child_trip), share
 
 
 @contextmanager
-def _session(id: str, own: tuple[tuple[Limit, ...], Mapping[str, str]] | None) -> Generator[Session]:
-    inner = judge(_SESSION, fail_safe, _inner, id, *own) if own is not None else None
+def _session(id: str, own: tuple[Session, Decimal | None] | None) -> Generator[Session]:
+    inner = judge(_SESSION, fail_safe, _inner, *own) if own is not None else None
     at = judge(_SESSION, fail_safe, with_session, inner) if inner is not None else None
     if inner is None or at is None:
         yield Session(id=id)  # fail_safe=False: what is inside is nobody's session but the one around
@@ -176,6 +194,10 @@ def _session(id: str, own: tuple[tuple[Limit, ...], Mapping[str, str]] | None) -
     token = context.attach(at)
     try:
         yield inner
+    except SentinelError as trip:
+        if quietly(_SESSION, GOES_ON, sessions.ends_child, inner, trip) is not True:
+            raise
+        object.__setattr__(inner, "trip", trip)
     finally:
         context.detach(token)
         quietly(_SESSION, GOES_ON, spend.LEFT.set, inner)
@@ -199,8 +221,9 @@ def _want_spans(inner: Session) -> None:
         LIVE_SPANS.want()
 
 
-def _inner(id: str, limits: tuple[Limit, ...], keys: Mapping[str, str]) -> Session:
-    return Session(id=id, limits=limits, parent=session_in(), attributes=keys)
+def _inner(own: Session, share: Decimal | None) -> Session:
+    limits = own.limits if share is None else (sessions.slice_of(remaining().usd, share), *own.limits)
+    return replace(own, limits=limits, parent=session_in())
 
 
 def monitor(session: str | Session | None = None) -> UsageStats:

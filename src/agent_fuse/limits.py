@@ -7,7 +7,7 @@ from typing import Literal
 from agent_fuse import limit_checks
 from agent_fuse.account_names import ALL, NOBODY, account, as_value, joined, within
 from agent_fuse.calls import Usd, show_usd
-from agent_fuse.errors import ConfigurationError
+from agent_fuse.errors import ConfigurationError, SentinelError
 from agent_fuse.keys import FACTS, key_named, spellings, told
 from agent_fuse.ledgers.base import Cap, Meter
 from agent_fuse.mistakes import checked
@@ -139,6 +139,10 @@ class Session:
     parent: "Session | None" = None
     attributes: Mapping[str, str] = field(default_factory=dict[str, str])
     """Further keys, such as `user.id`, for limits per such a key."""
+    on_child_trip: Literal["raise", "end"] = "raise"
+    """What a trip of a session inside, by its own limit or its own loop, does where that one is left."""
+    trip: SentinelError | None = field(default=None, init=False, repr=False, compare=False)
+    """What ended it, where the session around it has `on_child_trip="end"`."""
     plan: "_Plan | None" = field(default=None, init=False, repr=False, compare=False)
     """What each of its calls demands, kept from the first one on."""
 

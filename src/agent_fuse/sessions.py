@@ -3,20 +3,62 @@
 import warnings
 from collections.abc import Mapping
 from dataclasses import fields
+from decimal import ROUND_FLOOR, Decimal, InvalidOperation
 from typing import cast
 
 from agent_fuse import parsers, terms
-from agent_fuse.calls import Usd
-from agent_fuse.errors import ConfigurationError
-from agent_fuse.limits import Limit
+from agent_fuse.calls import RefusedBy, Usd
+from agent_fuse.errors import ConfigurationError, SentinelError, SentinelLoopError
+from agent_fuse.limits import Limit, Session
 from agent_fuse.mistakes import misspelt, near
 from agent_fuse.settings import OPTIONS
 
-_ARGUMENTS = ("id", "budget", "limits", "attributes", "user_id")
+_ARGUMENTS = ("id", "budget", "limits", "attributes", "user_id", "on_child_trip")
 _MEANT = {"user": "user_id", "uid": "user_id", "session": "id", "name": "id", "session_id": "id"}
 _OPTIONS = frozenset(one.name for one in OPTIONS) | {one.name for one in fields(Limit) if one.init}
 _CAPS = frozenset({"budget", "limit", "limits", "max", "cap", "usd", "dollars"})
 """Words that make a keyword look like a cap: taken for an attribute, it would cap nothing."""
+
+
+def share(budget: object) -> Decimal | None:
+    """The part of what is left around a session that is its budget: 0.2 of `"20%"`; None where it is an amount.
+
+    Raises:
+        ConfigurationError: no share from above 0 % to 100 %.
+    """
+    text = budget.strip() if isinstance(budget, str) else ""
+    if not text.endswith("%"):
+        return None
+    try:
+        found = Decimal(text[:-1].strip()) / 100
+    except InvalidOperation:
+        found = Decimal(0)
+    if not 0 < found <= 1:
+        raise ConfigurationError(f"session budget is {budget!r}; a share of what is left is above 0% and at most 100%")
+    return found
+
+
+def slice_of(left: Decimal | None, part: Decimal) -> Limit:
+    """The limit of a session that gets a share of what is `left` around it, rounded down to a nano-dollar.
+
+    Raises:
+        ConfigurationError: nothing around it limits USD.
+    """
+    if left is None:
+        raise ConfigurationError(
+            f"session budget is {part:%}, but no limit in USD binds it; give an amount, or a budget around it"
+        )
+    return Limit(usd=(left * part).quantize(Decimal("1e-9"), ROUND_FLOOR))
+
+
+def ends_child(child: Session, trip: SentinelError) -> bool:
+    """Whether a trip ends with this session, as the one around it asks: one of its own limit, or of its own loop."""
+    if child.parent is None or child.parent.on_child_trip != "end":
+        return False
+    if isinstance(trip, SentinelLoopError):
+        return trip.session == child.id
+    by = trip.__dict__.get("refused_by")
+    return isinstance(by, RefusedBy) and (by.per, by.value) == ("session", child.id)
 
 
 def own_limits(budget: Usd | None, limits: object) -> tuple[Limit, ...]:

@@ -1,7 +1,8 @@
-"""Amazon's framing of streams (`application/vnd.amazon.eventstream`), in which Bedrock sends a model's own events.
+"""Amazon's framing of streams (`application/vnd.amazon.eventstream`): of a model's own events, and of Converse's.
 
 A message is its length, the length of its headers and a checksum (4 bytes each, big-endian), its headers, its payload
-and a checksum. Source: the AWS SDKs' "Event stream encoding"; the payload of a Bedrock chunk is `{"bytes": <base64>}`.
+and a checksum. Source: the AWS SDKs' "Event stream encoding"; the payload of a Bedrock chunk is `{"bytes": <base64>}`,
+that of an event of Converse is its JSON.
 """
 
 import json
@@ -9,7 +10,11 @@ import struct
 from base64 import b64decode
 from typing import Any, cast
 
+from agent_fuse.usage_reader import later, read_usage
 from agent_fuse.wire import Reading, StreamReader
+
+_METRICS = b"amazon-bedrock-invocationMetrics"
+"""Bedrock's own count, in the last chunk of any model's stream."""
 
 _PRELUDE, _CHECKSUM = 12, 4
 
@@ -18,6 +23,7 @@ class EventStreamReader:
     """Takes the events out of their frames, for the reader of the events themselves."""
 
     def __init__(self, reading: Reading, *, count_text: bool) -> None:
+        self._reading = reading
         self._events = StreamReader(reading, count_text=count_text)
         self._rest = b""
 
@@ -31,10 +37,21 @@ class EventStreamReader:
             if len(self._rest) < length:
                 return
             payload, self._rest = self._rest[_PRELUDE + headers : length - _CHECKSUM], self._rest[length:]
-            told: Any = json.loads(payload) if payload else None
-            inner = cast("dict[str, Any]", told).get("bytes") if isinstance(told, dict) else None
-            if isinstance(inner, str):
-                self._events.feed(b"data: " + b64decode(inner) + b"\n")
+            told: object = json.loads(payload) if payload else None
+            if isinstance(told, dict):
+                self._event(cast("dict[str, Any]", told))
+
+    def _event(self, told: dict[str, Any]) -> None:
+        inner = told.get("bytes")
+        if isinstance(inner, str):
+            event = b64decode(inner)
+            self._events.feed(b"data: " + event + b"\n")
+            if _METRICS in event and not self._reading.final:
+                told = json.loads(event)
+        usage = read_usage(told.get("metadata") or told)
+        if usage is not None:
+            self._reading.usage = later(self._reading.usage, usage)
+            self._reading.complete = self._reading.final = True
 
     def close(self) -> None:
         """The body ended as it should."""

@@ -145,6 +145,21 @@ _BEDROCK = Shape(
     written=_one("cacheWriteInputTokens"),
     cached_outside=True,
 )
+_BEDROCK_METRICS = Shape(
+    source="Amazon Bedrock InvokeModelWithResponseStream: the last chunk, whosever model it is",
+    root="amazon-bedrock-invocationMetrics",
+    input=_one("inputTokenCount"),
+    output=_one("outputTokenCount"),
+    read=_one("cacheReadInputTokenCount"),
+    written=_one("cacheWriteInputTokenCount"),
+    cached_outside=True,
+)
+_LLAMA = Shape(
+    source="Meta's models at Amazon Bedrock, InvokeModel",
+    root="",
+    input=_one("prompt_token_count"),
+    output=_one("generation_token_count"),
+)
 _COHERE = Shape(
     source="Cohere v2 chat: billed units, else tokens",
     input=(("billed_units", "input_tokens"), ("tokens", "input_tokens")),
@@ -168,8 +183,10 @@ SHAPES: tuple[Shape, ...] = (
     _LANGCHAIN,
     _GOOGLE,
     _BEDROCK,
+    _BEDROCK_METRICS,
     _COHERE,
     _COHERE_META,
     _OLLAMA,
+    _LLAMA,
 )
 """In the order in which they are tried: the first that finds an input or output figure is the answer's."""

@@ -10,7 +10,10 @@ from agent_fuse.testing import Reply
 from .conftest import Rig
 from .wire_kinds import CALLS, OLLAMA
 
-pytestmark = pytest.mark.parametrize("wired", ["none"], indirect=True)
+pytestmark = [
+    pytest.mark.parametrize("wired", ["none"], indirect=True),
+    pytest.mark.filterwarnings("ignore:Inheritance class AiohttpClientSession:DeprecationWarning"),  # google-genai's
+]
 
 USED = Usage(input_tokens=1234, output_tokens=567)
 

@@ -1,9 +1,11 @@
 """Calls of SDKs that have no gate of their own: one function a kind of call, against the loopback provider."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from typing import Any
 
+import boto3
 import cohere
 import groq
 import ollama
@@ -104,6 +106,24 @@ async def _ollama_async_stream(provider: LoopbackProvider) -> None:
         pass
 
 
+CLAUDE, NOVA = "us.anthropic.claude-sonnet-4-5-20250929-v1:0", "amazon.nova-lite-v1:0"
+ASKED: dict[str, Any] = {
+    "modelId": NOVA,
+    "messages": [{"role": "user", "content": [{"text": "Hi"}]}],
+    "inferenceConfig": {"maxTokens": 50},
+}
+INVOKED: dict[str, Any] = {
+    "modelId": CLAUDE,
+    "body": json.dumps({"anthropic_version": "bedrock-2023-05-31", "max_tokens": 50, "messages": HI}),
+}
+TOOL_SPEC = {"toolSpec": {"name": "search", "inputSchema": {"json": {"type": "object"}}}}
+
+
+def _bedrock(provider: LoopbackProvider) -> Any:
+    session = boto3.Session(aws_access_key_id="x", aws_secret_access_key="x", region_name="us-east-1")
+    return session.client("bedrock-runtime", endpoint_url=provider.url)
+
+
 SYNC: dict[str, Call] = {
     "gemini": lambda at: _gemini(at, lambda one: one.models.generate_content(**_asked())),
     "gemini-stream": lambda at: _gemini(at, lambda one: list(one.models.generate_content_stream(**_asked()))),
@@ -124,6 +144,11 @@ SYNC: dict[str, Call] = {
     "ollama-stream": lambda at: list(_ollama(at).chat(model=OLLAMA, messages=HI, stream=True)),
     "ollama-generate": lambda at: _ollama(at).generate(model=OLLAMA, prompt="Hi"),
     "ollama-embeddings": lambda at: _ollama(at).embed(model=OLLAMA, input=["Hi"]),
+    "bedrock": lambda at: _bedrock(at).converse(**ASKED),
+    "bedrock-tools": lambda at: _bedrock(at).converse(**ASKED, toolConfig={"tools": [TOOL_SPEC]}),
+    "bedrock-stream": lambda at: list(_bedrock(at).converse_stream(**ASKED)["stream"]),
+    "bedrock-invoke": lambda at: _bedrock(at).invoke_model(**INVOKED)["body"].read(),
+    "bedrock-invoke-stream": lambda at: list(_bedrock(at).invoke_model_with_response_stream(**INVOKED)["body"]),
 }
 ASYNC: dict[str, Call] = {
     "gemini-async": lambda at: asyncio.run(_gemini_async(at)),

@@ -110,6 +110,11 @@ def fail_safe() -> bool:
     return any(one.fail_safe for one in _guards)
 
 
+def names_endpoints() -> bool:
+    """Whether a user named model endpoints of his own, so that any path may be a model's."""
+    return any(one.fuse.settings.endpoints for one in _guards)
+
+
 def request_gate_installed() -> bool:
     """Whether requests of the openai and anthropic SDKs are gated."""
     return _gate_installed

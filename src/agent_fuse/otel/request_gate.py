@@ -22,7 +22,7 @@ from agent_fuse.fuse import Fuse, Seen
 from agent_fuse.otel.blind import warn_of
 from agent_fuse.otel.facts import blind
 from agent_fuse.otel.gate import CallSite, admit, call_site
-from agent_fuse.otel.response import Reader, observe
+from agent_fuse.otel.response import Observe, Reader, observe
 from agent_fuse.otel.unseen import end_unseen
 from agent_fuse.quoting.families import hides_reasoning
 from agent_fuse.quoting.names import bare
@@ -47,6 +47,7 @@ class Flight:
         self.provider = provider
         self.seen: Seen | None = None
         self._fuse: Fuse | None = None
+        self._observe: Observe = observe
         self.sent = False
         """An attempt to send it was seen."""
         self._sees_sending = False
@@ -60,6 +61,11 @@ class Flight:
         self._wants_text = False
         self._operation = ""
         self._in_background = False
+
+    @property
+    def is_over(self) -> bool:
+        """Its end was seen."""
+        return self.seen is not None and self.seen.ended_at is not None
 
     def judge(self, operation: str, url: str, body: object, body_bytes: int | None) -> None:
         """The request is built: refuse it or let it go.
@@ -114,7 +120,7 @@ class Flight:
         else:
             self._watched = True
             try:
-                observe(response, self._reader(response.headers.get("content-type", "")), self._stream_ended)
+                self._observe(response, self._reader(response.headers.get("content-type", "")), self._stream_ended)
             except Exception as error:  # noqa: BLE001  what was paid for is booked, whatever fails of ours
                 self._lost(error)
 

@@ -1,6 +1,7 @@
 """Watches the body of a streamed HTTP response (httpx, httpx2) as its reader takes it, and notices how it ended."""
 
 import functools
+import zlib
 from collections.abc import AsyncIterator, Callable, Hashable, Iterator
 from typing import Any, Protocol, cast
 from weakref import finalize
@@ -22,13 +23,17 @@ class Reader(Protocol):
         ...
 
 
+Observe = Callable[[Any, Reader, Callable[[bool], None]], None]
+"""Feeds a reader with the decoded body of a response as it is read, and tells its end once (`broken`), as `observe`."""
+
+
 def observe(response: Any, reader: Reader, ended: Callable[[bool], None]) -> None:
     """Feed `reader` with the decoded body as it is read; call `ended(broken)` once, at its end, close or collection.
 
     The response is made an instance of a subclass of its own class, so that nothing new refers to it and it is still
     collected as soon as it is dropped. Nothing is read that its user does not read.
     """
-    response.agent_fuse_watch = watch = _Watch(reader, ended)
+    response.agent_fuse_watch = watch = Watch(reader, ended)
     response.__class__ = _observed(cast("Hashable", type(response)))
     finalize(response, quietly, _PLACE, HELD_AT_QUOTE, watch.end, True).atexit = False
 
@@ -39,7 +44,7 @@ def _observed(kind: Hashable) -> type[Any]:
     base: Any = kind
 
     def iter_bytes(self: Any, chunk_size: int | None = None) -> Iterator[bytes]:
-        watch: _Watch = self.agent_fuse_watch
+        watch: Watch = self.agent_fuse_watch
         watch.reading = True
         try:
             for data in base.iter_bytes(self, chunk_size):
@@ -53,7 +58,7 @@ def _observed(kind: Hashable) -> type[Any]:
             raise
 
     async def aiter_bytes(self: Any, chunk_size: int | None = None) -> AsyncIterator[bytes]:
-        watch: _Watch = self.agent_fuse_watch
+        watch: Watch = self.agent_fuse_watch
         watch.reading = True
         try:
             async for data in base.aiter_bytes(self, chunk_size):
@@ -78,7 +83,7 @@ def _observed(kind: Hashable) -> type[Any]:
     return type(base.__name__, (base,), {**methods, "__module__": base.__module__})
 
 
-class _Watch:
+class Watch:
     """What is known of one body. Called by the host's reading, which notices nothing of what goes wrong here."""
 
     def __init__(self, reader: Reader, ended: Callable[[bool], None]) -> None:
@@ -125,3 +130,10 @@ class _Watch:
             except BaseException:  # a KeyboardInterrupt: what was paid for is booked all the same
                 ended(True)
                 raise
+
+
+def unpacker(encoding: str) -> Callable[[bytes], bytes] | None:
+    """Takes apart what a reader takes as it was sent (`content-encoding`); None where that cannot be done here."""
+    if encoding in ("gzip", "x-gzip", "deflate"):
+        return zlib.decompressobj(wbits=47).decompress
+    return bytes if encoding in ("", "identity") else None

@@ -17,7 +17,7 @@ _READING, _FAILING, _SETTING_OFF = "reading an answer", "noting a failed request
 
 
 class Wire(Protocol):
-    """Who judges requests that nothing else has judged. Raises nothing but a trip."""
+    """Who judges requests that nothing else has judged."""
 
     def begin(self, client: Any, request: Any) -> Flight | None:
         """The flight of a request that is about to be sent; None where it is no model's."""

@@ -6,17 +6,20 @@ from typing import Any, cast
 
 from agent_fuse.otel.gate import CallSite
 from agent_fuse.otel.request_gate import Flight, asks_for_usage
-from agent_fuse.otel.response import Reader
-from agent_fuse.wire_formats import WireFormat, model_in
+from agent_fuse.otel.response import Observe, Reader
+from agent_fuse.wire_formats import Whole, WireFormat, model_in
 
 
 class WireFlight(Flight):
     """One such request under way. Its answer is read by the table of its protocol, whole or as it streams."""
 
-    def __init__(self, form: WireFormat, provider: str) -> None:
+    def __init__(self, form: WireFormat, provider: str, sender: object, observe: Observe) -> None:
         super().__init__(provider)
         self._form = form
-        self._content_type = ""
+        self._observe = observe
+        self.sender = sender
+        """Whose method sends it."""
+        self._headers: Mapping[str, str] = {}
 
     def judge_sent(self, site: CallSite, operation: str, path: str, body: object, size: int) -> None:
         """It is about to be sent: refuse it or let it go.
@@ -28,6 +31,8 @@ class WireFlight(Flight):
         fields = cast("Mapping[str, Any]", body) if isinstance(body, Mapping) else {}
         named = fields.get("model")
         model = named if isinstance(named, str) and named else model_in(path)
+        if operation == "chat" and "embed" in model:  # at Bedrock the path tells no more than the model
+            operation = "embeddings"
         self._in_background = fields.get("background") is True
         self._wants_text = (
             not self._form.streams_usage and operation in ("chat", "text_completion") and not asks_for_usage(fields)
@@ -36,7 +41,9 @@ class WireFlight(Flight):
 
     def answered(self, response: Any) -> None:
         """A response is here; a whole body is booked now."""
-        self._content_type = response.headers.get("content-type", "")
+        if self.is_over:  # another attempt was seen after it, which is answered
+            return
+        self._headers = response.headers
         super().answered(response)
         if self._content is None:
             return
@@ -48,14 +55,19 @@ class WireFlight(Flight):
             self._finish(broken=False)
 
     def _reader(self, content_type: str) -> Reader:
+        if content_type.partition(";")[0].strip() == "application/json" and not self._form.streams_json:
+            return Whole(self._read_content)
         return cast("Reader", self._form.reader(self._reading, content_type, count_text=self._wants_text))
 
     def _read_content(self, content: bytes) -> None:
         try:
             body: object = json.loads(content)
         except ValueError:  # a stream that its client read at once
-            reader = self._reader(self._content_type)
+            reader = self._form.reader(
+                self._reading, self._headers.get("content-type", ""), count_text=self._wants_text
+            )
             reader.feed(content)
             reader.close()
         else:
-            self._form.whole(body, self._reading)
+            if not self._form.whole(body, self._reading):
+                self._reading.usage = self._form.in_headers(self._headers)

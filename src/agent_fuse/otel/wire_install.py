@@ -2,23 +2,28 @@
 
 import functools
 import importlib
-import json
 import logging
 import sys
 import threading
-from collections.abc import Callable
 from typing import Any
 
 from wrapt import register_post_import_hook
 
-from agent_fuse.otel import patches, sending
+from agent_fuse.otel import patches
 from agent_fuse.seams import harmless
 
 log = logging.getLogger("agent_fuse")
 
-LIBRARIES = ("httpx", "httpx2")
+_SEAMS = {
+    "httpx": "agent_fuse.otel.wire_httpx",
+    "httpx2": "agent_fuse.otel.wire_httpx",
+    "urllib3": "agent_fuse.otel.wire_urllib3",
+    "aiohttp": "agent_fuse.otel.wire_aiohttp",
+}
+"""The part of the gate that stands in a library: which methods it wraps (`methods`), and whether the rest of what it
+relies on is there (`is_as_ever`)."""
 
-_CLIENTS = (("Client", sending.around), ("AsyncClient", sending.around_async))
+LIBRARIES = tuple(_SEAMS)
 
 _lock = threading.Lock()
 _wanted = False
@@ -44,7 +49,9 @@ def uninstall() -> None:
     """Judge nothing on the wire any more. The wrappers are the request gate's to take out."""
     global _wanted
     _wanted = False
-    sending.show_to(None)
+    gate = sys.modules.get("agent_fuse.otel.wire_gate")
+    if gate is not None:
+        gate.turn(on=False)
 
 
 @harmless("installing the wire gate", "its library's requests are not judged on the wire")
@@ -55,38 +62,32 @@ def _gate_if_wanted(library: str, module: object) -> None:
 
 
 def _gate(library: str) -> None:
-    module, gate = sys.modules[library], importlib.import_module("agent_fuse.otel.wire_gate")
-    what = _moved(module, gate.path_of)
+    module, seam = sys.modules[library], importlib.import_module(_SEAMS[library])
+    what = _moved(module, seam)
     if what:
         problems[library] = f"{library} {what}: requests are not judged on the wire"
         log.warning("%s; the other gates stand. Upgrade agent-fuse, or use an earlier %s", problems[library], library)
         return
     problems.pop(library, None)
     with _lock:
-        sending.show_to(gate.WireGate())
-        for owner, around in _CLIENTS:
-            patches.put(getattr(module, owner), "send", around)
+        sys.modules["agent_fuse.otel.wire_gate"].turn(on=True)
+        for owner, name, around in seam.methods(module):
+            patches.put(owner, name, around)
 
 
-def _moved(module: Any, path_of: Callable[[Any], str | None]) -> str:
+def _moved(module: Any, seam: Any) -> str:
     """What is wrong with the library, as the end of a sentence; empty when all is as it was. Sends nothing."""
     try:
-        for owner, _ in _CLIENTS:
-            if "send" not in vars(getattr(module, owner)):
-                return f"has no {owner}.send"
-        request = module.Request("POST", "http://agent-fuse.invalid/v1/chat/completions?a=b", json={"a": 1})
-        seen = (path_of(request), json.loads(request.read()), isinstance(request.extensions, dict))
-        answer = module.Response(200, request=request, content=b"{}")
-        if seen != ("/v1/chat/completions", {"a": 1}, True) or not (answer.is_closed and answer.content == b"{}"):
-            return "has requests or responses that tell other things than they did"
+        for owner, name, _ in seam.methods(module):
+            if name not in vars(owner):
+                return f"has no {owner.__name__}.{name}"
+        as_ever: bool = seam.is_as_ever(module)
     except Exception as error:  # noqa: BLE001  whatever it is, the library does not do what the gate relies on
         return f"cannot be tried out ({type(error).__name__}: {error})"
-    return ""
+    return "" if as_ever else "has requests or responses that tell other things than they did"
 
 
 def gated(library: str) -> bool:
     """Whether requests of a library that is imported pass the gate."""
-    module = sys.modules.get(library)
-    return sending.wire is not None and all(
-        patches.stands(getattr(module, owner, None), "send") for owner, _ in _CLIENTS
-    )
+    module, seam = sys.modules[library], importlib.import_module(_SEAMS[library])
+    return _wanted and all(patches.stands(owner, name) for owner, name, _ in seam.methods(module))

@@ -21,6 +21,10 @@ class Api(StrEnum):
     GEMINI = "gemini"
     GEMINI_STREAM = "gemini_stream"
     GEMINI_EMBEDDINGS = "gemini_embeddings"
+    CONVERSE = "converse"
+    CONVERSE_STREAM = "converse_stream"
+    INVOKE = "invoke"
+    INVOKE_STREAM = "invoke_stream"
     COHERE = "cohere"
     COHERE_EMBEDDINGS = "cohere_embeddings"
     OLLAMA_CHAT = "ollama_chat"
@@ -54,7 +58,7 @@ class Request:
     """Seconds, UTC epoch, by the provider's clock."""
     api: Api = Api.UNKNOWN
     deployment: str = ""
-    """From an Azure path; of Gemini's paths, the model."""
+    """From an Azure path; of Gemini's and Bedrock's paths, the model."""
 
     @property
     def model(self) -> str:
@@ -121,6 +125,7 @@ class Reply:
     retry_after_s: float | None = None
     """Sent as `retry-after`. The SDKs ignore 0 and wait by themselves; 0.01 makes them retry at once."""
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Sent as well; `content-encoding: gzip` has the answer compressed."""
     delay_s: float = 0.0
     """Seconds before the first byte; infinity never answers."""
     chunk_delay_s: float = 0.0

@@ -1,5 +1,6 @@
 """Google's Gemini API, as it goes over the wire."""
 
+from dataclasses import replace
 from typing import Any
 
 from agent_fuse.calls import Usage
@@ -37,8 +38,7 @@ def read(body: JsonObject) -> Ask:
 
 def read_stream(body: JsonObject) -> Ask:
     """What a `streamGenerateContent` request asks for."""
-    asked = read(body)
-    return Ask(**{name: getattr(asked, name) for name in Ask.__dataclass_fields__} | {"stream": True})
+    return replace(read(body), stream=True)
 
 
 def whole(answer: Answer) -> JsonObject:

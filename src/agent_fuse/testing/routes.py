@@ -4,9 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
+from urllib.parse import unquote
 
 from agent_fuse.testing import (
     anthropic_api,
+    bedrock_api,
     cohere_api,
     gemini_api,
     ollama_api,
@@ -31,6 +33,10 @@ _ENDINGS = (
     (":embedContent", Api.GEMINI_EMBEDDINGS),
     (":batchEmbedContents", Api.GEMINI_EMBEDDINGS),
     (":countTokens", Api.COUNT_TOKENS),
+    ("/converse", Api.CONVERSE),
+    ("/converse-stream", Api.CONVERSE_STREAM),
+    ("/invoke", Api.INVOKE),
+    ("/invoke-with-response-stream", Api.INVOKE_STREAM),
     ("/v2/chat", Api.COHERE),
     ("/v2/embed", Api.COHERE_EMBEDDINGS),
     ("/api/chat", Api.OLLAMA_CHAT),
@@ -62,6 +68,14 @@ SPEECHES: Mapping[Api, Speech] = {
     Api.GEMINI: Speech("", gemini_api.read, gemini_api.whole),
     Api.GEMINI_STREAM: Speech("", gemini_api.read_stream, gemini_api.whole, gemini_api.stream),
     Api.GEMINI_EMBEDDINGS: Speech("", gemini_api.read_embeddings, gemini_api.whole_embeddings),
+    Api.CONVERSE: Speech("", bedrock_api.read, bedrock_api.whole),
+    Api.CONVERSE_STREAM: Speech(
+        "", bedrock_api.read_stream, bedrock_api.whole, bedrock_api.stream, bedrock_api.EVENT_STREAM
+    ),
+    Api.INVOKE: Speech("msg_", anthropic_api.read, anthropic_api.whole),
+    Api.INVOKE_STREAM: Speech(
+        "msg_", bedrock_api.read_invoke_stream, anthropic_api.whole, bedrock_api.stream_invoke, bedrock_api.EVENT_STREAM
+    ),
     Api.COHERE: Speech("", cohere_api.read, cohere_api.whole, cohere_api.stream),
     Api.COHERE_EMBEDDINGS: Speech("", cohere_api.read_embeddings, cohere_api.whole_embeddings),
     Api.OLLAMA_CHAT: Speech("", ollama_api.read_chat, ollama_api.whole_chat, ollama_api.stream_chat, ollama_api.NDJSON),
@@ -84,6 +98,8 @@ def route(method: str, path: str) -> tuple[Api, str]:
     deployment = after.partition("/")[0] if before.endswith("/openai") else ""
     if not deployment and ":" in path:
         deployment = path.rpartition("/models/")[2].partition(":")[0]
+    if not deployment and "/model/" in path:
+        deployment = unquote(path.rpartition("/model/")[2].partition("/")[0])
     if method == "POST":
         for ending, api in _ENDINGS:
             if path.endswith(ending):

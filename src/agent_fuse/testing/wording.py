@@ -1,6 +1,7 @@
 """From a request and the reply it gets to the bytes that go back, in the request's own protocol."""
 
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from http import HTTPStatus
 
@@ -55,6 +56,8 @@ def say(request: Request, reply: Reply, usage: Usage | None, serial: str, book: 
         parts = [whole] if out.plain else _quarters(whole)
         tells = len(parts) - 1 if answer.says_usage else None
         out = replace(out, parts=parts)
+    if out.headers.get("content-encoding") == "gzip":
+        out = replace(out, parts=_packed(out.parts))
     before = {-1: lambda: book(served)}
     if tells is not None:
         before[tells] = lambda: book(replace(served, reported=True))
@@ -104,6 +107,13 @@ def _body(request: Request) -> JsonObject:
 
 def _json(request: Request, body: JsonObject, serial: str, reply: Reply | None = None) -> Outgoing:
     return Outgoing(headers=_headers(request, reply, serial), parts=[encode(body).encode()])
+
+
+def _packed(parts: Iterable[bytes]) -> list[bytes]:
+    """Each part compressed so far that it can be read before the next one comes."""
+    pack = zlib.compressobj(wbits=31)
+    packed = [pack.compress(one) + pack.flush(zlib.Z_SYNC_FLUSH) for one in parts]
+    return [*packed[:-1], packed[-1] + pack.flush()]
 
 
 def _headers(request: Request, reply: Reply | None, serial: str) -> dict[str, str]:

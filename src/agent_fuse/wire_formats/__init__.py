@@ -2,14 +2,15 @@
 
 from collections.abc import Iterable
 
-from agent_fuse.wire_formats import anthropic, cohere, gemini, ollama, openai
-from agent_fuse.wire_formats.base import WireFormat, model_in
+from agent_fuse.wire_formats import anthropic, bedrock, cohere, gemini, ollama, openai
+from agent_fuse.wire_formats.base import Whole, WireFormat, model_in
 
-__all__ = ["FORMATS", "LAST_WORDS", "WireFormat", "find", "model_in"]
+__all__ = ["FORMATS", "LAST_WORDS", "Whole", "WireFormat", "find", "model_in"]
 
 FORMATS: tuple[WireFormat, ...] = (
     openai.FORMAT,
     anthropic.FORMAT,
+    bedrock.FORMAT,
     gemini.FORMAT,
     cohere.FORMAT,
     ollama.FORMAT,

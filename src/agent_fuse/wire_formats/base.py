@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, cast
 from urllib.parse import unquote
 
+from agent_fuse.calls import Usage
 from agent_fuse.wire import Reading, StreamReader, count_whole, read_body
 
 Body = Mapping[str, Any]
@@ -26,6 +27,23 @@ class Reader(Protocol):
         ...
 
 
+class Whole:
+    """Reads a body that comes in pieces, and is one document."""
+
+    def __init__(self, read: Callable[[bytes], None]) -> None:
+        self._read = read
+        self._parts: list[bytes] = []
+
+    def feed(self, data: bytes) -> None:
+        """Keep the next bytes."""
+        self._parts.append(data)
+
+    def close(self) -> None:
+        """It is here."""
+        self._read(b"".join(self._parts))
+        self._parts.clear()
+
+
 def unchanged(body: Body) -> Body:
     """A body that is in the quoter's words as it is."""
     return body
@@ -34,6 +52,11 @@ def unchanged(body: Body) -> Body:
 def _sse(reading: Reading, content_type: str, *, count_text: bool) -> Reader:
     del content_type
     return StreamReader(reading, count_text=count_text)
+
+
+def _untold(headers: Mapping[str, str]) -> Usage | None:
+    del headers
+    return None
 
 
 def _whole(body: object, reading: Reading) -> bool:
@@ -66,6 +89,10 @@ class WireFormat:
     """Reads a stream: `reader(reading, content_type, count_text=…)`."""
     whole: Callable[[object, Reading], bool] = _whole
     """Reads a whole answer; answers whether that told its usage."""
+    streams_json: bool = False
+    """A stream may come as `application/json`, so that such a body is read as it comes."""
+    in_headers: Callable[[Mapping[str, str]], Usage | None] = _untold
+    """Usage that the headers of an answer tell."""
 
     def is_spoken(self, path: str, body: object) -> bool:
         """Whether a request to a host of which nothing is known looks like one of these."""

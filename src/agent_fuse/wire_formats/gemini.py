@@ -91,4 +91,5 @@ FORMAT = WireFormat(
     words=_words,
     reader=_reader,
     whole=_whole,
+    streams_json=True,
 )

@@ -1,0 +1,94 @@
+"""The wire gate in aiohttp: a client session's `_request`, through which each of its methods goes."""
+
+from collections.abc import AsyncIterable, Hashable
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+from agent_fuse.otel import patches
+from agent_fuse.otel.aiohttp_body import Answer, observe, watched
+from agent_fuse.otel.request_gate import FLIGHT
+from agent_fuse.otel.wire_gate import Sent, is_worth_a_look, judge_awaited
+from agent_fuse.seams import GOES_ON, HELD_AT_QUOTE, quietly
+
+_LOOKING, _READING, _FAILING = "looking at a request", "reading an answer", "noting a failed request"
+
+
+def methods(module: Any) -> tuple[tuple[type[Any], str, patches.Wrap], ...]:
+    """What is wrapped."""
+    return ((module.ClientSession, "_request", around),)
+
+
+def is_as_ever(module: Any) -> bool:
+    """Whether a body passes where it is watched. Sends nothing."""
+    took: list[bytes] = []
+    reader = module.StreamReader(_Still(), 2**16, loop=_Still())
+    reader.__class__ = watched(cast("Hashable", module.StreamReader), lambda _, data: took.append(data))
+    reader.feed_data(b"{}")
+    reader.feed_eof()
+    return (reader.read_nowait(), took, reader.at_eof()) == (b"{}", [b"{}"], True)
+
+
+class _Still:
+    """A connection, or an event loop, that does nothing."""
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *_, **__: None
+
+
+def around(original: patches.Method) -> patches.Method:
+    """The wrapper of a session's `_request`, which follows redirects inside."""
+
+    async def request(self: Any, method: str, str_or_url: Any, *args: Any, **kwargs: Any) -> Any:
+        url = quietly(_LOOKING, GOES_ON, _url_of, method, str_or_url)
+        if url is None:
+            return await original(self, method, str_or_url, *args, **kwargs)
+        if kwargs.get("data") is not None:
+            kwargs["data"] = await _at_hand(kwargs["data"])
+        flight = await judge_awaited(lambda: _sent(self, str_or_url, kwargs))
+        if flight is None:
+            return await original(self, method, str_or_url, *args, **kwargs)
+        try:
+            token = FLIGHT.set(flight)
+            try:
+                response = await original(self, method, str_or_url, *args, **kwargs)
+            finally:
+                FLIGHT.reset(token)
+            quietly(_READING, HELD_AT_QUOTE, lambda: flight.answered(Answer(response, raw=not self._auto_decompress)))
+        except BaseException as error:
+            quietly(_FAILING, HELD_AT_QUOTE, flight.failed, error)
+            raise
+        return response
+
+    return request
+
+
+def _url_of(method: str, url: Any) -> str | None:
+    """The URL of a request that is worth a look; None for all others, in a microsecond."""
+    if method != "POST" and method.upper() != "POST":
+        return None
+    text = str(url)
+    return text if is_worth_a_look(text.partition("?")[0]) else None
+
+
+async def _at_hand(data: Any) -> Any:
+    """A body that can be read twice: nothing of it has been sent. A form is left as it is: no model is asked by one."""
+    if hasattr(data, "read"):
+        data = data.read()
+    if isinstance(data, AsyncIterable):
+        return b"".join([one async for one in cast("AsyncIterable[bytes]", data)])
+    return data
+
+
+def _sent(session: Any, url: Any, kwargs: dict[str, Any]) -> Sent:
+    data = kwargs.get("data")
+    value = getattr(data, "_value", data)  # a payload that holds bytes
+    if kwargs.get("json") is not None:
+        value = session._json_serialize(kwargs["json"])  # noqa: SLF001
+    content = value.encode() if isinstance(value, str) else bytes(value) if isinstance(value, _BYTES) else b""
+    told = str(session._build_url(url))  # noqa: SLF001  with the base URL of the session
+    headers = dict(kwargs.get("headers") or {})
+    encoding = next((str(headers[name]) for name in headers if str(name).lower() == "content-encoding"), "")
+    return Sent(url=told, path=urlsplit(told).path, content=content, encoding=encoding, sender=session, observe=observe)
+
+
+_BYTES = (bytes, bytearray, memoryview)

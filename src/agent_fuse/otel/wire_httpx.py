@@ -1,0 +1,79 @@
+"""The wire gate in httpx and httpx2: requests that pass `send` of their clients (`sending`)."""
+
+import json
+from typing import Any
+
+from agent_fuse.otel import patches, sending
+from agent_fuse.otel.response import observe
+from agent_fuse.otel.wire_flight import WireFlight
+from agent_fuse.otel.wire_gate import Sent, is_worth_a_look, judge, judge_awaited
+from agent_fuse.seams import GOES_ON, quietly
+
+_IN_PROCESS = frozenset({"ASGITransport", "WSGITransport", "_TestClientTransport"})
+"""Transports that hand a request to an application in this very process: what that asks of a model is judged itself."""
+
+
+def methods(module: Any) -> tuple[tuple[type[Any], str, patches.Wrap], ...]:
+    """What is wrapped. From now on `sending` shows requests here."""
+    sending.show_to(WireGate())
+    return (module.Client, "send", sending.around), (module.AsyncClient, "send", sending.around_async)
+
+
+def is_as_ever(module: Any) -> bool:
+    """Whether requests and responses tell what they did. Sends nothing."""
+    request = module.Request("POST", "http://agent-fuse.invalid/v1/chat/completions?a=b", json={"a": 1})
+    answer = module.Response(200, request=request, content=b"{}")
+    path: str = request.url._uri_reference.path  # noqa: SLF001
+    seen = (path, json.loads(request.read()), isinstance(request.extensions, dict), answer.is_closed, answer.content)
+    return seen == ("/v1/chat/completions", {"a": 1}, True, True, b"{}")
+
+
+class WireGate:
+    """What `sending` shows requests to."""
+
+    def begin(self, client: Any, request: Any) -> WireFlight | None:
+        """The flight of a request that is about to be sent; None where it is no model's.
+
+        Raises:
+            SentinelError: it is refused.
+        """
+        path = quietly("looking at a request", GOES_ON, path_of, request)
+        if path is None:
+            return None
+        request.read()
+        return judge(lambda: _sent(client, request, path))
+
+    async def begin_awaited(self, client: Any, request: Any) -> WireFlight | None:
+        """The same, by an async client: where a limit says to wait, that is awaited.
+
+        Raises:
+            SentinelError: it is refused.
+        """
+        path = quietly("looking at a request", GOES_ON, path_of, request)
+        if path is None:
+            return None
+        await request.aread()
+        return await judge_awaited(lambda: _sent(client, request, path))
+
+
+def path_of(request: Any) -> str | None:
+    """The path of a request that is worth a look; None for all others, in less than a microsecond."""
+    if request.method != "POST":
+        return None
+    path: str = request.url._uri_reference.path  # noqa: SLF001  twice as fast as what is public; `is_as_ever` tries it
+    return path if is_worth_a_look(path) else None
+
+
+def _sent(client: Any, request: Any, path: str) -> Sent | None:
+    transport = client._transport_for_url(request.url)  # noqa: SLF001
+    if any(kind.__name__ in _IN_PROCESS for kind in type(transport).__mro__):
+        return None
+    encoding = request.headers.get("content-encoding", "")
+    return Sent(
+        url=str(request.url),
+        path=path,
+        content=request.content,
+        encoding=encoding,
+        sender=client,
+        observe=observe,
+    )

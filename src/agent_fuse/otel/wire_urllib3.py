@@ -1,0 +1,102 @@
+"""The wire gate in urllib3, by which requests and botocore send: `urlopen` of its pools, once an attempt."""
+
+import io
+from typing import Any
+
+from agent_fuse.otel import patches
+from agent_fuse.otel.request_gate import FLIGHT
+from agent_fuse.otel.urllib3_body import Answer, observe
+from agent_fuse.otel.wire_flight import WireFlight
+from agent_fuse.otel.wire_gate import Sent, is_worth_a_look, judge
+from agent_fuse.seams import GOES_ON, HELD_AT_QUOTE, quietly
+
+_LOOKING, _READING, _FAILING = "looking at a request", "reading an answer", "noting a failed request"
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def methods(module: Any) -> tuple[tuple[type[Any], str, patches.Wrap], ...]:
+    """What is wrapped: the pools of both schemes, and those that others derive from them (botocore)."""
+    return ((module.connectionpool.HTTPConnectionPool, "urlopen", around),)
+
+
+def is_as_ever(module: Any) -> bool:
+    """Whether pools and responses tell what they did. Sends nothing."""
+    pool = module.HTTPSConnectionPool("agent-fuse.invalid")
+    answer = module.HTTPResponse(io.BytesIO(b"{}"), {"content-length": "2"}, 200, preload_content=False)
+    told = (pool.scheme, pool.host, answer.status, answer.length_remaining, answer.decode_content, answer.read(2))
+    return told == ("https", "agent-fuse.invalid", 200, 2, True, b"{}")
+
+
+def around(original: patches.Method) -> patches.Method:
+    """The wrapper of a pool's `urlopen`, which calls itself for every retry and redirect."""
+
+    def urlopen(self: Any, method: str, url: str, body: Any = None, *args: Any, **kwargs: Any) -> Any:
+        path = quietly(_LOOKING, GOES_ON, path_of, method, url)
+        if path is None:
+            return original(self, method, url, body, *args, **kwargs)
+        content = _at_hand(body)
+        body = body if body is None or isinstance(body, str) else content
+        quietly(_FAILING, HELD_AT_QUOTE, _tried_again, self, args, kwargs)
+        flight = judge(lambda: _sent(self, url, path, content, args[0] if args else kwargs.get("headers")))
+        if flight is None:
+            return original(self, method, url, body, *args, **kwargs)
+        try:
+            token = FLIGHT.set(flight)
+            try:
+                response = original(self, method, url, body, *args, **kwargs)
+            finally:
+                FLIGHT.reset(token)
+            quietly(_READING, HELD_AT_QUOTE, flight.answered, Answer(response))
+        except BaseException as error:
+            quietly(_FAILING, HELD_AT_QUOTE, flight.failed, error)
+            raise
+        return response
+
+    return urlopen
+
+
+def path_of(method: str, url: str) -> str | None:
+    """The path of a request that is worth a look; None for all others, in less than a microsecond."""
+    if method != "POST":
+        return None
+    path = url.partition("?")[0]
+    if not path.startswith("/"):  # to a proxy, or a redirect
+        path = "/" + path.partition("://")[2].partition("/")[2]
+    return path if is_worth_a_look(path) else None
+
+
+def _at_hand(body: Any) -> bytes:
+    """A body that can be read twice: nothing of it has been sent."""
+    if body is None or isinstance(body, bytes):
+        return body or b""
+    if isinstance(body, str):
+        return body.encode()
+    if hasattr(body, "read"):
+        return _at_hand(body.read())
+    if isinstance(body, bytearray | memoryview):
+        return bytes(body)
+    return b"".join(one.encode() if isinstance(one, str) else one for one in body)
+
+
+def _sent(pool: Any, url: str, path: str, content: bytes, headers: Any) -> Sent:
+    if url.startswith("/"):
+        port = "" if pool.port in (None, _DEFAULT_PORTS.get(pool.scheme)) else f":{pool.port}"
+        url = f"{pool.scheme}://{pool.host}{port}{url}"
+    told = headers if headers is not None else pool.headers
+    encoding = next((value for name, value in (told or {}).items() if name.lower() == "content-encoding"), "")
+    if isinstance(encoding, bytes):
+        encoding = encoding.decode()
+    return Sent(url=url, path=path, content=content, encoding=encoding, sender=pool, observe=observe)
+
+
+def _tried_again(pool: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """The request that this pool is sending here has failed, or was sent elsewhere, if it sends one."""
+    flight = FLIGHT.get()
+    if not isinstance(flight, WireFlight) or flight.sender is not pool:
+        return
+    retries: Any = args[1] if args[1:] else kwargs["retries"]
+    last = retries.history[-1]
+    if last.error is None:
+        flight.give_back()  # answered with an error, or with another address
+    else:
+        flight.failed(last.error)

@@ -1,0 +1,292 @@
+"""The wire gate on every HTTP library that it stands in: refused before a byte is sent, booked by what came."""
+
+import asyncio
+import contextlib
+import gzip
+import io
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import pytest
+import requests
+import urllib3
+
+from agent_fuse import SentinelBudgetExceeded
+from agent_fuse.calls import Status, Usage
+from agent_fuse.otel import wire_install
+from agent_fuse.testing import Reply
+
+from .conftest import Rig
+
+pytestmark = pytest.mark.parametrize("wired", ["none"], indirect=True)
+
+MODEL = "gemini-2.5-flash"
+WHOLE, STREAM = f"/v1beta/models/{MODEL}:generateContent", f"/v1beta/models/{MODEL}:streamGenerateContent?alt=sse"
+BODY: dict[str, Any] = {
+    "contents": [{"role": "user", "parts": [{"text": "Hi"}]}],
+    "generationConfig": {"maxOutputTokens": 100},
+}
+TEXT = json.dumps(BODY).encode()
+USED = Usage(input_tokens=1000, output_tokens=100)
+EXACT = (Status.SETTLED, 1000, 100)
+
+
+@dataclass(frozen=True)
+class Got:
+    """What an HTTP library brought back."""
+
+    status: int
+    body: bytes
+
+
+def _by_requests(url: str, body: Any, headers: dict[str, str]) -> Got:
+    answer = requests.post(url, data=body, headers=headers, timeout=20)
+    return Got(answer.status_code, answer.content)
+
+
+def _by_requests_lines(url: str, body: Any, headers: dict[str, str]) -> Got:
+    with requests.post(url, data=body, headers=headers, timeout=20, stream=True) as answer:
+        return Got(answer.status_code, b"\n".join(answer.iter_lines(7)))
+
+
+def _by_requests_raw(url: str, body: Any, headers: dict[str, str]) -> Got:
+    with requests.post(url, data=body, headers=headers, timeout=20, stream=True) as answer:
+        return Got(answer.status_code, b"".join(iter(lambda: answer.raw.read(5), b"")))
+
+
+def _by_urllib3(url: str, body: Any, headers: dict[str, str]) -> Got:
+    answer = urllib3.request("POST", url, body=body, headers=headers)
+    return Got(answer.status, answer.data)
+
+
+def _by_urllib3_pool(url: str, body: Any, headers: dict[str, str]) -> Got:
+    with urllib3.connection_from_url(url) as pool:
+        answer = pool.urlopen("POST", "/" + url.split("/", 3)[3], body, headers, preload_content=False)
+        return Got(answer.status, b"".join(answer.stream(9)))
+
+
+def _by_urllib3_read1(url: str, body: Any, headers: dict[str, str]) -> Got:
+    with urllib3.PoolManager() as pools:
+        answer = pools.request("POST", url, body=body, headers=headers, preload_content=False)
+        return Got(answer.status, b"".join(iter(answer.read1, b"")))
+
+
+def _by_aiohttp(url: str, body: Any, headers: dict[str, str]) -> Got:
+    async def post() -> Got:
+        async with aiohttp.ClientSession() as session, session.post(url, data=_apart(body), headers=headers) as answer:
+            return Got(answer.status, await answer.read())
+
+    return asyncio.run(post())
+
+
+def _by_aiohttp_json(url: str, body: Any, headers: dict[str, str]) -> Got:
+    """A path below the base URL of its session, and a body as an object where it is one."""
+    base, path = url[: url.index("/", 8) + 1], url[url.index("/", 8) :]
+    given = (
+        {"json": json.loads(body)}
+        if body in (TEXT, TEXT.decode()) and "content-encoding" not in headers
+        else {"data": _apart(body)}
+    )
+
+    async def post() -> Got:
+        async with (
+            aiohttp.ClientSession(base) as session,
+            session.request("post", path, **given, headers=headers) as answer,
+        ):
+            return Got(answer.status, b"".join([one async for one in answer.content.iter_chunked(9)]))
+
+    return asyncio.run(post())
+
+
+def _by_aiohttp_raw(url: str, body: Any, headers: dict[str, str]) -> Got:
+    async def post() -> Got:
+        async with (
+            aiohttp.ClientSession(auto_decompress=False) as session,
+            session.post(url, data=_apart(body), headers=headers) as answer,
+        ):
+            return Got(answer.status, b"".join([one async for one, _ in answer.content.iter_chunks()]))
+
+    return asyncio.run(post())
+
+
+async def _aparts(parts: Iterator[bytes]) -> AsyncIterator[bytes]:
+    for one in parts:
+        yield one
+
+
+def _apart(body: Any) -> Any:
+    return body if isinstance(body, bytes | str | io.BytesIO) else _aparts(body)
+
+
+Road = Callable[[str, Any, dict[str, str]], Got]
+ROADS: dict[str, Road] = {
+    "requests": _by_requests,
+    "requests-lines": _by_requests_lines,
+    "requests-raw": _by_requests_raw,
+    "urllib3": _by_urllib3,
+    "urllib3-pool": _by_urllib3_pool,
+    "urllib3-read1": _by_urllib3_read1,
+    "aiohttp": _by_aiohttp,
+    "aiohttp-json": _by_aiohttp_json,
+    "aiohttp-raw": _by_aiohttp_raw,
+}
+
+
+@pytest.fixture(params=ROADS)
+def road(request: pytest.FixtureRequest) -> Road:
+    return ROADS[request.param]
+
+
+@pytest.fixture
+def ready(rig: Rig) -> Rig:
+    rig.use(budget="5")
+    rig.provider.default = Reply(usage=USED)
+    return rig
+
+
+def booked(rig: Rig) -> list[tuple[Status, int | None, int | None]]:
+    assert rig.books.open_holds() == []
+    return [(one.status, one.input_tokens, one.output_tokens) for one in rig.books.entries()]
+
+
+@pytest.mark.parametrize("path", [WHOLE, STREAM])
+@pytest.mark.parametrize("packed", [False, True])
+def test_an_answer_is_booked_to_the_token(ready: Rig, road: Road, path: str, packed: bool) -> None:
+    """Whole or streamed, plain or compressed on its way here; and its user gets all of it."""
+    if packed:
+        ready.provider.reply(Reply(usage=USED, headers={"content-encoding": "gzip"}))
+    got = road(ready.provider.url + path, TEXT, {"content-type": "application/json"})
+    assert got.status == 200
+    assert b"usageMetadata" in (gzip.decompress(got.body) if got.body.startswith(b"\x1f") else got.body)
+    assert booked(ready) == [EXACT]
+
+
+@pytest.mark.parametrize("kind", ["bytes", "text", "packed", "file", "parts"])
+def test_a_refused_request_is_not_sent(ready: Rig, road: Road, kind: str) -> None:
+    """Whatever its body is; the quote is what the body says."""
+    ready.use(budget="0.00025")  # 100 tokens of output are $0.00025, and the prompt is not free
+    body: Any = {
+        "bytes": TEXT,
+        "text": TEXT.decode(),
+        "packed": gzip.compress(TEXT),
+        "file": io.BytesIO(TEXT),
+        "parts": iter([TEXT[:9], TEXT[9:]]),
+    }[kind]
+    with pytest.raises(SentinelBudgetExceeded, match=MODEL):
+        road(ready.provider.url + WHOLE, body, {"content-encoding": "gzip"} if kind == "packed" else {})
+    assert ready.provider.requests == []
+    assert ready.books.open_holds() == []
+
+
+@pytest.mark.parametrize("kind", ["text", "file", "parts"])
+def test_a_body_arrives_as_it_was_given(ready: Rig, road: Road, kind: str) -> None:
+    """Though it was read before."""
+    body: Any = {"text": TEXT.decode(), "file": io.BytesIO(TEXT), "parts": iter([TEXT[:9], TEXT[9:]])}[kind]
+    assert road(ready.provider.url + WHOLE, body, {}).status == 200
+    assert [one.body for one in ready.provider.requests] == [BODY]
+    assert booked(ready) == [EXACT]
+
+
+@pytest.mark.parametrize("status", [400, 429, 503])
+def test_an_error_costs_nothing(ready: Rig, road: Road, status: int) -> None:
+    """The hold is given back, and nothing is booked."""
+    ready.provider.default = Reply(status=status)
+    assert road(ready.provider.url + WHOLE, TEXT, {}).status == status
+    assert booked(ready) == []
+
+
+def test_other_requests_pass(ready: Rig, road: Road) -> None:
+    """Untouched: free ones, other paths, and a model's path with a body that is none."""
+    ready.use(budget="0.000000001")
+    for path, body in (
+        (f"/v1beta/models/{MODEL}:countTokens", TEXT),
+        ("/shop/orders", TEXT),
+        ("/api/chat", b'{"room": "lobby"}'),
+        ("/api/chat", b"hello"),
+    ):
+        road(ready.provider.url + path, body, {})
+    assert len(ready.provider.requests) == 4
+    assert booked(ready) == []
+
+
+@pytest.mark.parametrize("path", [WHOLE, STREAM])
+def test_a_connection_that_dies_in_the_answer_is_booked(ready: Rig, road: Road, path: str) -> None:
+    """It was paid for: at its quote, marked as an estimate."""
+    ready.provider.default = Reply(usage=USED, cut_after_chunks=2, chunk_delay_s=0.001)
+    with contextlib.suppress(
+        requests.RequestException, urllib3.exceptions.HTTPError, aiohttp.ClientError
+    ):  # `read1` tells nothing of it
+        road(ready.provider.url + path, TEXT, {})
+    assert [one.status for one in ready.books.entries()] == [Status.ESTIMATED] * ready.provider.count
+    assert ready.books.open_holds() == []
+
+
+def test_a_refused_connection_costs_nothing(ready: Rig, road: Road) -> None:
+    """Nobody listened, however often it was tried."""
+    ready.provider.stop()
+    try:
+        with pytest.raises((requests.ConnectionError, urllib3.exceptions.HTTPError, aiohttp.ClientError)):
+            road(ready.provider.url + WHOLE, TEXT, {})
+    finally:
+        ready.provider.start()
+    assert booked(ready) == []
+
+
+def _retrying(**options: Any) -> Iterator[urllib3.PoolManager]:
+    with urllib3.PoolManager(retries=urllib3.Retry(3, allowed_methods=None, **options)) as pools:
+        yield pools
+
+
+def test_a_retry_inside_urllib3_is_the_same_call(ready: Rig) -> None:
+    """Answered with errors twice, then as it should be: one call."""
+    ready.provider.reply(Reply(status=503))
+    ready.provider.reply(Reply(status=429))
+    (pools,) = _retrying(status_forcelist=[429, 503])
+    assert pools.request("POST", ready.provider.url + WHOLE, body=TEXT).status == 200
+    assert ready.provider.count == 3
+    assert booked(ready) == [EXACT]
+
+
+def test_a_retry_after_an_answer_that_was_paid_for_is_a_call_of_its_own(ready: Rig) -> None:
+    """The first answer never came: it is booked at its quote, and the second is judged as any call."""
+    ready.provider.reply(Reply(usage=USED, delay_s=30))
+    (pools,) = _retrying()
+    url = ready.provider.url + WHOLE
+    assert pools.request("POST", url, body=TEXT, timeout=urllib3.Timeout(read=0.3)).status == 200
+    assert sorted(one[0] for one in booked(ready)) == [Status.ESTIMATED, Status.SETTLED]
+
+
+def test_a_retry_is_refused_where_the_first_used_the_budget_up(ready: Rig) -> None:
+    """No second request leaves."""
+    ready.use(budget="0.0003")
+    ready.provider.reply(Reply(usage=USED, delay_s=30))
+    (pools,) = _retrying()
+    with pytest.raises(SentinelBudgetExceeded):
+        pools.request("POST", ready.provider.url + WHOLE, body=TEXT, timeout=urllib3.Timeout(read=0.3))
+    assert ready.provider.count == 1
+
+
+def test_a_stream_that_is_left_is_booked(ready: Rig) -> None:
+    """Its user went after the first bytes."""
+    with requests.post(ready.provider.url + STREAM, data=TEXT, stream=True, timeout=20) as answer:
+        next(answer.iter_content(1))
+    assert [one[0] for one in booked(ready)] == [Status.ESTIMATED]
+
+
+def test_it_is_off_where_it_was_turned_off(ready: Rig, road: Road) -> None:
+    """By its option."""
+    ready.use(budget="0.000000001", wire_gate=False)
+    assert road(ready.provider.url + WHOLE, TEXT, {}).status == 200
+    assert booked(ready) == []
+
+
+def test_a_library_that_moved_is_told_and_left(ready: Rig, monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
+    """What the gate relies on is tried out where it is installed."""
+    monkeypatch.setattr(wire_install, "problems", {})
+    monkeypatch.setattr(urllib3.HTTPResponse, "read", lambda self, amt=None: b"else")
+    wire_install.install()
+    assert "tell other things" in wire_install.problems["urllib3"]
+    assert "the other gates stand" in caplog.text

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,9 +13,11 @@ from multiprocessing.pool import ThreadPool
 from typing import Any
 from uuid import uuid4
 
+import aiohttp
 import anthropic
 import httpx
 import openai
+import requests
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
 from opentelemetry import context
@@ -344,6 +347,58 @@ def wire_lines(rig: Rig) -> object:
     body = {"model": "llama3.2", "messages": MESSAGES, "options": {"num_predict": 600}}
     with httpx.Client() as client, client.stream("POST", _wire(rig, "/api/chat"), json=body) as answer:
         return len(list(answer.iter_lines())) > 1
+
+
+CONVERSE: dict[str, Any] = {
+    "messages": [{"role": "user", "content": [{"text": "Say hello."}]}],
+    "inferenceConfig": {"maxTokens": 600},
+}
+
+
+@scene()
+def wire_requests(rig: Rig) -> object:
+    answer = requests.post(_wire(rig, "/model/amazon.nova-lite-v1:0/converse"), json=CONVERSE, timeout=20)
+    return answer.json()["stopReason"]
+
+
+@scene()
+def wire_requests_stream(rig: Rig) -> object:
+    url = _wire(rig, "/model/amazon.nova-lite-v1:0/converse-stream")
+    with requests.post(url, json=CONVERSE, stream=True, timeout=20) as answer:
+        return len(b"".join(answer.iter_content(99))) > 99
+
+
+@scene()
+def wire_requests_read(rig: Rig) -> object:
+    url = _wire(rig, "/v1beta/models/gemini-2.5-flash:generateContent")
+    with requests.post(url, data=iter([json.dumps(GEMINI).encode()]), stream=True, timeout=20) as answer:
+        return len(answer.raw.read()) > 99
+
+
+@scene(refused=True, budget="0.000001")
+def wire_requests_refused(rig: Rig) -> object:
+    url = _wire(rig, "/v1beta/models/gemini-2.5-flash:generateContent")
+    return requests.post(url, json=GEMINI, timeout=20).status_code
+
+
+@scene()
+def wire_aiohttp(rig: Rig) -> object:
+    async def run() -> object:
+        url = _wire(rig, "/v1beta/models/gemini-2.5-flash:generateContent")
+        async with aiohttp.ClientSession() as session, session.post(url, json=GEMINI) as answer:
+            return (await answer.json())["candidates"][0]["content"]["parts"][0]["text"]
+
+    return rig.runner.run(run())
+
+
+@scene(refused=True, budget="0.000001")
+def wire_aiohttp_refused(rig: Rig) -> object:
+    async def run() -> object:
+        url = _wire(rig, "/v1beta/models/gemini-2.5-flash:generateContent")
+        async with aiohttp.ClientSession() as session, session.post(url, data=json.dumps(GEMINI)) as answer:
+            return answer.status
+
+    return rig.runner.run(run())
 
 
 @scene()

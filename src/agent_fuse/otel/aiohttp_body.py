@@ -59,8 +59,8 @@ def observe(answer: Answer, reader: Reader, ended: Callable[[bool], None]) -> No
 def _took(content: Any, data: bytes) -> None:
     body = _bodies.get(id(content))
     if body is not None:
-        quietly(_BODY, BOOKED_AT_QUOTE, body.took, data)
-        quietly(_BODY, HELD_AT_QUOTE, _done, id(content), content)
+        body.took(data)
+        _done(id(content), content)
 
 
 def _done(key: int, content: Any) -> None:
@@ -77,7 +77,7 @@ def watched(kind: Hashable, took: Callable[[Any, bytes], None]) -> type[Any]:
 
     def read(self: Any, n: int) -> bytes:
         data: bytes = base._read_nowait_chunk(self, n)  # noqa: SLF001  `is_as_ever` tries it
-        took(self, data)
+        quietly(_BODY, BOOKED_AT_QUOTE, took, self, data)
         return data
 
     def set_exception(self: Any, *args: Any) -> None:

@@ -16,22 +16,38 @@ _ROADS: dict[str, tuple[str, ...]] = {
     "together": ("httpx",),
     "cerebras-cloud-sdk": ("httpx",),
     "fireworks-ai": ("httpx",),
-    "replicate": ("httpx",),
+    "replicate": (),
     "litellm": ("httpx", "aiohttp"),
-    "huggingface-hub": ("httpx",),
-    "boto3": ("botocore",),
-    "aioboto3": ("botocore",),
-    "voyageai": ("requests", "aiohttp"),
-    "dashscope": ("requests", "aiohttp"),
-    "ibm-watsonx-ai": ("httpx", "requests"),
+    "huggingface-hub": ("httpx", "aiohttp"),
+    "boto3": ("urllib3",),
+    "aiobotocore": ("aiohttp",),
+    "voyageai": (),
+    "dashscope": (),
+    "ibm-watsonx-ai": (),
     "google-cloud-aiplatform": ("gRPC",),
     "google-generativeai": ("gRPC",),
     "xai-sdk": ("gRPC",),
+    "ai21": (),
+    "anyscale": (),
+    "baseten": (),
+    "clarifai": (),
+    "deepinfra": (),
+    "jina": (),
+    "nlpcloud": (),
+    "portkey-ai": (),
+    "predictionguard": (),
+    "qianfan": (),
+    "sagemaker": (),
+    "stability-sdk": (),
+    "upstage": (),
+    "writer-sdk": (),
+    "zhipuai": (),
+    "zai-sdk": (),
 }
-"""Distributions by which models are called, and the libraries that carry their requests."""
+"""Distributions by which models are called, and the libraries that carry their requests; none: that is not known."""
 
 _TURN_ON = "wire_gate=True and request_gate=True, or unset AGENTFUSE_WIRE_GATE and AGENTFUSE_REQUEST_GATE"
-_USE = "call such models through the openai or anthropic SDK, or an SDK over httpx; or turn on an instrumentation of it"
+_USE = "call such models through the openai or anthropic SDK, or one that the wire gate covers; or turn on an instrumentation of it"
 
 
 def of_model_sdks() -> Iterator[Fact]:
@@ -46,6 +62,8 @@ def of_model_sdks() -> Iterator[Fact]:
 
 
 def _fact(sdk: str, roads: tuple[str, ...], *, wanted: bool) -> Fact:
+    if not roads:
+        return off(f"{sdk}: a model SDK whose requests are not known: NOT covered", _USE)
     gated = [one for one in roads if one in wire_install.LIBRARIES]
     if gated and not wanted:
         return off(f"{sdk}: the wire gate is off, its calls are seen by spans alone", _TURN_ON)

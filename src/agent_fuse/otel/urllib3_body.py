@@ -82,26 +82,24 @@ def _read(original: patches.Method, *, all_at_once: bool) -> patches.Method:
             watch.reading = outer
         if not outer:  # it is not called by another of these
             quietly(_BODY, BOOKED_AT_QUOTE, _took, self, data, decode_content)
-            if _is_last(self, data, amt, all_at_once=all_at_once):
-                quietly(_BODY, HELD_AT_QUOTE, _end, self)
+            quietly(_BODY, HELD_AT_QUOTE, _end_if_last, self, data, amt, all_at_once)
         return data
 
     return read
 
 
-def _end(response: Any) -> None:
+def _end_if_last(response: Any, data: bytes, amt: int | None, all_at_once: bool) -> None:
+    if not data or amt is None or amt < 0:
+        last = amt != 0 and (not data or all_at_once)
+    else:  # what is unpacked may have more to bring when nothing more is to come
+        last = response.length_remaining == 0 and not response.headers.get("content-encoding")
+    if not last:
+        return
     watch: Watch = response.agent_fuse_watch
     if response.length_remaining:  # the connection died: `read1` says nothing of it
         watch.end(True)
     else:
         watch.done()
-
-
-def _is_last(response: Any, data: bytes, amt: int | None, *, all_at_once: bool) -> bool:
-    if not data or amt is None or amt < 0:
-        return amt != 0 and (not data or all_at_once)
-    # What is unpacked may have more to bring when nothing more is to come.
-    return response.length_remaining == 0 and not response.headers.get("content-encoding")
 
 
 def _pieces(original: patches.Method, took: Callable[[Any, Any, bool | None], None] | None) -> patches.Method:

@@ -42,8 +42,6 @@ def around(original: patches.Method) -> patches.Method:
         url = quietly(_LOOKING, GOES_ON, _url_of, method, str_or_url)
         if url is None:
             return await original(self, method, str_or_url, *args, **kwargs)
-        if kwargs.get("data") is not None:
-            kwargs["data"] = await _at_hand(kwargs["data"])
         flight = await judge_awaited(lambda: _sent(self, str_or_url, kwargs))
         if flight is None:
             return await original(self, method, str_or_url, *args, **kwargs)
@@ -79,7 +77,9 @@ async def _at_hand(data: Any) -> Any:
     return data
 
 
-def _sent(session: Any, url: Any, kwargs: dict[str, Any]) -> Sent:
+async def _sent(session: Any, url: Any, kwargs: dict[str, Any]) -> Sent:
+    if kwargs.get("data") is not None:
+        kwargs["data"] = await _at_hand(kwargs["data"])
     data = kwargs.get("data")
     value = getattr(data, "_value", data)  # a payload that holds bytes
     if kwargs.get("json") is not None:

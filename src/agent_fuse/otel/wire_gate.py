@@ -10,7 +10,7 @@ import asyncio
 import functools
 import json
 import zlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import cast
 
@@ -77,7 +77,7 @@ def judge(sent: Callable[[], Sent | None]) -> WireFlight | None:
         return None
 
 
-async def judge_awaited(sent: Callable[[], Sent | None]) -> WireFlight | None:
+async def judge_awaited(sent: Callable[[], Awaitable[Sent | None]]) -> WireFlight | None:
     """The same, by an async client: where a limit says to wait, that is awaited.
 
     Raises:
@@ -85,7 +85,7 @@ async def judge_awaited(sent: Callable[[], Sent | None]) -> WireFlight | None:
     """
     token = None
     try:
-        found = None if _is_judged() else sent()
+        found = None if _is_judged() else await sent()
         if found is None:
             return None
         token = AWAITED.set(Waited()) if AWAITED.get() is None else None

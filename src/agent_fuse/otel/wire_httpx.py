@@ -40,8 +40,7 @@ class WireGate:
         path = quietly("looking at a request", GOES_ON, path_of, request)
         if path is None:
             return None
-        request.read()
-        return judge(lambda: _sent(client, request, path))
+        return judge(lambda: _sent(client, request, path, request.read()))
 
     async def begin_awaited(self, client: Any, request: Any) -> WireFlight | None:
         """The same, by an async client: where a limit says to wait, that is awaited.
@@ -52,8 +51,11 @@ class WireGate:
         path = quietly("looking at a request", GOES_ON, path_of, request)
         if path is None:
             return None
-        await request.aread()
-        return await judge_awaited(lambda: _sent(client, request, path))
+
+        async def sent() -> Sent | None:
+            return _sent(client, request, path, await request.aread())
+
+        return await judge_awaited(sent)
 
 
 def path_of(request: Any) -> str | None:
@@ -64,7 +66,7 @@ def path_of(request: Any) -> str | None:
     return path if is_worth_a_look(path) else None
 
 
-def _sent(client: Any, request: Any, path: str) -> Sent | None:
+def _sent(client: Any, request: Any, path: str, content: bytes) -> Sent | None:
     transport = client._transport_for_url(request.url)  # noqa: SLF001
     if any(kind.__name__ in _IN_PROCESS for kind in type(transport).__mro__):
         return None
@@ -72,7 +74,7 @@ def _sent(client: Any, request: Any, path: str) -> Sent | None:
     return Sent(
         url=str(request.url),
         path=path,
-        content=request.content,
+        content=content,
         encoding=encoding,
         sender=client,
         observe=observe,

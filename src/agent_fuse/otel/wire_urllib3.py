@@ -3,14 +3,16 @@
 import io
 from typing import Any
 
-from agent_fuse.otel import patches
+from agent_fuse.otel import active, patches
 from agent_fuse.otel.request_gate import FLIGHT
 from agent_fuse.otel.urllib3_body import Answer, observe
 from agent_fuse.otel.wire_flight import WireFlight
 from agent_fuse.otel.wire_gate import Sent, is_worth_a_look, judge
 from agent_fuse.seams import GOES_ON, HELD_AT_QUOTE, quietly
+from agent_fuse.seams import judge as judged
 
 _LOOKING, _READING, _FAILING = "looking at a request", "reading an answer", "noting a failed request"
+_BODY = "reading the body of a request"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -34,10 +36,11 @@ def around(original: patches.Method) -> patches.Method:
         path = quietly(_LOOKING, GOES_ON, path_of, method, url)
         if path is None:
             return original(self, method, url, body, *args, **kwargs)
-        content = _at_hand(body)
-        body = body if body is None or isinstance(body, str) else content
+        content = judged(_BODY, active.fail_safe, _at_hand, body)
+        if content is not None and body is not None and not isinstance(body, str):
+            body = content
         quietly(_FAILING, HELD_AT_QUOTE, _tried_again, self, args, kwargs)
-        flight = judge(lambda: _sent(self, url, path, content, args[0] if args else kwargs.get("headers")))
+        flight = judge(lambda: _sent(self, url, path, content or b"", args[0] if args else kwargs.get("headers")))
         if flight is None:
             return original(self, method, url, body, *args, **kwargs)
         try:
@@ -46,7 +49,7 @@ def around(original: patches.Method) -> patches.Method:
                 response = original(self, method, url, body, *args, **kwargs)
             finally:
                 FLIGHT.reset(token)
-            quietly(_READING, HELD_AT_QUOTE, flight.answered, Answer(response))
+            quietly(_READING, HELD_AT_QUOTE, lambda: flight.answered(Answer(response)))
         except BaseException as error:
             quietly(_FAILING, HELD_AT_QUOTE, flight.failed, error)
             raise

@@ -270,8 +270,8 @@ OPTIONS = (
         name="wire_gate",
         parse=parsers.truth,
         default=True,
-        doc="Whether model requests of any other library are judged where they leave the process (httpx, requests, urllib3, aiohttp, botocore); with "
-        "`request_gate=False` they are not either.",
+        doc="Whether model requests of any other library are judged where they leave the process (httpx, requests, "
+        "urllib3, aiohttp, botocore); with `request_gate=False` they are not either.",
     ),
     Option(
         name="endpoints",

@@ -47,7 +47,9 @@ _ROADS: dict[str, tuple[str, ...]] = {
 """Distributions by which models are called, and the libraries that carry their requests; none: that is not known."""
 
 _TURN_ON = "wire_gate=True and request_gate=True, or unset AGENTFUSE_WIRE_GATE and AGENTFUSE_REQUEST_GATE"
-_USE = "call such models through the openai or anthropic SDK, or one that the wire gate covers; or turn on an instrumentation of it"
+_USE = (
+    "call such models by the openai or anthropic SDK, or one that the wire gate covers; or turn on an instrumentation"
+)
 
 
 def of_model_sdks() -> Iterator[Fact]:
@@ -72,20 +74,7 @@ def _fact(sdk: str, roads: tuple[str, ...], *, wanted: bool) -> Fact:
             return blind(f"{sdk}: {wire_install.problems[one]}", "upgrade agent-fuse; until then spans guard it")
         if one in sys.modules and not wire_install.gated(one):
             return blind(f"{sdk}: the wire gate was taken out of {one}", "call agent_fuse.init() after it")
-    bare = [one for one in roads if one not in wire_install.LIBRARIES and (not gated or _is_there(one))]
-    if not gated:
-        return off(f"{sdk}: its requests go by {' or '.join(bare)} and are NOT judged on the wire", _USE)
+    bare = [one for one in roads if one not in wire_install.LIBRARIES]
     if bare:
-        return off(
-            f"{sdk}: requests by {gated[0]} are judged before they leave (wire gate), those by {bare[0]} are NOT", _USE
-        )
+        return off(f"{sdk}: its requests go by {' or '.join(bare)} and are NOT judged on the wire", _USE)
     return ok(f"{sdk}: every request is judged before it leaves (wire gate)")
-
-
-def _is_there(library: str) -> bool:
-    """Whether an SDK that can use the library may find it here."""
-    try:
-        importlib.metadata.version(library)
-    except importlib.metadata.PackageNotFoundError:
-        return False
-    return True

@@ -4,11 +4,12 @@ from collections.abc import AsyncIterable, Hashable
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-from agent_fuse.otel import patches
+from agent_fuse.otel import active, patches
 from agent_fuse.otel.aiohttp_body import Answer, observe, watched
 from agent_fuse.otel.request_gate import FLIGHT
 from agent_fuse.otel.wire_gate import Sent, is_worth_a_look, judge_awaited
-from agent_fuse.seams import GOES_ON, HELD_AT_QUOTE, quietly
+from agent_fuse.seams import HELD_AT_QUOTE, quietly
+from agent_fuse.seams import judge as judged
 
 _LOOKING, _READING, _FAILING = "looking at a request", "reading an answer", "noting a failed request"
 
@@ -39,7 +40,7 @@ def around(original: patches.Method) -> patches.Method:
     """The wrapper of a session's `_request`, which follows redirects inside."""
 
     async def request(self: Any, method: str, str_or_url: Any, *args: Any, **kwargs: Any) -> Any:
-        url = quietly(_LOOKING, GOES_ON, _url_of, method, str_or_url)
+        url = judged(_LOOKING, active.fail_safe, _url_of, method, str_or_url)
         if url is None:
             return await original(self, method, str_or_url, *args, **kwargs)
         flight = await judge_awaited(lambda: _sent(self, str_or_url, kwargs))

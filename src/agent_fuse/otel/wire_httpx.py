@@ -3,11 +3,11 @@
 import json
 from typing import Any
 
-from agent_fuse.otel import patches, sending
+from agent_fuse.otel import active, patches, sending
 from agent_fuse.otel.response import observe
 from agent_fuse.otel.wire_flight import WireFlight
 from agent_fuse.otel.wire_gate import Sent, is_worth_a_look, judge, judge_awaited
-from agent_fuse.seams import GOES_ON, quietly
+from agent_fuse.seams import judge as judged
 
 _IN_PROCESS = frozenset({"ASGITransport", "WSGITransport", "_TestClientTransport"})
 """Transports that hand a request to an application in this very process: what that asks of a model is judged itself."""
@@ -37,7 +37,7 @@ class WireGate:
         Raises:
             SentinelError: it is refused.
         """
-        path = quietly("looking at a request", GOES_ON, path_of, request)
+        path = judged("looking at a request", active.fail_safe, path_of, request)
         if path is None:
             return None
         return judge(lambda: _sent(client, request, path, request.read()))
@@ -48,7 +48,7 @@ class WireGate:
         Raises:
             SentinelError: it is refused.
         """
-        path = quietly("looking at a request", GOES_ON, path_of, request)
+        path = judged("looking at a request", active.fail_safe, path_of, request)
         if path is None:
             return None
 

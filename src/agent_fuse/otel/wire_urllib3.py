@@ -8,7 +8,7 @@ from agent_fuse.otel.request_gate import FLIGHT
 from agent_fuse.otel.urllib3_body import Answer, observe
 from agent_fuse.otel.wire_flight import WireFlight
 from agent_fuse.otel.wire_gate import Sent, is_worth_a_look, judge
-from agent_fuse.seams import GOES_ON, HELD_AT_QUOTE, quietly
+from agent_fuse.seams import HELD_AT_QUOTE, quietly
 from agent_fuse.seams import judge as judged
 
 _LOOKING, _READING, _FAILING = "looking at a request", "reading an answer", "noting a failed request"
@@ -33,7 +33,7 @@ def around(original: patches.Method) -> patches.Method:
     """The wrapper of a pool's `urlopen`, which calls itself for every retry and redirect."""
 
     def urlopen(self: Any, method: str, url: str, body: Any = None, *args: Any, **kwargs: Any) -> Any:
-        path = quietly(_LOOKING, GOES_ON, path_of, method, url)
+        path = judged(_LOOKING, active.fail_safe, path_of, method, url)
         if path is None:
             return original(self, method, url, body, *args, **kwargs)
         content = judged(_BODY, active.fail_safe, _at_hand, body)

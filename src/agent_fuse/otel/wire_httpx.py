@@ -9,6 +9,7 @@ from agent_fuse.otel.wire_flight import WireFlight
 from agent_fuse.otel.wire_gate import Sent, is_worth_a_look, judge, judge_awaited
 from agent_fuse.seams import judge as judged
 
+_LOOKING = "looking at a request"
 _IN_PROCESS = frozenset({"ASGITransport", "WSGITransport", "_TestClientTransport"})
 """Transports that hand a request to an application in this very process: what that asks of a model is judged itself."""
 
@@ -37,7 +38,7 @@ class WireGate:
         Raises:
             SentinelError: it is refused.
         """
-        path = judged("looking at a request", active.fail_safe, path_of, request)
+        path = judged(_LOOKING, active.fail_safe, path_of, request)
         if path is None:
             return None
         return judge(lambda: _sent(client, request, path, request.read()))
@@ -48,7 +49,7 @@ class WireGate:
         Raises:
             SentinelError: it is refused.
         """
-        path = judged("looking at a request", active.fail_safe, path_of, request)
+        path = judged(_LOOKING, active.fail_safe, path_of, request)
         if path is None:
             return None
 

@@ -33,7 +33,7 @@ def around(original: patches.Method) -> patches.Method:
     """The wrapper of a pool's `urlopen`, which calls itself for every retry and redirect."""
 
     def urlopen(self: Any, method: str, url: str, body: Any = None, *args: Any, **kwargs: Any) -> Any:
-        path = judged(_LOOKING, active.fail_safe, path_of, method, url)
+        path = judged(_LOOKING, active.fail_safe, path_of, url) if method == "POST" else None
         if path is None:
             return original(self, method, url, body, *args, **kwargs)
         content = judged(_BODY, active.fail_safe, _at_hand, body)
@@ -58,10 +58,8 @@ def around(original: patches.Method) -> patches.Method:
     return urlopen
 
 
-def path_of(method: str, url: str) -> str | None:
-    """The path of a request that is worth a look; None for all others, in less than a microsecond."""
-    if method != "POST":
-        return None
+def path_of(url: str) -> str | None:
+    """The path of a POST that is worth a look; None for all others, in less than a microsecond."""
     path = url.partition("?")[0]
     if not path.startswith("/"):  # to a proxy, or a redirect
         path = "/" + path.partition("://")[2].partition("/")[2]

@@ -50,6 +50,7 @@ def box(tmp_path: Path) -> Iterator[Callable[..., Box]]:
     def make(*, clock: Any = None, **options: Any) -> Box:
         options.setdefault("db_path", str(tmp_path / f"ledger{len(made)}.db"))
         options.setdefault("session_id", "test")
+        options.setdefault("busy_wait", 0)
         found = settings({}, **options)
         fuse = open_fuse(found, clock=clock) if clock is not None else open_fuse(found)
         fuses.append(fuse)

@@ -30,6 +30,7 @@ NAMES = {
     "UsageStats",
     "boundary",
     "call",
+    "charge",
     "check_loop",
     "doctor",
     "guard",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     )
     from agent_fuse.limits import Limit
     from agent_fuse.manual.calls import HandCall
+    from agent_fuse.manual.charges import charge
     from agent_fuse.manual.guards import guard
     from agent_fuse.manual.loop_guards import check_loop, loop_guard
     from agent_fuse.manual.pre_post_flight import call, post_flight, pre_flight
@@ -55,6 +56,7 @@ __all__ = [
     "UsageStats",
     "boundary",
     "call",
+    "charge",
     "check_loop",
     "doctor",
     "final",
@@ -88,6 +90,7 @@ _HOMES = {
         "SentinelSystemError",
         "UnknownModelError",
     ),
+    "manual.charges": ("charge",),
     "manual.guards": ("guard",),
     "manual.calls": ("HandCall",),
     "limits": ("Limit",),

@@ -133,6 +133,22 @@ def thresholds(name: str, value: object) -> Mapping[str, int]:
     return MappingProxyType({str(tool).strip(): count(f"{name}[{tool!r}]", limit) for tool, limit in found.items()})
 
 
+def tool_prices(name: str, value: object) -> Mapping[str, Any]:
+    """US dollars by tool name, or functions of a tool's arguments and result; as text, `search=0.01,fetch=0.002`."""
+    if isinstance(value, str):
+        pairs = [part.partition("=") for part in value.split(",") if part.strip()]
+        value = {tool: price for tool, _, price in pairs}
+    if not isinstance(value, Mapping):
+        raise ConfigurationError(f"{name} is {value!r}; it must map tool names to US dollars, as in search=0.01")
+    found = cast("Mapping[object, object]", value)
+    return MappingProxyType(
+        {
+            str(tool).strip(): price if callable(price) else money(f"{name}[{tool!r}]", price)
+            for tool, price in found.items()
+        }
+    )
+
+
 def texts(name: str, value: object) -> tuple[str, ...]:
     """Texts; as one text, divided by commas."""
     try:

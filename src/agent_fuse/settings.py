@@ -48,6 +48,7 @@ class Settings:
     loop_threshold: int
     loop_tool_thresholds: Mapping[str, int]
     loop_ignore_args: tuple[str, ...]
+    tool_prices: Mapping[str, Any]
     loop_allow: tuple[str, ...]
     request_gate: bool
     wire_gate: bool
@@ -79,6 +80,7 @@ class MoreOptions(TypedDict, total=False):
     on_warning: Callable[[Alert], None] | None
     loop_tool_thresholds: Mapping[str, int] | None
     loop_ignore_args: Sequence[str] | None
+    tool_prices: Mapping[str, Usd | Callable[[Any, Any], Usd]] | None
     loop_allow: Sequence[str] | None
     request_gate: bool | None
     wire_gate: bool | None
@@ -246,6 +248,13 @@ OPTIONS = (
         parse=parsers.texts,
         default=(),
         doc="Names of arguments that do not make a tool call another one, such as timestamps and ids.",
+    ),
+    Option(
+        name="tool_prices",
+        parse=parsers.tool_prices,
+        default=MappingProxyType({}),
+        doc="What a run of a tool costs, US dollars by tool name, or a function of its arguments and result; as text "
+        "`search=0.01,fetch=0.002` ([limits](limits.md)).",
     ),
     Option(name="loop_allow", parse=parsers.texts, default=(), doc="Tools that never trip."),
     Option(

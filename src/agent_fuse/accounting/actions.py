@@ -2,48 +2,23 @@
 
 import time
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 
 from agent_fuse.accounting.booking import Accounting
-from agent_fuse.accounting.call_request import Event
+from agent_fuse.accounting.call_request import UNTOLD, Action, Event
 from agent_fuse.accounting.loop_gate import LoopCheck, LoopGate
 from agent_fuse.accounting.reentrancy import Reentrancy
 from agent_fuse.accounting.tripped import TrippedSessions
 from agent_fuse.calls import Entry, Status
 from agent_fuse.errors import SentinelBudgetExceeded, SentinelError, SentinelSystemError
-from agent_fuse.ledgers.base import Amounts, Hold, Meter, Refusal, Reservation
+from agent_fuse.ledgers.base import Hold, Meter, Refusal, Reservation
 from agent_fuse.limits import Caller, Demand, Limit, demand, subjects_of
-from agent_fuse.loops import Signature
 from agent_fuse.refusals import explain, of_stop, refused_by
 from agent_fuse.seams import GOES_ON, quietly, refusal, unjudged
 from agent_fuse.settings import Settings
 
-UNTOLD = object()
-"""Stands for arguments or a result that nobody told."""
-
 _HOLD_SECONDS = 3600.0
-_ONE = Amounts(tool_calls=1)
-
-
-@dataclass(slots=True, eq=False)
-class Action:
-    """One tool action under way."""
-
-    entry: Entry
-    caller: Caller
-    due: Demand
-    signature: Signature | None = None
-    """None until its arguments are known."""
-    sources: set[str] = field(default_factory=set[str])
-    """The layers that see it: scopes of tool spans, the LangChain handler."""
-    over: bool = False
-    """Refused, or seen to end: nothing joins it any more."""
-    told: bool = False
-    """Its result or error is known."""
-    held: bool = False
-    """It is held against a limit on tool calls."""
-    booked: bool = False
 
 
 UNDER_WAY: ContextVar[Action | None] = ContextVar("agent_fuse_action", default=None)
@@ -67,6 +42,11 @@ class Actions:
         self._tripped = tripped
         self.reentrancy = reentrancy
         self._loops = LoopGate(settings, accounting)
+        self._prices = None
+        if settings.tool_prices:
+            from agent_fuse.accounting.tool_prices import ToolPrices  # noqa: PLC0415  few tools have a price
+
+            self._prices = ToolPrices(settings.tool_prices)
 
     def open(
         self,
@@ -78,10 +58,13 @@ class Actions:
         source: str = "",
         trace_id: str = "",
         span_id: str = "",
+        cost: int | None = None,
+        id: str = "",
     ) -> Action:
         """A tool is about to run. What another layer (`source`) saw begin around this one is the same action.
 
-        `awaited`: its arguments are told before it runs (`told`), and it is counted then.
+        `awaited`: its arguments are told before it runs (`told`), and it is counted then. `cost`: nano-dollars that it
+        may cost, else what `tool_prices` says. `id`: of the journal's line; the same is booked once.
 
         Raises:
             SentinelLoopError: it goes round in a loop. SentinelBudgetExceeded: a limit on tool calls does not admit it.
@@ -94,8 +77,7 @@ class Actions:
             if arguments is not UNTOLD:
                 self.told(known, arguments)
             return known
-        entry = self._entry(caller, tool, trace_id, span_id)
-        action = Action(entry, caller, self._due(caller, tool), sources={source})
+        action = self._action(caller, tool, trace_id, span_id, source=source, cost=cost, id=id)
         try:
             self._begin(action, arguments, awaited=awaited)
             UNDER_WAY.set(action)
@@ -114,6 +96,9 @@ class Actions:
             if tripped is not None:
                 raise tripped  # noqa: TRY301  written down below, as every trip
             if awaited and arguments is UNTOLD:
+                self._hold(action)
+            elif action.priced:
+                self._judge(action, self._check(action, arguments))
                 self._hold(action)
             else:
                 self._count(action, self._check(action, arguments))
@@ -144,8 +129,7 @@ class Actions:
         if known is not None and known.entry.tool == tool and source not in known.sources:
             known.sources.add(source)
             return known
-        entry = self._entry(caller, tool, trace_id, "")
-        action = Action(entry, caller, self._due(caller, tool), sources={source})
+        action = self._action(caller, tool, trace_id, "", source=source)
         if arguments is not UNTOLD:
             self.told(action, arguments, ran=True)
         self.reentrancy.account(lambda: self._keep(action))
@@ -172,7 +156,7 @@ class Actions:
         self.reentrancy.enter()
         try:
             check = self._check(action, arguments)
-            if ran or action.booked:
+            if ran or action.booked or action.priced:
                 self._judge(action, check)
             else:
                 self._count(action, check)
@@ -187,9 +171,24 @@ class Actions:
         finally:
             self.reentrancy.leave()
 
-    def close(self, action: Action, result: object = UNTOLD, *, error: str = "", message: str = "") -> None:
-        """The tool ran. Its result, or its error, tells progress from a loop; the first told counts. Never raises."""
+    def close(
+        self,
+        action: Action,
+        result: object = UNTOLD,
+        *,
+        error: str = "",
+        message: str = "",
+        cost: int | None = None,
+    ) -> None:
+        """The tool ran. Its result, or its error, tells progress from a loop; the first told counts. Never raises.
+
+        `cost`: nano-dollars that it came out at, where its caller says so; one that failed costs nothing.
+        """
         action.over = True
+        if action.priced and not action.booked:
+            if cost is None:
+                cost = 0 if error or self._prices is None else self._prices.real(action.entry, action.arguments, result)
+            action.entry = replace(action.entry, cost=cost, status=Status.SETTLED)
         if not action.booked:
             self.reentrancy.account(lambda: self._keep(action))
         doing = action.signature
@@ -211,7 +210,11 @@ class Actions:
             raise
 
     def _check(self, action: Action, arguments: object) -> LoopCheck | None:
-        return None if arguments is UNTOLD else self._loops.check(action.caller, action.entry.tool, arguments)
+        if arguments is UNTOLD:
+            return None
+        if action.priced:
+            action.arguments = arguments
+        return self._loops.check(action.caller, action.entry.tool, arguments)
 
     def _judge(self, action: Action, check: LoopCheck | None) -> None:
         """Ask the loop rule alone. Raises SentinelLoopError, SentinelSystemError."""
@@ -226,9 +229,9 @@ class Actions:
             self._accounting.tell(Event(action.entry, action.due, nudge=nudge))
 
     def _hold(self, action: Action) -> None:
-        """Hold what is counted when its arguments are known. Raises SentinelBudgetExceeded, SentinelSystemError."""
+        """Hold what is counted later. Raises SentinelBudgetExceeded, SentinelSystemError."""
         accounting, asked = self._accounting, self._asked(action)
-        if asked.caps:
+        if asked.caps or action.priced:
             now = accounting.clock()
             answer = accounting.retry.ask("reserve", lambda: accounting.ledger.reserve(asked, now=now))
             self._admitted(action, answer)
@@ -253,12 +256,13 @@ class Actions:
 
     def _asked(self, action: Action) -> Hold:
         """What an action asks of the ledger; once it is held, no limit is asked again."""
-        caps = () if action.held else tuple(cap for cap in action.due.caps if cap.meter is Meter.TOOL_CALLS)
+        asked = (Meter.TOOL_CALLS, Meter.USD) if action.priced else (Meter.TOOL_CALLS,)
+        caps = () if action.held else tuple(cap for cap in action.due.caps if cap.meter in asked)
         expires_at = self._accounting.clock() + _HOLD_SECONDS
         return Hold(
             entry=action.entry,
             accounts=action.due.accounts,
-            amounts=_ONE,
+            amounts=action.amounts,
             caps=caps,
             expires_at=expires_at,
             subjects=partial(subjects_of, action.due, action.caller, tool=action.entry.tool),
@@ -267,24 +271,36 @@ class Actions:
     def _admitted(self, action: Action, answer: Reservation | Refusal) -> None:
         if isinstance(answer, Refusal):
             raise refusal(lambda: self._exceeded(action, answer))
-        if not action.held and any(cap.meter is Meter.TOOL_CALLS for cap in action.due.caps):
+        if not action.held and (action.priced or any(cap.meter is Meter.TOOL_CALLS for cap in action.due.caps)):
             self._accounting.on_reserved(action.caller, action.due, answer.balances)
 
     def _keep(self, action: Action) -> None:
         """Count an action that has run, at once or when the ledger can take it."""
         if not action.booked:
-            self._accounting.retry.settle(action.entry, action.due.accounts, _ONE, held=action.held)
+            self._accounting.retry.settle(action.entry, action.due.accounts, action.amounts, held=action.held)
             self._booked(action)
 
     def _booked(self, action: Action) -> None:
         action.booked, action.held = True, False
         self._accounting.tell(Event(action.entry, action.due))
 
-    def _entry(self, caller: Caller, tool: str, trace_id: str, span_id: str) -> Entry:
-        return Entry(
-            id=self._accounting.new_id(),
+    def _action(
+        self,
+        caller: Caller,
+        tool: str,
+        trace_id: str,
+        span_id: str,
+        *,
+        source: str,
+        cost: int | None = None,
+        id: str = "",
+    ) -> Action:
+        price = self._prices.quote(tool) if cost is None and self._prices is not None else cost
+        entry = Entry(
+            id=id or self._accounting.new_id(),
             at=self._accounting.clock(),
-            status=Status.SETTLED,
+            status=Status.SETTLED if price is None else Status.PRESUMED,
+            cost=price or 0,
             session=caller.session.id,
             agent=caller.agent,
             operation="execute_tool",
@@ -292,6 +308,7 @@ class Actions:
             trace_id=trace_id,
             span_id=span_id,
         )
+        return Action(entry, caller, self._due(caller, tool), sources={source}, priced=price is not None)
 
     def _exceeded(self, action: Action, refusal: Refusal) -> SentinelBudgetExceeded:
         what, session = f"tool {action.entry.tool!r}", action.caller.session.id

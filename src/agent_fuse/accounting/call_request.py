@@ -1,17 +1,22 @@
-"""What a gate asks of the fuse, what the fuse knows of a call's money, and what it tells its listeners."""
+"""What a gate asks of the fuse, what that knows of calls and tool actions under way, and what it tells listeners."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import Any, cast
 
 from agent_fuse.calls import Entry
 from agent_fuse.errors import SentinelError
 from agent_fuse.keys import first, spellings, told
+from agent_fuse.ledgers.base import Amounts
 from agent_fuse.limits import Caller, Demand, Limit, demand
+from agent_fuse.loops import Signature
 from agent_fuse.quotes import Quote
 from agent_fuse.sightings import Layer
 from agent_fuse.wire import semantic_operation
+
+UNTOLD = object()
+"""Stands for arguments or a result that nobody told."""
 
 
 class Stage(Enum):
@@ -111,6 +116,35 @@ class PendingCall:
                 self.due = demand(limits, replace(self.request.caller, keys=keys), request.fact, now=now)
         self.request = request
         return request
+
+
+@dataclass(slots=True, eq=False)
+class Action:
+    """One tool action under way."""
+
+    entry: Entry
+    caller: Caller
+    due: Demand
+    signature: Signature | None = None
+    """None until its arguments are known."""
+    sources: set[str] = field(default_factory=set[str])
+    """The layers that see it: scopes of tool spans, the LangChain handler."""
+    over: bool = False
+    """Refused, or seen to end: nothing joins it any more."""
+    told: bool = False
+    """Its result or error is known."""
+    held: bool = False
+    """It is held against a limit on tool calls."""
+    booked: bool = False
+    priced: bool = False
+    """It costs money: held when it begins, booked when it ends."""
+    arguments: object = UNTOLD
+    """Kept where its price depends on them."""
+
+    @property
+    def amounts(self) -> Amounts:
+        """What it counts."""
+        return Amounts(usd=self.entry.cost, tool_calls=1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from langchain_core.messages import BaseMessage
 from langchain_core.outputs import LLMResult
 
 from agent_fuse import api
-from agent_fuse.accounting.actions import UNTOLD
+from agent_fuse.accounting.call_request import UNTOLD
 from agent_fuse.calls import Usage
 from agent_fuse.charged import says_nothing
 from agent_fuse.errors import ConfigurationError, SentinelError

@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import Any, TypeVar, cast, overload
 
 from agent_fuse import terms as check
-from agent_fuse.accounting.actions import UNDER_WAY, UNTOLD, Action, Actions
+from agent_fuse.accounting.actions import UNDER_WAY, Actions
+from agent_fuse.accounting.call_request import UNTOLD, Action
 from agent_fuse.api import init
 from agent_fuse.limits import Caller, Session
 from agent_fuse.loops import signature

@@ -6,8 +6,8 @@ from weakref import ReferenceType
 
 from opentelemetry import trace
 
-from agent_fuse.accounting.actions import UNDER_WAY, UNTOLD, Action
-from agent_fuse.accounting.call_request import CallRequest
+from agent_fuse.accounting.actions import UNDER_WAY
+from agent_fuse.accounting.call_request import UNTOLD, Action, CallRequest
 from agent_fuse.charged import of_error
 from agent_fuse.dialects.base import Dialect, SpanRole, Spot
 from agent_fuse.errors import SentinelError

@@ -8,7 +8,7 @@ from threading import get_ident
 from typing import Any
 from weakref import finalize
 
-from agent_fuse.accounting.actions import Action
+from agent_fuse.accounting.call_request import Action
 from agent_fuse.dialects.base import Dialect, Spot, attributes_of, read
 from agent_fuse.errors import SentinelError
 from agent_fuse.fuse import Fuse, Seen

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import StatusCode
 
-from agent_fuse.accounting.actions import UNTOLD
+from agent_fuse.accounting.call_request import UNTOLD
 from agent_fuse.dialects.base import Dialect, Ending
 from agent_fuse.otel.open_spans import OpenSpan
 from agent_fuse.seams import BOOKED_AT_QUOTE, GOES_ON, fault

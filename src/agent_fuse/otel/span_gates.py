@@ -11,8 +11,7 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span
 
-from agent_fuse.accounting.actions import UNTOLD, Action
-from agent_fuse.accounting.call_request import CallRequest, Stage
+from agent_fuse.accounting.call_request import UNTOLD, Action, CallRequest, Stage
 from agent_fuse.dialects import BUILT_IN, Dialects
 from agent_fuse.dialects.base import Dialect, Field, SpanRole
 from agent_fuse.errors import SentinelError

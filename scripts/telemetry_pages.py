@@ -31,6 +31,12 @@ SPANS_END = """
 instrumentation made it, for tests that compare attributes exactly: no cost, no session, nothing of ours. The span of a
 refused call says so in any case. Ledger and metrics are the same either way.
 
+Each refusal, of a call or a tool, is an OpenTelemetry log record as well: event `agent_fuse.refusal`, severity WARN,
+the trip's message as its body, with the attributes of a refused call above, `session.id`, the model or tool, the
+agent, and the trace and span it happened in, whatever the sampler did to that span. Beyond the first hundred of one
+limit and key there is one a minute, whose `agent_fuse.refused.unwritten` counts those left out. Without a logger
+provider nothing is made.
+
 The cost has the names proposed in
 [semantic-conventions-genai #443](https://github.com/open-telemetry/semantic-conventions-genai/pull/443), which may
 still change. The amount is a double: nano-dollars divided by 10^9.

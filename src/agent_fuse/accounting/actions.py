@@ -332,4 +332,4 @@ class Actions:
         )
         if not isinstance(trip, SentinelSystemError):
             accounting.retry.refuse(entry, action.due.accounts)
-        accounting.tell(Event(entry, action.due, trip))
+        accounting.tell_refused(Event(entry, action.due, trip))

@@ -49,6 +49,8 @@ class Accounting:
         """Told of every call booked or refused, and of every loop that is near."""
         self.on_reserved: Listeners[[Caller, Demand, Mapping[str, Balance]]] = Listeners("warning of a limit")
         """Told whose call took a hold, and its accounts after it."""
+        self.on_refused: Listeners[[Event]] = Listeners("writing a refusal down")
+        """Told of every call and tool action that was refused, after `tell`."""
         self.later = Later(ledger, self.retry, self.book, clock, self.tell)
         self.on_gate: Listeners[[str, float]] = Listeners("timing a gate")
         """Told which gate took how many seconds."""
@@ -113,7 +115,12 @@ class Accounting:
         entry = replace(entry, refused_by=refused_by(trip))
         if not isinstance(trip, SentinelSystemError):
             self.retry.refuse(entry, pending.due.accounts)
-        self.tell(Event(entry, pending.due, trip))
+        self.tell_refused(Event(entry, pending.due, trip))
+
+    def tell_refused(self, event: Event) -> None:
+        """A call or a tool action was refused."""
+        self.tell(event)
+        self.on_refused(event)
 
     def release(self, pending: PendingCall) -> None:
         """The call cost nothing: give its hold back."""

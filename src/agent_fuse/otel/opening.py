@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from agent_fuse import prices
 from agent_fuse.accounting.booking import Clock
+from agent_fuse.accounting.call_request import Event
 from agent_fuse.accounting.published_limits import LimitPublisher
 from agent_fuse.calls import Entry
 from agent_fuse.errors import SentinelSystemError
@@ -57,6 +58,14 @@ def open_fuse(settings: Settings, *, clock: Clock = time.time) -> Fuse:
     poster = LimitPublisher(ledger, fuse.limits, clock)
     poster.post(now=clock())
     fuse.listen(poster.heard)
+    fuse.accounting.on_refused.add(_write_down)
     for watcher in _watchers:
         watcher(fuse)
     return fuse
+
+
+def _write_down(event: Event) -> None:
+    from agent_fuse.otel.refusal_log import record  # noqa: PLC0415  most runs meet no refusal
+
+    if event.trip is not None:
+        record(event, event.trip)

@@ -38,6 +38,8 @@ class Mark:
     meaning: str
 
 
+_REASONS = "`budget`, `stopped`, `unanswered`, `denied`, `unpriced`, `loop` or `system`."
+
 TABLE = (
     Mark(name=AMOUNT, kind="double", on="a booked call", meaning="What the call was booked at."),
     Mark(name=CURRENCY, kind="string", on="a booked call", meaning="`USD`."),
@@ -45,7 +47,12 @@ TABLE = (
     Mark(name=ESTIMATED, kind="boolean", on="a booked call", meaning="The provider told no usage, or none yet."),
     Mark(name=SESSION, kind="string", on="both", meaning="The session that pays; left alone where the span has one."),
     Mark(name=REFUSED, kind="boolean", on="a refused call", meaning="`true`: nothing was sent."),
-    Mark(name=REASON, kind="string", on="a refused call", meaning="`budget`, `unpriced`, `loop` or `system`."),
+    Mark(
+        name=REASON,
+        kind="string",
+        on="a refused call",
+        meaning=_REASONS,
+    ),
     Mark(name=LIMIT, kind="string", on="a refused call", meaning="The limit, in words, for the reason `budget`."),
     Mark(name=PER, kind="string", on="a refused call", meaning="What the limit is per: `session`, `all`, `user.id`, …"),
     Mark(name=KEY, kind="string", on="a refused call", meaning="Whose limit it was: the session, the user, …"),

@@ -91,6 +91,8 @@ class SentinelBudgetExceeded(SentinelError):
     """When the limit's window has room for the call again (UTC); None without a window, or where it never has."""
     retry_after: float | None
     """Seconds until then."""
+    cut_off: bool = False
+    """Nothing was refused before it was sent: a streamed answer was ended, and what came of it is booked."""
     refused_by: RefusedBy
     """The limit as the journal keeps it: its key and value, its figures as integers, and what to do."""
 

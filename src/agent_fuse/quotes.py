@@ -173,6 +173,12 @@ class Quoter:
         out, out_source, _ = self._output("chat", output_tokens, 1, session, model, rates, Source.GIVEN)
         return self._plain(_clamped(into), out, rates, into_source, out_source, model)
 
+    def resized(self, quote: Quote, output_tokens: int) -> Quote:
+        """The quote of the same call with so much output."""
+        price = quote.rates.bound if self.strict else quote.rates.expected
+        change = price(quote.input_tokens, output_tokens) - price(quote.input_tokens, quote.output_tokens)
+        return replace(quote, output_tokens=output_tokens, cost=max(quote.cost + change, 0))
+
     def learn(
         self, session: str, model: str | None, *, quoted: Quote | None, body_bytes: int | None, usage: Usage
     ) -> None:

@@ -12,6 +12,9 @@ from agent_fuse.ledgers.base import Meter, Refusal, Stop
 from agent_fuse.limits import Limit, counted
 from agent_fuse.windows import Calendar
 
+BEFORE_SENT = "refused before it was sent"
+"""What became of nearly every call that is refused."""
+
 _RAISE: dict[Meter, tuple[str, ...]] = {
     Meter.USD: ("raise the limit",),
     Meter.TOKENS: ("raise the limit on tokens",),
@@ -82,8 +85,10 @@ def _of_key(per: str, value: str, ways: tuple[str, ...]) -> str:
     return f"{_either(ways)}; a new session does not help, for this limit counts {per} {value!r} in all sessions"
 
 
-def explain(refusal: Refusal, limit: Limit, what: str, now: float) -> tuple[str, dict[str, object]]:
-    """The message and the fields of the trip for a refusal. `what` names the refused call."""
+def explain(
+    refusal: Refusal, limit: Limit, what: str, now: float, how: str = BEFORE_SENT
+) -> tuple[str, dict[str, object]]:
+    """The message and the fields of the trip for a refusal. `what` names the call, `how` says what became of it."""
     meter = refusal.cap.meter
     money = meter is Meter.USD
 
@@ -96,7 +101,7 @@ def explain(refusal: Refusal, limit: Limit, what: str, now: float) -> tuple[str,
         words += f", of which {counted(meter, refusal.cap.kept)} {'is' if money else 'are'} kept for agent_fuse.final()"
     words += f" topped up by {counted(meter, refusal.extra)}" if refusal.extra else ""
     what_to_do = advice(refusal, limit, now)
-    message = f"{what} refused before it was sent: {_figures(refusal)} of the limit of {words}; {what_to_do}"
+    message = f"{what} {how}: {_figures(refusal)} of the limit of {words}; {what_to_do}"
     frees = frees_at(refusal, limit, now)
     return message, {
         "kind": "busy" if refusal.busy else "exceeded",
@@ -128,7 +133,9 @@ def whose(refusal: Refusal, limit: Limit) -> str:
     return f"{limit} {value!r}" if value else str(limit)
 
 
-def of_stop(refusal: Refusal, stop: Stop, *, what: str, model: str, session: str) -> SentinelBudgetExceeded:
+def of_stop(
+    refusal: Refusal, stop: Stop, *, what: str, model: str, session: str, how: str = BEFORE_SENT
+) -> SentinelBudgetExceeded:
     """The trip for a call on an account that someone stopped."""
     per, value = key_of(refusal.cap.account)
     whose = "everything" if per == ALL else f"{per} {value!r}"
@@ -137,7 +144,7 @@ def of_stop(refusal: Refusal, stop: Stop, *, what: str, model: str, session: str
     at = datetime.fromtimestamp(stop.at, UTC)
     go_on = f"let it go on with agent-fuse resume {shlex.quote(refusal.cap.account)}"
     return SentinelBudgetExceeded(
-        f"{what} refused before it was sent: {whose} was stopped{by} at {at:%Y-%m-%d %H:%M:%S} (UTC){why}; {go_on}",
+        f"{what} {how}: {whose} was stopped{by} at {at:%Y-%m-%d %H:%M:%S} (UTC){why}; {go_on}",
         reason="stopped",
         kind="stopped",
         meter="calls",

@@ -1,7 +1,7 @@
 """What the OpenAI and Anthropic APIs say on the wire: which requests are priced, and the usage in their responses."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -11,6 +11,11 @@ from agent_fuse.usage_reader import fields_of, later, read_usage
 
 _WRITTEN = ("content", "refusal", "reasoning_content", "reasoning")
 """Texts of a streamed delta that the model wrote."""
+
+_BLOCK_DELTA = ("text", "partial_json", "thinking")
+"""The same in a delta of Anthropic's; OpenAI's responses stream a text alone."""
+
+_SOUNDS = frozenset({"response.audio.delta", "response.output_audio.delta"})
 
 _NOTHING: dict[str, Any] = {}
 
@@ -106,7 +111,7 @@ class StreamReader:
     """Reads usage out of a server-sent event stream as its decoded bytes pass by; keeps no text.
 
     Events that cannot carry usage are skipped unparsed, unless `count_text` asks for the size of what was written
-    (for streams that will report no usage).
+    (for streams that will report no usage, or may be cut off).
     """
 
     def __init__(self, reading: Reading, *, count_text: bool) -> None:
@@ -176,12 +181,18 @@ class StreamReader:
 
     def _count(self, event: dict[str, Any]) -> None:
         for choice in map(_object, _items(event.get("choices"))):
-            texts = _texts(choice, "delta")
-            written = sum(len(text.encode("utf-8", "replace")) for text in texts if isinstance(text, str))
-            self.reading.written += written
-            self.reading.pieces += bool(written)
+            self._add(_texts(choice, "delta"))
             if choice.get("finish_reason"):
                 self.reading.complete = True
+        kind = event.get("type")
+        if isinstance(kind, str) and kind.endswith("delta") and kind not in _SOUNDS:
+            delta = event.get("delta")
+            self._add([delta] if isinstance(delta, str) else map(_object(delta).get, _BLOCK_DELTA))
+
+    def _add(self, texts: Iterable[object]) -> None:
+        written = sum(len(text.encode("utf-8", "replace")) for text in texts if isinstance(text, str))
+        self.reading.written += written
+        self.reading.pieces += bool(written)
 
 
 def _items(found: object) -> list[Any]:

@@ -10,10 +10,10 @@ from agent_fuse.accounting.listeners import Listeners
 from agent_fuse.accounting.waits import AWAITED, Waited, WaitFor, busy, until_it_fits, wait
 from agent_fuse.calls import Status, Usage
 from agent_fuse.errors import SentinelBudgetExceeded, SentinelError, UnknownModelError
-from agent_fuse.ledgers.base import AMOUNTS, Amounts, Hold, Meter, Refusal, Reservation
+from agent_fuse.ledgers.base import AMOUNTS, Amounts, Cap, Hold, Meter, Refusal, Reservation
 from agent_fuse.limits import Demand, demand, subjects_of
 from agent_fuse.quotes import Quote
-from agent_fuse.refusals import explain, of_stop, unpriced
+from agent_fuse.refusals import BEFORE_SENT, explain, of_stop, unpriced
 from agent_fuse.seams import refusal
 from agent_fuse.settings import Settings
 
@@ -44,7 +44,7 @@ class Admission:
             caps = [cap for cap in caps if cap.meter is not Meter.USD]
             short = ask("balances", lambda: self._ledger.used_up(caps, now=now))
         if short is not None:
-            raise refusal(partial(self._exceeded, pending, short))
+            raise refusal(partial(self.exceeded, pending, short))
 
     def hold(self, pending: PendingCall) -> None:
         """Quote the call and take its hold, or replace the one it has.
@@ -69,7 +69,7 @@ class Admission:
                 raise
             if not goes_on:
                 waited.end()
-                raise refusal(partial(self._exceeded, pending, answer, waited))
+                raise refusal(partial(self.exceeded, pending, answer, waited))
         waited = waited or AWAITED.get()
         if waited is not None:
             waited.end()
@@ -82,20 +82,28 @@ class Admission:
             words = partial(unpriced, unknown, model=pending.request.model, session=pending.request.caller.session.id)
             raise refusal(words) from None
         pending.quote = quote
+        return quote, self.reserve(pending, quote, pending.due.caps)
+
+    def reserve(self, pending: PendingCall, quote: Quote, caps: tuple[Cap, ...]) -> Reservation | Refusal:
+        """Take the call's hold at this quote, or replace the one it has, which stays where it is refused.
+
+        Raises:
+            SentinelSystemError: the ledger failed.
+        """
         now = self._clock()
         tokens = quote.input_tokens + quote.output_tokens
         hold = Hold(
             entry=self._accounting.entry(pending, Status.PRESUMED, (quote.cost, quote.fee), quote.usage),
             accounts=pending.due.accounts,
             amounts=Amounts(usd=quote.cost, tokens=tokens, output_tokens=quote.output_tokens, calls=1),
-            caps=pending.due.caps,
+            caps=caps,
             expires_at=now + self._settings.hold_seconds,
             subjects=partial(_subjects, pending),
         )
         answer = self._accounting.retry.ask("reserve", lambda: self._ledger.reserve(hold, now=now))
         if isinstance(answer, Reservation):
             pending.held = True
-        return quote, answer
+        return answer
 
     def _has_room(self, due: Demand, answer: Reservation | Refusal) -> bool:
         """Whether every limit has so much left, with this hold, that one by a bound can neither crowd nor warn."""
@@ -134,12 +142,15 @@ class Admission:
         pending.due = demand(self._accounting.limits, request.caller, request.fact, now=self._clock())
         return True
 
-    def _exceeded(self, pending: PendingCall, short: Refusal, waited: Waited | None = None) -> SentinelError:
+    def exceeded(
+        self, pending: PendingCall, short: Refusal, waited: Waited | None = None, *, how: str = BEFORE_SENT
+    ) -> SentinelError:
+        """The trip for a call that a limit does not admit, in words that fit it."""
         what, session = f"call to {pending.request.model or 'a model'}", pending.request.caller.session.id
         if short.stop is not None:
-            return of_stop(short, short.stop, what=what, model=pending.request.model, session=session)
+            return of_stop(short, short.stop, what=what, model=pending.request.model, session=session, how=how)
         limit = pending.due.limits[pending.due.caps.index(short.cap)]
-        message, facts = explain(short, limit, what, self._clock())
+        message, facts = explain(short, limit, what, self._clock(), how)
         if waited is not None and waited.paused is not None:
             more, facts["reason"] = waited.paused.outcome
             message += more

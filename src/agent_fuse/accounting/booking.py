@@ -187,7 +187,7 @@ class Accounting:
             if by_quote and pending.quote is not None
             else self._bill(pending, full, model, tier)
         )
-        reason = "" if exact else "quote" if by_quote else "counted"
+        reason = "" if exact else "cut off" if pending.cut else "quote" if by_quote else "counted"
         status = Status.SETTLED if exact else Status.ESTIMATED
         return self.entry(pending, status, bill, full, reason=reason, response_id=response_id), full
 

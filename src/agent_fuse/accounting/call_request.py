@@ -94,6 +94,8 @@ class PendingCall:
     due: Demand
     quote: Quote | None = None
     held: bool = False
+    cut: bool = False
+    """It was cut off while it was answered."""
     later: str = ""
     """The provider's id of the work that it has begun and that an answer will tell of; empty where there is none."""
 

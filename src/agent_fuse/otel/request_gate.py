@@ -20,8 +20,9 @@ from agent_fuse.endpoints import UNKNOWN
 from agent_fuse.errors import SentinelError
 from agent_fuse.fuse import Fuse, Seen
 from agent_fuse.otel.blind import warn_of
+from agent_fuse.otel.cut_off import CutOff, Form, can_be_cut_off
 from agent_fuse.otel.facts import blind
-from agent_fuse.otel.gate import CallSite, admit, call_site
+from agent_fuse.otel.gate import CallSite, admit, call_site, refused
 from agent_fuse.otel.response import Observe, Reader, observe
 from agent_fuse.otel.unseen import end_unseen
 from agent_fuse.quoting.families import hides_reasoning
@@ -61,6 +62,11 @@ class Flight:
         self._wants_text = False
         self._operation = ""
         self._in_background = False
+        self._counts = False
+        """What is written is counted, should it be cut off."""
+        self._carried: Form = _as_it_is
+        """Makes a trip what the caller can carry."""
+        self._cutting: CutOff | None = None
 
     @property
     def is_over(self) -> bool:
@@ -101,6 +107,7 @@ class Flight:
             trace_id=site.caller.trace,
             span_id=site.span_id,
         )
+        self._carried = lambda trip: refused(site.fuse, trip, site.node, site.frame)
         self.seen = admit(site.fuse, request, site.around(), site.node, site.frame)
 
     def follow(self, request: Any, *, sees_sending: bool) -> None:
@@ -120,7 +127,7 @@ class Flight:
         else:
             self._watched = True
             try:
-                self._observe(response, self._reader(response.headers.get("content-type", "")), self._stream_ended)
+                self._observe(response, self._watch(response.headers.get("content-type", "")), self._stream_ended)
             except Exception as error:  # noqa: BLE001  what was paid for is booked, whatever fails of ours
                 self._lost(error)
 
@@ -158,13 +165,23 @@ class Flight:
         end_unseen(self.provider)
         self._close(Outcome.BROKEN)
 
+    def _watch(self, content_type: str) -> Reader:
+        """What watches a stream: a reader of its usage, and where it may be cut off, what does that before it."""
+        cuts = self._observe is observe
+        if not cuts or self.seen is None or self._fuse is None or not can_be_cut_off(self.seen):
+            return self._reader(content_type)
+        self._counts = True
+        reader = self._reader(content_type)
+        self._cutting = CutOff(self._fuse, self.seen, reader, self._reading, self._carried)
+        return self._cutting
+
     def _reader(self, content_type: str) -> Reader:
         """What reads a stream."""
         if _AWS_EVENTS not in content_type:
-            return StreamReader(self._reading, count_text=self._wants_text)
+            return StreamReader(self._reading, count_text=self._counts or self._wants_text)
         from agent_fuse.aws_events import EventStreamReader  # noqa: PLC0415  Bedrock's alone
 
-        return EventStreamReader(self._reading, count_text=self._wants_text)
+        return EventStreamReader(self._reading, count_text=self._counts or self._wants_text)
 
     def _dropped(self) -> None:
         """Its request is gone, and so is everyone who could have told how it ended."""
@@ -208,6 +225,9 @@ class Flight:
     def _book(self, *, broken: bool) -> None:
         reading = self._reading
         pending = self.seen.call.payload if self.seen is not None else None
+        if self._cutting is not None and self._cutting.cut:
+            self._close(Outcome.BROKEN, estimate=self._cutting.what_came())
+            return
         if pending is not None and self._in_background and not reading.final:
             pending.later = reading.response_id  # its stream was left, and it goes on
         if pending is not None and pending.quote is not None and pending.quote.fixed and not broken:
@@ -241,6 +261,10 @@ class Flight:
                 response_id=reading.response_id,
                 tier=reading.tier,
             )
+
+
+def _as_it_is(trip: SentinelError) -> SentinelError:
+    return trip
 
 
 _UNKNOWN_IS = {"estimate": "is held at an estimate", "block": "is blocked", "free": "passes"}

@@ -3,19 +3,33 @@
 import functools
 import zlib
 from collections.abc import AsyncIterator, Callable, Hashable, Iterator
+from dataclasses import dataclass
 from typing import Any, Protocol, cast
 from weakref import finalize
 
-from agent_fuse.seams import BOOKED_AT_QUOTE, HELD_AT_QUOTE, quietly
+from agent_fuse.errors import SentinelError
+from agent_fuse.seams import BOOKED_AT_QUOTE, GOES_ON, HELD_AT_QUOTE, quietly
 
 _PLACE = "reading the body of a response"
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A body is to go no further."""
+
+    data: bytes
+    """What its user still gets."""
+    trip: SentinelError
+    """What its user gets then."""
+    form: Callable[[SentinelError], SentinelError]
+    """Makes it what that user can carry; called where it is raised."""
 
 
 class Reader(Protocol):
     """What is told of a decoded body: its bytes, and its end."""
 
-    def feed(self, data: bytes) -> None:
-        """Take the next bytes."""
+    def feed(self, data: bytes) -> Cut | None:
+        """Take the next bytes; a cut where the body is to end with them."""
         ...
 
     def close(self) -> None:
@@ -44,32 +58,10 @@ def _observed(kind: Hashable) -> type[Any]:
     base: Any = kind
 
     def iter_bytes(self: Any, chunk_size: int | None = None) -> Iterator[bytes]:
-        watch: Watch = self.agent_fuse_watch
-        watch.reading = True
-        try:
-            for data in base.iter_bytes(self, chunk_size):
-                quietly(_PLACE, BOOKED_AT_QUOTE, watch.took, data)
-                watch.reading = False
-                yield data
-                watch.reading = True
-            quietly(_PLACE, HELD_AT_QUOTE, watch.done)
-        except BaseException as error:
-            quietly(_PLACE, HELD_AT_QUOTE, watch.raised, error)
-            raise
+        return _read(base, self, chunk_size)
 
-    async def aiter_bytes(self: Any, chunk_size: int | None = None) -> AsyncIterator[bytes]:
-        watch: Watch = self.agent_fuse_watch
-        watch.reading = True
-        try:
-            async for data in base.aiter_bytes(self, chunk_size):
-                quietly(_PLACE, BOOKED_AT_QUOTE, watch.took, data)
-                watch.reading = False
-                yield data
-                watch.reading = True
-            quietly(_PLACE, HELD_AT_QUOTE, watch.done)
-        except BaseException as error:
-            quietly(_PLACE, HELD_AT_QUOTE, watch.raised, error)
-            raise
+    def aiter_bytes(self: Any, chunk_size: int | None = None) -> AsyncIterator[bytes]:
+        return _aread(base, self, chunk_size)
 
     def close(self: Any) -> None:
         base.close(self)
@@ -83,6 +75,46 @@ def _observed(kind: Hashable) -> type[Any]:
     return type(base.__name__, (base,), {**methods, "__module__": base.__module__})
 
 
+def _read(base: Any, response: Any, chunk_size: int | None) -> Iterator[bytes]:
+    watch: Watch = response.agent_fuse_watch
+    watch.reading = True
+    try:
+        for data in base.iter_bytes(response, chunk_size):
+            cut = quietly(_PLACE, BOOKED_AT_QUOTE, watch.took, data)
+            watch.reading = False
+            yield data if cut is None else cut.data
+            watch.reading = True
+            if watch.cut is not None:
+                break
+        quietly(_PLACE, HELD_AT_QUOTE, watch.done)
+    except BaseException as error:
+        quietly(_PLACE, HELD_AT_QUOTE, watch.raised, error)
+        raise
+    if watch.cut is not None:
+        base.close(response)
+        raise quietly(_PLACE, GOES_ON, watch.cut.form, watch.cut.trip) or watch.cut.trip
+
+
+async def _aread(base: Any, response: Any, chunk_size: int | None) -> AsyncIterator[bytes]:
+    watch: Watch = response.agent_fuse_watch
+    watch.reading = True
+    try:
+        async for data in base.aiter_bytes(response, chunk_size):
+            cut = quietly(_PLACE, BOOKED_AT_QUOTE, watch.took, data)
+            watch.reading = False
+            yield data if cut is None else cut.data
+            watch.reading = True
+            if watch.cut is not None:
+                break
+        quietly(_PLACE, HELD_AT_QUOTE, watch.done)
+    except BaseException as error:
+        quietly(_PLACE, HELD_AT_QUOTE, watch.raised, error)
+        raise
+    if watch.cut is not None:
+        await base.aclose(response)
+        raise quietly(_PLACE, GOES_ON, watch.cut.form, watch.cut.trip) or watch.cut.trip
+
+
 class Watch:
     """What is known of one body. Called by the host's reading, which notices nothing of what goes wrong here."""
 
@@ -91,20 +123,23 @@ class Watch:
         self._ended: Callable[[bool], None] | None = ended
         self.reading = False
         """Whether its user is inside a read."""
+        self.cut: Cut | None = None
 
-    def took(self, data: bytes) -> None:
+    def took(self, data: bytes) -> Cut | None:
         """The next bytes went by. A reader that failed once is asked no more: what it says would be wrong."""
         reader = self._reader
-        if reader is not None:
-            self._reader = None
-            reader.feed(data)
-            self._reader = reader
+        if reader is None:
+            return None
+        self._reader = None
+        self.cut = reader.feed(data)
+        self._reader = reader
+        return self.cut
 
     def done(self) -> None:
-        """The body ended as it should."""
+        """The body ended as it should, or was cut off."""
         reader, whole = self._reader, False
         try:
-            if reader is not None:
+            if reader is not None and self.cut is None:
                 reader.close()
                 whole = True
         finally:

@@ -23,6 +23,7 @@ HELD = "agent_fuse.refused.limit.held"
 REQUESTED = "agent_fuse.refused.requested"
 ADVICE = "agent_fuse.refused.advice"
 TOOL = "agent_fuse.refused.tool"
+CUT_OFF = "agent_fuse.cut_off"
 ERROR = "error.type"
 
 _PATIENCE = 0.01
@@ -46,7 +47,7 @@ TABLE = (
     Mark(name=SOURCE, kind="string", on="a booked call", meaning="`local`: AgentFuse priced it."),
     Mark(name=ESTIMATED, kind="boolean", on="a booked call", meaning="The provider told no usage, or none yet."),
     Mark(name=SESSION, kind="string", on="both", meaning="The session that pays; left alone where the span has one."),
-    Mark(name=REFUSED, kind="boolean", on="a refused call", meaning="`true`: nothing was sent."),
+    Mark(name=REFUSED, kind="boolean", on="a refused call", meaning="`true`: nothing (more) was sent."),
     Mark(
         name=REASON,
         kind="string",
@@ -63,6 +64,7 @@ TABLE = (
     Mark(name=REQUESTED, kind="double", on="a refused call", meaning="What the call asked for, unit as the cap."),
     Mark(name=ADVICE, kind="string", on="a refused call", meaning="What to do, in words that fit the limit."),
     Mark(name=TOOL, kind="string", on="a refused call", meaning="The tool, for the reason `loop`."),
+    Mark(name=CUT_OFF, kind="boolean", on="a cut-off call", meaning="`true`: it was sent, and its answer was ended."),
     Mark(name=ERROR, kind="string", on="a refused call", meaning="The class of the trip."),
 )
 """Every span attribute that AgentFuse sets.

@@ -18,6 +18,7 @@ from agent_fuse.errors import (
 from agent_fuse.otel.span_attributes import (
     ADVICE,
     CAP,
+    CUT_OFF,
     ERROR,
     HELD,
     KEY,
@@ -62,6 +63,7 @@ def refusal_attributes(trip: SentinelError) -> dict[str, str | bool | float]:
     }
     if isinstance(trip, SentinelBudgetExceeded):
         found[LIMIT] = getattr(trip, "limit", "")
+        found |= {CUT_OFF: True} if trip.cut_off else {}
     by = refused_by(trip)
     if by.limit:
         unit = NANOS_PER_USD if by.meter == "usd" else 1

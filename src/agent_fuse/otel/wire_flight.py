@@ -57,7 +57,8 @@ class WireFlight(Flight):
     def _reader(self, content_type: str) -> Reader:
         if content_type.partition(";")[0].strip() == "application/json" and not self._form.streams_json:
             return Whole(self._read_content)
-        return cast("Reader", self._form.reader(self._reading, content_type, count_text=self._wants_text))
+        counts = self._counts or self._wants_text
+        return cast("Reader", self._form.reader(self._reading, content_type, count_text=counts))
 
     def _read_content(self, content: bytes) -> None:
         try:

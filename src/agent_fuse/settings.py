@@ -42,6 +42,7 @@ class Settings:
     busy_wait: float
     on_tight: OnTight
     pause_for: float
+    clamp_floor: int
     warn_at: tuple[float, ...]
     on_warning: Callable[[Alert], None] | None
     loop_detection_enabled: bool
@@ -76,6 +77,7 @@ class MoreOptions(TypedDict, total=False):
     busy_wait: float | None
     on_tight: OnTight | None
     pause_for: float | None
+    clamp_floor: int | None
     warn_at: float | Sequence[float] | None
     on_warning: Callable[[Alert], None] | None
     loop_tool_thresholds: Mapping[str, int] | None
@@ -206,16 +208,22 @@ OPTIONS = (
     ),
     Option(
         name="on_tight",
-        parse=parsers.choice("refuse", "pause"),
+        parse=parsers.choice("refuse", "pause", "clamp"),
         default="refuse",
-        doc="A model call that a limit does not admit: `refuse` it, or `pause` it until a person answers "
-        "([limits](limits.md)).",
+        doc="A model call that a limit does not admit: `refuse` it, or `pause` it until a person answers, "
+        "or `clamp` its max output so that it fits ([limits](limits.md)).",
     ),
     Option(
         name="pause_for",
         parse=parsers.seconds(0.1, 86400),
         default=300.0,
         doc="Seconds that a paused call waits for an answer.",
+    ),
+    Option(
+        name="clamp_floor",
+        parse=parsers.whole(1, 1_000_000),
+        default=256,
+        doc="Tokens of output that `on_tight='clamp'` leaves a call at least; with less it is refused.",
     ),
     Option(
         name="warn_at",

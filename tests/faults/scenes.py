@@ -132,6 +132,8 @@ class Scene:
     options: dict[str, Any] = field(default_factory=dict)
     refused: bool = False
     """A limit refuses it, and must whatever fails."""
+    tight: bool = False
+    """A limit admits it in another form alone, and refuses it where that cannot be."""
 
 
 SCENES: list[Scene] = []
@@ -139,10 +141,10 @@ SCENES: list[Scene] = []
 
 def scene(**options: Any) -> Callable[[Run], Run]:
     """Register a scene under the function's name."""
-    refused = options.pop("refused", False)
+    refused, tight = options.pop("refused", False), options.pop("tight", False)
 
     def register(run: Run) -> Run:
-        SCENES.append(Scene(run.__name__, run, options, refused))
+        SCENES.append(Scene(run.__name__, run, options, refused, tight))
         return run
 
     return register
@@ -262,6 +264,19 @@ def sdk_refused(rig: Rig) -> object:
 @scene(refused=True, budget="0.000001")
 def sdk_refused_under_langchain(rig: Rig) -> object:
     return rig.chat.invoke("Say hello.").content
+
+
+@scene(tight=True, limits=agent_fuse.Limit(output_tokens=500), on_tight="clamp")
+def sdk_clamped(rig: Rig) -> object:
+    with agent_fuse.session(uuid4().hex):
+        return rig.openai.chat.completions.create(**CHAT).choices[0].message.content
+
+
+@scene(limits=agent_fuse.Limit(output_tokens=10**6))
+def sdk_stream_that_outgrows_its_hold(rig: Rig) -> object:
+    rig.provider.reply(Reply(text="word " * 2_000))
+    stream: Any = rig.openai.chat.completions.create(model="gpt-4o", messages=MESSAGES, stream=True)
+    return "".join(piece.choices[0].delta.content or "" for piece in stream if piece.choices)
 
 
 @scene(warn_at=(0.001,), on_warning=lambda _: None)

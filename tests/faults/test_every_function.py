@@ -188,7 +188,7 @@ def wrong_with(scene: Scene, whole: Whole, got: Any, sent: int, *, judged: bool,
         judged: the fault came when a limit had refused the call.
     """
     if isinstance(got, type):  # a trip
-        if not (fail_safe or scene.refused):
+        if not (fail_safe or scene.refused or scene.tight):
             return f"blocked with fail_safe=False, by {got.__name__}"
         return f"all was sent, and yet {got.__name__} was raised" if sent >= max(whole.sent, 1) else ""
     if scene.refused:

@@ -5,7 +5,7 @@ from typing import Any
 
 from agent_fuse.account_names import is_nobodys
 from agent_fuse.accounting.booking import Accounting
-from agent_fuse.accounting.call_request import CallRequest, PendingCall
+from agent_fuse.accounting.call_request import AS_ASKED, CallRequest, PendingCall
 from agent_fuse.accounting.listeners import Listeners
 from agent_fuse.accounting.waits import AWAITED, Waited, WaitFor, busy, until_it_fits, wait
 from agent_fuse.calls import Status, Usage
@@ -14,11 +14,12 @@ from agent_fuse.ledgers.base import AMOUNTS, Amounts, Cap, Hold, Meter, Refusal,
 from agent_fuse.limits import Demand, demand, subjects_of
 from agent_fuse.quotes import Quote
 from agent_fuse.refusals import BEFORE_SENT, explain, of_stop, unpriced
-from agent_fuse.seams import refusal
+from agent_fuse.seams import quietly, refusal
 from agent_fuse.settings import Settings
 
 _ROOMY = 0.5
 """Share of a limit up to which a quote may be a bound."""
+_FITTING, _SO = "making a call fit", "it is refused all the same"
 _COUNTED = frozenset(AMOUNTS)
 
 
@@ -53,6 +54,7 @@ class Admission:
             SentinelBudgetExceeded: a limit does not admit it. SentinelSystemError: the ledger failed.
         """
         waited: Waited | None = None
+        pending.altered = AS_ASKED
         while True:
             quote, answer = self._take(pending, wait=False)
             if quote.provisional and not self._has_room(pending.due, answer):
@@ -68,8 +70,14 @@ class Admission:
                 waited.end()
                 raise
             if not goes_on:
+                if quietly(_FITTING, _SO, self._is_left, pending, answer):
+                    return
+                fitted = quietly(_FITTING, _SO, self._fitted, pending, answer) or answer
+                if not isinstance(fitted, Refusal):
+                    answer = fitted
+                    break
                 waited.end()
-                raise refusal(partial(self.exceeded, pending, answer, waited))
+                raise refusal(partial(self.exceeded, pending, fitted, waited))
         waited = waited or AWAITED.get()
         if waited is not None:
             waited.end()
@@ -141,6 +149,32 @@ class Admission:
         request = pending.request  # it is admitted later than it was asked for, perhaps in another interval
         pending.due = demand(self._accounting.limits, request.caller, request.fact, now=self._clock())
         return True
+
+    def _is_left(self, pending: PendingCall, answer: Refusal) -> bool:
+        """Whether a gate that can alter what leaves judges the call next, and so is to judge it alone."""
+        follows = pending.request.requests_seen and not pending.request.alterable and not pending.held
+        return follows and self._wants("clamp", pending, answer)
+
+    def _fitted(self, pending: PendingCall, answer: Refusal) -> Reservation | Refusal:
+        """Where its limit wants that, what leaves is altered so that it fits."""
+        if not pending.request.alterable or not self._wants("clamp", pending, answer):
+            return answer
+        from agent_fuse.accounting.clamping import clamp  # noqa: PLC0415  few calls ever need it
+
+        return clamp(
+            pending,
+            self._accounting.quoter,
+            answer,
+            lambda quote: self.reserve(pending, quote, pending.due.caps),
+            floor=self._settings.clamp_floor,
+            may=partial(self._wants, "clamp", pending),
+        )
+
+    def _wants(self, what: str, pending: PendingCall, short: Refusal) -> bool:
+        if short.stop is not None:
+            return False
+        limit = pending.due.limits[pending.due.caps.index(short.cap)]
+        return (limit.on_tight or self._settings.on_tight) == what
 
     def exceeded(
         self, pending: PendingCall, short: Refusal, waited: Waited | None = None, *, how: str = BEFORE_SENT

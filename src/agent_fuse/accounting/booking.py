@@ -259,7 +259,7 @@ class Accounting:
             cache_read_tokens=usage.cache_read_tokens,
             cache_write_tokens=usage.cache_write_tokens,
             reasoning_tokens=usage.reasoning_tokens,
-            reason=reason,
+            reason=", ".join((reason, *pending.altered.notes)) if reason else ", ".join(pending.altered.notes),
             response_id=response_id,
             trace_id=request.trace_id,
             span_id=request.span_id,

@@ -18,6 +18,9 @@ from agent_fuse.wire import semantic_operation
 UNTOLD = object()
 """Stands for arguments or a result that nobody told."""
 
+CLAMPED_FROM, CLAMPED_TO = "agent_fuse.clamped_from", "agent_fuse.clamped_to"
+"""Names of what a span is told."""
+
 
 class Stage(Enum):
     """How far a call is when a layer comes to see it, and so what its gate does."""
@@ -30,6 +33,25 @@ class Stage(Enum):
     """A gate that knows more of it is sure to follow: leave the call to that one."""
     OVER = auto()
     """The work is done: account, never refuse."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Altered:
+    """How what leaves is to differ from what was asked for."""
+
+    fields: Mapping[str, object] = field(default_factory=dict[str, object])
+    """Of the request's body, as they are to be."""
+    marks: Mapping[str, str | int] = field(default_factory=dict[str, str | int])
+    """What its span is told."""
+    notes: tuple[str, ...] = ()
+    """What the journal is told."""
+
+    def and_also(self, fields: Mapping[str, object], marks: Mapping[str, str | int], note: str) -> "Altered":
+        """Altered further."""
+        return Altered(fields={**self.fields, **fields}, marks={**self.marks, **marks}, notes=(*self.notes, note))
+
+
+AS_ASKED = Altered()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +75,8 @@ class CallRequest:
     span_id: str = ""
     started_at: float | None = None
     """When the call began (seconds, UTC epoch, real time), where its layer saw it later than that; None: now."""
+    alterable: bool = False
+    """What leaves can still be altered."""
     requests_seen: bool = False
     """A gate sees every request that this call makes, though this layer holds for it."""
 
@@ -94,6 +118,7 @@ class PendingCall:
     due: Demand
     quote: Quote | None = None
     held: bool = False
+    altered: Altered = AS_ASKED
     cut: bool = False
     """It was cut off while it was answered."""
     later: str = ""

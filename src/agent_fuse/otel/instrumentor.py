@@ -25,6 +25,7 @@ from wrapt import register_post_import_hook
 from agent_fuse.accounting.waits import AWAITED, Waited, WaitFor
 from agent_fuse.errors import SentinelError
 from agent_fuse.otel import active, patches, sdk_check, sending, websockets, wire_install
+from agent_fuse.otel.altering import options_with
 from agent_fuse.otel.gate import not_judged
 from agent_fuse.otel.request_gate import Flight
 from agent_fuse.otel.telling import telling
@@ -209,7 +210,7 @@ def _build_request(original: patches.Method, *, sdk: str) -> patches.Method:
         request = original(self, options, *args, **kwargs)
         if _wanted:
             try:
-                _judge(self, options, request, sdk)
+                request = _judge(self, options, request, sdk, lambda altered: original(self, altered, *args, **kwargs))
             except SentinelError:
                 raise
             except Exception as error:  # noqa: BLE001  fail_safe decides
@@ -219,9 +220,10 @@ def _build_request(original: patches.Method, *, sdk: str) -> patches.Method:
     return build
 
 
-def _judge(client: Any, options: Any, request: Any, sdk: str) -> None:
+def _judge(client: Any, options: Any, request: Any, sdk: str, build: Callable[[Any], Any]) -> Any:
+    """The request that is to be sent: this one, or another that is built where it is to leave altered."""
     if sending.carried(request) is not None:
-        return
+        return request
     asked = _ASKED.get()
     if asked is not None:
         _ASKED.set(None)
@@ -231,16 +233,27 @@ def _judge(client: Any, options: Any, request: Any, sdk: str) -> None:
     operation = operation_of(method, url, sdk)
     if operation is None:
         quietly(_LISTENING, GOES_ON, _listen, client, request, asked, sdk)
-        return
+        return request
     flight = Flight(sdk)
     size = request.headers.get("content-length")
     try:
         flight.judge(operation, url, body, int(size) if size else None)
+        if flight.fields:
+            request = _altered(options, flight, build)
         if flight.seen is not None and not quietly(_FOLLOWING, BOOKED_AT_QUOTE, _follow, client, request, flight):
             flight.abandon()
     except (SentinelError, Exception):
         raise
     except BaseException:  # a KeyboardInterrupt
+        flight.give_back()
+        raise
+    return request
+
+
+def _altered(options: Any, flight: Flight, build: Callable[[Any], Any]) -> Any:
+    try:
+        return build(options_with(options, flight.fields))
+    except Exception:  # it was admitted in this form alone
         flight.give_back()
         raise
 

@@ -13,12 +13,13 @@ from http import HTTPStatus
 from typing import Any, cast
 from weakref import finalize
 
-from agent_fuse.accounting.call_request import CallRequest
+from agent_fuse.accounting.call_request import AS_ASKED, CallRequest
 from agent_fuse.calls import Usage
 from agent_fuse.charged import Charge, of_error, of_words
 from agent_fuse.endpoints import UNKNOWN
 from agent_fuse.errors import SentinelError
 from agent_fuse.fuse import Fuse, Seen
+from agent_fuse.otel.altering import mark
 from agent_fuse.otel.blind import warn_of
 from agent_fuse.otel.cut_off import CutOff, Form, can_be_cut_off
 from agent_fuse.otel.facts import blind
@@ -27,7 +28,7 @@ from agent_fuse.otel.response import Observe, Reader, observe
 from agent_fuse.otel.unseen import end_unseen
 from agent_fuse.quoting.families import hides_reasoning
 from agent_fuse.quoting.names import bare
-from agent_fuse.seams import BOOKED_AT_QUOTE, HELD_AT_QUOTE, fault, quietly
+from agent_fuse.seams import BOOKED_AT_QUOTE, GOES_ON, HELD_AT_QUOTE, fault, quietly
 from agent_fuse.sightings import Layer, Outcome
 from agent_fuse.told_later import goes_on
 from agent_fuse.wire import Reading, StreamReader, count_whole, read_body
@@ -44,9 +45,14 @@ FLIGHT: "ContextVar[Flight | None]" = ContextVar("agent_fuse_flight", default=No
 class Flight:
     """One request of an SDK client under way."""
 
+    _alterable = True
+    """It can still be built anew."""
+
     def __init__(self, provider: str) -> None:
         self.provider = provider
         self.seen: Seen | None = None
+        self.fields: Mapping[str, object] = {}
+        """Of its body, as they are to leave."""
         self._fuse: Fuse | None = None
         self._observe: Observe = observe
         self.sent = False
@@ -104,11 +110,16 @@ class Flight:
             model=model,
             body=body,
             body_bytes=body_bytes,
+            alterable=self._alterable,
             trace_id=site.caller.trace,
             span_id=site.span_id,
         )
         self._carried = lambda trip: refused(site.fuse, trip, site.node, site.frame)
         self.seen = admit(site.fuse, request, site.around(), site.node, site.frame)
+        altered = self.seen.call.payload.altered
+        if altered is not AS_ASKED:
+            self.fields = altered.fields
+            quietly("telling how a request was altered", GOES_ON, mark, altered, site.node, site.frame)
 
     def follow(self, request: Any, *, sees_sending: bool) -> None:
         """From now on, the end of the request is the flight's, should it come to no other."""

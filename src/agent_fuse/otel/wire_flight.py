@@ -13,6 +13,8 @@ from agent_fuse.wire_formats import Whole, WireFormat, model_in
 class WireFlight(Flight):
     """One such request under way. Its answer is read by the table of its protocol, whole or as it streams."""
 
+    _alterable = False
+
     def __init__(self, form: WireFormat, provider: str, sender: object, observe: Observe) -> None:
         super().__init__(provider)
         self._form = form

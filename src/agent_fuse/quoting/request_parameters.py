@@ -14,12 +14,13 @@ UNREADABLE_BYTES = 1_000_000
 PRICED_TIERS = ("priority", "flex", "fast", "batch")
 """Service tiers and speeds that the data may price apart."""
 
-_CAPS = ("max_completion_tokens", "max_output_tokens", "max_tokens", "max_tokens_to_sample")
+CAPS = ("max_completion_tokens", "max_output_tokens", "max_tokens", "max_tokens_to_sample")
+"""Names of the most tokens that one answer may have."""
 
 
 def cap(body: Body) -> int | None:
     """The most tokens one answer may have, as the body says."""
-    for key in _CAPS:
+    for key in CAPS:
         value = body.get(key)
         if type(value) is int and value > 0:
             return value

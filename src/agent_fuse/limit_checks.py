@@ -10,7 +10,7 @@ from agent_fuse.ledgers.base import Meter
 
 _PAIR = 2
 _LONGEST_WAIT = 86_400
-_ON_TIGHT = ("refuse", "pause", "clamp")
+_ON_TIGHT = ("refuse", "pause", "clamp", "downgrade")
 _SHRINKS = frozenset({Meter.USD, Meter.TOKENS, Meter.OUTPUT_TOKENS})
 """Meters on which less output is less."""
 
@@ -80,6 +80,8 @@ def tight(meter: Meter, on_tight: object, pause_for: object) -> None:
         raise ConfigurationError(f"Limit {meter} with on_tight='pause'; only model calls can be paused")
     if on_tight == "clamp" and meter not in _SHRINKS:
         raise ConfigurationError(f"Limit {meter} with on_tight='clamp'; only usd, tokens and output_tokens can be")
+    if on_tight == "downgrade" and meter in {Meter.TOOL_CALLS, Meter.CONCURRENT}:
+        raise ConfigurationError(f"Limit {meter} with on_tight='downgrade'; no cheaper model helps there")
     if pause_for is not None and not 0 < _seconds(pause_for) <= _LONGEST_WAIT:
         raise ConfigurationError(
             f"Limit pause_for={pause_for!r}; it must be a number of seconds up to {_LONGEST_WAIT:,}"

@@ -13,7 +13,7 @@ from agent_fuse.ledgers.base import Cap, Meter
 from agent_fuse.mistakes import checked
 from agent_fuse.windows import Calendar, Window, window
 
-OnTight = Literal["refuse", "pause", "clamp"]
+OnTight = Literal["refuse", "pause", "clamp", "downgrade"]
 
 _SHARED = frozenset({"session", "trace", "process", ALL})
 _LASTING = frozenset({Meter.CONCURRENT, Meter.SECONDS})

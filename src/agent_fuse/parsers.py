@@ -149,6 +149,24 @@ def tool_prices(name: str, value: object) -> Mapping[str, Any]:
     )
 
 
+def ladder(name: str, value: object) -> Mapping[str, str]:
+    """Models by the model that they take the place of, each cheaper than it; as text `gpt-4o=gpt-4o-mini`."""
+    if isinstance(value, str):
+        pairs = [part.partition("=") for part in value.split(",") if part.strip()]
+        value = {model.strip(): cheaper.strip() for model, _, cheaper in pairs}
+    found = cast("Mapping[object, object]", value) if isinstance(value, Mapping) else {}
+    if not found or not all(isinstance(one, str) and one for pair in found.items() for one in pair):
+        raise ConfigurationError(f"{name} is {value!r}; it must map models to cheaper ones, as in gpt-4o=gpt-4o-mini")
+    steps = cast("Mapping[str, str]", found)
+    for model in steps:
+        at = model
+        for _ in steps:
+            at = steps.get(at, "")
+            if at == model:
+                raise ConfigurationError(f"{name} comes back to {model!r}; each model must lead to a cheaper one")
+    return MappingProxyType(dict(steps))
+
+
 def texts(name: str, value: object) -> tuple[str, ...]:
     """Texts; as one text, divided by commas."""
     try:
@@ -187,6 +205,14 @@ def shares(name: str, value: object) -> tuple[float, ...]:
     if not all(0 < one <= 1 for one in found):
         raise ConfigurationError(f"{name} is {value!r}; each must be a share above 0 and at most 1, such as 0.8")
     return tuple(sorted(set(found)))
+
+
+def share(name: str, value: object) -> float:
+    """A share above 0 and at most 1."""
+    found = _number(value)
+    if not 0 < found <= 1:
+        raise ConfigurationError(f"{name} is {value!r}; it must be a share above 0 and at most 1, such as 0.8")
+    return found
 
 
 def callback(name: str, value: object) -> Callable[[Any], None]:

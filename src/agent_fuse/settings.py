@@ -43,6 +43,8 @@ class Settings:
     on_tight: OnTight
     pause_for: float
     clamp_floor: int
+    downgrade: Mapping[str, str]
+    downgrade_at: float
     warn_at: tuple[float, ...]
     on_warning: Callable[[Alert], None] | None
     loop_detection_enabled: bool
@@ -78,6 +80,8 @@ class MoreOptions(TypedDict, total=False):
     on_tight: OnTight | None
     pause_for: float | None
     clamp_floor: int | None
+    downgrade: Mapping[str, str] | None
+    downgrade_at: float | None
     warn_at: float | Sequence[float] | None
     on_warning: Callable[[Alert], None] | None
     loop_tool_thresholds: Mapping[str, int] | None
@@ -208,10 +212,10 @@ OPTIONS = (
     ),
     Option(
         name="on_tight",
-        parse=parsers.choice("refuse", "pause", "clamp"),
+        parse=parsers.choice("refuse", "pause", "clamp", "downgrade"),
         default="refuse",
         doc="A model call that a limit does not admit: `refuse` it, or `pause` it until a person answers, "
-        "or `clamp` its max output so that it fits ([limits](limits.md)).",
+        "`clamp` its max output so that it fits, or `downgrade` its model ([limits](limits.md)).",
     ),
     Option(
         name="pause_for",
@@ -224,6 +228,18 @@ OPTIONS = (
         parse=parsers.whole(1, 1_000_000),
         default=256,
         doc="Tokens of output that `on_tight='clamp'` leaves a call at least; with less it is refused.",
+    ),
+    Option(
+        name="downgrade",
+        parse=parsers.ladder,
+        default=MappingProxyType({}),
+        doc="The cheaper model of each for `on_tight='downgrade'`; in the environment `gpt-4o=gpt-4o-mini`.",
+    ),
+    Option(
+        name="downgrade_at",
+        parse=parsers.share,
+        default=0.8,
+        doc="Share of a limit from which on `on_tight='downgrade'` begins turns with the cheaper model.",
     ),
     Option(
         name="warn_at",

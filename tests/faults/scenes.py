@@ -272,6 +272,11 @@ def sdk_clamped(rig: Rig) -> object:
         return rig.openai.chat.completions.create(**CHAT).choices[0].message.content
 
 
+@scene(limits=agent_fuse.Limit(calls=10**6), on_tight="downgrade", downgrade={"gpt-4o": "gpt-4.1"}, downgrade_at=1e-9)
+def sdk_downgraded(rig: Rig) -> object:
+    return rig.openai.chat.completions.create(**CHAT).choices[0].message.content
+
+
 @scene(limits=agent_fuse.Limit(output_tokens=10**6))
 def sdk_stream_that_outgrows_its_hold(rig: Rig) -> object:
     rig.provider.reply(Reply(text="word " * 2_000))

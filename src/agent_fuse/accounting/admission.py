@@ -19,7 +19,7 @@ from agent_fuse.settings import Settings
 
 _ROOMY = 0.5
 """Share of a limit up to which a quote may be a bound."""
-_FITTING, _SO = "making a call fit", "it is refused all the same"
+_FITTING, _SO, _AS_IS = "making a call fit", "it is refused all the same", "it is judged as it was asked for"
 _COUNTED = frozenset(AMOUNTS)
 
 
@@ -32,6 +32,11 @@ class Admission:
         self._ledger = accounting.ledger
         self._clock = accounting.clock
         self._roomy = min((_ROOMY, *settings.warn_at))
+        self._downgrades: Any = None
+        if settings.downgrade:
+            from agent_fuse.accounting.downgrading import Downgrades  # noqa: PLC0415  few have a ladder
+
+            self._downgrades = Downgrades(settings, accounting.limits, accounting.clock)
         self.on_paused: Listeners[[Any]] = Listeners("telling of a paused call")
         """Told of a call that waits for a person's answer (a `paused_calls.PausedCall`)."""
 
@@ -59,17 +64,12 @@ class Admission:
             quote, answer = self._take(pending, wait=False)
             if quote.provisional and not self._has_room(pending.due, answer):
                 quote, answer = self._take(pending, wait=True)  # a bound refuses nobody, and warns of nothing
+            if self._downgrades is not None and quietly(_FITTING, _AS_IS, self._downgrades.step, pending, answer):
+                continue
             if not isinstance(answer, Refusal):
                 break
             waited = waited or AWAITED.get() or Waited()
-            try:
-                goes_on = self._wait(pending, answer, waited)
-            except WaitFor:
-                raise
-            except BaseException:  # a KeyboardInterrupt: nobody is to be asked any more
-                waited.end()
-                raise
-            if not goes_on:
+            if not self._has_waited(pending, answer, waited):
                 if quietly(_FITTING, _SO, self._is_left, pending, answer):
                     return
                 fitted = quietly(_FITTING, _SO, self._fitted, pending, answer) or answer
@@ -125,6 +125,15 @@ class Admission:
                 return False
         return True
 
+    def _has_waited(self, pending: PendingCall, answer: Refusal, waited: Waited) -> bool:
+        try:
+            return self._wait(pending, answer, waited)
+        except WaitFor:
+            raise
+        except BaseException:  # a KeyboardInterrupt: nobody is to be asked any more
+            waited.end()
+            raise
+
     def _wait(self, pending: PendingCall, answer: Refusal, waited: Waited) -> bool:
         """Wait for what refused a call, where that helps; whether the call may be asked for again.
 
@@ -153,7 +162,8 @@ class Admission:
     def _is_left(self, pending: PendingCall, answer: Refusal) -> bool:
         """Whether a gate that can alter what leaves judges the call next, and so is to judge it alone."""
         follows = pending.request.requests_seen and not pending.request.alterable and not pending.held
-        return follows and self._wants("clamp", pending, answer)
+        down = self._downgrades is not None and self._wants("downgrade", pending, answer)
+        return follows and (down or self._wants("clamp", pending, answer))
 
     def _fitted(self, pending: PendingCall, answer: Refusal) -> Reservation | Refusal:
         """Where its limit wants that, what leaves is altered so that it fits."""

@@ -19,6 +19,7 @@ UNTOLD = object()
 """Stands for arguments or a result that nobody told."""
 
 CLAMPED_FROM, CLAMPED_TO = "agent_fuse.clamped_from", "agent_fuse.clamped_to"
+DOWNGRADED_FROM = "agent_fuse.downgraded_from"
 """Names of what a span is told."""
 
 
@@ -77,6 +78,8 @@ class CallRequest:
     """When the call began (seconds, UTC epoch, real time), where its layer saw it later than that; None: now."""
     alterable: bool = False
     """What leaves can still be altered."""
+    renamable: bool = False
+    """So can the model that is asked for."""
     requests_seen: bool = False
     """A gate sees every request that this call makes, though this layer holds for it."""
 

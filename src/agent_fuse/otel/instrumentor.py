@@ -36,6 +36,8 @@ log = logging.getLogger("agent_fuse")
 
 SDKS = ("openai", "anthropic")
 
+_DEPLOYED = "/deployments/"
+"""In Azure's URLs, which name the model."""
 _READING, _ASKING, _FOLLOWING = "reading an answer", "noting what is asked", "following a request"
 _LISTENING = "listening for what work under way has cost"
 _AS_SENT = "the request is judged as its client rewrote it"
@@ -236,6 +238,9 @@ def _judge(client: Any, options: Any, request: Any, sdk: str, build: Callable[[A
         return request
     flight = Flight(sdk)
     size = request.headers.get("content-length")
+    flight.renamable = (
+        isinstance(options.json_data, dict) and "model" in options.json_data and _DEPLOYED not in options.url
+    )
     try:
         flight.judge(operation, url, body, int(size) if size else None)
         if flight.fields:

@@ -51,6 +51,8 @@ class Flight:
     def __init__(self, provider: str) -> None:
         self.provider = provider
         self.seen: Seen | None = None
+        self.renamable = False
+        """Its body names the model, and nothing else does."""
         self.fields: Mapping[str, object] = {}
         """Of its body, as they are to leave."""
         self._fuse: Fuse | None = None
@@ -111,6 +113,7 @@ class Flight:
             body=body,
             body_bytes=body_bytes,
             alterable=self._alterable,
+            renamable=self.renamable,
             trace_id=site.caller.trace,
             span_id=site.span_id,
         )

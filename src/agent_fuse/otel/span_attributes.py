@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from agent_fuse.accounting.call_request import CLAMPED_FROM, CLAMPED_TO
+from agent_fuse.accounting.call_request import CLAMPED_FROM, CLAMPED_TO, DOWNGRADED_FROM
 from agent_fuse.calls import NANOS_PER_USD, Entry, Status
 
 AMOUNT = "gen_ai.usage.cost.amount"
@@ -68,6 +68,12 @@ TABLE = (
     Mark(name=CUT_OFF, kind="boolean", on="a cut-off call", meaning="`true`: it was sent, and its answer was ended."),
     Mark(name=CLAMPED_FROM, kind="int", on="an altered call", meaning="The most output tokens that were asked for."),
     Mark(name=CLAMPED_TO, kind="int", on="an altered call", meaning="The most that left, so that a limit admits it."),
+    Mark(
+        name=DOWNGRADED_FROM,
+        kind="string",
+        on="an altered call",
+        meaning="The model asked for, dearer than the one used.",
+    ),
     Mark(name=ERROR, kind="string", on="a refused call", meaning="The class of the trip."),
 )
 """Every span attribute that AgentFuse sets.

@@ -1,0 +1,85 @@
+"""Downgrading: from a share of a limit on, a turn is begun with a cheaper model, and goes on with it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from agent_fuse.accounting.call_request import DOWNGRADED_FROM, PendingCall
+from agent_fuse.accounting.conversation import turn_of
+from agent_fuse.ledgers.base import Meter, Refusal, Reservation
+from agent_fuse.limits import Limit, demand
+from agent_fuse.quotes import Quote
+from agent_fuse.quoting.recent import Recent
+from agent_fuse.settings import Settings
+
+_TURNS = 4_096
+"""Turns last begun that are remembered, so that they go on with the model that they began with."""
+
+
+class Downgrades:
+    """Says which calls of one fuse go to a cheaper model."""
+
+    def __init__(self, settings: Settings, limits: tuple[Limit, ...], clock: Callable[[], float]) -> None:
+        self._ladder: Mapping[str, str] = settings.downgrade
+        self._share = settings.downgrade_at
+        self._on_tight = settings.on_tight
+        self._limits = limits
+        self._clock = clock
+        self._turns: Recent[tuple[str, str, str], str] = Recent(_TURNS)
+
+    def step(self, pending: PendingCall, answer: Reservation | Refusal) -> bool:
+        """One rung down where the call is to go there, which has it asked for again; whether it does."""
+        request = pending.request
+        cheaper = self._ladder.get(request.model)
+        if cheaper is None or not request.renamable or request.body is None:
+            return False
+        down = DOWNGRADED_FROM in pending.altered.marks
+        if down and not isinstance(answer, Refusal):
+            return False
+        begins, mark = turn_of(request.body)
+        turn = (request.caller.session.id, request.model, mark)
+        if begins:
+            if not self._is_due(pending, answer):
+                self._turns.drop(turn)
+                return False
+            self._turns.put(turn, cheaper)
+        elif self._turns.get(turn) != cheaper:
+            return False
+        first = pending.altered.marks.get(DOWNGRADED_FROM, request.model)
+        pending.request = replace(request, model=cheaper)
+        pending.due = demand(self._limits, request.caller, pending.request.fact, now=self._clock())
+        pending.altered = pending.altered.and_also(
+            {"model": cheaper}, {DOWNGRADED_FROM: first}, f"downgraded from {request.model}"
+        )
+        return True
+
+    def _is_due(self, pending: PendingCall, answer: Reservation | Refusal) -> bool:
+        if isinstance(answer, Refusal):
+            return answer.stop is None and self._wants(pending.due.limits[pending.due.caps.index(answer.cap)])
+        now = self._clock()
+        for cap, limit in zip(pending.due.caps, pending.due.limits, strict=True):
+            balance = answer.balances.get(cap.account) if self._wants(limit) else None
+            if balance is not None and cap.meter is not Meter.CONCURRENT:
+                used = sum(balance.used(cap.meter, now)) - _own(cap.meter, pending.quote)
+                if used >= self._share * cap.amount:
+                    return True
+        return False
+
+    def _wants(self, limit: Limit) -> bool:
+        return (limit.on_tight or self._on_tight) == "downgrade"
+
+
+def _own(meter: Meter, quote: Quote | None) -> int:
+    """What the call holds itself."""
+    if quote is None:
+        return 0
+    match meter:
+        case Meter.USD:
+            return quote.cost
+        case Meter.TOKENS:
+            return quote.input_tokens + quote.output_tokens
+        case Meter.OUTPUT_TOKENS:
+            return quote.output_tokens
+        case Meter.CALLS:
+            return 1
+        case _:
+            return 0

@@ -1,0 +1,160 @@
+"""Downgrading: from a share of a limit on, a turn is begun with the next model down a ladder, and goes on with it."""
+
+import anthropic
+import openai
+import pytest
+
+from agent_fuse import Limit, SentinelBudgetExceeded
+from agent_fuse.calls import Usage
+from agent_fuse.errors import ConfigurationError
+from agent_fuse.settings import settings
+from agent_fuse.testing import LoopbackProvider
+
+LADDER = {"gpt-4o": "gpt-4o-mini", "claude-opus-4-6": "claude-sonnet-5"}
+USED = Usage(input_tokens=1_000, output_tokens=500)
+GPT_4O, MINI = 7_500_000, 450_000
+"""Nano-dollars of such a call."""
+ASK = {"role": "user", "content": "Go on."}
+CALL = {"id": "call_1", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+LOOKED = [ASK, {"role": "assistant", "tool_calls": [CALL]}, {"role": "tool", "tool_call_id": "call_1", "content": "1"}]
+
+
+@pytest.fixture
+def provider():
+    with LoopbackProvider(usage=USED) as one:
+        yield one
+
+
+def asked(provider):
+    return [one.body["model"] for one in provider.requests]
+
+
+def chat(provider, messages, **more):
+    client = openai.OpenAI(base_url=provider.openai_base_url, api_key="x", max_retries=0)
+    return client.chat.completions.create(**{"model": "gpt-4o", "messages": messages, "max_tokens": 500, **more})
+
+
+def box_with(box, **options):
+    return box(**{"limits": [Limit(usd=0.03)], "on_tight": "downgrade", "downgrade": LADDER, **options})
+
+
+def test_turns_begin_with_the_cheaper_model_from_the_share_on(box, provider) -> None:
+    one = box_with(box, downgrade_at=0.5)
+    for _ in range(4):
+        chat(provider, [ASK])
+    assert asked(provider) == ["gpt-4o", "gpt-4o", "gpt-4o-mini", "gpt-4o-mini"]
+    assert one.spent() == 2 * GPT_4O + 2 * MINI, "held and booked at its own price"
+    assert [entry.model for entry in one.entries()] == asked(provider)
+    assert [entry.reason for entry in one.entries()] == ["", "", *["downgraded from gpt-4o"] * 2]
+
+
+def test_a_turn_goes_on_with_the_model_that_it_began_with(box, provider) -> None:
+    box_with(box, downgrade_at=0.2)
+    chat(provider, [ASK])
+    chat(provider, LOOKED)
+    assert asked(provider) == ["gpt-4o", "gpt-4o"], "the share was passed in the middle of a turn"
+    again = {"role": "user", "content": "And now?"}
+    chat(provider, [*LOOKED, {"role": "assistant", "content": "1"}, again])
+    chat(provider, [*LOOKED, {"role": "assistant", "content": "1"}, again, *LOOKED[1:]])
+    assert asked(provider)[2:] == ["gpt-4o-mini", "gpt-4o-mini"], "what was begun with it goes on with it"
+
+
+def test_what_does_not_fit_begins_with_the_cheaper_model(box, provider) -> None:
+    one = box_with(box, limits=[Limit(usd=0.004)])
+    chat(provider, [ASK])
+    assert asked(provider) == ["gpt-4o-mini"]
+    assert one.spent() == MINI
+    with pytest.raises(SentinelBudgetExceeded):
+        chat(provider, LOOKED[:2] + [{"role": "tool", "tool_call_id": "call_1", "content": "2"}], max_tokens=9_000)
+
+
+def test_the_ladder_is_climbed_down_until_a_rung_fits(box, provider) -> None:
+    box_with(box, limits=[Limit(usd=0.00025)], downgrade={"gpt-4o": "gpt-4o-mini", "gpt-4o-mini": "gpt-4.1-nano"})
+    chat(provider, [ASK])
+    assert asked(provider) == ["gpt-4.1-nano"]
+
+
+def test_each_api_tells_where_a_turn_begins(box, provider) -> None:
+    box_with(box, limits=[Limit(calls=100)], downgrade_at=0.01)
+    client = openai.OpenAI(base_url=provider.openai_base_url, api_key="x")
+    claude = anthropic.Anthropic(base_url=provider.anthropic_base_url, api_key="x")
+    result = {"type": "function_call_output", "call_id": "call_1", "output": "1"}
+    chat(provider, [ASK])
+    client.responses.create(model="gpt-4o", input="hi")
+    client.responses.create(model="gpt-4o", input=[result], previous_response_id="resp_1")
+    use = {"type": "tool_use", "id": "toolu_1", "name": "look", "input": {}}
+    back = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "1"}
+    opus = {"model": "claude-opus-4-6", "max_tokens": 100}
+    claude.messages.create(**opus, messages=[{"role": "user", "content": "hi"}])
+    claude.messages.create(
+        **opus,
+        messages=[
+            {"role": "user", "content": "hello"},
+            {"role": "assistant", "content": [use]},
+            {"role": "user", "content": [back, {"type": "text", "text": "there"}]},
+        ],
+    )
+    assert asked(provider) == ["gpt-4o", "gpt-4o-mini", "gpt-4o", "claude-sonnet-5", "claude-opus-4-6"]
+
+
+def test_only_limits_that_say_so_downgrade(box, provider) -> None:
+    box_with(box, on_tight="refuse", downgrade_at=0.1)
+    for _ in range(3):
+        chat(provider, [ASK])
+    assert set(asked(provider)) == {"gpt-4o"}
+
+
+def test_a_model_that_the_address_names_stays(box, provider) -> None:
+    box_with(box, limits=[Limit(calls=100)], downgrade_at=0.01)
+    client = openai.AzureOpenAI(azure_endpoint=provider.azure_endpoint, api_key="x", api_version="2024-10-21")
+    for _ in range(3):
+        client.chat.completions.create(model="gpt-4o", messages=[ASK])
+    assert {one.deployment for one in provider.requests} == {"gpt-4o"}
+    assert set(asked(provider)) == {"gpt-4o"}
+
+
+def test_the_caller_s_own_request_is_not_changed(box, provider) -> None:
+    box_with(box, limits=[Limit(usd=0.004)])
+    given = {"model": "gpt-4o", "messages": [ASK], "max_tokens": 500}
+    client = openai.OpenAI(base_url=provider.openai_base_url, api_key="x", max_retries=0)
+    client.post("/chat/completions", body=given, cast_to=object)
+    assert asked(provider) == ["gpt-4o-mini"]
+    assert given == {"model": "gpt-4o", "messages": [ASK], "max_tokens": 500}
+
+
+SPAN = """
+import sys
+import openai
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+exporter, tracing = InMemorySpanExporter(), TracerProvider()
+tracing.add_span_processor(SimpleSpanProcessor(exporter))
+trace.set_tracer_provider(tracing)
+import agent_fuse
+agent_fuse.init(budget=0.004, on_tight="downgrade", downgrade={"gpt-4o": "gpt-4o-mini"}, db_path="memory://")
+client = openai.OpenAI(base_url=sys.argv[1], api_key="x", max_retries=0)
+client.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": "hi"}], max_tokens=500)
+for span in exporter.get_finished_spans():
+    print(span.name, span.attributes["agent_fuse.downgraded_from"], span.attributes["gen_ai.usage.cost.amount"])
+"""
+
+
+def test_the_span_of_the_call_tells_it(run_python, provider) -> None:
+    assert "openai.chat gpt-4o 0.00045" in run_python(SPAN, provider.openai_base_url).stdout.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("ladder", "words"),
+    [({"a": ""}, "must map models"), ({"a": "b", "b": "a"}, "comes back to 'a'"), ("gpt-4o", "must map models")],
+)
+def test_a_ladder_leads_down(ladder, words) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        settings({}, downgrade=ladder)
+    assert settings({"AGENTFUSE_DOWNGRADE": "gpt-4o=gpt-4o-mini"}).downgrade == {"gpt-4o": "gpt-4o-mini"}
+
+
+def test_only_what_a_cheaper_model_helps_can_downgrade() -> None:
+    with pytest.raises(ConfigurationError, match="no cheaper model helps"):
+        Limit(concurrent=3, on_tight="downgrade")

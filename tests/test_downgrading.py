@@ -65,7 +65,7 @@ def test_what_does_not_fit_begins_with_the_cheaper_model(box, provider) -> None:
     assert asked(provider) == ["gpt-4o-mini"]
     assert one.spent() == MINI
     with pytest.raises(SentinelBudgetExceeded):
-        chat(provider, LOOKED[:2] + [{"role": "tool", "tool_call_id": "call_1", "content": "2"}], max_tokens=9_000)
+        chat(provider, [*LOOKED[:2], {"role": "tool", "tool_call_id": "call_1", "content": "2"}], max_tokens=9_000)
 
 
 def test_the_ladder_is_climbed_down_until_a_rung_fits(box, provider) -> None:

@@ -20,6 +20,7 @@ from agent_fuse.calls import Usd
 from agent_fuse.errors import ConfigurationError, SentinelError, soften
 from agent_fuse.fuse import Fuse
 from agent_fuse.limits import Limit, Session, keys_of
+from agent_fuse.option_types import MoreOptions
 from agent_fuse.otel import active, lost
 from agent_fuse.otel.blind import warn_of
 from agent_fuse.otel.context import session_in, with_final, with_session
@@ -32,7 +33,7 @@ from agent_fuse.otel.self_test import self_test
 from agent_fuse.otel.span_processor import AgentFuseSpanProcessor
 from agent_fuse.prices import Prices
 from agent_fuse.seams import GOES_ON, judge, quietly
-from agent_fuse.settings import MoreOptions, settings
+from agent_fuse.settings import settings
 from agent_fuse.spend import Remaining, UsageStats
 
 log = logging.getLogger("agent_fuse")

@@ -179,6 +179,13 @@ class Quoter:
         change = price(quote.input_tokens, output_tokens) - price(quote.input_tokens, quote.output_tokens)
         return replace(quote, output_tokens=output_tokens, cost=max(quote.cost + change, 0))
 
+    def with_more_input(self, quote: Quote, tokens: int) -> Quote:
+        """The quote of the same call with so much more input."""
+        price = quote.rates.bound if self.strict else quote.rates.expected
+        longer = quote.input_tokens + tokens
+        more = price(longer, quote.output_tokens) - price(quote.input_tokens, quote.output_tokens)
+        return replace(quote, input_tokens=longer, cost=quote.cost + max(more, 0))
+
     def learn(
         self, session: str, model: str | None, *, quoted: Quote | None, body_bytes: int | None, usage: Usage
     ) -> None:

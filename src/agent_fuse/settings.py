@@ -1,16 +1,15 @@
 """Every option, in one table: arguments > AGENTFUSE_* > defaults. A bad value fails at start, named."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from types import MappingProxyType
-from typing import Any, Literal, TypedDict, cast
+from typing import Any, Literal, cast
 
 from agent_fuse import parsers
 from agent_fuse.account_names import ALL
 from agent_fuse.alert import Alert
-from agent_fuse.calls import Usd
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.limits import Limit, OnTight
 from agent_fuse.mistakes import misspelt
@@ -45,6 +44,7 @@ class Settings:
     clamp_floor: int
     downgrade: Mapping[str, str]
     downgrade_at: float
+    tell_model: bool
     warn_at: tuple[float, ...]
     on_warning: Callable[[Alert], None] | None
     loop_detection_enabled: bool
@@ -64,42 +64,6 @@ class Settings:
         budget = () if self.budget is None else (Limit(usd=self.budget),)
         total = () if self.total_budget is None else (Limit(usd=self.total_budget, per=ALL),)
         return budget + total + self.limits
-
-
-class MoreOptions(TypedDict, total=False):
-    """Options that `init` takes besides those it names, for type checkers; `OPTIONS` says what each is."""
-
-    total_budget: Usd | None
-    max_retries: int | None
-    lock_timeout: float | None
-    synchronous: Literal["normal", "full"] | None
-    unknown_model: Literal["fallback", "block", "free"] | None
-    unknown_endpoint: Literal["estimate", "block", "free"] | None
-    hold_seconds: float | None
-    busy_wait: float | None
-    on_tight: OnTight | None
-    pause_for: float | None
-    clamp_floor: int | None
-    downgrade: Mapping[str, str] | None
-    downgrade_at: float | None
-    warn_at: float | Sequence[float] | None
-    on_warning: Callable[[Alert], None] | None
-    loop_tool_thresholds: Mapping[str, int] | None
-    loop_ignore_args: Sequence[str] | None
-    tool_prices: Mapping[str, Usd | Callable[[Any, Any], Usd]] | None
-    loop_allow: Sequence[str] | None
-    request_gate: bool | None
-    wire_gate: bool | None
-    endpoints: Sequence[str] | None
-    metrics_session: bool | None
-    cost_on_spans: bool | None
-
-
-class ProcessorOptions(MoreOptions, total=False):
-    """Options that `AgentFuseSpanProcessor` takes besides those it names."""
-
-    loop_detection_enabled: bool | None
-    loop_threshold: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,6 +204,12 @@ OPTIONS = (
         parse=parsers.share,
         default=0.8,
         doc="Share of a limit from which on `on_tight='downgrade'` begins turns with the cheaper model.",
+    ),
+    Option(
+        name="tell_model",
+        parse=parsers.truth,
+        default=False,
+        doc="Whether the model is told, in one line at each share of `warn_at`, what is left ([limits](limits.md)).",
     ),
     Option(
         name="warn_at",

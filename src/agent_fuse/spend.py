@@ -15,7 +15,7 @@ from agent_fuse.fuse import Fuse
 from agent_fuse.ledgers.base import Balance, Cap, LedgerError, Meter
 from agent_fuse.ledgers.controls import Controls
 from agent_fuse.ledgers.controls import read as read_controls
-from agent_fuse.limits import Caller, Limit, Session, counted, demand, subjects_of
+from agent_fuse.limits import Caller, Limit, Session, counted, demand, nothing, subjects_of
 
 T = TypeVar("T")
 
@@ -164,14 +164,14 @@ class Remaining:
         return f"{', '.join(first)}{' and ' if first else ''}{last} {are} left, {self.share:.0%} of the tightest limit"
 
 
-def remaining(fuse: Fuse, caller: Caller) -> Remaining:
-    """What is left as it stands now.
+def remaining(fuse: Fuse, caller: Caller, fact: Callable[[str], str] = nothing) -> Remaining:
+    """What is left as it stands now; `fact` is what a call itself tells of a limit's key.
 
     Raises:
         SentinelSystemError: the ledger cannot be read.
     """
     now = fuse.clock()
-    due = demand(fuse.limits, caller, now=now)
+    due = demand(fuse.limits, caller, fact, now=now)
     caps = [cap for cap in due.caps if key_of(cap.account)[1] != NOBODY]
     subjects = subjects_of(due, caller)
     controls, found = _as_it_stands(fuse, [cap.account for cap in caps], now, subjects)

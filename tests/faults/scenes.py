@@ -272,9 +272,10 @@ def sdk_clamped(rig: Rig) -> object:
         return rig.openai.chat.completions.create(**CHAT).choices[0].message.content
 
 
-@scene(limits=agent_fuse.Limit(calls=10**6), on_tight="downgrade", downgrade={"gpt-4o": "gpt-4.1"}, downgrade_at=1e-9)
+@scene(tight=True, limits=agent_fuse.Limit(usd="0.0055"), on_tight="downgrade", downgrade={"gpt-4o": "gpt-4.1"})
 def sdk_downgraded(rig: Rig) -> object:
-    return rig.openai.chat.completions.create(**CHAT).choices[0].message.content
+    with agent_fuse.session(uuid4().hex):
+        return rig.openai.chat.completions.create(**CHAT).choices[0].message.content
 
 
 @scene(limits=agent_fuse.Limit(output_tokens=10**6))
@@ -286,6 +287,11 @@ def sdk_stream_that_outgrows_its_hold(rig: Rig) -> object:
 
 @scene(warn_at=(0.001,), on_warning=lambda _: None)
 def sdk_with_warning(rig: Rig) -> object:
+    return rig.openai.chat.completions.create(**CHAT).choices[0].message.content
+
+
+@scene(warn_at=(0.0001,), tell_model=True)
+def sdk_whose_model_is_told(rig: Rig) -> object:
     return rig.openai.chat.completions.create(**CHAT).choices[0].message.content
 
 

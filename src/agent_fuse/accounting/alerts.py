@@ -18,6 +18,7 @@ from agent_fuse.calls import show_usd, to_usd
 from agent_fuse.errors import SentinelError
 from agent_fuse.ledgers.base import Balance, Cap, Ledger, LedgerError, Meter
 from agent_fuse.limits import Caller, Demand, Limit, counted
+from agent_fuse.quoting.recent import Recent
 from agent_fuse.settings import Settings
 
 if TYPE_CHECKING:
@@ -50,6 +51,9 @@ class Alerts:
         self._ledger = ledger
         self._reentrancy = reentrancy
         self._clock = clock
+        self._tells = settings.tell_model
+        self.to_tell: Recent[str, bool] = Recent(_REMEMBERED)
+        """Sessions whose model is to be told what is left."""
         self._next: OrderedDict[str, float] = OrderedDict()
         """Figure at which a cap is to be looked at again, by its mark."""
         self._day = DaySum(settings.all_limits(), ledger, clock)
@@ -115,6 +119,8 @@ class Alerts:
         for share in passed:
             if share > told:
                 self._send(_limit_alert(caller, cap, limit, (spent, held), share))
+                if self._tells:
+                    self.to_tell.put(caller.session.id, True)
 
     def _send(self, alert: Alert) -> None:
         log.warning("%s", alert.message, extra={"agent_fuse_alert": alert})

@@ -19,7 +19,7 @@ UNTOLD = object()
 """Stands for arguments or a result that nobody told."""
 
 CLAMPED_FROM, CLAMPED_TO = "agent_fuse.clamped_from", "agent_fuse.clamped_to"
-DOWNGRADED_FROM = "agent_fuse.downgraded_from"
+DOWNGRADED_FROM, TOLD = "agent_fuse.downgraded_from", "agent_fuse.told"
 """Names of what a span is told."""
 
 
@@ -47,9 +47,9 @@ class Altered:
     notes: tuple[str, ...] = ()
     """What the journal is told."""
 
-    def and_also(self, fields: Mapping[str, object], marks: Mapping[str, str | int], note: str) -> "Altered":
+    def and_also(self, fields: Mapping[str, object], marks: Mapping[str, str | int], *notes: str) -> "Altered":
         """Altered further."""
-        return Altered(fields={**self.fields, **fields}, marks={**self.marks, **marks}, notes=(*self.notes, note))
+        return Altered(fields={**self.fields, **fields}, marks={**self.marks, **marks}, notes=(*self.notes, *notes))
 
 
 AS_ASKED = Altered()

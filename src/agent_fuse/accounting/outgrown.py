@@ -26,6 +26,18 @@ def can_be(pending: PendingCall) -> bool:
     return metered and any(cap.meter in _GROWS for cap in pending.due.caps)
 
 
+def hold_more_input(admission: Admission, accounting: Accounting, pending: PendingCall, tokens: int) -> bool:
+    """Let a call that is about to be sent hold more input, and say whether every limit admits that."""
+    quote = pending.quote
+    if quote is None or not pending.held:
+        return False
+    longer = accounting.quoter.with_more_input(quote, tokens)
+    if isinstance(admission.reserve(pending, longer, pending.due.caps), Refusal):
+        return False
+    pending.quote = longer
+    return True
+
+
 def enlarge(admission: Admission, accounting: Accounting, pending: PendingCall, came: int, spare: int) -> int:
     """Let the call hold what came of it, and some to spare; the output tokens that it then holds.
 

@@ -119,6 +119,10 @@ class Flight:
         )
         self._carried = lambda trip: refused(site.fuse, trip, site.node, site.frame)
         self.seen = admit(site.fuse, request, site.around(), site.node, site.frame)
+        if site.fuse.settings.tell_model and self._alterable:
+            from agent_fuse.otel.telling_model import tell  # noqa: PLC0415  who wants it asks for it
+
+            quietly("telling the model what is left", GOES_ON, tell, site.fuse, self.seen.call.payload)
         altered = self.seen.call.payload.altered
         if altered is not AS_ASKED:
             self.fields = altered.fields

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from agent_fuse.accounting.call_request import CLAMPED_FROM, CLAMPED_TO, DOWNGRADED_FROM
+from agent_fuse.accounting.call_request import CLAMPED_FROM, CLAMPED_TO, DOWNGRADED_FROM, TOLD
 from agent_fuse.calls import NANOS_PER_USD, Entry, Status
 
 AMOUNT = "gen_ai.usage.cost.amount"
@@ -74,6 +74,7 @@ TABLE = (
         on="an altered call",
         meaning="The model asked for, dearer than the one used.",
     ),
+    Mark(name=TOLD, kind="string", on="an altered call", meaning="The line that told the model what is left."),
     Mark(name=ERROR, kind="string", on="a refused call", meaning="The class of the trip."),
 )
 """Every span attribute that AgentFuse sets.

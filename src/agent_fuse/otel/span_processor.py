@@ -12,6 +12,7 @@ from agent_fuse.errors import SentinelError
 from agent_fuse.fuse import Fuse
 from agent_fuse.limits import Caller, Limit
 from agent_fuse.metrics import meters
+from agent_fuse.option_types import ProcessorOptions
 from agent_fuse.otel import active, carrying
 from agent_fuse.otel.blind import blind_at_start, known_blind, warn_of
 from agent_fuse.otel.instrumentor import instrument, problems
@@ -21,7 +22,7 @@ from agent_fuse.otel.self_test import PROBE, refuse_probe
 from agent_fuse.otel.span_gates import SpanGates
 from agent_fuse.prices import Prices
 from agent_fuse.seams import GOES_ON, HELD_AT_QUOTE, fault, quietly
-from agent_fuse.settings import ProcessorOptions, settings
+from agent_fuse.settings import settings
 
 
 class AgentFuseSpanProcessor(SpanProcessor):

@@ -11,7 +11,7 @@ import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 
-from agent_fuse import Limit, SentinelBudgetExceeded, SentinelSystemError
+from agent_fuse import Limit, SentinelBudgetExceeded, SentinelSystemError, control
 from agent_fuse.calls import Status, Usage
 from agent_fuse.otel import wire_gate, wire_install
 from agent_fuse.testing import Reply
@@ -291,3 +291,22 @@ def test_a_model_at_ollama_is_free_and_counted(ready: Rig) -> None:
     assert [(one.cost, one.provider) for one in ready.books.entries()] == [(0, "ollama")]
     with pytest.raises(SentinelBudgetExceeded, match="1 call"):
         httpx.post(ready.provider.url + "/api/chat", json=body)
+
+
+def test_a_paused_request_that_is_given_up_asks_nobody(rig: Rig) -> None:
+    """A raw client's request waits for a person in its event loop; cancelled, its question is withdrawn."""
+    rig.use(limits=[Limit(calls=1, on_tight="pause")], budget=None)
+
+    async def main() -> None:
+        async with httpx.AsyncClient() as client:
+            await client.post(rig.provider.url + WHOLE, json=BODY)
+            second = asyncio.ensure_future(client.post(rig.provider.url + WHOLE, json=BODY))
+            for _ in iter(lambda: bool(control.paused()), True):
+                await asyncio.sleep(0.01)
+            second.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await second
+            assert not control.paused()
+
+    asyncio.run(main())
+    assert len(rig.provider.served) == 1

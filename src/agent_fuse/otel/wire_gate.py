@@ -23,6 +23,7 @@ from agent_fuse.otel.request_gate import FLIGHT
 from agent_fuse.otel.response import Observe
 from agent_fuse.otel.wire_flight import WireFlight
 from agent_fuse.prices import model_endpoint
+from agent_fuse.seams import GOES_ON, quietly
 from agent_fuse.wire_formats import LAST_WORDS, find
 
 _PLACE = "judging a request on the wire"
@@ -83,12 +84,12 @@ async def judge_awaited(sent: Callable[[], Awaitable[Sent | None]]) -> WireFligh
     Raises:
         SentinelError: it is refused.
     """
-    token = None
+    token, waited = None, Waited()
     try:
         found = None if _is_judged() else await sent()
         if found is None:
             return None
-        token = AWAITED.set(Waited()) if AWAITED.get() is None else None
+        token = AWAITED.set(waited) if AWAITED.get() is None else None
         while True:
             try:
                 return _judge(found)
@@ -105,6 +106,7 @@ async def judge_awaited(sent: Callable[[], Awaitable[Sent | None]]) -> WireFligh
     finally:
         if token is not None:
             AWAITED.reset(token)
+            quietly("ending a wait", GOES_ON, waited.end)
 
 
 def _is_judged() -> bool:

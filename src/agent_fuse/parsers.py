@@ -154,7 +154,7 @@ def ladder(name: str, value: object) -> Mapping[str, str]:
     if isinstance(value, str):
         pairs = [part.partition("=") for part in value.split(",") if part.strip()]
         value = {model.strip(): cheaper.strip() for model, _, cheaper in pairs}
-    found = cast("Mapping[object, object]", value) if isinstance(value, Mapping) else {}
+    found = cast("Mapping[object, object]", value if isinstance(value, Mapping) else {})
     if not found or not all(isinstance(one, str) and one for pair in found.items() for one in pair):
         raise ConfigurationError(f"{name} is {value!r}; it must map models to cheaper ones, as in gpt-4o=gpt-4o-mini")
     steps = cast("Mapping[str, str]", found)

@@ -40,8 +40,8 @@ def ended_with(line: str, operation: str, body: Mapping[str, Any]) -> dict[str, 
     items = cast("list[Any]", said)
     if operation != "messages":
         return {name: [*items, mine]}
-    last = items[-1]
-    if not isinstance(last, dict) or cast("dict[str, Any]", last).get("role") != "user":
+    last = cast("dict[str, Any]", items[-1] if isinstance(items[-1], dict) else {})
+    if last.get("role") != "user":
         return {}  # the beginning of its answer stands there
     content: Any = last["content"]
     parts: list[Any] = [{"type": "text", "text": content}] if isinstance(content, str) else list(content)

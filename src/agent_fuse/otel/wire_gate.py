@@ -84,12 +84,14 @@ async def judge_awaited(sent: Callable[[], Awaitable[Sent | None]]) -> WireFligh
     Raises:
         SentinelError: it is refused.
     """
-    token, waited = None, Waited()
+    token = waited = None
     try:
         found = None if _is_judged() else await sent()
         if found is None:
             return None
-        token = AWAITED.set(waited) if AWAITED.get() is None else None
+        if AWAITED.get() is None:
+            waited = Waited()
+            token = AWAITED.set(waited)
         while True:
             try:
                 return _judge(found)
@@ -104,7 +106,7 @@ async def judge_awaited(sent: Callable[[], Awaitable[Sent | None]]) -> WireFligh
         not_judged(_PLACE, error, fail_safe=active.fail_safe())
         return None
     finally:
-        if token is not None:
+        if token is not None and waited is not None:
             AWAITED.reset(token)
             quietly("ending a wait", GOES_ON, waited.end)
 

@@ -109,7 +109,7 @@ OPTIONS = (
         name="db_path",
         parse=parsers.words,
         default=DEFAULT_DB_PATH,
-        doc="The ledger: a path, `sqlite:///path`, or `memory://`, which forgets.",
+        doc="The ledger: a path, `sqlite:///path`, `postgresql://…` (many machines), or `memory://`, which forgets.",
     ),
     Option(
         name="fail_safe",

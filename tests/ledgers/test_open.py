@@ -103,7 +103,7 @@ def test_kind_that_cannot_be_loaded(another_package):
         ("sqlite:///", "it must be a path"),
         ("sqlite://ledger.db", "write sqlite:///path, three slashes"),
         ("sqlite:///ledger.db?mode=ro", "and no options"),
-        ("mysql://host/db", "mysql:// is none of a path, memory://"),
+        ("mysql://host/db", "mysql:// is none of a path, memory://, postgres"),
         ("a\0b", "it must be a path"),
         ("~nobody-of-that-name/x.db", "~nobody-of-that-name"),
     ],

@@ -4,6 +4,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -15,6 +16,7 @@ from agent_fuse.ledgers.base import ZERO, Balance, Cap, Hold, LedgerError, Meter
 from agent_fuse.ledgers.fallback import FallbackLedger
 from agent_fuse.testing import assert_books_balance
 from ledgers.samples import NOW, amounts, line
+from postgres_server import shared
 
 CALLS = st.sampled_from([f"c{n}" for n in range(6)])
 WINDOWED = ["user@1m=a", "user@day=a", "all@2m"]
@@ -243,7 +245,22 @@ class Flaky:
         return call
 
 
+class SameBooksInPostgres(SameBooks):
+    """The same with a PostgreSQL ledger."""
+
+    def open(self):
+        if not hasattr(self, "url"):
+            self.url = shared().database()
+        return open_ledger(self.url)
+
+    def teardown(self):
+        super().teardown()
+        shared().say("postgres", f"DROP DATABASE {self.url.partition('@/')[2].partition('?')[0]} WITH (FORCE)")
+
+
 TestSameBooks = SameBooks.TestCase
 TestSameBooks.settings = settings(max_examples=40, stateful_step_count=25)
+TestSameBooksInPostgres = pytest.mark.usefixtures("postgres")(SameBooksInPostgres.TestCase)
+TestSameBooksInPostgres.settings = settings(max_examples=10, stateful_step_count=25)
 TestOutages = Outages.TestCase
 TestOutages.settings = settings(max_examples=40, stateful_step_count=25)

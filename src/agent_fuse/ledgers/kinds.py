@@ -23,6 +23,8 @@ _OURS: Mapping[str, str] = {
     PATH: "agent_fuse.ledgers.sqlite_kind:KIND",
     "sqlite": "agent_fuse.ledgers.sqlite_kind:KIND",
     "memory": "agent_fuse.ledgers.memory_kind:KIND",
+    "postgresql": "agent_fuse.ledgers.postgres.kind:KIND",
+    "postgres": "agent_fuse.ledgers.postgres.kind:KIND",
 }
 
 

@@ -4,6 +4,7 @@ import importlib.metadata
 from collections.abc import Iterator
 
 from agent_fuse.fuse import Fuse
+from agent_fuse.ledgers.kinds import shown
 from agent_fuse.otel import instrumentor, langchain_tools, sdk_sources
 from agent_fuse.otel.blind import blind_at_start
 from agent_fuse.otel.saying import words_of
@@ -11,7 +12,7 @@ from agent_fuse.otel.saying import words_of
 
 def words(fuse: Fuse) -> str:
     """Limits, ledger, and what is seen of the libraries that are installed."""
-    return f"guarding {'; '.join([words_of(fuse.limits), f'ledger {fuse.settings.db_path}', *_seen(fuse)])}"
+    return f"guarding {'; '.join([words_of(fuse.limits), f'ledger {shown(fuse.settings.db_path)}', *_seen(fuse)])}"
 
 
 def _seen(fuse: Fuse) -> Iterator[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from opentelemetry.sdk.trace import TracerProvider
 
 from agent_fuse.errors import ConfigurationError
+from agent_fuse.ledgers import kinds
 from agent_fuse.ledgers.base import LedgerError
 from agent_fuse.ledgers.reading import Reader, Selection, open_reader
 from agent_fuse.otel import active
@@ -58,10 +59,11 @@ def _of_ledger(url: str) -> Iterator[Fact]:
     try:
         reader = open_reader(url)
     except ConfigurationError as bad:
-        yield blind(str(bad), "choose a db_path that is a path or sqlite:///path")
+        yield blind(str(bad), "choose a db_path that is a path, sqlite:///path or postgresql://…")
         return
     except LedgerError as failed:
-        yield _of_missing(url, failed)
+        file = kinds.scheme_of(url) in (kinds.PATH, "sqlite")
+        yield _of_missing(url, failed) if file else blind(str(failed), "mend it, or choose another db_path")
         return
     where, unwritable = reader.where, reader.unwritable()
     reader.close()

@@ -1,0 +1,1 @@
+"""The ledger in PostgreSQL: the books shared by the processes of many machines."""

@@ -1,0 +1,40 @@
+"""What the ledger asks the database."""
+
+from agent_fuse.ledgers import codec
+from agent_fuse.ledgers.codec import METERS
+
+PAGE = 1000
+"""Rows read, presumed or pruned at a time."""
+
+FIGURES = ", ".join([f"{what}_{one}" for what in ("settled", "held") for one in METERS] + ["refused", "since"])
+SETTLED = ", ".join(f"settled_{one}" for one in METERS)
+ROW = ", ".join(f"(r).{one.strip()}" for one in FIGURES.split(","))
+CALL = ", ".join(codec.ENTRY)
+HOLD = f"{CALL}, accounts, {', '.join(f'hold_{one}' for one in METERS)}, expires_at"
+ACCOUNTS = f"SELECT name, {FIGURES} FROM agent_fuse.accounts WHERE name = ANY(%s)"
+RESERVE = f"""SELECT state, (r).name, {ROW} FROM agent_fuse.reserve(%s, %s, %s, %s, %s, %s, %s)
+    LEFT JOIN LATERAL unnest(rows) AS r ON true"""
+COUNT = "SELECT agent_fuse.count_call(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+BUCKETS = f"SELECT name, {SETTLED} FROM agent_fuse.account_rows WHERE name >= %s AND name < %s ORDER BY name"
+CONTROLS = "SELECT account, control FROM agent_fuse.controls"
+LINES = f"""SELECT {CALL}, {", ".join(codec.REFUSED_BY)} FROM agent_fuse.journal
+    WHERE at >= %s AND (at, id) < (%s, %s) ORDER BY at DESC, id DESC LIMIT %s"""
+PRUNE = f"""DELETE FROM agent_fuse.journal WHERE id IN
+    (SELECT id FROM agent_fuse.journal WHERE at < %s ORDER BY at, id LIMIT {PAGE}) RETURNING 1"""
+PRUNE_NOTES = """DELETE FROM agent_fuse.notes
+    WHERE at < %s AND NOT starts_with(key, 'caps/') AND key <> 'loops/key' RETURNING 1"""
+DROP_IDLE = """DELETE FROM agent_fuse.account_rows
+    WHERE name = %s AND held_calls = 0 AND held_tool_calls = 0 RETURNING 1"""
+HELD_BY = f"SELECT on_accounts, {', '.join(f'hold_{one}' for one in METERS)} FROM agent_fuse.holds WHERE id = %s"
+ACCOUNTS_FROM = f"SELECT name, {FIGURES} FROM agent_fuse.accounts WHERE name >= %s ORDER BY name LIMIT {PAGE}"
+ACCOUNTS_AFTER = f"SELECT name, {FIGURES} FROM agent_fuse.accounts WHERE name > %s ORDER BY name LIMIT {PAGE}"
+HOLDS = f"SELECT {HOLD} FROM agent_fuse.holds ORDER BY at, id"
+OF_OWNER = f"SELECT {HOLD} FROM agent_fuse.holds WHERE host = %s AND pid = %s AND started = %s LIMIT {PAGE}"
+OF_THE_PAST = f"SELECT {HOLD} FROM agent_fuse.holds WHERE expires_at <= %s LIMIT {PAGE}"
+OWNERS = "SELECT DISTINCT host, pid, started FROM agent_fuse.holds WHERE host = %s"
+INTERVALS = f"""SELECT name FROM agent_fuse.account_rows
+    WHERE strpos(name, chr(31)) > 0 AND name > %s ORDER BY name LIMIT {PAGE}"""
+CONTROLS_OF = f"{CONTROLS} WHERE account = ANY(%s)"
+REFUSE = "SELECT agent_fuse.refuse(%s, %s, %s)"
+SWAP_NOTE = "SELECT agent_fuse.swap_note(%s, %s, %s, %s)"
+CONTROL = "SELECT agent_fuse.control(%s, %s, %s, %s, %s, %s)"

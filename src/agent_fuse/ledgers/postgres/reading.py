@@ -1,0 +1,74 @@
+"""Reading a PostgreSQL ledger from outside."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from agent_fuse.ledgers import codec
+from agent_fuse.ledgers.base import LedgerError
+from agent_fuse.ledgers.postgres import rows
+from agent_fuse.ledgers.postgres.connections import Server
+from agent_fuse.ledgers.postgres.tables import version
+from agent_fuse.ledgers.sql_reading import SqlReader
+
+_TABLES = re.compile(r"\bFROM (accounts|controls|holds|journal|notes)\b")
+_SECONDS = 60.0
+"""For a report's statement over a long journal."""
+_MARKS = re.compile(r"\[\^?\]?[^]]*\]|[*?]")
+
+
+class PostgresReader(SqlReader):
+    """See `readers.Reader`."""
+
+    def __init__(self, url: str) -> None:
+        self._server = Server(url, _SECONDS)
+        if not version(self._server):
+            raise LedgerError(
+                "open",
+                self._server.where,
+                "its tables are not there; start a fuse on it first",
+            )
+
+    @property
+    def where(self) -> str:
+        """See Reader."""
+        return self._server.where
+
+    @property
+    def name(self) -> str:
+        """See Reader."""
+        return self._server.name
+
+    def close(self) -> None:
+        """See Reader."""
+        self._server.close()
+
+    def unwritable(self) -> str | None:
+        """See Reader."""
+        query = "SELECT pg_is_in_recovery(), has_table_privilege('agent_fuse.account_rows', 'INSERT, UPDATE')"
+        replica, may = self._server.ask("read", query)[0]
+        if replica:
+            return "it is a replica, which only the primary server writes to"
+        return None if may else "this user lacks rights on its tables; see docs/postgres.md"
+
+    def _all(self, query: str, values: Sequence[Any] = ()) -> list[codec.Row]:
+        asked = _TABLES.sub(r"FROM agent_fuse.\1", query.replace("%", "%%").replace("?", "%s"))
+        given = [rows.put(one) if isinstance(one, str) else one for one in values]
+        return [rows.got(one) for one in self._server.ask("read", asked, given)]
+
+    def _matching(self, column: str, pattern: str) -> tuple[str, str]:
+        return f"{column} ~ ?", f"^{_regex(pattern)}$"
+
+    def _names(self, column: str) -> str:
+        return f"json_agg(DISTINCT {column})::text"
+
+
+def _regex(pattern: str) -> str:
+    """A pattern of `*`, `?` and `[…]` as a regular expression of the database."""
+    parts, at = list[str](), 0
+    for mark in _MARKS.finditer(pattern):
+        parts.append(re.escape(pattern[at : mark.start()]))
+        text = mark[0]
+        parts.append({"*": ".*", "?": "."}.get(text) or text.replace("\\", "\\\\"))
+        at = mark.end()
+    return "".join([*parts, re.escape(pattern[at:])])

@@ -1,0 +1,262 @@
+"""What only a ledger on a server meets: many processes, lost connections, users with too few rights."""
+
+import os
+import signal
+
+import pytest
+
+from agent_fuse.errors import ConfigurationError
+from agent_fuse.ledgers import kinds, open_ledger
+from agent_fuse.ledgers.base import Amounts, LedgerError, Settling
+from agent_fuse.ledgers.reading import Selection, open_reader
+from agent_fuse.testing import assert_books_balance
+from ledgers.samples import NOW, amounts, cap, hold, line, reserve, usd
+from ledgers.workers import SPAWN, hold_and_wait, kill, race, together
+from postgres_server import PostgresServer
+
+pytest.importorskip("psycopg")
+
+ROOM = 100
+
+
+@pytest.fixture
+def own_server(postgres):
+    """A server of its own, to be stopped and started."""
+    server = PostgresServer()
+    yield server
+    server.remove()
+
+
+def test_processes_get_exactly_what_there_is(database):
+    """4 processes of 16 threads ask for 256 calls with room for 100: exactly 100 are granted."""
+    granted = together(race, [(f"p{n}", 16, 4, ROOM) for n in range(4)], database)
+    assert sum(granted) == ROOM
+    ledger = open_ledger(database)
+    assert usd(ledger) == (0, ROOM)
+    assert_books_balance(ledger)
+
+
+def test_cap_spent_here_stops_there(database):
+    """What one process has spent, another is refused for."""
+    ledger = open_ledger(database)
+    ledger.settle(line("a", ROOM), ("all",), amounts(ROOM), now=NOW)
+    assert together(race, [("there", 1, 1, ROOM)], database) == [0]
+
+
+def test_killed_workers_holds_become_presumed_spend(database):
+    """A worker that was killed is presumed to have spent what it held; once."""
+    ready = SPAWN.Event()
+    worker = SPAWN.Process(target=hold_and_wait, args=(database, ["a", "b"], ready))
+    worker.start()
+    assert ready.wait(60)
+    ledger = open_ledger(database)
+    assert ledger.sweep(now=NOW) == []
+    kill(worker)
+    assert sorted(one.id for one in ledger.sweep(now=NOW)) == ["a", "b"]
+    assert ledger.sweep(now=NOW) == []
+    assert usd(ledger) == (20, 0)
+
+
+def test_server_restarted_in_the_middle_of_a_call(own_server):
+    """Between reserve and settle the server crashes: both are errors meanwhile, and afterwards it is booked once."""
+    url = own_server.database()
+    ledger = open_ledger(url)
+    assert reserve(ledger, "c", 10)
+    own_server.stop()
+    with pytest.raises(LedgerError, match="settle failed: "):
+        ledger.settle(line("c", 9), (), amounts(9), now=NOW)
+    with pytest.raises(LedgerError, match=r"the server cannot be reached: .*failed"):
+        ledger.settle(line("c", 9), (), amounts(9), now=NOW)
+    own_server.start()
+    assert ledger.settle(line("c", 9), (), amounts(9), now=NOW) is Settling.BOOKED
+    assert ledger.settle(line("c", 9), (), amounts(9), now=NOW) is Settling.UNCHANGED
+    assert usd(ledger) == (9, 0)
+
+
+def test_connection_lost_under_way(postgres, database):
+    """A connection that the server ended is not used again, and the call that met it can be asked again."""
+    ledger = open_ledger(database)
+    reserve(ledger, "c", 10)
+    name = database.partition("@/")[2].partition("?")[0]
+    postgres.say("postgres", f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+    with pytest.raises(LedgerError):
+        reserve(ledger, "c", 10)
+    assert reserve(ledger, "c", 10)
+    assert usd(ledger) == (0, 10)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_child_connects_by_itself(database):
+    """Parent and child go on with the same ledger; neither takes the other's connection."""
+    ledger = open_ledger(database)
+    reserve(ledger, "a", 10)
+    child = os.fork()
+    if not child:
+        try:
+            reserve(ledger, "b", 10)
+        finally:
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    assert reserve(ledger, "c", 10)
+    assert usd(ledger) == (0, 30)
+
+
+def test_no_server(tmp_path):
+    """One line, that says where, and nothing of the password."""
+    with pytest.raises(LedgerError) as caught:
+        open_ledger(f"postgresql://me:secret@/books?host={tmp_path}")
+    assert "the server cannot be reached" in str(caught.value)
+    assert "secret" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_wrong_password(own_server):
+    """It is told as the server tells it, without the password."""
+    url = own_server.database()
+    own_server.say("postgres", "CREATE USER bob PASSWORD 'right'")
+    rules = own_server.folder / "data" / "pg_hba.conf"
+    rules.write_text("local all agent trust\nlocal all bob scram-sha-256\n")
+    own_server.say("postgres", "SELECT pg_reload_conf()")
+    own_server.stop("fast")
+    own_server.start()
+    with pytest.raises(LedgerError, match='password authentication failed for user "bob"') as caught:
+        open_ledger(url.replace("agent@", "bob:hunter2@"))
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["postgresql://me:secret@host/db?nonsense=1", "postgresql://me:secret@[::1/db"])
+def test_bad_urls(url):
+    """A URL that libpq cannot read is a mistake of whoever set it, and is named without its password."""
+    with pytest.raises(ConfigurationError, match=r"write postgresql://user@host/db") as caught:
+        open_ledger(url)
+    assert "secret" not in str(caught.value)
+
+
+def test_password_is_not_shown():
+    """A URL is shown without what stands before its host, and without passwords in its options."""
+    assert kinds.shown("postgresql://me:p@ss@host/db?sslmode=require&password=x&a=b") == (
+        "postgresql://host/db?sslmode=require&password=…&a=b"
+    )
+    assert kinds.shown("/a/path@here") == "/a/path@here"
+
+
+def test_user_without_rights(postgres, database):
+    """A user that may not write is told so; with the rights of docs/postgres.md it keeps the books."""
+    open_ledger(database)
+    name = database.partition("@/")[2].partition("?")[0]
+    postgres.say("postgres", "DROP USER IF EXISTS worker", "CREATE USER worker")
+    theirs = database.replace("agent@", "worker@")
+    with pytest.raises(LedgerError, match="lacks rights"):
+        open_ledger(theirs)
+    postgres.say(name, *RIGHTS)
+    ledger = open_ledger(theirs)
+    assert reserve(ledger, "c", 10)
+    ledger.settle(line("c", 9), (), amounts(9), now=NOW)
+    assert usd(ledger) == (9, 0)
+    postgres.say(name, "DROP OWNED BY worker", "DROP USER worker")
+
+
+RIGHTS = (
+    "GRANT USAGE ON SCHEMA agent_fuse TO worker",
+    "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA agent_fuse TO worker",
+)
+
+
+def test_read_only(postgres, database):
+    """A replica is read, and says what it is to whoever would write."""
+    ledger = open_ledger(database)
+    ledger.settle(line("c", 9), ("all",), amounts(9), now=NOW)
+    only = f"{database}&options=-c default_transaction_read_only=on"
+    assert usd(open_ledger(only)) == (9, 0)
+    with pytest.raises(LedgerError, match="it is read-only"):
+        reserve(open_ledger(only), "d", 1)
+
+
+def test_newer_tables(postgres, database):
+    """Tables of a later version are neither written nor read."""
+    open_ledger(database)
+    postgres.say(database.partition("@/")[2].partition("?")[0], "UPDATE agent_fuse.version SET number = 99")
+    for ask in (open_ledger, open_reader):
+        with pytest.raises(LedgerError, match="version 99, made by a newer AgentFuse"):
+            ask(database)
+
+
+def test_nothing_to_read_yet(database):
+    """A reader makes no tables."""
+    with pytest.raises(LedgerError, match="its tables are not there"):
+        open_reader(database)
+
+
+def test_many_open_at_once(database):
+    """Processes that start together on an empty database make the tables once."""
+    assert sum(together(race, [(f"p{n}", 1, 1, ROOM) for n in range(4)], database)) == 4
+
+
+def test_statement_is_given_up(database):
+    """A row that somebody holds locked costs the time that was set, and no more."""
+    ledger = open_ledger(database, lock_timeout=0.2)
+    reserve(ledger, "c", 1, accounts=("user=a",))
+    server = open_ledger(database)._server
+
+    def while_locked(cursor):
+        with cursor.connection.transaction():
+            cursor.execute("SELECT 1 FROM agent_fuse.account_rows WHERE name = 'user=a' FOR UPDATE")
+            with pytest.raises(LedgerError, match=r"others kept it busy for 0\.2 s"):
+                reserve(ledger, "d", 1, accounts=("user=a",))
+
+    server.do("test", while_locked)
+    assert reserve(ledger, "d", 1, accounts=("user=a",))
+
+
+def test_uncapped_calls_do_not_wait_for_the_account_of_everything(database):
+    """With a call on `all` in the middle of its transaction, others that no limit of `all` judges go through."""
+    ledger = open_ledger(database, lock_timeout=0.5)
+    reserve(ledger, "first", 1, caps=(cap(100),))
+    server = open_ledger(database)._server
+
+    def while_locked(cursor):
+        with cursor.connection.transaction():
+            cursor.execute("SELECT 1 FROM agent_fuse.account_rows WHERE name = 'all' FOR UPDATE")
+            assert reserve(ledger, "c", 1, accounts=("all", "session=s"), caps=(cap(5, "session=s"),))
+            ledger.settle(line("c", 1), (), Amounts(usd=1), now=NOW)
+
+    server.do("test", while_locked)
+    assert usd(ledger) == (1, 1)
+
+
+def test_same_answers_to_whoever_reads(database, file):
+    """Every question of a reader is answered alike by both ledgers."""
+    answers = []
+    for url in (database, str(file)):
+        ledger = open_ledger(url)
+        for n in range(30):
+            names = ("all", f"session=s{n % 3}", "user.id@1h=a\x1f000000000001", "a.b@day=x*y\x1f2027-01-15")
+            entry = line(f"c{n}", n, at=NOW + n, session=f"s{n % 3}", agent=f"a{n % 2}", model="m[1]", tool="t")
+            ledger.settle(entry, names, amounts(n), now=NOW)
+            ledger.refuse(line(f"r{n}", n, at=NOW + n, reason="budget", session="s1"), ("all",), now=NOW)
+        ledger.reserve(hold("open", 7), now=NOW)
+        ledger.control("session=s1", None, '{"stopped": true, "who": "me", "why": "so", "at": 1.0}', now=NOW)
+        ledger.update_note("caps/x", lambda _: (b"1", None), now=NOW)
+        with open_reader(url) as books:
+            every = Selection()
+            answers.append(
+                {
+                    "balances": books.balances(["all", "user.id@1h=a", "none"], now=NOW),
+                    "accounts": books.accounts("session", cap(1).meter, 10, now=NOW),
+                    "day": (books.count_accounts("a.b@day", now=NOW), books.count_accounts("user.id@1h", now=NOW)),
+                    "controls": books.controls(),
+                    "knows": [books.knows(one) for one in ("session=s1", "a.b=x*y", "a.b=xzy", "tool=t", "tool=u")],
+                    "names": books.account_names(3),
+                    "open": books.open_calls(),
+                    "notes": books.notes("caps/"),
+                    "entries": list(books.entries(Selection(model="m[[]?]", session="s*"))),
+                    "facts": list(books.facts(NOW + 3)),
+                    "times": books.times(),
+                    "refused": books.refused(every),
+                    "lines": (books.count_lines(NOW + 5), list(books.steps(NOW + 9, 4))),
+                    "sums": [books.sums(every, by) for by in ("session", "agent", "model", "tool")],
+                    "unwritable": books.unwritable(),
+                }
+            )
+        ledger.close()
+    assert answers[0] == answers[1]

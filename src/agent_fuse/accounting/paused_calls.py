@@ -51,7 +51,8 @@ def read(note: bytes | None, now: float) -> dict[str, PausedCall]:
     found: dict[str, PausedCall] = {}
     for one in cast("Iterable[dict[str, Any]]", json.loads(note)) if note else ():
         try:
-            call = PausedCall(**{**one, "meter": Meter(one["meter"])})
+            fields: dict[str, Any] = {**one, "meter": Meter(one["meter"])}
+            call = PausedCall(**fields)
         except (KeyError, TypeError, ValueError):
             continue
         if call.until > now:

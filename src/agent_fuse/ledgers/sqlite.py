@@ -103,7 +103,8 @@ class SqliteLedger:
         def decide(db: Connection) -> bool:
             done = control_rows.decide(db, account, before, after)
             if done and note is not None:
-                transactions.change_note(db, note[0], lambda _: (note[1], None), now)
+                key, value = note
+                transactions.change_note(db, key, lambda _: (value, None), now)
             return done
 
         return self._database.write("control", decide)

@@ -33,12 +33,12 @@ _ACTS = (
     "advance continue wait sleep pause delay refresh submit book buy pay cancel install start stop restart kill deploy "
     "merge rebase checkout reset schedule reply close mkdir rm mv cp touch tee"
 )
-_WORDS = (
+_WORDS: dict[str, Effect] = (
     dict.fromkeys(_READS.split(), Effect.READS)
     | dict.fromkeys(_ACTS.split(), Effect.ACTS)
     | dict.fromkeys(_IDLE.split(), Effect.IDLE)
 )
-_FIRST = _WORDS | dict.fromkeys(_IDLE_FIRST.split(), Effect.IDLE)
+_FIRST: dict[str, Effect] = _WORDS | dict.fromkeys(_IDLE_FIRST.split(), Effect.IDLE)
 _BY_COMMAND = frozenset(
     ["bash", "shell", "sh", "zsh", "terminal", "execute", "exec", "run", "cmd", "command", "powershell"]
 )
@@ -83,4 +83,4 @@ def _by_command(args: object) -> Effect:
     if not isinstance(args, str):
         return Effect.UNKNOWN
     found = None if _WRITES.search(_QUIET.sub("", args)) else _COMMAND.match(args)
-    return _FIRST.get(found[1].rpartition("/")[2].lower(), Effect.ACTS) if found else Effect.ACTS
+    return _FIRST.get(str(found[1]).rpartition("/")[2].lower(), Effect.ACTS) if found else Effect.ACTS

@@ -46,8 +46,8 @@ def near_text(args: object, ignore: Collection[str] = ()) -> str:
 
 def words_of(args: object, *, searches: bool) -> int:
     """The words of a question as a mask of 64 bits, 0 where nothing is asked in words. `searches`: each text asks."""
-    mask, given = 0, args if isinstance(args, Mapping) else {"q": args}
-    for key, value in cast("Mapping[Any, Any]", given).items():
+    mask, given = 0, cast("Mapping[Any, Any]", args if isinstance(args, Mapping) else {"q": args})
+    for key, value in given.items():
         if isinstance(value, str) and (searches or key in _ASKED or (len(given) == 1 and " " in value.strip())):
             for word in _WORD.findall(value[:_MOST_TEXT].lower()):
                 mask |= 1 << (crc32(word[:4].encode()) & 63)

@@ -238,9 +238,8 @@ def _judge(client: Any, options: Any, request: Any, sdk: str, build: Callable[[A
         return request
     flight = Flight(sdk)
     size = request.headers.get("content-length")
-    flight.renamable = (
-        isinstance(options.json_data, dict) and "model" in options.json_data and _DEPLOYED not in options.url
-    )
+    given: Any = options.json_data
+    flight.renamable = isinstance(given, dict) and "model" in given and _DEPLOYED not in options.url
     try:
         flight.judge(operation, url, body, int(size) if size else None)
         if flight.fields:

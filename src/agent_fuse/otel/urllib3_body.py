@@ -45,13 +45,6 @@ def _took(response: Any, data: Any, decode: bool | None) -> None:
         watch.end(True)
 
 
-def _is_read(response: Any, amt: int | None) -> bool:
-    """Whether a read was the last one, though it brought something; what is unpacked may have more to bring."""
-    if amt is None or amt < 0:
-        return True
-    return response.length_remaining == 0 and not response.headers.get("content-encoding")
-
-
 @functools.cache
 def _observed(kind: Hashable) -> type[Any]:
     """The response class with its ways out watched."""

@@ -23,7 +23,11 @@ def is_as_ever(module: Any) -> bool:
     """Whether a body passes where it is watched. Sends nothing."""
     took: list[bytes] = []
     reader = module.StreamReader(_Still(), 2**16, loop=_Still())
-    reader.__class__ = watched(cast("Hashable", module.StreamReader), lambda _, data: took.append(data))
+
+    def take(_: Any, data: bytes) -> None:
+        took.append(data)
+
+    reader.__class__ = watched(cast("Hashable", module.StreamReader), take)
     reader.feed_data(b"{}")
     reader.feed_eof()
     return (reader.read_nowait(), took, reader.at_eof()) == (b"{}", [b"{}"], True)
@@ -33,7 +37,11 @@ class _Still:
     """A connection, or an event loop, that does nothing."""
 
     def __getattr__(self, name: str) -> Any:
-        return lambda *_, **__: None
+        return _nothing
+
+
+def _nothing(*_: object, **__: object) -> None:
+    return None
 
 
 def around(original: patches.Method) -> patches.Method:
@@ -87,7 +95,7 @@ async def _sent(session: Any, url: Any, kwargs: dict[str, Any]) -> Sent:
         value = session._json_serialize(kwargs["json"])  # noqa: SLF001
     content = value.encode() if isinstance(value, str) else bytes(value) if isinstance(value, _BYTES) else b""
     told = str(session._build_url(url))  # noqa: SLF001  with the base URL of the session
-    headers = dict(kwargs.get("headers") or {})
+    headers: dict[Any, Any] = dict(kwargs.get("headers") or {})
     encoding = next((str(headers[name]) for name in headers if str(name).lower() == "content-encoding"), "")
     return Sent(url=told, path=urlsplit(told).path, content=content, encoding=encoding, sender=session, observe=observe)
 

@@ -30,7 +30,7 @@ class WireFlight(Flight):
             SentinelError: soft where LangChain's model layer is above, else hard.
         """
         self._fuse = site.fuse
-        fields = cast("Mapping[str, Any]", body) if isinstance(body, Mapping) else {}
+        fields: Mapping[str, Any] = cast("Mapping[str, Any]", body) if isinstance(body, Mapping) else {}
         named = fields.get("model")
         model = named if isinstance(named, str) and named else model_in(path)
         if operation == "chat" and "embed" in model:  # at Bedrock the path tells no more than the model

@@ -83,8 +83,8 @@ def _sent(pool: Any, url: str, path: str, content: bytes, headers: Any) -> Sent:
     if url.startswith("/"):
         port = "" if pool.port in (None, _DEFAULT_PORTS.get(pool.scheme)) else f":{pool.port}"
         url = f"{pool.scheme}://{pool.host}{port}{url}"
-    told = headers if headers is not None else pool.headers
-    encoding = next((value for name, value in (told or {}).items() if name.lower() == "content-encoding"), "")
+    told: dict[Any, Any] = headers if headers is not None else pool.headers or {}
+    encoding: Any = next((value for name, value in told.items() if name.lower() == "content-encoding"), "")
     if isinstance(encoding, bytes):
         encoding = encoding.decode()
     return Sent(url=url, path=path, content=content, encoding=encoding, sender=pool, observe=observe)

@@ -31,7 +31,7 @@ def _take(reading: Reading, told: Document) -> None:
     if kind not in ("message-end", "stream-end"):
         return
     inner = told.get("delta") or told.get("response")
-    usage = read_usage(inner) if isinstance(inner, dict) else None
+    usage = read_usage(cast("Body", inner)) if isinstance(inner, dict) else None
     if usage is not None:
         reading.usage = usage
     reading.complete = reading.final = True

@@ -12,7 +12,7 @@ def _words(body: Body) -> Body:
     """`generationConfig` says how long and how many; tools stand in groups of functions."""
     told: dict[str, Any] = dict(body)
     config = told.pop("generationConfig", None) or told.pop("generation_config", None)
-    fields = cast("Body", config) if isinstance(config, dict) else {}
+    fields: Body = cast("Body", config) if isinstance(config, dict) else {}
     for ours, names in _CONFIG.items():
         found = next((fields[name] for name in names if fields.get(name) is not None), None)
         if found is not None:
@@ -22,7 +22,7 @@ def _words(body: Body) -> Body:
     if "content" in told:  # embedContent
         told["contents"] = [told.pop("content")]
     if "requests" in told:  # batchEmbedContents
-        told["contents"] = [one.get("content") for one in _list(told.pop("requests")) if isinstance(one, dict)]
+        told["contents"] = [one.get("content") for one in _objects(told.pop("requests"))]
     return told
 
 
@@ -34,7 +34,7 @@ _CONFIG = {
 
 
 def _tools(group: object) -> list[Any]:
-    fields = cast("Body", group) if isinstance(group, dict) else {}
+    fields: Body = cast("Body", group) if isinstance(group, dict) else {}
     found: list[Any] = []
     for name, value in fields.items():
         if name in ("functionDeclarations", "function_declarations"):
@@ -48,6 +48,10 @@ def _list(found: object) -> list[Any]:
     return cast("list[Any]", found) if isinstance(found, list) else []
 
 
+def _objects(found: object) -> list[Body]:
+    return [cast("Body", one) for one in _list(found) if isinstance(one, dict)]
+
+
 def _take(reading: Reading, told: Document) -> None:
     """One `GenerateContentResponse`. Its usage is told with each, and grows."""
     usage = read_usage(told)
@@ -58,7 +62,7 @@ def _take(reading: Reading, told: Document) -> None:
         reading.response_id = response_id
     if isinstance(model, str):
         reading.model = model
-    ended = any(isinstance(one, dict) and one.get("finishReason") for one in _list(told.get("candidates")))
+    ended = any(one.get("finishReason") for one in _objects(told.get("candidates")))
     if ended and usage is not None:
         reading.complete = reading.final = True
 

@@ -1,6 +1,6 @@
 """Making the tables, and bringing them to this version, by one process at a time."""
 
-from typing import Any
+from typing import Any, LiteralString, cast
 
 import psycopg
 
@@ -49,5 +49,5 @@ def _migrate(cursor: "psycopg.Cursor[tuple[Any, ...]]") -> None:
         if not found:
             cursor.execute("CREATE SCHEMA IF NOT EXISTS agent_fuse")
         for step in MIGRATIONS[found:]:
-            cursor.execute(step())
+            cursor.execute(cast("LiteralString", step()))
         cursor.execute("UPDATE agent_fuse.version SET number = %s", (len(MIGRATIONS),))

@@ -15,6 +15,7 @@ from agent_fuse.accounting.alerts import Alerts
 from agent_fuse.accounting.backlog import Backlog
 from agent_fuse.accounting.booking import Accounting, Clock
 from agent_fuse.accounting.call_request import CallRequest, Event, PendingCall, Stage
+from agent_fuse.accounting.conversations import Conversations
 from agent_fuse.accounting.keyed import KeyWatch
 from agent_fuse.accounting.ledger_retry import system_error
 from agent_fuse.accounting.reentrancy import Reentrancy
@@ -60,6 +61,7 @@ class Fuse:
         self.keys = KeyWatch()
         self.listen(self.keys.met)
         self.actions = Actions(settings, self.limits, self.accounting, self.tripped, self.reentrancy)
+        self.conversations = Conversations(settings, self.actions, self.reentrancy)
         self.presumed: tuple[Entry, ...] = ()
         """Calls of dead processes, booked when it was opened."""
         self._lock = threading.Lock()
@@ -232,13 +234,9 @@ class Fuse:
         request = pending.request
         if (model and not request.model) or (provider and not request.provider):
             pending.request = replace(request, model=request.model or model, provider=request.provider or provider)
+        told = next((one.response_id for one in decision.call.sightings if one.response_id), "")
         entry = self.accounting.settle(
-            pending,
-            decision.usage,
-            exact=decision.exact,
-            response_id=next((one.response_id for one in decision.call.sightings if one.response_id), ""),
-            model=model,
-            tier=decision.seen.tier,
+            pending, decision.usage, exact=decision.exact, response_id=told, model=model, tier=decision.seen.tier
         )
         quietly("writing a cost on its span", GOES_ON, decision.call.booked, entry)
 
@@ -282,7 +280,7 @@ class Fuse:
 
     def _open(self, request: CallRequest, around: Iterable[Seen]) -> Seen:
         pending = self._pending(request)
-        tripped = None if request.stage is Stage.OVER else self.tripped.take(request.caller.session.id)
+        tripped = None if request.stage is Stage.OVER else request.loop or self.tripped.take(request.caller.session.id)
         if tripped is not None:
             self.accounting.refused(pending, tripped)
             raise tripped
@@ -300,8 +298,9 @@ class Fuse:
         return seen
 
     def _lone(self, request: CallRequest) -> Seen:
-        pending = self._pending(request)
-        return lone(pending, layer=request.layer, source=request.source, now=time.time(), model=request.model)
+        return lone(
+            self._pending(request), layer=request.layer, source=request.source, now=time.time(), model=request.model
+        )
 
     def _pending(self, request: CallRequest) -> PendingCall:
         now = self.clock()

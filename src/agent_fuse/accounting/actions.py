@@ -5,6 +5,7 @@ from contextvars import ContextVar
 from dataclasses import replace
 from functools import partial
 
+from agent_fuse.accounting.at_gates import AtGates
 from agent_fuse.accounting.booking import Accounting
 from agent_fuse.accounting.call_request import UNTOLD, Action, Event
 from agent_fuse.accounting.loop_gate import LoopCheck, LoopGate
@@ -41,7 +42,8 @@ class Actions:
         self._limits = limits
         self._tripped = tripped
         self.reentrancy = reentrancy
-        self._loops = LoopGate(settings, accounting)
+        self.loops = LoopGate(settings, accounting)
+        self.at_gates = AtGates[Action]()
         self._prices = None
         if settings.tool_prices:
             from agent_fuse.accounting.tool_prices import ToolPrices  # noqa: PLC0415  few tools have a price
@@ -171,6 +173,11 @@ class Actions:
         finally:
             self.reentrancy.leave()
 
+    def nudged(self, caller: Caller, tool: str, nudge: str) -> None:
+        """A conversation tells of this tool; it is not too late to say something."""
+        action = self._action(caller, tool, caller.trace, "", source="conversation")
+        self._accounting.tell(Event(action.entry, action.due, nudge=nudge))
+
     def close(
         self,
         action: Action,
@@ -191,16 +198,17 @@ class Actions:
             action.entry = replace(action.entry, cost=cost, status=Status.SETTLED)
         if not action.booked:
             self.reentrancy.account(lambda: self._keep(action))
+        if not action.told and (error or result is not UNTOLD):
+            self.reentrancy.account(lambda: self.learn(action, result, error=error, message=message))
+
+    def learn(self, action: Action, result: object, *, error: str, message: str) -> None:
+        """What came of it is known now."""
         doing = action.signature
-        if doing is None or action.told or not (error or result is not UNTOLD):
+        if doing is None:
             return
         action.told = True
-
-        def learn() -> None:
-            outcome = self._loops.outcome(result, error=error, message=message)
-            self._accounting.retry.do("note", lambda: self._loops.learn(action.caller, doing, outcome))
-
-        self.reentrancy.account(learn)
+        outcome = self.loops.outcome(result, error=error, message=message)
+        self._accounting.retry.do("note", lambda: self.loops.learn(action.caller, doing, outcome))
 
     def _failed(self, action: Action, error: Exception, *, ran: bool = False) -> None:
         try:
@@ -214,17 +222,18 @@ class Actions:
             return None
         if action.priced:
             action.arguments = arguments
-        return self._loops.check(action.caller, action.entry.tool, arguments)
+        return self.loops.check(action.caller, action.entry.tool, arguments)
 
     def _judge(self, action: Action, check: LoopCheck | None) -> None:
         """Ask the loop rule alone. Raises SentinelLoopError, SentinelSystemError."""
         if check is not None:
-            self._loops.ask(check)
+            self.loops.ask(check)
             self._judged(action, check)
 
     def _judged(self, action: Action, check: LoopCheck) -> None:
         nudge = check.nudge()
         action.signature = check.signature
+        self.at_gates.put(action.caller.session.id, action.entry.tool, action)
         if nudge:
             self._accounting.tell(Event(action.entry, action.due, nudge=nudge))
 

@@ -80,6 +80,8 @@ class CallRequest:
     """What leaves can still be altered."""
     renamable: bool = False
     """So can the model that is asked for."""
+    loop: SentinelError | None = None
+    """The trip that it is to be refused with: its own conversation tells of a loop."""
     requests_seen: bool = False
     """A gate sees every request that this call makes, though this layer holds for it."""
 

@@ -1,9 +1,11 @@
 """The loop rule at work: a session's tool calls are remembered in the ledger, so that its processes share them."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agent_fuse.accounting.booking import Accounting
+from agent_fuse.conversation import ToolUse
 from agent_fuse.errors import SentinelLoopError
 from agent_fuse.ledgers.base import NoteChange
 from agent_fuse.limits import Caller
@@ -12,11 +14,13 @@ from agent_fuse.loops import (
     LoopPolicy,
     LoopState,
     Signature,
+    Told,
     ToolOutcome,
     Verdict,
     error_outcome,
     observe_call,
     observe_result,
+    observe_turn,
     result_outcome,
     signature,
 )
@@ -45,19 +49,7 @@ class LoopCheck:
         Raises:
             SentinelLoopError: it goes round in a loop.
         """
-        verdict = self.verdict
-        if verdict is None:
-            return ""
-        if verdict.level is Level.TRIP:
-            raise SentinelLoopError(
-                verdict.message,
-                tool=self.signature.tool,
-                call_count=verdict.count,
-                pattern=verdict.pattern,
-                kind=str(verdict.kind),
-                session=self.caller.session.id,
-            )
-        return verdict.message if verdict.level is Level.NUDGE else ""
+        return _told(self.verdict, self.signature, self.caller)
 
     def _observe(self, note: bytes | None) -> tuple[bytes | None, bool]:
         state, self.verdict = observe_call(LoopState.from_bytes(note), self.signature, self.policy)
@@ -115,6 +107,34 @@ class LoopGate:
 
         self._accounting.ledger.update_note(_note(caller), change, now=self._accounting.clock())
 
+    def turn(self, caller: Caller, uses: Sequence[tuple[bytes, ToolUse]]) -> str:
+        """Ask the rule about one turn of a conversation; what to tell of it, or "".
+
+        Raises:
+            SentinelLoopError: it goes round in a loop. SentinelSystemError: the ledger failed.
+        """
+        turn = [
+            Told(
+                mark,
+                check.signature,
+                self.outcome(
+                    use.result, error="tool" if use.failed else "", message=str(use.result) if use.failed else ""
+                ),
+            )
+            for mark, use in uses
+            if (check := self.check(caller, use.tool, use.arguments)) is not None
+        ]
+        if not turn:
+            return ""
+
+        def change(note: bytes | None) -> tuple[bytes | None, tuple[Verdict, Signature | None]]:
+            state, verdict, action = observe_turn(LoopState.from_bytes(note), turn, self._policy)
+            return state.to_bytes(), (verdict, action)
+
+        ledger, now = self._accounting.ledger, self._accounting.clock()
+        asked = self._accounting.retry.ask("loop check", lambda: ledger.update_note(_note(caller), change, now=now))
+        return _told(asked[0], asked[1] or turn[0].action, caller)
+
     def _read_key(self) -> bytes:
         if self._key is None:
             fresh = os.urandom(16)
@@ -123,6 +143,21 @@ class LoopGate:
                 "read", lambda: ledger.update_note(_KEY_NOTE, lambda note: (note or fresh, note or fresh), now=now)
             )
         return self._key
+
+
+def _told(verdict: Verdict | None, action: Signature, caller: Caller) -> str:
+    if verdict is None:
+        return ""
+    if verdict.level is Level.TRIP:
+        raise SentinelLoopError(
+            verdict.message,
+            tool=action.tool,
+            call_count=verdict.count,
+            pattern=verdict.pattern,
+            kind=str(verdict.kind),
+            session=caller.session.id,
+        )
+    return verdict.message if verdict.level is Level.NUDGE else ""
 
 
 def _note(caller: Caller) -> str:

@@ -2,6 +2,7 @@
 
 from agent_fuse.loops.rule import LoopState, observe_call, observe_result
 from agent_fuse.loops.signatures import Signature, ToolOutcome, error_outcome, result_outcome, signature
+from agent_fuse.loops.steps import Told, observe_turn
 from agent_fuse.loops.verdicts import Level, LoopKind, LoopPolicy, Verdict
 
 __all__ = [
@@ -10,11 +11,13 @@ __all__ = [
     "LoopPolicy",
     "LoopState",
     "Signature",
+    "Told",
     "ToolOutcome",
     "Verdict",
     "error_outcome",
     "observe_call",
     "observe_result",
+    "observe_turn",
     "result_outcome",
     "signature",
 ]

@@ -37,14 +37,16 @@ RECENT = 64
 LONGEST_CYCLE = 4
 
 _MOST = 0xFFFF
-_VERSION = 2
-_HEAD = Struct(">BIIHHH")
+_VERSION = 3
+_HEAD = Struct(">BIIHHHH")
 _CALLS = Table(Struct(f">{DIGEST_BYTES}sI"), RECENT)
 """digest, news when it was called; oldest first."""
 _ACTIONS = Table(Struct(f">{DIGEST_BYTES}sHHI{4 * OUTCOME_BYTES}s"), 96)
 """digest, calls since anything new, calls in all, news when last called, its last four results."""
 _QUESTIONS = Table(Struct(f">{DIGEST_BYTES}s{OUTCOME_BYTES}sHIQ"), 48)
 """near digest (of a search in words the tool's, padded), the answer, times in a row, changes then, the words asked."""
+_SEEN = Table(Struct(">8s"), 32)
+"""ids of calls that a conversation told of."""
 _TOOLS = Table(Struct(f">{TOOL_BYTES}sH{OUTCOME_BYTES}s36s"), 32)
 """digest, errors in a row, the error, the tool's name."""
 _NONE = bytes(OUTCOME_BYTES)
@@ -52,7 +54,7 @@ _NONE = bytes(OUTCOME_BYTES)
 
 @dataclass(frozen=True, slots=True)
 class LoopState:
-    """What one session remembers of its tool calls, for a ledger's note: digests, counts, names; at most 8.4 kB."""
+    """What one session remembers of its tool calls, for a ledger's note: digests, counts, names; at most 8.7 kB."""
 
     news: int = 0
     """How many results were news so far."""
@@ -61,6 +63,7 @@ class LoopState:
     calls: bytes = b""
     actions: bytes = b""
     questions: bytes = b""
+    seen: bytes = b""
     tools: bytes = b""
 
     def to_bytes(self) -> bytes:
@@ -68,8 +71,8 @@ class LoopState:
         counts = (table.count(part) for table, part in zip(_TABLES, self._parts(), strict=True))
         return _HEAD.pack(_VERSION, self.news, self.changes, *counts) + b"".join((*self._parts(), self.tools))
 
-    def _parts(self) -> tuple[bytes, bytes, bytes]:
-        return self.calls, self.actions, self.questions
+    def _parts(self) -> tuple[bytes, bytes, bytes, bytes]:
+        return self.calls, self.actions, self.questions, self.seen
 
     @classmethod
     def from_bytes(cls, note: bytes | None) -> Self:
@@ -81,11 +84,21 @@ class LoopState:
         tools = note[ends[-1] :]
         if len(note) < ends[-1] or len(tools) % _TOOLS.width:
             return cls()
-        calls, actions, questions = (note[start:end] for start, end in pairwise(ends))
-        return cls(news, changes, calls, actions, questions, tools)
+        calls, actions, questions, seen = (note[start:end] for start, end in pairwise(ends))
+        return cls(news, changes, calls, actions, questions, seen, tools)
 
 
-_TABLES = (_CALLS, _ACTIONS, _QUESTIONS)
+_TABLES = (_CALLS, _ACTIONS, _QUESTIONS, _SEEN)
+
+
+def knows(state: LoopState, id: bytes) -> bool:
+    """Whether a conversation told of this call before."""
+    return _SEEN.get(state.seen, id) is not None
+
+
+def seen(state: LoopState, id: bytes) -> LoopState:
+    """A conversation told of this call."""
+    return replace(state, seen=_SEEN.put(state.seen, id))
 
 
 def observe_call(state: LoopState, action: Signature, policy: LoopPolicy) -> tuple[LoopState, Verdict]:
@@ -136,7 +149,7 @@ def observe_result(state: LoopState, action: Signature, outcome: ToolOutcome | N
         tools = _TOOLS.put(tools, action.tool_digest, errors, outcome.digest, _short(action.tool))
     elif errors:
         tools = _TOOLS.put(tools, action.tool_digest, 0, _NONE, _short(action.tool))
-    return LoopState(news, changes, state.calls, actions, questions, tools)
+    return LoopState(news, changes, state.calls, actions, questions, state.seen, tools)
 
 
 def _keys(action: Signature) -> tuple[tuple[bytes, int], ...]:

@@ -16,6 +16,7 @@ from weakref import finalize
 from agent_fuse.accounting.call_request import AS_ASKED, CallRequest
 from agent_fuse.calls import Usage
 from agent_fuse.charged import Charge, of_error, of_words
+from agent_fuse.conversation import calls_in
 from agent_fuse.endpoints import UNKNOWN
 from agent_fuse.errors import SentinelError
 from agent_fuse.fuse import Fuse, Seen
@@ -116,6 +117,7 @@ class Flight:
             renamable=self.renamable,
             trace_id=site.caller.trace,
             span_id=site.span_id,
+            loop=site.fuse.conversations.heard(site.caller, body) if "tools" in body else None,
         )
         self._carried = lambda trip: refused(site.fuse, trip, site.node, site.frame)
         self.seen = admit(site.fuse, request, site.around(), site.node, site.frame)
@@ -154,12 +156,19 @@ class Flight:
         if self.seen is None or self._watched:
             return
         try:
+            if self._operation == "responses" and self._fuse is not None:
+                quietly("reading what an answer asks for", GOES_ON, self._hear, parsed)
             if not read_body(parsed, self._reading):
                 self._read_content(response.content)
         except Exception as error:  # noqa: BLE001  what was paid for is booked, whatever fails of ours
             self._lost(error)
         else:
             self._finish(broken=False)
+
+    def _hear(self, answer: object) -> None:
+        """The provider may keep this conversation: what it asks for is told only now."""
+        for call in calls_in(answer):
+            cast("Fuse", self._fuse).conversations.asked(*call)
 
     def unreadable(self, response: Any) -> None:
         """The SDK could not make sense of a paid response."""

@@ -90,10 +90,12 @@ async def _sent(session: Any, url: Any, kwargs: dict[str, Any]) -> Sent:
     if kwargs.get("data") is not None:
         kwargs["data"] = await _at_hand(kwargs["data"])
     data = kwargs.get("data")
-    value = getattr(data, "_value", data)  # a payload that holds bytes
+    value: Any = getattr(data, "_value", data)  # a payload that holds bytes
     if kwargs.get("json") is not None:
         value = session._json_serialize(kwargs["json"])  # noqa: SLF001
-    content = value.encode() if isinstance(value, str) else bytes(value) if isinstance(value, _BYTES) else b""
+    content = (
+        value.encode() if isinstance(value, str) else bytes(cast("bytes", value)) if isinstance(value, _BYTES) else b""
+    )
     told = str(session._build_url(url))  # noqa: SLF001  with the base URL of the session
     headers: dict[Any, Any] = dict(kwargs.get("headers") or {})
     encoding = next((str(headers[name]) for name in headers if str(name).lower() == "content-encoding"), "")

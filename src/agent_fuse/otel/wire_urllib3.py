@@ -75,7 +75,7 @@ def _at_hand(body: Any) -> bytes:
     if hasattr(body, "read"):
         return _at_hand(body.read())
     if isinstance(body, bytearray | memoryview):
-        return bytes(body)
+        return bytes(cast("bytes", body))
     return b"".join(one.encode() if isinstance(one, str) else one for one in body)
 
 

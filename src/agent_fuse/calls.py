@@ -80,6 +80,8 @@ class Usage:
     file_searches: int | None = None
     containers: int | None = None
     """Containers in which code ran at the provider."""
+    told_cost: int | None = None
+    """Nano-dollars that the provider's answer says all this cost, where that is believed."""
     parts: "tuple[tuple[str, Usage], ...]" = ()
     """What other models used for this answer, besides all of the above: each by name, billed at its own rates."""
 
@@ -150,6 +152,10 @@ class RefusedBy:
     """By the refused call."""
     advice: str = ""
     """What to do, in words that fit the limit."""
+
+
+PROVIDER = "provider"
+"""`Entry.source` of a cost that is the provider's own figure."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

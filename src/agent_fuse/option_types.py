@@ -34,6 +34,7 @@ class MoreOptions(TypedDict, total=False):
     request_gate: bool | None
     wire_gate: bool | None
     endpoints: Sequence[str] | None
+    trusted_costs: Sequence[str] | None
     metrics_session: bool | None
     cost_on_spans: bool | None
 

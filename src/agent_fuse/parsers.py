@@ -192,6 +192,11 @@ def endpoints(name: str, value: object) -> tuple[str, ...]:
     return found
 
 
+def hosts(name: str, value: object) -> tuple[str, ...]:
+    """Hosts, hosts with ports, or URLs; `none` for none of them."""
+    return () if value == "none" else endpoints(name, value)
+
+
 def shares(name: str, value: object) -> tuple[float, ...]:
     """Shares of a limit, above 0 and at most 1, in rising order; as text `0.5,0.8`, or `none`."""
     if isinstance(value, str):

@@ -7,7 +7,7 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, Literal, cast
 
-from agent_fuse import parsers
+from agent_fuse import parsers, told_costs
 from agent_fuse.account_names import ALL
 from agent_fuse.alert import Alert
 from agent_fuse.errors import ConfigurationError
@@ -56,6 +56,7 @@ class Settings:
     request_gate: bool
     wire_gate: bool
     endpoints: tuple[str, ...]
+    trusted_costs: tuple[str, ...]
     metrics_session: bool
     cost_on_spans: bool
 
@@ -281,6 +282,13 @@ OPTIONS = (
         parse=parsers.endpoints,
         default=(),
         doc="Your own model endpoints for the wire gate (a gateway, vLLM, Ollama): hosts or URLs, divided by commas.",
+    ),
+    Option(
+        name="trusted_costs",
+        parse=parsers.hosts,
+        default=told_costs.TRUSTED,
+        doc="Whose own figure is booked as the cost: hosts whose `usage.cost` is US dollars, and `litellm` for the "
+        "header `x-litellm-response-cost` of any LiteLLM proxy; `none` for nobody's ([prices.md](prices.md)).",
     ),
 )
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, cast
 
+from agent_fuse import told_costs
 from agent_fuse.calls import Usage
 from agent_fuse.endpoints import UNKNOWN, endpoint_of
 from agent_fuse.usage_reader import fields_of, later, read_usage
@@ -45,6 +46,8 @@ class Reading:
     model: str = ""
     tier: str | None = None
     """The service tier or speed that the answer says it was served at; None where it says nothing."""
+    cost: int | None = None
+    """Nano-dollars that the answer says it cost; believed or not (`told_costs`)."""
     complete: bool = False
     """The model said that it was done, so whatever was counted is all there is."""
     final: bool = False
@@ -96,9 +99,14 @@ def _texts(choice: dict[str, Any], where: str) -> list[object]:
 
 
 def _read_tier(field: Callable[[str], Any], reading: Reading) -> None:
-    """OpenAI tells the tier beside the usage, Anthropic inside it (`service_tier`, and `speed` where it is fast)."""
+    """OpenAI tells the tier beside the usage, Anthropic inside it (`service_tier`, and `speed` where it is fast).
+
+    What an answer says that it cost stands there too.
+    """
     usage = field("usage")
     inside = fields_of(usage) if usage is not None else _NOTHING.get
+    if inside("cost") is not None:
+        reading.cost = told_costs.in_usage(inside)
     for told in (inside("speed"), inside("service_tier"), field("service_tier")):
         if isinstance(told, str) and told != "standard":
             reading.tier = told
@@ -168,7 +176,7 @@ class StreamReader:
             reading.response_id = body["id"]
         if isinstance(body.get("model"), str):
             reading.model = body["model"]
-        if b'"service_tier"' in line:
+        if b'"service_tier"' in line or b'"cost"' in line:
             _read_tier(body.get, reading)
         usage = read_usage(body)
         if usage is not None:

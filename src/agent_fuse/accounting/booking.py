@@ -10,7 +10,7 @@ from agent_fuse.accounting.call_request import CallRequest, Event, PendingCall
 from agent_fuse.accounting.later import Later
 from agent_fuse.accounting.ledger_retry import LedgerRetry
 from agent_fuse.accounting.listeners import Listeners
-from agent_fuse.calls import Entry, Status, Usage
+from agent_fuse.calls import PROVIDER, Entry, Status, Usage
 from agent_fuse.endpoints import UNKNOWN
 from agent_fuse.errors import SentinelError, SentinelSystemError, UnknownModelError
 from agent_fuse.ledgers.base import Amounts, Balance, Ledger
@@ -189,7 +189,12 @@ class Accounting:
         )
         reason = "" if exact else "cut off" if pending.cut else "quote" if by_quote else "counted"
         status = Status.SETTLED if exact else Status.ESTIMATED
-        return self.entry(pending, status, bill, full, reason=reason, response_id=response_id), full
+        entry = self.entry(pending, status, bill, full, reason=reason, response_id=response_id)
+        if told.told_cost is not None:
+            entry = replace(
+                entry, cost=told.told_cost, fee=min(entry.fee, told.told_cost), source=PROVIDER, computed=entry.cost
+            )
+        return entry, full
 
     def _at_quote(self, pending: PendingCall, usage: Usage | None, response_id: str) -> tuple[Entry, Usage]:
         quote = pending.quote

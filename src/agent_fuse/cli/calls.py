@@ -103,10 +103,18 @@ def _row(one: Entry, at: str) -> Row:
             clean(one.tool or one.model),
             _tokens(one),
             f"({money(one.cost)})" if one.status is Status.REFUSED else money(one.cost),
-            f"{one.status} {refuser(one) if one.status is Status.REFUSED else clean(one.reason)}".strip(),
+            f"{one.status} {_why(one)}".strip(),
         ),
         _STYLES[one.status],
     )
+
+
+def _why(one: Entry) -> str:
+    """What refused it, or how its cost is known where that is not by usage and our prices."""
+    if one.status is Status.REFUSED:
+        return refuser(one)
+    drift = "" if one.computed is None else f"by provider (ours {money(one.computed)})"
+    return " ".join(filter(None, (clean(one.reason), drift)))
 
 
 def _print_refused(out: Console, found: Sequence[Entry]) -> None:

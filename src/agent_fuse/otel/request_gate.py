@@ -13,6 +13,7 @@ from http import HTTPStatus
 from typing import Any, cast
 from weakref import finalize
 
+from agent_fuse import told_costs
 from agent_fuse.accounting.call_request import AS_ASKED, CallRequest
 from agent_fuse.calls import Usage
 from agent_fuse.charged import Charge, of_error, of_words
@@ -67,6 +68,9 @@ class Flight:
         """The answer's body is read by someone else than `result`."""
         self._content: bytes | None = None
         """The whole answer, until it is booked."""
+        self._charged: str | None = None
+        """What a header of the answer says it cost."""
+        self._url: object = ""
         self._reading = Reading()
         self._wants_text = False
         self._operation = ""
@@ -133,6 +137,7 @@ class Flight:
     def follow(self, request: Any, *, sees_sending: bool) -> None:
         """From now on, the end of the request is the flight's, should it come to no other."""
         self._sees_sending = sees_sending
+        self._url = request.url
         finalize(request, quietly, "booking a dropped request", HELD_AT_QUOTE, self._dropped).atexit = False
 
     def answered(self, response: Any) -> None:
@@ -142,7 +147,9 @@ class Flight:
         self._answered = True
         if response.status_code >= HTTPStatus.MULTIPLE_CHOICES:
             self._close(of_words("", status=response.status_code).outcome)
-        elif response.is_closed:
+            return
+        self._charged = response.headers.get(told_costs.HEADER)
+        if response.is_closed:
             self._content = response.content
         else:
             self._watched = True
@@ -258,14 +265,25 @@ class Flight:
         if pending is not None and self._in_background and not reading.final:
             pending.later = reading.response_id  # its stream was left, and it goes on
         if pending is not None and pending.quote is not None and pending.quote.fixed and not broken:
-            self._close(Outcome.DONE, usage=pending.quote.usage)
+            self._close(Outcome.DONE, usage=self._with_cost(pending.quote.usage))
         elif reading.usage is not None and (reading.final or not broken):
-            self._close(Outcome.DONE, usage=reading.usage)
+            self._close(Outcome.DONE, usage=self._with_cost(reading.usage))
         elif reading.complete and self._wants_text:
-            self._close(Outcome.DONE, estimate=Usage(output_tokens=self._counted()))
+            self._close(Outcome.DONE, estimate=self._with_cost(Usage(output_tokens=self._counted())))
         else:
             known = reading.usage and replace(reading.usage, output_tokens=None)
             self._close(Outcome.BROKEN if broken or not reading.complete else Outcome.DONE, estimate=known)
+
+    def _with_cost(self, usage: Usage) -> Usage:
+        """The usage, with what the answer says it cost where that is believed."""
+        cost = self._reading.cost
+        if (cost is None and self._charged is None) or self._fuse is None:
+            return usage
+        trusted = self._fuse.settings.trusted_costs
+        told = told_costs.in_header(self._charged) if told_costs.LITELLM in trusted else None
+        if told is None and cost is not None and told_costs.believed(str(self._url), trusted):
+            told = cost
+        return usage if told is None else replace(usage, told_cost=told)
 
     def _counted(self) -> int:
         """Output tokens of a stream that told no usage: what came; where reasoning is hidden, the quote at least."""

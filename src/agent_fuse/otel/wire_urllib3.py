@@ -1,7 +1,7 @@
 """The wire gate in urllib3, by which requests and botocore send: `urlopen` of its pools, once an attempt."""
 
 import io
-from typing import Any
+from typing import Any, cast
 
 from agent_fuse.otel import active, patches
 from agent_fuse.otel.request_gate import FLIGHT

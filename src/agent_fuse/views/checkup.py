@@ -7,6 +7,7 @@ from pathlib import Path
 
 from opentelemetry.sdk.trace import TracerProvider
 
+from agent_fuse.calls import show_usd
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.ledgers import kinds
 from agent_fuse.ledgers.base import LedgerError
@@ -24,6 +25,9 @@ __all__ = ["Fact", "State", "doctor"]
 
 _LATELY = 30 * 86_400.0
 _MOST_MODELS = 20
+_LATEST_CALLS = 1_000
+_DRIFT = 1.1
+"""How many times our figures the providers' may come to before quotes are too low to hold a limit."""
 
 
 def doctor(provider: TracerProvider | None = None, *, db_path: str | None = None) -> list[Fact]:
@@ -106,11 +110,27 @@ def _of_models(url: str, chosen: Settings) -> Iterator[Fact]:
         return  # told already
     book = PriceBook(chosen.prices, "free")
     try:
+        yield from _drifting(reader)
         yield from _without_price(reader, book, chosen.unknown_model)
     except LedgerError as failed:
         yield blind(str(failed), "mend the ledger, or move it away")
     finally:
         reader.close()
+
+
+def _drifting(reader: Reader) -> Iterator[Fact]:
+    """How far the costs that providers told lately are from what our prices come to."""
+    latest = reader.entries(Selection(since=time.time() - _LATELY), limit=_LATEST_CALLS)
+    told = [(one.cost, one.computed) for one in latest if one.computed is not None]
+    theirs, ours = sum(cost for cost, _ in told), sum(computed for _, computed in told)
+    if not told or theirs == ours:
+        return
+    calls = f"{len(told)} call{'s' if len(told) > 1 else ''}"
+    what = f"providers told {show_usd(theirs)} for {calls} lately, our prices come to {show_usd(ours)}"
+    if theirs > ours * _DRIFT:
+        yield blind(f"{what}: quotes are too low", "give prices= for those models (agent-fuse calls shows which)")
+    else:
+        yield ok(f"{what}: what they told is booked")
 
 
 def _without_price(reader: Reader, book: PriceBook, unknown: str) -> Iterator[Fact]:

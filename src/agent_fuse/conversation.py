@@ -97,16 +97,10 @@ class _Turn:
 
 def calls_in(answer: object) -> list[tuple[str, str, object]]:
     """The tool calls that an answer of the Responses API asks for: id, tool, arguments."""
-    output = _get(answer, "output")
-    return [call for item in output for call in _calls(item)] if isinstance(output, (list, tuple)) else []
+    return [call for item in _listed(_get(answer, "output")) for call in _calls(item)]
 
 
 _ANSWERS = frozenset({"assistant", "model"})
-
-
-def _is_item(item: object) -> bool:
-    """Whether it is an item of the Responses API, where each call is one of its own."""
-    return _get(item, "type") in _CALL_ITEMS or _get(item, "type") in _RESULT_ITEMS
 
 
 _CALL_ITEMS = frozenset({"function_call", "custom_tool_call"})
@@ -121,8 +115,7 @@ def _calls(item: object) -> Iterator[tuple[str, str, object]]:
     role = _get(item, "role")
     if role not in _ANSWERS:
         return
-    asked = _get(item, "tool_calls")
-    for call in asked if isinstance(asked, (list, tuple)) else ():
+    for call in _listed(_get(item, "tool_calls")):
         function = _get(call, "function") or _get(call, "custom")
         if function is not None:
             arguments = _get(function, "arguments")
@@ -174,8 +167,12 @@ def _said(content: object) -> object:
     return "\n".join(texts) if parts and len(texts) == len(parts) else parts
 
 
+def _listed(found: object) -> Sequence[Any]:
+    return cast("Sequence[Any]", found) if isinstance(found, (list, tuple)) else ()
+
+
 def _get(item: Any, name: str) -> Any:
-    return item.get(name) if isinstance(item, dict) else getattr(item, name, None)  # pyright: ignore[reportUnknownMemberType]
+    return cast("dict[str, Any]", item).get(name) if isinstance(item, dict) else getattr(item, name, None)
 
 
 def _text(item: object, name: str) -> str:

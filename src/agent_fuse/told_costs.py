@@ -6,7 +6,7 @@ for what it is only where its sender is known, or named by the user.
 
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from agent_fuse.calls import Usd, to_nanos
@@ -32,7 +32,8 @@ def in_usage(field: Callable[[str], Any]) -> int | None:
     if cost is None or field("is_byok") is not True:
         return cost
     details = field("cost_details")
-    more = _nanos(details.get("upstream_inference_cost")) if isinstance(details, dict) else None
+    known = cast("dict[str, Any]", details) if isinstance(details, dict) else {}
+    more = _nanos(known.get("upstream_inference_cost"))
     return None if more is None else cost + more
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from agent_fuse.accounting.call_request import DOWNGRADED_FROM, PendingCall
-from agent_fuse.accounting.conversation import turn_of
+from agent_fuse.accounting.turns import turn_of
 from agent_fuse.ledgers.base import Meter, Refusal, Reservation
 from agent_fuse.limits import Limit, demand
 from agent_fuse.quotes import Quote

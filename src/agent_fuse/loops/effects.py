@@ -33,12 +33,12 @@ _ACTS = (
     "advance continue wait sleep pause delay refresh submit book buy pay cancel install start stop restart kill deploy "
     "merge rebase checkout reset schedule reply close mkdir rm mv cp touch tee"
 )
-_WORDS: dict[str, Effect] = (
-    dict.fromkeys(_READS.split(), Effect.READS)
-    | dict.fromkeys(_ACTS.split(), Effect.ACTS)
-    | dict.fromkeys(_IDLE.split(), Effect.IDLE)
-)
-_FIRST: dict[str, Effect] = _WORDS | dict.fromkeys(_IDLE_FIRST.split(), Effect.IDLE)
+_WORDS: dict[str, Effect] = {
+    **dict.fromkeys(_READS.split(), Effect.READS),
+    **dict.fromkeys(_ACTS.split(), Effect.ACTS),
+    **dict.fromkeys(_IDLE.split(), Effect.IDLE),
+}
+_FIRST: dict[str, Effect] = {**_WORDS, **dict.fromkeys(_IDLE_FIRST.split(), Effect.IDLE)}
 _BY_COMMAND = frozenset(
     ["bash", "shell", "sh", "zsh", "terminal", "execute", "exec", "run", "cmd", "command", "powershell"]
 )

@@ -46,4 +46,4 @@ def observe_turn(
         after = observe_result(after, told.action, told.outcome)
     for told in fresh:
         after = seen(after, told.id)
-    return after, *worst
+    return after, worst[0], worst[1]

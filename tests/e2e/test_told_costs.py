@@ -1,7 +1,9 @@
 """The provider's own figure: booked where its sender is known to tell US dollars, believed nowhere else."""
 
 import json
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import httpx
@@ -132,3 +134,37 @@ def test_the_doctor_and_the_journal_tell_the_two_apart(tmp_path: Any, cost: floa
     assert (fact.state, f"${cost}" in fact.what) == (state, True)
     shown = CliRunner().invoke(app, ["calls", "--db", path], env={"COLUMNS": "200"}).output
     assert "by provider (ours $0.0002)" in shown
+
+
+class _Gateway(BaseHTTPRequestHandler):
+    """Answers every chat with a figure of its own."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        told = whole({**USAGE, "cost": 0.5})
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(told)))
+        self.end_headers()
+        self.wfile.write(told)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing is printed."""
+
+
+@pytest.mark.parametrize(("trusted", "cost"), [("127.0.0.1", 500_000_000), ("openrouter.ai", COMPUTED)])
+def test_a_raw_clients_request_is_believed_by_the_same_rule(tmp_path: Any, trusted: str, cost: int) -> None:
+    """What only the wire gate sees knows its host too."""
+    fuse = init(budget=100, db_path=str(tmp_path / "ledger.db"), trusted_costs=[trusted]).fuse
+    server = HTTPServer(("127.0.0.1", 0), _Gateway)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        asked = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hi"}]}
+        httpx.post(f"http://127.0.0.1:{server.server_port}/v1/chat/completions", json=asked)
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    (entry,) = fuse.ledger.journal()
+    assert entry.cost == cost

@@ -15,8 +15,9 @@ class WireFlight(Flight):
 
     _alterable = False
 
-    def __init__(self, form: WireFormat, provider: str, sender: object, observe: Observe) -> None:
+    def __init__(self, form: WireFormat, provider: str, url: str, sender: object, observe: Observe) -> None:
         super().__init__(provider)
+        self._url = url
         self._form = form
         self._observe = observe
         self.sender = sender

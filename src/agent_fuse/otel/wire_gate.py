@@ -133,7 +133,7 @@ def _judge(sent: Sent) -> WireFlight | None:
     host = model_endpoint(url)
     if host is None and named is None and not form.is_spoken(path, body):
         return None
-    flight = WireFlight(form, host or form.provider, sent.sender, sent.observe)
+    flight = WireFlight(form, host or form.provider, url, sent.sender, sent.observe)
     try:
         flight.judge_sent(site, named or operation, path, body, len(sent.content))
     except (SentinelError, Exception):

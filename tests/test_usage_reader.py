@@ -160,6 +160,20 @@ KNOWN: dict[str, tuple[dict[str, Any], Usage]] = {
         {"usage_metadata": {"prompt_token_count": 10, "candidates_token_count": 4, "thoughts_token_count": 30}},
         Usage(input_tokens=10, output_tokens=34, reasoning_tokens=30),
     ),
+    "Bedrock, the last chunk of a stream": (
+        {
+            "amazon-bedrock-invocationMetrics": {
+                "inputTokenCount": 10,
+                "outputTokenCount": 4,
+                "cacheReadInputTokenCount": 100,
+            }
+        },
+        Usage(input_tokens=110, output_tokens=4, cache_read_tokens=100),
+    ),
+    "Bedrock, Meta's models": (
+        {"generation": "hi", "prompt_token_count": 10, "generation_token_count": 4},
+        Usage(input_tokens=10, output_tokens=4),
+    ),
     "Bedrock Converse": (
         {"usage": {"inputTokens": 10, "outputTokens": 4, "totalTokens": 114, "cacheReadInputTokens": 100}},
         Usage(input_tokens=110, output_tokens=4, cache_read_tokens=100),

@@ -114,7 +114,7 @@ def test_an_unmodified_agent_is_stopped(run: Any, command: tuple[str, ...], envi
 
 def test_nothing_is_limited_unless_asked_for(run: Any) -> None:
     """Being installed is no surprise: without an AGENTFUSE_* variable the agent runs to its end and no ledger is made."""
-    ran = run(AGENTFUSE_DB_PATH="")
+    ran = run(AGENTFUSE_DB_PATH="", AGENTFUSE_BUSY_WAIT="")
     assert (ran.status, ran.requests, ran.err) == (0, 12, "")
     assert not (Path(os.environ["HOME"]) / ".agent_fuse").exists()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent_fuse.ledgers.reading import Reader, Selection
+from agent_fuse.ledgers.reading import Selection, open_reader
 from agent_fuse.report import gather, page
 from agent_fuse.views.limit_status import known_caps, standings
 from cli import many
@@ -25,7 +25,7 @@ def best(work, times=5):
 
 def cost(path):
     """What status, the last hour's calls and the report cost on a ledger."""
-    reader = Reader(path)
+    reader = open_reader(path)
     try:
         return (
             best(lambda: standings(reader, known_caps(reader, {}), now=1.0, limit=10)),
@@ -49,7 +49,7 @@ def test_thirty_times_the_lines(crowds):
 
 def test_every_account_is_counted(crowds):
     """Of hundreds of sessions the most used are shown, and the rest are counted."""
-    reader = Reader(crowds[60_000])
+    reader = open_reader(crowds[60_000])
     found = standings(reader, known_caps(reader, {}), now=1.0, limit=10)
     assert len(found.shown) == 20
     assert found.more == 2 * (reader.count_accounts("session") - 10)
@@ -60,7 +60,7 @@ def test_every_account_is_counted(crowds):
 
 def test_report_tells_how_much_it_leaves_out(crowds):
     """A table stops after 200 rows and says how many sessions are not in it, and what they spent."""
-    reader = Reader(crowds[60_000])
+    reader = open_reader(crowds[60_000])
     found = gather(reader, {}, now=many.NOW)
     text = page(found)
     reader.close()
@@ -93,7 +93,7 @@ def test_a_million_lines(tmp_path):
         print(f"{' '.join(command):60} {cpu:.3f} s CPU, {wall:.3f} s, {memory:.0f} MB")
         assert cpu < seconds
         assert memory < megabytes
-    reader = Reader(path)
+    reader = open_reader(path)
     assert gather(reader, {}, now=many.NOW).tally.total.cost == spent
     reader.close()
 

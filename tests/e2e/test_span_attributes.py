@@ -117,9 +117,10 @@ def test_a_refused_span_says_why_and_whose(rig: Rig) -> None:
 
 
 def test_the_table_of_span_attributes_is_whole() -> None:
-    """Each attribute that a refusal writes is in the table."""
+    """Each attribute that a refusal writes is in the table, and those of altered and cut-off calls."""
     by = RefusedBy(limit="l", per="user.id", value="ann", meter="usd", cap=2_500_000_000, spent=1, advice="a")
     trips = [SentinelBudgetExceeded("m", limit="l 'ann'", refused_by=by), SentinelLoopError("m", tool="t")]
     written = {name for trip in trips for name in refusal_attributes(trip)}
     assert refusal_attributes(trips[0])["agent_fuse.refused.limit.cap"] == 2.5
-    assert {mark.name for mark in TABLE} == written | {AMOUNT, CURRENCY, SOURCE, ESTIMATED, SESSION}
+    altered = {"agent_fuse." + name for name in ("clamped_from", "clamped_to", "cut_off", "downgraded_from", "told")}
+    assert {mark.name for mark in TABLE} == written | altered | {AMOUNT, CURRENCY, SOURCE, ESTIMATED, SESSION}

@@ -7,6 +7,8 @@ from agent_fuse.quoting.recent import Recent
 
 T = TypeVar("T")
 
+_REMEMBERED = 2_048
+"""Tools of sessions, twice so many at most."""
 _MOST = 64
 """Actions of one tool in one session; the oldest is dropped first."""
 
@@ -15,7 +17,7 @@ class AtGates(Generic[T]):
     """Actions in order, by session and tool."""
 
     def __init__(self) -> None:
-        self._waiting: Recent[tuple[str, str], deque[T]] = Recent(2_048)
+        self._waiting: Recent[tuple[str, str], deque[T]] = Recent(_REMEMBERED)
 
     def put(self, session: str, tool: str, action: T) -> None:
         """The gate judged it."""

@@ -179,7 +179,8 @@ def _answered(state: LoopState, action: Signature, outcome: ToolOutcome) -> tupl
         _, answer, times, changes, before = _QUESTIONS.get(questions, key) or (b"", _NONE, 0, 0, 0)
         same = answer == outcome.digest and changes == state.changes and (not words or alike(words, before))
         again = again or same
-        times = min(times + 1, _MOST) if same else 1
+        again_as_asked = bool(words) and words == before  # that is counted under the question itself
+        times = min(times + (not again_as_asked), _MOST) if same else 1
         questions = _QUESTIONS.put(questions, key, outcome.digest, times, state.changes, words)
     return questions, again
 

@@ -18,7 +18,7 @@ EVENT = "agent_fuse.refusal"
 
 _FREELY, _SECONDS = 100, 60.0
 """So many of one limit are written down each; further ones once in so long."""
-_LIMITS = 1_000
+_REMEMBERED = 1_000
 """Limits remembered; those met longest ago are forgotten first."""
 
 _lock = threading.Lock()
@@ -47,7 +47,7 @@ def _unwritten(key: tuple[str, str], now: float) -> int | None:
     """How many were left out since the last one; None where this one is to be left out too."""
     with _lock:
         count, last = _counts.pop(key, (0, now))
-        while len(_counts) >= _LIMITS:
+        while len(_counts) >= _REMEMBERED:
             _counts.popitem(last=False)
         if count < _FREELY:
             _counts[key] = count + 1, now

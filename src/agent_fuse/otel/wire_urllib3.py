@@ -59,7 +59,7 @@ def around(original: patches.Method) -> patches.Method:
 
 
 def path_of(url: str) -> str | None:
-    """The path of a POST that is worth a look; None for all others, in less than a microsecond."""
+    """The path of a POST that is worth a look; None for all others, in about a microsecond."""
     path = url.partition("?")[0]
     if not path.startswith("/"):  # to a proxy, or a redirect
         path = "/" + path.partition("://")[2].partition("/")[2]

@@ -4,6 +4,7 @@ import re
 import signal
 import sys
 import threading
+import time
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
@@ -80,11 +81,16 @@ class Server:
 
     def get(self):
         """Status of a request; 500 where the application raised, however the server says so."""
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/", timeout=60) as answer:
-                return answer.status
-        except urllib.error.HTTPError as refused:
-            return refused.code
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/", timeout=60) as answer:
+                    return answer.status
+            except urllib.error.HTTPError as refused:
+                return refused.code
+            except urllib.error.URLError as error:  # uvicorn says that it is up, and listens then
+                if not isinstance(error.reason, ConnectionRefusedError) or time.monotonic() > deadline:
+                    raise
 
     def end(self):
         """Ask it to end; its exit status, and what agent-fuse said last."""

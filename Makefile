@@ -6,7 +6,7 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check docs bench matrix mutation soak local-model observability clean
+.PHONY: help demo test test-programs check docs bench matrix frameworks compare mutation soak local-model observability clean
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed 's/:.*## /\t/' | expand -t 14
@@ -14,8 +14,11 @@ help: ## say what there is
 demo: $(STAMP) ## show a runaway agent being stopped
 	@$(PY) -m agent_fuse.demo
 
-test: $(STAMP) ## run the tests
-	@$(PY) -m pytest -n $(JOBS) --dist loadfile
+test: $(STAMP) ## run the tests, in minutes
+	@$(PY) -m pytest -n $(JOBS) --dist loadfile -m "not soak and not programs"
+
+test-programs: $(STAMP) ## run the tests that start whole programs, servers, a browser
+	@$(PY) -m pytest -n $(JOBS) --dist loadfile -m "programs and not soak"
 
 check: $(STAMP) ## lint, format, types, import rules, docs
 	@$(PY) -m ruff check
@@ -34,6 +37,15 @@ bench: $(STAMP) ## run every benchmark, one after another
 
 matrix: $(STAMP) ## try every instrumentation, rewrite docs/enforcement.md
 	@PYTHONPATH=tests $(PY) -m conformance.matrix
+	@PYTHONPATH=tests $(PY) -m frameworks.roads.matrix sdks sdks_old
+
+frameworks: $(STAMP) ## try every agent framework, rewrite docs/frameworks.md (ARGS="crewai dspy" for some)
+	@PYTHONPATH=tests nice $(PY) -m frameworks.matrix $(ARGS)
+	@PYTHONPATH=tests nice $(PY) -m frameworks.examples $(ARGS)
+	@PYTHONPATH=tests nice $(PY) -m frameworks.roads.matrix $(or $(ARGS),litellm litellm_proxy litellm_proxy_run google_adk strands llama_index haystack smolagents)
+
+compare: $(STAMP) ## measure AgentFuse beside others, rewrite docs/comparison.md (ARGS="tokencap floe" for some)
+	@PYTHONPATH=tests $(PY) -m comparison.compare $(ARGS)
 
 mutation: $(STAMP) ## break one thing at a time, see a test fail (hours; ARGS="limits.py --survivors")
 	@PYTHONPATH=tests nice -n 10 $(PY) -m mutation.run $(ARGS)

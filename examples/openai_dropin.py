@@ -20,7 +20,7 @@ try:
         stream = client.chat.completions.create(
             model="gpt-4o", messages=[{"role": "user", "content": "Say hello."}], max_tokens=500, stream=True
         )
-        with stream:  # a stream that reports no usage is booked by counting what came
+        with stream:  # its usage is asked for and booked; the stream is as you asked for it
             print("".join(chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices))
         client.embeddings.create(model="text-embedding-3-small", input=["hello"] * 1_000)
         client.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": "And again."}])

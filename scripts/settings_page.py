@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from agent_fuse.settings import OPTIONS
+from agent_fuse.options import OPTIONS
 
 PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
 

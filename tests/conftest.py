@@ -1,6 +1,6 @@
 """What every test gets: a clean environment, a home of its own, and no network but loopback."""
 
-import inspect
+import gc
 import ipaddress
 import os
 import socket
@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from opentelemetry import trace
 
 from boxes import box  # noqa: F401  a fixture for every test
+from postgres_server import own_server, postgres  # noqa: F401  others
 from unpatch import restored
 
 FOREIGN = ("OTEL_", "AGENTFUSE_", "OPENAI_", "ANTHROPIC_", "LANGSMITH_", "LANGCHAIN_", "LANGGRAPH_", "TRACELOOP_")
@@ -27,6 +29,64 @@ os.environ["AGENTFUSE_BUSY_WAIT"] = "0"
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("house"), derandomize=True, database=None)
 settings.load_profile("ci" if os.environ.get("CI") else "house")
+
+
+PROGRAMS = tuple(
+    f"tests/{name}.py"
+    for name in (
+        "cli/test_behaviour",
+        "cli/test_both_ledgers",
+        "cli/test_doctor",
+        "cli/test_ledger",
+        "cli/test_report",
+        "collector/test_collector",
+        "dashboard/test_accessible",
+        "dashboard/test_answers",
+        "dashboard/test_door",
+        "dashboard/test_odd_texts",
+        "dashboard/test_page",
+        "ledgers/test_fleets",
+        "ledgers/test_processes",
+        "running/test_refusing",
+        "running/test_run",
+        "running/test_servers",
+        "test_control",
+        "test_docs",
+        "test_enforcement",
+        "test_examples",
+        "test_frameworks_page",
+        "test_howtos",
+        "test_instrumented_when_used",
+        "test_interrupted_roads",
+        "test_limits_file",
+        "test_original_readme",
+        "test_pausing",
+        "test_recipes",
+        "test_refused_spans",
+        "test_start",
+        "test_survey",
+        "test_tools_unseen",
+        "test_web",
+        "test_webhook",
+        "test_zero_code",
+        "testing_provider/test_load",
+    )
+)
+"""Files whose tests start whole programs, servers and browsers, or interrupt a call at each of its instants: they take
+longer than all the others together."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what `make test` leaves to `make test-programs`."""
+    for item in items:
+        if item.nodeid.startswith(PROGRAMS):
+            item.add_marker(pytest.mark.programs)
+
+
+def pytest_collection_finish() -> None:
+    """What is imported is here to stay: the collector, which many tests run, need not look at it each time."""
+    gc.collect()
+    gc.freeze()
 
 
 def is_local(host: object) -> bool:
@@ -69,14 +129,22 @@ def _loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", lookup)
 
 
+def _left_on_the_process() -> list[Any]:
+    """Guards that stand on the global provider, or on the private one of `init`."""
+    api = sys.modules.get("agent_fuse.api")
+    providers = (trace.get_tracer_provider(), api._private) if api is not None else ()
+    found = (getattr(one, "_active_span_processor", None) for one in providers)
+    those = (one for many in found for one in getattr(many, "_span_processors", ()))
+    return [one for one in those if type(one).__name__ == "AgentFuseSpanProcessor"]
+
+
 @pytest.fixture(autouse=True, scope="module")
-def _nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
+def _nothing_left_behind() -> Iterator[None]:
     """What a module instruments is taken out after it, and its processors guard nothing any more."""
-    if "instrument" not in inspect.getsource(request.module) and "init(" not in inspect.getsource(request.module):
+    with restored():
         yield
-    else:
-        with restored():
-            yield
+    for one in _left_on_the_process():
+        one.shutdown()
     active = sys.modules.get("agent_fuse.otel.active")
     if active is not None:
         active._guards = ()

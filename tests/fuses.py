@@ -4,6 +4,9 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
+from agent_fuse.accounting import waits
 from agent_fuse.accounting.call_request import CallRequest, Event
 from agent_fuse.fuse import Fuse, Seen
 from agent_fuse.ledgers.memory import MemoryLedger
@@ -32,6 +35,9 @@ class Desk:
         self.before: dict[str, Callable[[], None]] = {}
         """Run inside the ledger, in the middle of a piece of fuse work."""
         self.events: list[Event] = []
+        self.slept: list[float] = []
+        """Its waits, seconds."""
+        self.meanwhile: Callable[[Desk], object] = lambda _: None
         self.fuse.listen(self.events.append)
         for name in ("reserve", "settle", "release", "refuse", "balances", "used_up", "update_note"):
             setattr(self.ledger, name, self._watched(name, getattr(self.ledger, name)))
@@ -45,6 +51,17 @@ class Desk:
             return real(*args, **kwargs)
 
         return call
+
+    def sleeping(self, monkeypatch: pytest.MonkeyPatch) -> "Desk":
+        """Itself; from now on waits move its clock and take no time. `meanwhile` runs in each."""
+
+        def sleep(seconds: float) -> None:
+            self.slept.append(seconds)
+            self.clock.advance(seconds)
+            self.meanwhile(self)
+
+        monkeypatch.setattr(waits.time, "sleep", sleep)
+        return self
 
     def ask(self, session: str = "s", **facts: Any) -> CallRequest:
         """A call of gpt-4o quoted at PRICE, unless these facts say otherwise."""

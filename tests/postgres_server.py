@@ -11,6 +11,8 @@ from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 
+import pytest
+
 USER = "agent"
 _databases = count()
 
@@ -59,7 +61,8 @@ def shared():
 class PostgresServer:
     """A server of its own in a folder of its own, on a socket there."""
 
-    def __init__(self):
+    def __init__(self, fsync="off"):
+        self._fsync = fsync
         self._bin = programs()
         self._as = _as_user()
         self.folder = Path(tempfile.mkdtemp(prefix="agpg", dir="/tmp"))
@@ -76,7 +79,7 @@ class PostgresServer:
 
     def start(self):
         """Start it, and wait until it answers."""
-        options = f"-k {self.folder} -c listen_addresses= -c fsync=off -c max_connections=200"
+        options = f"-k {self.folder} -c listen_addresses= -c fsync={self._fsync} -c max_connections=200"
         self._run("pg_ctl", "-D", self.data, "-o", options, "-l", str(self.folder / "log"), "-w", "start")
 
     def stop(self, how="immediate"):
@@ -116,3 +119,23 @@ class PostgresServer:
             said.seek(0)
             if done.returncode:
                 raise NoServer(f"{program} failed: {said.read().strip()[-300:]}")
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """A PostgreSQL server, started once for all tests."""
+    try:
+        return shared()
+    except NoServer as why:
+        pytest.skip(str(why))
+
+
+@pytest.fixture
+def own_server():
+    """A PostgreSQL server that may be maltreated."""
+    try:
+        server = PostgresServer(fsync="on")
+    except NoServer as why:
+        pytest.skip(str(why))
+    yield server
+    server.remove()

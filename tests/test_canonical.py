@@ -223,3 +223,13 @@ print(canonical({"s": {"x", "y", "z", ("t", 1)}, "f": {frozenset("abc"), frozens
         for seed in ("1", "2", "3")
     }
     assert len(texts) == 1
+
+
+def test_what_a_model_takes_beyond_its_fields_counts():
+    """A pydantic model that allows further fields is another one where they differ."""
+
+    class Open(BaseModel, extra="allow"):
+        query: str
+
+    assert canonical(Open(query="x", page=1)) != canonical(Open(query="x", page=2))
+    assert canonical(Open(query="x", page=1)) == canonical(Open(page=1, query="x"))

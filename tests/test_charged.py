@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from agent_fuse.charged import TABLE, Charge, Says, of_error, of_words, says_nothing
+from agent_fuse.charged import TABLE, Charge, Says, cost_nothing, of_error, of_words, says_nothing
 from agent_fuse.charging.aws import AWS
 from agent_fuse.charging.clients import HTTP, PYTHON
 from agent_fuse.charging.sdks import SDKS
@@ -19,7 +19,6 @@ from agent_fuse.dialects.reading import charge_of, outcome_of
 from agent_fuse.errors import SentinelBudgetExceeded, soften
 from agent_fuse.manual.failures import is_free
 from agent_fuse.otel.callbacks import outcome_of as callback_outcome
-from agent_fuse.otel.request_gate import cost_nothing
 from agent_fuse.sightings import Outcome
 from raised import MODULES, exported, kept
 

@@ -180,3 +180,19 @@ def test_other_forms_are_read(kind):
     assert use.arguments in (SAME, json.dumps(SAME))
     assert last_turn({field: [*turn, {"role": "assistant", "content": "done"}, {"role": "user", "content": "x"}]}) == []
     assert last_turn({field: [*turn[:1]]}) == last_turn({field: 7}) == last_turn({}) == []
+
+
+@pytest.mark.parametrize("odd", [[], {}, 5, None])
+def test_a_role_or_a_type_that_is_no_text(odd):
+    """Found by fuzzing: what cannot be looked up in a table is none of its rows, and what else is there is read."""
+    use = {
+        "role": "assistant",
+        "content": [{"type": odd}, {"type": "tool_use", "id": "a" * 12, "name": "ls", "input": {}}],
+    }
+    result = {
+        "role": "user",
+        "type": odd,
+        "content": [{"type": "tool_result", "tool_use_id": "a" * 12, "content": "x"}],
+    }
+    assert [one.tool for one in last_turn({"messages": [use, result]})] == ["ls"]
+    assert last_turn({"messages": [{"role": odd, "type": odd, "content": [{"type": odd}]}]}) == []

@@ -75,6 +75,10 @@ def test_commands_exist(page: Path) -> None:
     for name, rest in COMMAND.findall(page.read_text()):
         command = commands.commands.get(name)
         assert command is not None, f"agent-fuse {name}"
+        group, verb = getattr(command, "commands", None), rest.split()[:1]
+        if group is not None and verb and verb[0].isalpha():
+            assert verb[0] in group, f"agent-fuse {name}{rest}"
+            command = group[verb[0]]
         known = {text for one in command.params for text in (*one.opts, *one.secondary_opts)} | {"--help"}
         if name == "run":  # reads its own, since what follows the program is the program's
             known |= set(run_parser()._option_string_actions)

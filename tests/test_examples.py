@@ -1,5 +1,6 @@
 """Every example runs as a person would run it, without a key and without a network, and does what it says."""
 
+import json
 import os
 import subprocess
 import sys
@@ -12,8 +13,10 @@ import pytest
 from agent_fuse.calls import Entry, Status, Usage
 from agent_fuse.ledgers import open_ledger
 from agent_fuse.testing import LedgerReader, LoopbackProvider, assert_books_balance
+from conformance.environments import ROOT
+from frameworks.environments import FRAMEWORKS as TRIED
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
+EXAMPLES = ROOT / "examples"
 LOCAL = "local_model.py"
 """Needs 260 MB of wheels: `make local-model` runs it."""
 
@@ -52,6 +55,28 @@ def test_each_example_is_short_and_tested() -> None:
         assert len(path.read_text().splitlines()) <= 40, path
 
 
+FRAMEWORKS = EXAMPLES / "frameworks"
+
+
+@pytest.mark.parametrize("path", sorted(FRAMEWORKS.glob("*.py")), ids=lambda path: path.stem)
+def test_each_example_of_a_framework_is_short(path: Path) -> None:
+    """At most 30 lines that compile; `python -m frameworks.examples` runs it in its framework's environment."""
+    text = path.read_text()
+    compile(text, path.name, "exec")
+    assert len(text.splitlines()) <= 30
+    name = path.stem.removesuffix("_agent")
+    assert name in {one.name for one in TRIED}
+    assert json.loads((ROOT / "tests/frameworks/results/examples.json").read_text())[name] == "stopped"
+
+
+def test_an_example_of_a_framework(run: Any) -> None:
+    """LangGraph's, which is installed here: it ends well, stopped by its budget."""
+    done, entries = run(sys.executable, "-c", LOOPBACK_ONLY, str(FRAMEWORKS / "langgraph_agent.py"))
+    assert done.returncode == 0, done.stderr
+    assert "call to gpt-4o refused before it was sent" in done.stdout
+    assert {entry.agent for entry in entries if entry.operation == "chat"} == {"reader"}
+
+
 TOLD: dict[str, tuple[int, int, str, str]] = {
     "existing_otel.py": (
         2,
@@ -60,7 +85,7 @@ TOLD: dict[str, tuple[int, int, str, str]] = {
         "Spent $0.015 in 2 calls.",
     ),
     "with_init.py": (2, 0, "call to gpt-4o refused", "Spent $0.015 in 2 calls, $0.005 left."),
-    "openai_dropin.py": (6, 0, "Hello from the loopback provider.", "calls."),
+    "openai_dropin.py": (3, 0, "Hello from the loopback provider.", "calls."),
     "langchain_agent.py": (6, 5, "loop: search refused, asked for 6 times", "in 6 calls."),
     "by_hand.py": (5, 0, "call to mistral-large-latest refused", "calls."),
     "loop_guard.py": (0, 20, "repeat of search|", "loop: send_mail refused"),

@@ -4,8 +4,14 @@ import json
 import threading
 import time
 import types
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from langchain_core.language_models import FakeListChatModel
+from opentelemetry.instrumentation.langchain import LangchainInstrumentor
+from opentelemetry.instrumentation.langchain.config import Config
+from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk.trace import TracerProvider
 
 from agent_fuse import SentinelBudgetExceeded
@@ -140,3 +146,74 @@ def test_a_fact_told_by_another_thread_refuses_nothing() -> None:
     (entry,) = processor.fuse.ledger.journal()
     assert (str(entry.status), entry.cost) == ("settled", 7_500_000)
     provider.shutdown()
+
+
+class ChatCohere(FakeListChatModel):
+    """A model of a provider that has no gate of its own."""
+
+    responses: list[str] = ["Hello."]  # noqa: RUF012
+    model: str = "command-r-plus-08-2024"
+    asked: list[str] = []  # noqa: RUF012
+
+    def _call(self, *args: Any, **kwargs: Any) -> str:
+        self.asked.append("once")
+        return super()._call(*args, **kwargs)
+
+    def _stream(self, *args: Any, **kwargs: Any) -> Any:
+        self.asked.append("streamed")
+        return super()._stream(*args, **kwargs)
+
+
+@pytest.fixture(scope="module")
+def traced() -> Iterator[None]:
+    """LangChain with Traceloop's spans, once: taken off, it cannot be put on again. There is room for no call."""
+    provider = TracerProvider()
+    provider.add_span_processor(AgentFuseSpanProcessor(budget="0.000001", db_path="memory://", request_gate=False))
+    instrumentor = LangchainInstrumentor(use_attributes=False)
+    instrumentor.instrument(tracer_provider=provider, logger_provider=LoggerProvider())
+    yield
+    instrumentor.uninstrument()
+    Config.use_legacy_attributes = True
+    provider.shutdown()
+
+
+@pytest.mark.usefixtures("traced")
+@pytest.mark.parametrize("attributes", [True, False], ids=["attributes", "events"])
+@pytest.mark.parametrize("streamed", [True, False], ids=["streamed", "whole"])
+def test_traceloop_langchain_waits_for_no_prompt_that_comes_as_an_event(
+    monkeypatch: pytest.MonkeyPatch, *, attributes: bool, streamed: bool
+) -> None:
+    """With its prompts told as events, a call is judged once its model is known."""
+    monkeypatch.setattr(Config, "use_legacy_attributes", attributes)
+    model = ChatCohere(asked=[])
+    with pytest.raises(SentinelBudgetExceeded):
+        list(model.stream("Hi")) if streamed else model.invoke("Hi")
+    assert model.asked == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "VertexAI",
+        "VertexAIModelGarden",
+        "GemmaVertexAIModelGarden",
+        "GoogleGenerativeAI",
+        "HuggingFaceEndpoint",
+        "Cohere",
+    ],
+)
+def test_openinference_langchain_knows_models_by_their_class(name: str) -> None:
+    """Its spans start with LangChain's run name alone."""
+    dialect = Dialects().of("openinference.instrumentation.langchain")
+    assert dialect is not None
+    spot = dialect.start(types.SimpleNamespace(name=name, attributes={}))
+    assert spot is not None
+    assert spot.operation == "chat"
+    for other in (
+        "RunnableSequence",
+        "ChatPromptTemplate",
+        "Cohere chain",
+        "VectorStoreRetriever",
+        "Together we stand",
+    ):
+        assert dialect.start(types.SimpleNamespace(name=other, attributes={})) is None

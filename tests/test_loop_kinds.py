@@ -6,8 +6,10 @@ from agent_fuse.loops import (
     Level,
     LoopPolicy,
     LoopState,
+    Told,
     observe_call,
     observe_result,
+    observe_turn,
     result_outcome,
     signature,
 )
@@ -42,6 +44,7 @@ STUCK = {
         lambda n: ("bash", {"command": "ls -la 2>/dev/null"}, "a.py b.py"),
         lambda n: ("bash", {"command": f"cat file{n}.py"}, f"text {n}"),
     ),
+    "four answers in turn": mixed(lambda n: ("ls", {"p": "/a"}, f"answer {n % 4}")),
     "an act that does nothing, thinking between": mixed(lambda n: ("press", {"key": "enter"}, "ok"), thinking),
     "nothing found, in like words": [("search", {"query": f"python async {word}"}, "[]") for word in WORDS],
     "nothing found, said in words": mixed(
@@ -94,6 +97,17 @@ def test_stuck_kind_trips_in_time(kind):
     found = trips_at(STUCK[kind])
     assert found is not None
     assert POLICY.threshold < found[0] <= 2 * POLICY.threshold + 2
+
+
+def test_a_call_whose_result_a_turn_does_not_tell_is_counted():
+    """Nobody knows what came of it: the turn is judged all the same, and what did fail in it is learned from."""
+    state = LoopState()
+    for number in range(POLICY.threshold):
+        told = Told(bytes([number] * 8), signature("search", {"q": "x"}), None)
+        state, verdict, _ = observe_turn(state, [told], POLICY)
+        assert verdict.level is not Level.TRIP
+    state, verdict, action = observe_turn(state, [Told(b"the last", signature("search", {"q": "x"}), None)], POLICY)
+    assert (verdict.level, action) == (Level.TRIP, signature("search", {"q": "x"}))
 
 
 @pytest.mark.parametrize("kind", HEALTHY)

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from agent_fuse import ConfigurationError, Limit, call, monitor, session
+from agent_fuse import ConfigurationError, Limit, SentinelBudgetExceeded, call, check_loop, monitor, session
 from agent_fuse.spend import KNOWN
 
 COST = Decimal("0.0075")
@@ -118,3 +118,59 @@ def test_sessions_are_not_remembered_for_ever(box):
     assert KNOWN.get("run-0") is None
     assert KNOWN.get("run-1099") is not None
     assert len(KNOWN._sessions) <= 1_000
+
+
+@pytest.mark.parametrize("path", ["memory://", "ledger.db"])
+def test_what_a_session_spent_is_told_apart(box, tmp_path, path):
+    """By model, agent and tool with the sessions inside, and by each of those; refused calls and other sessions not."""
+    box(budget=1, db_path=path if "://" in path else str(tmp_path / path))
+    with session("other"):
+        spend()
+    with session("outer"):
+        spend()
+        with session("inner"):
+            spend()
+            with session("innermost"):
+                spend()
+                check_loop("search", {"query": "x"})
+        with session("second"), call("gpt-4o-mini", 1000, 500):
+            pass
+        with pytest.raises(SentinelBudgetExceeded), call("gpt-4o", 10**9, 1):
+            pass
+    found = monitor("outer")
+    small = Decimal("0.00045")
+    assert {name: (one.usd, one.calls) for name, one in found.by("model").items()} == {
+        "gpt-4o": (3 * COST, 3),
+        "gpt-4o-mini": (small, 1),
+    }
+    assert {
+        name: (one.usd, one.calls, one.input_tokens, one.output_tokens) for name, one in found.by("agent").items()
+    } == {"": (3 * COST + small, 4, 4000, 2000)}
+    assert {name: (one.usd, one.calls) for name, one in found.by("tool").items()} == {"search": (0, 1)}
+    assert [(name, one.usd, one.calls) for name, one in found.by("child").items()] == [
+        ("inner", 2 * COST, 2),
+        ("second", small, 1),
+    ]
+    assert sum(one.usd for one in found.by("model").values()) == found.session_spend_usd
+    with pytest.raises(ConfigurationError, match="did you mean agent"):
+        found.by("agents")
+
+
+def test_sessions_inside_of_another_process_are_told_apart(box, tmp_path, run_python):
+    """The ledger knows which ran inside which, three deep, when the process that ran them is gone."""
+    path = str(tmp_path / "ledger.db")
+    script = """
+import sys
+import agent_fuse
+from agent_fuse import call, session
+agent_fuse.init(budget=1, db_path=sys.argv[1])
+with session("outer"):
+    for name in ("first", "second"):
+        with session(name), session(name + "'s own"), call("gpt-4o", 1000, 500):
+            pass
+"""
+    run_python(script, path)
+    box(budget=1, db_path=path)
+    found = monitor("outer").by("child")
+    assert {name: (one.usd, one.calls) for name, one in found.items()} == {"first": (COST, 1), "second": (COST, 1)}
+    assert monitor("outer").by("model")["gpt-4o"].calls == 2

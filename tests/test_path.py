@@ -2,7 +2,7 @@
 
 import json
 
-MOST = {"functions": 362, "files": 61, "moves": 435}
+MOST = {"functions": 249, "files": 53, "moves": 317}
 """What one small chat call may take. It is lowered when the path gets shorter, and never raised to let it grow."""
 
 SCRIPT = """
@@ -12,6 +12,7 @@ import openai
 
 import agent_fuse
 from agent_fuse.testing import LoopbackProvider
+from agent_fuse.tokens import TokenCounter
 
 HOME = os.path.dirname(agent_fuse.__file__) + os.sep
 TESTING = os.path.join(HOME, "testing") + os.sep
@@ -43,6 +44,7 @@ def walked(work):
 
 with LoopbackProvider() as provider:
     agent_fuse.init(budget=5, db_path=sys.argv[1])
+    TokenCounter().preload()  # else it is loaded beside the first calls, which are quoted by bytes until then
     client = openai.OpenAI(base_url=provider.openai_base_url, api_key="x")
 
     def call():
@@ -60,4 +62,4 @@ def test_one_call_walks_no_further_than_it_did(run_python, tmp_path) -> None:
     """Counted at a call like the ones before it, with nothing left to load: the counts cannot creep up unseen."""
     walk = json.loads(run_python(SCRIPT, str(tmp_path / "ledger.db")).stdout.splitlines()[-1])
     assert walk["functions"] > 100, "the call was not guarded"
-    assert {name: count for name, count in walk.items() if count > MOST[name]} == {}
+    assert {name: count for name, count in walk.items() if count > MOST[name]} == {}, walk

@@ -95,6 +95,24 @@ def test_service_tier_is_priced():
     assert fast.cost > 1.5 * plain.cost
 
 
+@pytest.mark.parametrize(
+    ("model", "provider", "dearer"),
+    [
+        ("gpt-5.6", "openai", True),
+        ("gpt-5.6", "azure", True),
+        ("gpt-5.5", "openai", False),
+        ("claude-sonnet-4-5", "anthropic", False),
+    ],
+)
+def test_a_long_prompt_that_is_cached_unasked_is_held_at_what_it_is_billed(quoter, model, provider, dearer):
+    """OpenAI writes prompts from 1,024 tokens on to its cache; where it charges for that, the quote covers the bill."""
+    for tokens in (1_023, 1_024, 5_000):
+        quote = quoter.for_estimate(model, tokens, 10, provider=provider)
+        whole = {"input_tokens": tokens, "output_tokens": 10, "cache_write_tokens": tokens}
+        bill = quote.rates.cost(Usage(**whole if dearer and tokens >= 1_024 else whole | {"cache_write_tokens": 0}))
+        assert quote.cost == bill
+
+
 def test_cache_writes_are_priced():
     """A Claude prompt that is to be written to the cache is quoted at the dearer write rate."""
     text = {"type": "text", "text": "word " * 2_000}

@@ -7,10 +7,13 @@ import pytest
 
 from agent_fuse import Limit, SentinelBudgetExceeded, SentinelLoopError, check_loop, pre_flight, session
 from agent_fuse.account_names import account
+from agent_fuse.accounting.call_request import CallRequest
 from agent_fuse.calls import RefusedBy, Status
 from agent_fuse.errors import soften
 from agent_fuse.ledgers.base import Cap, Meter, Refusal
+from agent_fuse.limits import Caller, Session
 from agent_fuse.refusals import advice, explain
+from agent_fuse.sightings import Layer
 
 
 def until_refused(work):
@@ -183,3 +186,11 @@ def test_a_model_without_a_price_is_not_blamed_on_a_limit(box):
         "unpriced",
         RefusedBy(advice="give the model a price with prices={'nobody-knows-it': Price(...)}"),
     )
+
+
+def test_a_call_of_a_model_that_nobody_named(box):
+    """The words say so, and not `call to `."""
+    one = box(limits=[Limit(calls=0)])
+    fuse = one.fuse
+    with pytest.raises(SentinelBudgetExceeded, match=r"^call to a model refused before it was sent: "):
+        fuse.open_call(CallRequest(layer=Layer.CLIENT, source="x", caller=Caller(session=Session(id="s"))))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent_fuse.loops.signatures import MAX_READABLE, error_outcome, result_outcome, signature
+from agent_fuse.loops.signatures import MAX_READABLE, digest_of, error_outcome, result_outcome, signature
 
 ARGS = st.dictionaries(st.text(), st.none() | st.integers() | st.floats() | st.text() | st.lists(st.text()), max_size=5)
 
@@ -16,6 +16,13 @@ ARGS = st.dictionaries(st.text(), st.none() | st.integers() | st.floats() | st.t
 def test_json_text_equals_what_it_says(args):
     """A span carries arguments as JSON, a decorator as a dict: they are the same call."""
     assert signature("t", json.dumps(args)) == signature("t", args)
+
+
+@given(ARGS, ARGS)
+def test_a_digest_alone_tells_the_same_calls_apart(args, other):
+    """By hand an action is the same as one around it where both have one digest."""
+    assert digest_of("t", json.dumps(args)) == digest_of("t", args) != digest_of("u", args)
+    assert (digest_of("t", args) == digest_of("t", other)) is (signature("t", args) == signature("t", other))
 
 
 def test_same_and_different_calls():

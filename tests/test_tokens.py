@@ -667,20 +667,22 @@ def test_memory_is_bounded_and_holds_no_text():
     for number in range(1_000):
         counter.count_text(f"{secret}{number}", "gpt-4o")
     (memory,) = counter._counts.values()
-    assert len(memory) <= 200
-    assert {type(part) for key in memory._young | memory._old for part in key} == {int}
+    assert len(memory) <= 100
+    assert {type(part) for key in memory for part in key} == {int}
 
 
-def test_recent_forgets_what_is_not_asked_for():
-    """What is read again stays; what is not goes; the size is bounded."""
+def test_recent_forgets_what_was_kept_first():
+    """What is put in again stays; what is not goes; the size is bounded."""
     memory = Recent(10)
-    memory.put("kept", 1)
     for number in range(100):
+        memory.put("kept", number)
         memory.put(number, number)
-        assert memory.get("kept") == 1
-        assert len(memory) <= 20
-    assert memory.get(0) is None
-    assert memory.get(99) == 99
+        assert memory.get("kept") == number
+        assert len(memory) <= 10
+    assert memory.get(90) is None
+    assert memory.get(91) == 91
+    memory.drop(91)
+    assert memory.get(91) is None
 
 
 def test_counting_in_threads():

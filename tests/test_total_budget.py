@@ -172,6 +172,16 @@ def test_a_broken_ledger_raises_nothing():
     assert ledger.asked == 2
 
 
+def test_a_sum_that_cannot_be_read_raises_nothing():
+    """Found by cutting connections: a ledger that sums everything when it is asked may be gone by then."""
+
+    class Gone(dict):
+        def get(self, name, default=None):
+            raise LedgerError("balances", "x", "the server cannot be reached")
+
+    assert DaySum((Limit(usd=1),), Counting(), Clock()).passed(Gone()) is None
+
+
 def test_a_note_of_a_later_version_is_written_anew():
     """A note that cannot be read is no reason to say nothing for ever."""
     assert DayNote.read(b"[1]") is DayNote.read(b"{}") is DayNote.read(b"\xff") is None

@@ -174,6 +174,7 @@ KNOWN: dict[str, tuple[dict[str, Any], Usage]] = {
         {"generation": "hi", "prompt_token_count": 10, "generation_token_count": 4},
         Usage(input_tokens=10, output_tokens=4),
     ),
+    "Bedrock, Titan's embeddings": ({"embedding": [0.5], "inputTextTokenCount": 10}, Usage(input_tokens=10)),
     "Bedrock Converse": (
         {"usage": {"inputTokens": 10, "outputTokens": 4, "totalTokens": 114, "cacheReadInputTokens": 100}},
         Usage(input_tokens=110, output_tokens=4, cache_read_tokens=100),
@@ -240,8 +241,8 @@ def walked(body: Any) -> Usage | None:
             made += reasoning
         if total is not None:
             if given is None or made is None:
-                given = max(total - (made or 0), 0) if given is None else given
-                made = max(total - given, 0) if made is None else made
+                given = max(total - (made or 0), cached) if given is None else given
+                made = max(total - given, reasoning or 0) if made is None else made
             elif total > given + made:
                 hidden = total - given - made
                 given, made = (given + hidden, made) if hidden == cached else (given, made + hidden)
@@ -351,6 +352,46 @@ def test_parts_fit_their_wholes_and_totals_are_kept(
     assert usage.input_tokens >= prompt
     assert usage.output_tokens >= completion
     assert usage.total_tokens >= max(total or 0, prompt + completion)
+
+
+@given(answers())
+def test_in_every_shape_parts_fit_their_wholes(body: dict[str, Any]) -> None:
+    """Whatever figures, strange ones among them, of whichever shape: no two buckets overlap, none passes its whole."""
+    usage = read_usage(body)
+    if usage is None:
+        return
+    if usage.input_tokens is not None:
+        assert (usage.cache_read_tokens or 0) + (usage.cache_write_tokens or 0) <= usage.input_tokens
+    if usage.output_tokens is not None:
+        assert (usage.reasoning_tokens or 0) <= usage.output_tokens
+
+
+@pytest.mark.parametrize("shape", [one for one in SHAPES if one.total], ids=lambda one: one.source[:30])
+@given(into=tokens, out=tokens, more=tokens)
+def test_what_a_total_says_beyond_its_parts_is_output(shape: Shape, into: int, out: int, more: int) -> None:
+    """In every shape that tells a total: nothing of it is lost, and what has no name is not input."""
+    body: dict[str, Any] = {}
+    root = body.setdefault(shape.root, {}) if shape.root else body
+    for (*inner, name), value in ((shape.input[0], into), (shape.output[0], out), (shape.total[0], into + out + more)):
+        place = root
+        for one in inner:
+            place = place.setdefault(one, {})
+        place[name] = value
+    for *inner, name in shape.needs[:1]:
+        place = root
+        for one in inner:
+            place = place.setdefault(one, {})
+        place.setdefault(name, 0)
+    usage = read_usage(body)
+    assert usage is not None
+    assert (usage.input_tokens, usage.output_tokens) == (into, out + more)
+
+
+def test_every_shape_names_its_source() -> None:
+    """Who tells it so, each once: a row that nobody can check is a guess."""
+    sources = [one.source for one in SHAPES]
+    assert len(set(sources)) == len(sources)
+    assert [one for one in sources if len(one.split()) < 2] == []
 
 
 @given(st.lists(st.tuples(tokens, tokens), min_size=1, max_size=6))

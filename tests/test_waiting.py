@@ -8,7 +8,6 @@ import pytest
 
 import agent_fuse
 from agent_fuse import Limit, SentinelBudgetExceeded
-from agent_fuse.accounting import waits
 from agent_fuse.calls import Usage
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.otel import active
@@ -26,17 +25,7 @@ def desk(monkeypatch):
     """Makes a fuse whose waits move its clock."""
 
     def make(*limits, **options):
-        made = Desk(limits=limits, **options)
-        made.slept = []
-
-        def sleep(seconds):
-            made.slept.append(seconds)
-            made.clock.advance(seconds)
-            made.meanwhile(made)
-
-        made.meanwhile = lambda _: None
-        monkeypatch.setattr(waits.time, "sleep", sleep)
-        return made
+        return Desk(limits=limits, **options).sleeping(monkeypatch)
 
     return make
 
@@ -214,8 +203,7 @@ def test_an_event_loop_that_nobody_can_wait_for_refuses(desk):
     ("given", "words"),
     [
         ({"calls": 1, "on_limit": "pause"}, "it must be 'refuse' or 'wait'"),
-        ({"tool_calls": 1, "on_limit": "wait"}, "only limits on model calls can be waited for"),
-        ({"seconds": 1, "on_limit": "wait"}, "only limits on model calls can be waited for"),
+        ({"seconds": 1, "on_limit": "wait"}, "Limit seconds with on_limit='wait'; time that has passed does not"),
         ({"calls": 1, "max_wait": 0}, "Limit max_wait=0; it must be a number of seconds up to 86,400"),
         ({"calls": 1, "max_wait": float("nan")}, "Limit max_wait=nan"),
         ({"calls": 1, "max_wait": "1m"}, "Limit max_wait='1m'"),

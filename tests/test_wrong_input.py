@@ -12,7 +12,8 @@ from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 import agent_fuse
 from agent_fuse import ConfigurationError, Limit, Price
 from agent_fuse.option_types import ProcessorOptions
-from agent_fuse.settings import OPTIONS, Settings, settings
+from agent_fuse.options import OPTIONS
+from agent_fuse.settings import Settings, settings
 
 SESSION = lambda **given: agent_fuse.session(**given).__enter__()  # noqa: E731
 WRONG: list[tuple[Any, dict[str, Any], str]] = [

@@ -7,7 +7,7 @@ from agent_fuse.last_word import install as _speak_up
 
 if TYPE_CHECKING:
     from agent_fuse.alert import Alert, AlertKind
-    from agent_fuse.api import boundary, final, init, monitor, remaining, session
+    from agent_fuse.api import agent, boundary, final, init, monitor, remaining, session
     from agent_fuse.calls import Usage
     from agent_fuse.errors import (
         ConfigurationError,
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         SentinelLoopError,
         SentinelSystemError,
         UnknownModelError,
+        trip_of,
     )
     from agent_fuse.limits import Limit
     from agent_fuse.manual.calls import HandCall
@@ -54,6 +55,7 @@ __all__ = [
     "UnknownModelError",
     "Usage",
     "UsageStats",
+    "agent",
     "boundary",
     "call",
     "charge",
@@ -71,11 +73,12 @@ __all__ = [
     "session",
     "session_from",
     "session_headers",
+    "trip_of",
 ]
 
 _HOMES = {
     "alert": ("Alert", "AlertKind"),
-    "api": ("boundary", "final", "init", "monitor", "remaining", "session"),
+    "api": ("agent", "boundary", "final", "init", "monitor", "remaining", "session"),
     "manual.pre_post_flight": ("call", "post_flight", "pre_flight"),
     "calls": ("Usage",),
     "views.checkup": ("Fact", "doctor"),
@@ -89,6 +92,7 @@ _HOMES = {
         "SentinelLoopError",
         "SentinelSystemError",
         "UnknownModelError",
+        "trip_of",
     ),
     "manual.charges": ("charge",),
     "manual.guards": ("guard",),

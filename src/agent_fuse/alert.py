@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
+from agent_fuse.foreign_text import inline
+
 
 class AlertKind(StrEnum):
     """What an alert is about."""
@@ -38,3 +40,6 @@ class Alert:
     held: Decimal = Decimal(0)
     """By calls still open."""
     budget_limit: Decimal = Decimal(0)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", inline(self.message))

@@ -7,10 +7,11 @@ import os
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, ContextDecorator, contextmanager
+from contextvars import Token
 from dataclasses import replace
 from decimal import Decimal
 from types import TracebackType
-from typing import Any, Literal, Never, Self, TypeVar, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, Never, Self, TypeVar, Unpack, cast, overload
 
 from opentelemetry import context
 from opentelemetry.sdk.trace import TracerProvider
@@ -23,7 +24,7 @@ from agent_fuse.limits import Limit, Session, keys_of
 from agent_fuse.option_types import MoreOptions
 from agent_fuse.otel import active, lost
 from agent_fuse.otel.blind import warn_of
-from agent_fuse.otel.context import session_in, with_final, with_session
+from agent_fuse.otel.context import AGENT, session_in, with_final, with_session
 from agent_fuse.otel.gate import fail_safe, guarded_call_site
 from agent_fuse.otel.installing import global_provider, instrument_when_used, is_on, wrap_sampler
 from agent_fuse.otel.instrumentor import install
@@ -35,6 +36,9 @@ from agent_fuse.prices import Prices
 from agent_fuse.seams import GOES_ON, judge, quietly
 from agent_fuse.settings import settings
 from agent_fuse.spend import Remaining, UsageStats
+
+if TYPE_CHECKING:
+    from agent_fuse.ring_fences import RingFence
 
 log = logging.getLogger("agent_fuse")
 
@@ -72,7 +76,7 @@ def init(  # noqa: PLR0917  the order that users of the original package know
 
     Args:
         budget: most a session may spend, USD; AGENTFUSE_BUDGET or 1.00 when neither it nor `limits` is given.
-        options: the others of `agent_fuse.settings.OPTIONS` (docs/settings.md).
+        options: the others of `agent_fuse.options.OPTIONS` (docs/settings.md).
 
     Raises:
         ConfigurationError: a bad option. SentinelSystemError: the ledger cannot be opened and fail_safe=True.
@@ -137,6 +141,7 @@ def session(
     user_id: str | None = None,
     attributes: Mapping[str, str | float | None] | None = None,
     on_child_trip: Literal["raise", "end"] = "raise",
+    ring_fenced: bool = False,
     **deprecated: Never,
 ) -> AbstractContextManager[Session]:
     """Calls inside belong to this session, with its own budget and limits; the sessions around it bind too.
@@ -150,17 +155,20 @@ def session(
         attributes: further keys for limits, under the names that the limits use.
         on_child_trip: what a trip of a session inside it, by its own limit or loop, does where that one is left:
             `"raise"` goes on to whoever is around; `"end"` ends the inner one, whose `trip` says why.
+        ring_fenced: keep its budget for it until it ends: nobody around or beside it can spend that.
         deprecated: other keywords were attributes (`user_month=` is `user.month`); they warn, and will be an error,
             as they are to type checkers already.
 
     Raises:
-        ConfigurationError: a bad or misspelt argument.
+        ConfigurationError: a bad or misspelt argument. SentinelBudgetExceeded: there is not so much left to ring-fence.
     """
     keys: dict[str, Any] = {"attributes": attributes, "user_id": user_id, "others": deprecated}
     own = judge(_SESSION, fail_safe, _own, id, budget, limits, on_child_trip, **keys)
     if deprecated:
         sessions.warn_of(deprecated)
-    return _session(id, own)
+    if ring_fenced and budget is None:
+        raise ConfigurationError(f'session {id!r} is ring_fenced and has no budget; give it one, such as "20%"')
+    return _session(id, own, ring_fenced=ring_fenced)
 
 
 def _own(
@@ -183,8 +191,9 @@ def _own(
 
 
 @contextmanager
-def _session(id: str, own: tuple[Session, Decimal | None] | None) -> Generator[Session]:
-    inner = judge(_SESSION, fail_safe, _inner, *own) if own is not None else None
+def _session(id: str, own: tuple[Session, Decimal | None] | None, *, ring_fenced: bool) -> Generator[Session]:
+    opened = judge(_SESSION, fail_safe, _inner, *own, ring_fenced=ring_fenced) if own is not None else None
+    inner, fence = opened or (None, None)
     at = judge(_SESSION, fail_safe, with_session, inner) if inner is not None else None
     if inner is None or at is None:
         yield Session(id=id)  # fail_safe=False: what is inside is nobody's session but the one around
@@ -202,6 +211,29 @@ def _session(id: str, own: tuple[Session, Decimal | None] | None) -> Generator[S
     finally:
         context.detach(token)
         quietly(_SESSION, GOES_ON, spend.LEFT.set, inner)
+        if fence is not None:
+            quietly("giving back what was ring-fenced", "it is kept for a day at most", fence.end)
+
+
+@contextmanager
+def agent(name: str) -> Generator[None]:
+    """Calls inside are this agent's, for limits `per="agent"` and in reports, also in the threads their work starts.
+
+    Frameworks that AgentFuse knows name their agents themselves (docs/agents.md); an agent inside another counts alone.
+
+    Raises:
+        ConfigurationError: a name that is empty, or no text.
+    """
+    token = judge("naming an agent", fail_safe, _named, name)
+    try:
+        yield
+    finally:
+        if token is not None:
+            AGENT.reset(token)
+
+
+def _named(name: str) -> Token[str]:
+    return AGENT.set(terms.name("agent", "name", name))
 
 
 @contextmanager
@@ -222,9 +254,15 @@ def _want_spans(inner: Session) -> None:
         LIVE_SPANS.want()
 
 
-def _inner(own: Session, share: Decimal | None) -> Session:
+def _inner(own: Session, share: Decimal | None, *, ring_fenced: bool) -> "tuple[Session, RingFence | None]":
+    if ring_fenced:
+        from agent_fuse.ring_fences import opened  # noqa: PLC0415  few are
+
+        site = guarded_call_site(init, asks=False)
+        own, fence = opened(site.fuse, site.caller, own, share)
+        return replace(own, parent=session_in()), fence
     limits = own.limits if share is None else (sessions.slice_of(remaining().usd, share), *own.limits)
-    return replace(own, limits=limits, parent=session_in())
+    return replace(own, limits=limits, parent=session_in()), None
 
 
 def monitor(session: str | Session | None = None) -> UsageStats:

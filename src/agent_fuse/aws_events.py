@@ -5,11 +5,11 @@ and a checksum. Source: the AWS SDKs' "Event stream encoding"; the payload of a 
 that of an event of Converse is its JSON.
 """
 
-import json
 import struct
 from base64 import b64decode
 from typing import Any, cast
 
+from agent_fuse import foreign_text
 from agent_fuse.usage_reader import later, read_usage
 from agent_fuse.wire import Reading, StreamReader
 
@@ -17,6 +17,8 @@ _METRICS = b"amazon-bedrock-invocationMetrics"
 """Bedrock's own count, in the last chunk of any model's stream."""
 
 _PRELUDE, _CHECKSUM = 12, 4
+_LONGEST = (24 * 1024 + 128) * 1024 + _PRELUDE + _CHECKSUM
+"""Bytes of the longest frame that botocore takes: 24 MiB of payload, 128 KiB of headers."""
 
 
 class EventStreamReader:
@@ -25,29 +27,37 @@ class EventStreamReader:
     def __init__(self, reading: Reading, *, count_text: bool) -> None:
         self._reading = reading
         self._events = StreamReader(reading, count_text=count_text)
-        self._rest = b""
+        self._rest = bytearray()
+        self._lost = False
 
     def feed(self, data: bytes) -> None:
-        """Take the next bytes of the body."""
+        """Take the next bytes of the body. Where one is no frame, no other can be found: the rest tells nothing."""
+        if self._lost:
+            return
         self._rest += data
         while len(self._rest) >= _PRELUDE:
             length, headers = struct.unpack_from(">II", self._rest)
-            if length < _PRELUDE + headers + _CHECKSUM:
-                raise ValueError(f"a frame of {length} bytes cannot have {headers} bytes of headers")
+            if not _PRELUDE + headers + _CHECKSUM <= length <= _LONGEST:
+                self._lost = True
+                self._rest.clear()
+                return
             if len(self._rest) < length:
                 return
-            payload, self._rest = self._rest[_PRELUDE + headers : length - _CHECKSUM], self._rest[length:]
-            told: object = json.loads(payload) if payload else None
-            if isinstance(told, dict):
-                self._event(cast("dict[str, Any]", told))
+            payload = bytes(self._rest[_PRELUDE + headers : length - _CHECKSUM])
+            del self._rest[:length]
+            self._payload(payload)
 
-    def _event(self, told: dict[str, Any]) -> None:
+    def _payload(self, payload: bytes) -> None:
+        told = _object(payload)
         inner = told.get("bytes")
         if isinstance(inner, str):
-            event = b64decode(inner)
+            try:
+                event = b64decode(inner)
+            except ValueError:
+                return
             self._events.feed(b"data: " + event + b"\n")
             if _METRICS in event and not self._reading.final:
-                told = json.loads(event)
+                told = _object(event)
         usage = read_usage(told.get("metadata") or told)
         if usage is not None:
             self._reading.usage = later(self._reading.usage, usage)
@@ -56,3 +66,11 @@ class EventStreamReader:
     def close(self) -> None:
         """The body ended as it should."""
         self._events.close()
+
+
+def _object(text: bytes) -> dict[str, Any]:
+    try:
+        found: object = foreign_text.read_json(text)
+    except ValueError:
+        return {}
+    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}

@@ -128,6 +128,17 @@ class Status(StrEnum):
     """Its owner died or let it expire: booked at the quote, a real figure may still correct it."""
     REFUSED = "refused"
     """Stopped before it left; its figures are the quote that was refused."""
+    WOULD_REFUSE = "would_refuse"
+    """Let go in observe mode, though it would have been refused; its figures are the quote. The call has a line too."""
+
+    @property
+    def is_booked(self) -> bool:
+        """Whether its figures are on the accounts."""
+        return self not in NOT_BOOKED
+
+
+NOT_BOOKED = frozenset({Status.REFUSED, Status.WOULD_REFUSE})
+"""Lines that tell of a refusal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +164,9 @@ class RefusedBy:
     advice: str = ""
     """What to do, in words that fit the limit."""
 
+
+WOULD = "would "
+"""Begins `Entry.saved_by` of what was only observed."""
 
 PROVIDER = "provider"
 """`Entry.source` of a cost that is the provider's own figure."""
@@ -182,6 +196,10 @@ class Entry:
     """Whose figure `cost` is: empty by our prices, `provider` where the provider's answer told it in USD."""
     computed: int | None = None
     """Nano-dollars that our prices come to, where `cost` is the provider's own figure."""
+    saved: int | None = None
+    """Nano-dollars that what was altered saved, or, in observe mode, would have; None where nothing was altered."""
+    saved_by: str = ""
+    """What was altered: `clamp`, `downgrade`, or both; after `would `, what was only observed."""
     input_tokens: int | None = None
     output_tokens: int | None = None
     cache_read_tokens: int | None = None

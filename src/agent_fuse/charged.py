@@ -73,6 +73,11 @@ def of_error(error: BaseException, *, answered: bool = False) -> Charge:
     return _judge(_links(error), answered)
 
 
+def cost_nothing(error: BaseException) -> bool:
+    """Whether an SDK's error means that the provider cannot have charged: an error status, or nothing was sent."""
+    return of_error(error) is Charge.NOTHING
+
+
 def says_nothing(error: BaseException) -> bool:
     """Whether this error tells nothing of a request: what other layers saw of the call says more."""
     return of_error(error) is Charge.UNKNOWN

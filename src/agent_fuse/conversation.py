@@ -65,7 +65,7 @@ class _Turn:
 
     def ends_before(self, item: object, at: int) -> bool:
         """Look at an item; whether the turn began with it, or after it."""
-        kind = _get(item, "type")
+        kind = _text(item, "type")
         if kind == "reasoning":
             return False
         told, asked = list(_results(item)), list(_calls(item))
@@ -76,7 +76,7 @@ class _Turn:
         if asked or told:
             return self._over or (bool(asked) and kind not in _CALL_ITEMS)  # a message holds all calls of its turn
         self._since += 1
-        begun = self._uses or self._results or _get(item, "role") in _ANSWERS
+        begun = self._uses or self._results or _text(item, "role") in _ANSWERS
         return bool(begun) or self._since > _SINCE
 
     def _asked(self, at: int, call_id: str, tool: str, arguments: object) -> None:
@@ -108,11 +108,11 @@ _RESULT_ITEMS = frozenset({"function_call_output", "custom_tool_call_output"})
 
 
 def _calls(item: object) -> Iterator[tuple[str, str, object]]:
-    if _get(item, "type") in _CALL_ITEMS:
+    if _text(item, "type") in _CALL_ITEMS:
         arguments = _get(item, "arguments")
         yield _text(item, "call_id"), _text(item, "name"), _get(item, "input") if arguments is None else arguments
         return
-    role = _get(item, "role")
+    role = _text(item, "role")
     if role not in _ANSWERS:
         return
     for call in _listed(_get(item, "tool_calls")):
@@ -134,10 +134,10 @@ def _calls(item: object) -> Iterator[tuple[str, str, object]]:
 
 
 def _results(item: object) -> Iterator[tuple[str, object, bool]]:
-    if _get(item, "type") in _RESULT_ITEMS:
+    if _text(item, "type") in _RESULT_ITEMS:
         yield _text(item, "call_id"), _said(_get(item, "output")), False
         return
-    role = _get(item, "role")
+    role = _text(item, "role")
     if role == "tool" and (call_id := _text(item, "tool_call_id")):
         yield call_id, _said(_get(item, "content")), False
         return

@@ -23,6 +23,7 @@ from decimal import Decimal
 from typing import Any, Self, TypeVar
 
 from agent_fuse.calls import RefusedBy
+from agent_fuse.foreign_text import inline
 from agent_fuse.mistakes import ConfigurationError
 
 __all__ = [
@@ -35,7 +36,13 @@ __all__ = [
     "is_soft",
     "public_class",
     "soften",
+    "trip_of",
 ]
+
+_MAX_LINKS = 1_000
+"""Errors behind an error that are looked at."""
+
+_GROUP: type[BaseException] = BaseExceptionGroup
 
 _Trip = TypeVar("_Trip", bound="SentinelError")
 
@@ -51,7 +58,11 @@ class SentinelError(BaseException):
     """One word for `agent_fuse.refused.reason` on spans and in metrics."""
 
     def __init__(self, message: str, **fields: object) -> None:
-        super().__init__(message)
+        try:
+            line = inline(message)
+        except Exception:  # noqa: BLE001  whatever is wrong with the words: without a trip there is nothing to raise
+            line = ascii(message)
+        super().__init__(line)
         self.__dict__.update(fields)
 
     @property
@@ -153,6 +164,24 @@ def soften(trip: SentinelError) -> SentinelError:
 def is_soft(trip: BaseException) -> bool:
     """Whether a trip is in its soft form."""
     return isinstance(trip, SentinelError) and isinstance(trip, Exception)
+
+
+def trip_of(error: BaseException | None) -> SentinelError | None:
+    """The trip that an error is, or that stands behind it: as its cause or context, or in an exception group.
+
+    For frameworks that wrap what ends a run (Google's ADK raises RuntimeError): `if trip := trip_of(error): …`.
+    """
+    waiting, seen = [error], set[int]()
+    while waiting and len(seen) < _MAX_LINKS:
+        one = waiting.pop()
+        if one is None or id(one) in seen:
+            continue
+        if isinstance(one, SentinelError):
+            return one
+        seen.add(id(one))
+        inside: tuple[BaseException, ...] = getattr(one, "exceptions", ()) if isinstance(one, _GROUP) else ()
+        waiting += [one.__context__, one.__cause__, *reversed(inside)]  # the last is looked at first
+    return None
 
 
 def _rebuild(kind: type[_Trip], args: tuple[Any, ...], fields: Mapping[str, object]) -> _Trip:

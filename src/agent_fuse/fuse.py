@@ -25,7 +25,7 @@ from agent_fuse.calls import Entry, Usage
 from agent_fuse.errors import SentinelError
 from agent_fuse.ledgers.base import Balance, Ledger, LedgerError
 from agent_fuse.ledgers.fallback import FallbackLedger
-from agent_fuse.limits import demand
+from agent_fuse.limits import Demand, demand
 from agent_fuse.seams import BOOKED_AT_QUOTE, GOES_ON, HELD_AT_QUOTE, fault, harmless, quietly, unjudged
 from agent_fuse.settings import Settings
 from agent_fuse.sightings import Book, Layer, Outcome, Release, Sighting, Sightings, close_alone, lone
@@ -56,11 +56,11 @@ class Fuse:
         """What is to be done at the end of a call, until it is: by whom (0: it waits), and how to do it once more."""
         self.alerts = Alerts(settings, ledger, self.reentrancy, clock)
         self.accounting.on_reserved.add(self.alerts.reserved)
-        self.admission.on_paused.add(self.alerts.paused)
+        self.admission.patience.on_paused.add(self.alerts.paused)
         self.listen(self.alerts.heard)
         self.keys = KeyWatch()
         self.listen(self.keys.met)
-        self.actions = Actions(settings, self.limits, self.accounting, self.tripped, self.reentrancy)
+        self.actions = Actions(settings, self.accounting, self.tripped, self.reentrancy, self.admission.patience)
         self.conversations = Conversations(settings, self.actions, self.reentrancy)
         self.presumed: tuple[Entry, ...] = ()
         """Calls of dead processes, booked when it was opened."""
@@ -74,14 +74,12 @@ class Fuse:
         """In a forked child: its parent's calls and locks are its parent's."""
         self._lock = threading.Lock()
         self._closing.clear()
+        self.admission.patience.line = None
         self.reentrancy.renew()
         self.accounting.renew()
 
     def listen(self, listener: Callable[[Event], None]) -> Callable[[], None]:
-        """Tell `listener` of every call booked or refused; calling what comes back ends that.
-
-        What it raises is logged, not passed on.
-        """
+        """Tell `listener` of every call booked or refused, logging what it raises; calling what comes back ends it."""
         return self.accounting.tell.add(listener)
 
     def open_call(self, request: CallRequest, around: Iterable[Seen] = ()) -> Seen:
@@ -92,7 +90,7 @@ class Fuse:
             SentinelSystemError: the ledger failed and fail_safe=True.
             SentinelError: any trip, when the session is tripped.
         """
-        if self.reentrancy.busy:
+        if not self.reentrancy.begin():
             # A signal handler or finaliser calls a model from the middle of our own transaction: it cannot be judged.
             if self.settings.fail_safe:
                 raise system_error(
@@ -102,7 +100,6 @@ class Fuse:
         timed = bool(self.accounting.on_gate.those) and request.stage is not Stage.OVER
         try:
             started = time.perf_counter() if timed else 0.0
-            self.reentrancy.enter()
             try:
                 seen = self._open(request, around)
             except SentinelError:
@@ -234,9 +231,11 @@ class Fuse:
         request = pending.request
         if (model and not request.model) or (provider and not request.provider):
             pending.request = replace(request, model=request.model or model, provider=request.provider or provider)
-        told = next((one.response_id for one in decision.call.sightings if one.response_id), "")
+        response_id = ""
+        for one in decision.call.sightings:
+            response_id = response_id or one.response_id
         entry = self.accounting.settle(
-            pending, decision.usage, exact=decision.exact, response_id=told, model=model, tier=decision.seen.tier
+            pending, decision.usage, exact=decision.exact, response_id=response_id, model=model, tier=decision.seen.tier
         )
         quietly("writing a cost on its span", GOES_ON, decision.call.booked, entry)
 
@@ -280,8 +279,10 @@ class Fuse:
 
     def _open(self, request: CallRequest, around: Iterable[Seen]) -> Seen:
         pending = self._pending(request)
-        tripped = None if request.stage is Stage.OVER else request.loop or self.tripped.take(request.caller.session.id)
-        if tripped is not None:
+        tripped = None
+        if request.stage is not Stage.OVER and (request.loop is not None or self.tripped.sessions):
+            tripped = request.loop or self.tripped.take(request.caller.session.id)
+        if tripped is not None and not self.admission.lets_go(pending, tripped):
             self.accounting.refused(pending, tripped)
             raise tripped
         with self._lock:
@@ -293,8 +294,9 @@ class Fuse:
                 model=request.model,
                 around=around,
             )
-        if request.stage is not Stage.OVER:
-            self._judge(seen, request)
+        joins = seen.call.payload is not pending
+        if request.stage is not Stage.OVER and (joins or request.stage is not Stage.FOLLOWED):
+            self._judge(seen, request, pending.due)
         return seen
 
     def _lone(self, request: CallRequest) -> Seen:
@@ -307,33 +309,32 @@ class Fuse:
         due = demand(self.limits, request.caller, request.fact, now=now)
         return PendingCall(self.accounting.new_id(), request, now, due)
 
-    def _judge(self, seen: Seen, request: CallRequest) -> None:
+    def _judge(self, seen: Seen, request: CallRequest, due: Demand | None = None) -> None:
+        pending = seen.call.payload
         try:
             try:
-                self._hold(seen.call.payload, request)
+                asked = pending.asked(request, due, self.limits, self.clock)
+                if asked is not None and asked.stage is Stage.READY:
+                    self.admission.hold(pending)
+                    if self.tripped.soft:
+                        self.tripped.admitted(asked.caller.session.id)
+                elif asked is not None and asked.stage is Stage.UNNAMED:
+                    self.admission.look(pending)
             except SentinelError:
                 raise
             except Exception as error:  # noqa: BLE001  fail_safe decides
                 unjudged("judging a call", error, fail_safe=self.settings.fail_safe)
         except SentinelError as trip:
+            if self.admission.lets_go(pending, trip):
+                return
             quietly("closing a refused call", GOES_ON, self._drop, seen)
             if not isinstance(trip, WaitFor):
-                quietly("writing a refused call down", GOES_ON, self.accounting.refused, seen.call.payload, trip)
+                quietly("writing a refused call down", GOES_ON, self.accounting.refused, pending, trip)
             raise
 
     def _drop(self, seen: Seen) -> None:
         with self._lock:
             self._sightings.drop(seen, now=time.time())
-
-    def _hold(self, pending: PendingCall, request: CallRequest) -> None:
-        asked = pending.asked(request, self.limits, self.clock())
-        if asked is None:
-            return
-        if asked.stage is Stage.READY:
-            self.admission.hold(pending)
-            self.tripped.admitted(asked.caller.session.id)
-        elif asked.stage is Stage.UNNAMED:
-            self.admission.look(pending)
 
 
 _fuses: "WeakSet[Fuse]" = WeakSet()

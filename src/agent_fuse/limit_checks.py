@@ -19,8 +19,8 @@ def waiting(meter: Meter, on_limit: object, max_wait: object) -> None:
     """Raises ConfigurationError: a limit cannot be waited for in this way."""
     if on_limit not in {"refuse", "wait"}:
         raise ConfigurationError(f"Limit on_limit={on_limit!r}; it must be 'refuse' or 'wait'")
-    if on_limit == "wait" and meter in {Meter.TOOL_CALLS, Meter.SECONDS}:
-        raise ConfigurationError(f"Limit {meter} with on_limit='wait'; only limits on model calls can be waited for")
+    if on_limit == "wait" and meter is Meter.SECONDS:
+        raise ConfigurationError("Limit seconds with on_limit='wait'; time that has passed does not come back")
     if not 0 < _seconds(max_wait) <= _LONGEST_WAIT:
         raise ConfigurationError(f"Limit max_wait={max_wait!r}; it must be a number of seconds up to {_LONGEST_WAIT:,}")
 
@@ -76,8 +76,6 @@ def tight(meter: Meter, on_tight: object, pause_for: object) -> None:
     if on_tight is not None and on_tight not in _ON_TIGHT:
         allowed = " or ".join(map(repr, _ON_TIGHT))
         raise ConfigurationError(f"Limit on_tight={on_tight!r}; it must be {allowed}")
-    if on_tight == "pause" and meter is Meter.TOOL_CALLS:
-        raise ConfigurationError(f"Limit {meter} with on_tight='pause'; only model calls can be paused")
     if on_tight == "clamp" and meter not in _SHRINKS:
         raise ConfigurationError(f"Limit {meter} with on_tight='clamp'; only usd, tokens and output_tokens can be")
     if on_tight == "downgrade" and meter in {Meter.TOOL_CALLS, Meter.CONCURRENT}:

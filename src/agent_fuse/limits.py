@@ -42,12 +42,12 @@ class Limit:
             without end.
         timezone: whose midnight ends a calendar's window, such as `"Europe/Berlin"`; UTC when left out.
         reserve: the part of the cap, in its unit, that only calls inside `with agent_fuse.final():` may use.
-        on_limit: `"refuse"`, or `"wait"`: a model call that will fit later (its window moves on, open calls end) waits
-            for that. A thread sleeps; a call of the SDKs' async clients is awaited longer, and no event loop stands
-            still. What only an event loop could wait for (a span, a callback) is refused.
+        on_limit: `"refuse"`, or `"wait"`: a call that will fit later (its window moves on, open calls end) waits for
+            that, and so does a tool. A thread sleeps; a call of the SDKs' async clients is awaited longer, and no
+            event loop stands still. What only an event loop could wait for (a span, a callback, a tool) is refused.
         max_wait: seconds that a call waits at most; one that would need more is refused at once.
-        on_tight: what becomes of a model call that it does not admit: `"refuse"`, or `"pause"` until a person tops up,
-            stops or denies it. None is the setting of the fuse.
+        on_tight: what becomes of a call that it does not admit: `"refuse"`, or `"pause"` it, as a tool action, until a
+            person tops up, stops or denies it. None is the setting of the fuse.
         pause_for: seconds that a paused call waits for an answer. None is the setting of the fuse.
 
     Raises:

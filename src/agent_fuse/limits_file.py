@@ -1,14 +1,13 @@
 """A file of limits, so that operators need no code: TOML, one `[[limit]]` each; errors name its line."""
 
 import re
-import tomllib
 from collections.abc import Mapping
-from decimal import Decimal
 from itertools import zip_longest
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, cast
 
+from agent_fuse import foreign_text
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.limits import Limit
 
@@ -25,7 +24,7 @@ def read(path: str | PathLike[str], option: str) -> tuple[Limit, ...]:
     name = fspath(path)
     try:
         text = Path(name).expanduser().read_text("utf-8")
-        data = tomllib.loads(text, parse_float=Decimal)
+        data = foreign_text.read_toml(text)
     except FileNotFoundError:
         raise ConfigurationError(f"{option} is {name!r}, and there is no such file") from None
     except OSError as error:

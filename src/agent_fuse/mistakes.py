@@ -6,6 +6,8 @@ from dataclasses import fields
 from difflib import get_close_matches
 from typing import Any, TypeVar, cast
 
+from agent_fuse.foreign_text import inline
+
 T = TypeVar("T")
 
 _NEAR = 0.8
@@ -16,6 +18,9 @@ class ConfigurationError(ValueError):
     """A bad option. The message names it, its value, and what is allowed."""
 
     __module__ = "agent_fuse.errors"  # its public home, which imports the values that raise it
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(inline(message))
 
 
 def near(word: str, known: Iterable[str], *, alike: float = _NEAR) -> str:

@@ -1,4 +1,4 @@
-"""The types of options that are given by keyword, for type checkers; `settings.OPTIONS` says what each is."""
+"""The types of options that are given by keyword, for type checkers; `options.OPTIONS` says what each is."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypedDict
@@ -12,9 +12,11 @@ class MoreOptions(TypedDict, total=False):
     """Options that `init` takes besides those it names, for type checkers; `OPTIONS` says what each is."""
 
     total_budget: Usd | None
+    mode: Literal["enforce", "observe"] | None
     max_retries: int | None
     lock_timeout: float | None
     synchronous: Literal["normal", "full"] | None
+    lease: bool | None
     unknown_model: Literal["fallback", "block", "free"] | None
     unknown_endpoint: Literal["estimate", "block", "free"] | None
     hold_seconds: float | None
@@ -27,10 +29,12 @@ class MoreOptions(TypedDict, total=False):
     tell_model: bool | None
     warn_at: float | Sequence[float] | None
     on_warning: Callable[[Alert], None] | None
+    webhook: str | None
     loop_tool_thresholds: Mapping[str, int] | None
     loop_ignore_args: Sequence[str] | None
     tool_prices: Mapping[str, Usd | Callable[[Any, Any], Usd]] | None
     loop_allow: Sequence[str] | None
+    stream_usage: bool | None
     request_gate: bool | None
     wire_gate: bool | None
     endpoints: Sequence[str] | None

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from types import MappingProxyType
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from agent_fuse.calls import Usd, to_nanos, to_usd
 from agent_fuse.dialects.http import Endpoint
@@ -14,6 +14,9 @@ from agent_fuse.errors import ConfigurationError
 from agent_fuse.limits import Limit
 from agent_fuse.prices import checked
 from agent_fuse.quoting.overrides import Overrides, Own
+
+if TYPE_CHECKING:
+    from agent_fuse.webhook_address import Address
 
 Parser = Callable[[str, object], Any]
 """Takes the option's name (as its user wrote it) and value; raises ConfigurationError with both and what is allowed."""
@@ -74,6 +77,13 @@ def words(name: str, value: object) -> str:
     if "\0" in found:
         raise ConfigurationError(f"{name} is {value!r}; it must be a text without NUL characters")
     return found
+
+
+def webhook(name: str, value: object) -> "Address":
+    """A URL that may be posted to."""
+    from agent_fuse import webhook_address  # noqa: PLC0415  few have one
+
+    return webhook_address.address(name, value)
 
 
 def choice(*allowed: str) -> Callable[[str, object], str]:

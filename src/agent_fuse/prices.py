@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from difflib import get_close_matches
-from typing import Literal, cast
+from typing import Literal
 
 from agent_fuse.errors import ConfigurationError, UnknownModelError
 from agent_fuse.quoting import library
@@ -112,7 +112,8 @@ class PriceBook:
         """
         if not isinstance(model, str) or not model:
             return self._unnamed
-        if provider is not None and not isinstance(cast("object", provider), str):
+        given: object = provider
+        if provider is not None and not isinstance(given, str):
             provider = None
         key = (model, provider, tier)
         if (found := self._resolved.get(key)) is not None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from agent_fuse.calls import MAX_TOKENS, Usage
 from agent_fuse.prices import PriceBook
@@ -74,7 +74,7 @@ class Quoter:
         Raises:
             UnknownModelError: the book blocks models without a price.
         """
-        known = request_parameters.opened(body)
+        known = cast("request_parameters.Body", body) if type(body) is dict else request_parameters.opened(body)
         plain = known if known is not None else {}
         model = model or request_parameters.model(plain)
         stands_for = self.book.stands_for(model, provider)
@@ -235,7 +235,7 @@ class Quoter:
             return (body_bytes // 3, Source.BODY) if learned is None else (learned, Source.LEARNED)
         exact = count.exact or count.provisional
         text = self._learned.corrected(model, count.tokens - count.media_tokens, exact=exact, session=session)
-        into = _clamped(text + count.media_tokens)
+        into = min(text + count.media_tokens, MAX_TOKENS)
         if count.unseen and (grown := self._grown(session, model))[1] is Source.LEARNED and grown[0] > into:
             return grown
         return into, Source.BODY
@@ -273,7 +273,7 @@ class Quoter:
             one = units.image_output(body or {}, bound=self.strict)
             return _clamped(one * choices), Source.BODY if body else Source.DEFAULT, False
         if cap is not None:
-            return _clamped(_clamped(cap) * choices), stated, True
+            return _clamped(cap * choices), stated, True
         if self.strict:
             return _clamped(rates.max_output_tokens * choices), Source.BOUND, True
         last = self._learned.last(session, model)

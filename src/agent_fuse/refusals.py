@@ -1,6 +1,5 @@
 """Refusals in words: which limit refused a call, how it stood, and what to do about it that fits this limit."""
 
-import shlex
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from agent_fuse.account_names import ALL, NOBODY, key_of
 from agent_fuse.calls import RefusedBy, to_usd
 from agent_fuse.errors import SentinelBudgetExceeded, SentinelError, SentinelLoopError, UnknownModelError
+from agent_fuse.foreign_text import name, quoted, shell_word
 from agent_fuse.ledgers.base import Meter, Refusal, Stop
 from agent_fuse.limits import Limit, counted
 from agent_fuse.windows import Calendar
@@ -139,10 +139,10 @@ def of_stop(
     """The trip for a call on an account that someone stopped."""
     per, value = key_of(refusal.cap.account)
     whose = "everything" if per == ALL else f"{per} {value!r}"
-    by = f" by {stop.who}" if stop.who else ""
-    why = f" ({stop.why})" if stop.why else ""
+    by = f" by {name(stop.who)}" if stop.who else ""
+    why = f" ({name(stop.why)})" if stop.why else ""
     at = datetime.fromtimestamp(stop.at, UTC)
-    go_on = f"let it go on with agent-fuse resume {shlex.quote(refusal.cap.account)}"
+    go_on = f"let it go on with agent-fuse resume {shell_word(refusal.cap.account)}"
     return SentinelBudgetExceeded(
         f"{what} {how}: {whose} was stopped{by} at {at:%Y-%m-%d %H:%M:%S} (UTC){why}; {go_on}",
         reason="stopped",
@@ -177,7 +177,7 @@ def unpriced(unknown: UnknownModelError, *, model: str, session: str) -> Sentine
         meter="usd",
         model=model,
         session=session,
-        refused_by=RefusedBy(advice=f"give the model a price with prices={{{model!r}: Price(...)}}"),
+        refused_by=RefusedBy(advice=f"give the model a price with prices={{{quoted(model)}: Price(...)}}"),
         **_NO_LIMIT,
     )
 
@@ -189,9 +189,8 @@ def refused_by(trip: SentinelError) -> RefusedBy:
         return found
     if isinstance(trip, SentinelLoopError):
         first = _LOOP.get(getattr(trip, "kind", ""), _LOOP_ELSE)
-        return RefusedBy(
-            advice=f"{first}, or give {getattr(trip, 'tool', 'the tool')} a higher threshold (loop_tool_thresholds)"
-        )
+        tool = name(getattr(trip, "tool", "the tool"))
+        return RefusedBy(advice=f"{first}, or give {tool} a higher threshold (loop_tool_thresholds)")
     return RefusedBy()
 
 

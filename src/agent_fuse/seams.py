@@ -12,6 +12,7 @@ from traceback import walk_tb
 from typing import ParamSpec, TypeVar
 
 from agent_fuse.errors import ConfigurationError, SentinelError, SentinelSystemError
+from agent_fuse.foreign_text import inline
 
 log = logging.getLogger("agent_fuse")
 
@@ -139,7 +140,7 @@ def harmless(place: str, so: str) -> Callable[[Callable[P, T]], Callable[P, T | 
 
 def in_words(error: BaseException) -> str:
     """An error on one short line."""
-    return " ".join(f"{type(error).__name__}: {error}".split())[:_MAX_WORDS]
+    return inline(" ".join(f"{type(error).__name__}: {error}".split()), _MAX_WORDS)
 
 
 def _is_closed(closed: Callable[[], bool]) -> bool:

@@ -11,9 +11,9 @@ from agent_fuse.calls import RefusedBy, Usd
 from agent_fuse.errors import ConfigurationError, SentinelError, SentinelLoopError
 from agent_fuse.limits import Limit, Session
 from agent_fuse.mistakes import misspelt, near
-from agent_fuse.settings import OPTIONS
+from agent_fuse.options import OPTIONS
 
-_ARGUMENTS = ("id", "budget", "limits", "attributes", "user_id", "on_child_trip")
+_ARGUMENTS = ("id", "budget", "limits", "attributes", "user_id", "on_child_trip", "ring_fenced")
 _MEANT = {"user": "user_id", "uid": "user_id", "session": "id", "name": "id", "session_id": "id"}
 _OPTIONS = frozenset(one.name for one in OPTIONS) | {one.name for one in fields(Limit) if one.init}
 _CAPS = frozenset({"budget", "limit", "limits", "max", "cap", "usd", "dollars"})

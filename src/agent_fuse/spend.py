@@ -1,11 +1,11 @@
 """What was spent: the figures of a session and of the whole ledger, and the limit that leaves the least."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import ROUND_FLOOR, Decimal
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from agent_fuse.account_names import ALL, NOBODY, account, key_of, plain
 from agent_fuse.accounting.published_limits import own_limit
@@ -16,10 +16,19 @@ from agent_fuse.ledgers.base import Balance, Cap, LedgerError, Meter
 from agent_fuse.ledgers.controls import Controls
 from agent_fuse.ledgers.controls import read as read_controls
 from agent_fuse.limits import Caller, Limit, Session, counted, demand, nothing, subjects_of
+from agent_fuse.mistakes import misspelt
+
+if TYPE_CHECKING:
+    from agent_fuse.spent_by import By, Spent
 
 T = TypeVar("T")
 
+_WAYS = ("model", "agent", "tool", "child")
 _REMEMBERED = 1_000
+
+
+def _told_whole(_: "By") -> Mapping[str, "Spent"]:
+    return {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +46,17 @@ class UsageStats:
     calls hold; None without a limit. Never negative."""
     budget_limit_usd: Decimal | None
     """The cap of that limit."""
+    apart: Callable[["By"], Mapping[str, "Spent"]] = field(default=_told_whole, repr=False, compare=False)
+
+    def by(self, what: "By") -> Mapping[str, "Spent"]:
+        """What the session spent by `"model"`, `"agent"` or `"tool"`, sessions inside it included, or by each of those.
+
+        The dearest come first. It is read when it is asked for, from the journal.
+
+        Raises:
+            ConfigurationError: it cannot be told by that. SentinelSystemError: the ledger cannot be read.
+        """
+        return self.apart(what)
 
 
 class Known:
@@ -50,6 +70,10 @@ class Known:
         self._sessions[session.id] = session
         while len(self._sessions) > _REMEMBERED:
             self._sessions.popitem(last=False)
+
+    def all(self) -> list[Session]:
+        """All of them, those met longest ago first."""
+        return list(self._sessions.values())
 
     def get(self, id: str) -> Session | None:
         """The session of this name, as it was last."""
@@ -116,8 +140,10 @@ def usage_stats(fuse: Fuse, caller: Caller) -> UsageStats:
     def amount(cap: Cap) -> int:
         return cap.amount - cap.kept + controls.topped_up(cap.account, cap.meter, now)
 
+    used = _used(controls, found, caller, now)
+
     def left(cap: Cap) -> int:
-        return max(amount(cap) - sum(found.get(cap.account, Balance()).used(cap.meter, now)), 0)
+        return max(amount(cap) - used(cap), 0)
 
     tightest = min(caps, key=left, default=None)
     return UsageStats(
@@ -129,7 +155,16 @@ def usage_stats(fuse: Fuse, caller: Caller) -> UsageStats:
         session_calls=own.settled.calls,
         budget_remaining_usd=None if tightest is None else to_usd(left(tightest)),
         budget_limit_usd=None if tightest is None else to_usd(amount(tightest)),
+        apart=lambda what: _apart(fuse, caller.session.id, what),
     )
+
+
+def _apart(fuse: Fuse, session: str, what: "By") -> Mapping[str, "Spent"]:
+    from agent_fuse.spent_by import spent_by  # noqa: PLC0415  few ask for it
+
+    if what not in _WAYS:
+        raise misspelt(str(what), "way to tell what was spent apart", _WAYS)
+    return _asked(lambda: spent_by(fuse, session, what, KNOWN.all()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,11 +210,12 @@ def remaining(fuse: Fuse, caller: Caller, fact: Callable[[str], str] = nothing) 
     caps = [cap for cap in due.caps if key_of(cap.account)[1] != NOBODY]
     subjects = subjects_of(due, caller)
     controls, found = _as_it_stands(fuse, [cap.account for cap in caps], now, subjects)
+    used = _used(controls, found, caller, now)
     left: dict[Meter, int] = {}
     share = 1.0
     for cap in caps:
         amount = cap.amount - cap.kept + controls.topped_up(cap.account, cap.meter, now)
-        rest = max(amount - sum(found.get(cap.account, Balance()).used(cap.meter, now)), 0)
+        rest = max(amount - used(cap), 0)
         left[cap.meter] = min(rest, left.get(cap.meter, rest))
         share = min(share, rest / amount if amount else 0.0)
     usd = left.pop(Meter.USD, None)
@@ -196,6 +232,21 @@ def _as_it_stands(
 ) -> tuple[Controls, dict[str, Balance]]:
     def look() -> tuple[Controls, dict[str, Balance]]:
         names = {plain(name) for name in (*accounts, *subjects)}
-        return read_controls(fuse.ledger.controls(names)), fuse.ledger.balances(accounts, now=now)
+        controls = read_controls(fuse.ledger.controls(names))
+        return controls, fuse.ledger.balances([*accounts, *controls.children()], now=now)
 
     return _asked(look)
+
+
+def _used(controls: Controls, found: Mapping[str, Balance], caller: Caller, now: float) -> Callable[[Cap], int]:
+    """What counts against a cap: what is settled and held, and kept for sessions that the caller is not in."""
+    chain = [account("session", one.id) for one in caller.session.chain()]
+
+    def usd(name: str) -> int:
+        return sum(found.get(name, Balance()).used(Meter.USD, now))
+
+    def used(cap: Cap) -> int:
+        kept = controls.kept(cap.account, usd, now, chain) if cap.meter is Meter.USD else 0
+        return sum(found.get(cap.account, Balance()).used(cap.meter, now)) + kept
+
+    return used

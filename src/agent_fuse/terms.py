@@ -7,6 +7,12 @@ from typing import Any, cast
 from agent_fuse.calls import MAX_TOKENS, Usage
 from agent_fuse.errors import ConfigurationError
 
+_PARTS = {
+    **dict.fromkeys(("cache_read_tokens", "cache_write_tokens", "input_audio_tokens"), "input_tokens"),
+    **dict.fromkeys(("reasoning_tokens", "output_audio_tokens"), "output_tokens"),
+}
+"""Figures that are in another one, by name, and which that is."""
+
 _SHOWN = 80
 """Characters of a bad value that an error shows."""
 
@@ -73,12 +79,11 @@ def usage(what: str, **figures: object) -> Usage:
     Raises:
         ConfigurationError: a figure is no count of tokens, or a part is more than its whole.
     """
-    checked: Any = {field: tokens(what, field, value) for field, value in figures.items()}
+    checked: Any = {field: tokens(what, field, value) for field, value in figures.items() if value is not None}
     found = Usage(**checked)
-    for part in ("cache_read_tokens", "cache_write_tokens", "input_audio_tokens"):
-        _fits(what, part, getattr(found, part), "input_tokens", found.input_tokens)
-    for part in ("reasoning_tokens", "output_audio_tokens"):
-        _fits(what, part, getattr(found, part), "output_tokens", found.output_tokens)
+    for part, whole in _PARTS.items():
+        if part in checked:
+            _fits(what, part, checked[part], whole, checked.get(whole))
     return found
 
 
@@ -111,8 +116,8 @@ def tokens(what: str, argument: str, value: object) -> int | None:
     return value
 
 
-def _fits(what: str, part: str, figure: int | None, whole: str, most: int | None) -> None:
-    if figure is not None and most is not None and figure > most:
+def _fits(what: str, part: str, figure: int, whole: str, most: int | None) -> None:
+    if most is not None and figure > most:
         raise ConfigurationError(
             f"{what} {part} is {figure:,}; it must be at most {whole}, {most:,}, which includes it"
         )

@@ -9,7 +9,7 @@ from agent_fuse.quoting.bodies import CLAUDE_TOOLS, Count, Remembered, Walk
 from agent_fuse.quoting.families import Vocabulary, bytes_per_token, vocabulary
 from agent_fuse.quoting.names import bare
 from agent_fuse.quoting.recent import Recent
-from agent_fuse.quoting.vocabularies import Encoding, begin, load
+from agent_fuse.quoting.vocabularies import Encoding, begin, is_decided, load
 
 __all__ = ["Count", "TokenCounter", "upper_bound_tokens"]
 
@@ -26,7 +26,7 @@ _HUGE = 8_000_000
 class TokenCounter:
     """Counts bodies, remembering each text by hash and length, not by content. Safe in threads.
 
-    `size` bounds the texts remembered per vocabulary (twice that at most, some 200 bytes each). `vocabularies=False`
+    `size` bounds the texts remembered per vocabulary (some 300 bytes each). `vocabularies=False`
     reckons everything from bytes. A vocabulary is loaded at the first body of a model that uses it, or with `preload`.
     Who does not wait for it (`wait=False`) starts the loading in a thread, and has each text counted at its UTF-8 bytes
     until it is there: every token stands for at least one.
@@ -37,6 +37,8 @@ class TokenCounter:
         self._exact = vocabularies
         self._counts: dict[Vocabulary, Recent[tuple[int, int], int]] = {}
         self._models: Recent[str, _How] = Recent(1_024)
+        self._awaiting: Recent[str, tuple[Vocabulary, _How]] = Recent(1_024)
+        """Models whose vocabulary is still being loaded."""
 
     def preload(self, models: Iterable[str] = ("gpt-4o",)) -> None:
         """Load the vocabularies of these models now, so that no gate waits for them."""
@@ -86,10 +88,15 @@ class TokenCounter:
     def _for(self, model: str | None, *, wait: bool = True) -> "_How":
         found = self._models.get(model or "")
         if found is None:
+            awaited = self._awaiting.get(model or "") if not wait else None
+            if awaited is not None and not is_decided(awaited[0]):
+                return awaited[1]
             name = bare(model or "")
             book = vocabulary(name) if self._exact else None
             if book is not None and not wait and not begin(book):
-                return _How(_bytes, exact=False, name=name, tools=Recent(_TOOL_SETS), provisional=True)
+                how = _How(_bytes, exact=False, name=name, tools=Recent(_TOOL_SETS), provisional=True)
+                self._awaiting.put(model or "", (book, how))
+                return how
             encoding = load(book) if book is not None else None
             if book is None or encoding is None:
                 found = _How(_by_bytes(bytes_per_token(name)), exact=False, name=name, tools=Recent(_TOOL_SETS))

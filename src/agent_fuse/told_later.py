@@ -3,18 +3,18 @@
 Whatever tells it, and whichever process asks: the work is known by the id that its provider gave it.
 """
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, cast
 
+from agent_fuse import foreign_text
 from agent_fuse.calls import Usage
 from agent_fuse.endpoints import ANTHROPIC, OPENAI
 from agent_fuse.usage_reader import count, fields_of
 from agent_fuse.wire import Reading, StreamReader, read_body
 
-LATER = frozenset({"batch", "message_batch", "fine_tuning", "run"})
+LATER = frozenset({"batch", "message_batch", "fine_tuning", "run", "video"})
 """Operations (`endpoints`) whose answer is only that they were begun; a response is where it says so."""
 
 _GOING = frozenset(
@@ -48,6 +48,7 @@ TELLERS = (
     Teller(OPENAI, "post", "threads/*/runs/*/cancel"),
     Teller(OPENAI, "get", "fine_tuning/jobs/*"),
     Teller(OPENAI, "post", "fine_tuning/jobs/*/cancel"),
+    Teller(OPENAI, "get", "videos/*"),
     # Anthropic: platform.claude.com/docs/en/api/creating-message-batches; the anthropic SDK 2.12 (2026-11).
     Teller(ANTHROPIC, "get", "v1/messages/batches/*"),
     Teller(ANTHROPIC, "post", "v1/messages/batches/*/cancel"),
@@ -65,6 +66,17 @@ class Part:
     requests: int = 1
 
 
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """What a video is billed by."""
+
+    model: str
+    seconds: str
+    """As told; an extension's are those of the whole clip that it extends, too."""
+    size: str | None = None
+    """Width and height in pixels, `720x1280`."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
     """What an answer tells of work that was begun before."""
@@ -72,6 +84,7 @@ class Told:
     id: str
     parts: tuple[Part, ...] = ()
     trained_tokens: int | None = None
+    clip: Clip | None = None
     free: bool = False
     """It came to nothing, and cost nothing."""
     stopped: bool = False
@@ -153,9 +166,9 @@ def read_told(work: str, body: dict[str, Any]) -> Told | None:
     status = _status(body.get)
     if body.get("id") != work or not status or status in _GOING:
         return None
-    trained = count(body.get("trained_tokens"))
-    if trained is not None:
-        return Told(id=work, trained_tokens=trained)
+    trained, clip = count(body.get("trained_tokens")), None if status in _FAILED else clip_of(body)
+    if trained is not None or clip is not None:
+        return Told(id=work, trained_tokens=trained, clip=clip)
     counts = fields_of(body.get("request_counts"))
     done = count(counts("completed") if body.get("object") == "batch" else counts("succeeded"))
     reading = Reading()
@@ -168,6 +181,15 @@ def read_told(work: str, body: dict[str, Any]) -> Told | None:
         file = body.get("output_file_id")
         return Told(id=work, file=file) if isinstance(file, str) else None
     return Told(id=work, stopped=True)
+
+
+def clip_of(answer: object) -> Clip | None:
+    """The clip that an answer tells of; None where it tells of none, or not enough to bill it by."""
+    told = fields_of(answer)
+    model, seconds, size = told("model"), told("seconds"), told("size")
+    if told("object") != "video" or not isinstance(model, str) or not str(seconds or "").isdecimal():
+        return None
+    return Clip(model, str(seconds), size if isinstance(size, str) else None)
 
 
 def _part(reading: Reading) -> Part:
@@ -190,7 +212,7 @@ def _status(told: Callable[[str], Any]) -> str:
 
 def _object(text: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(text)
+        found = foreign_text.read_json(text)
     except ValueError:
         return {}
     return cast("dict[str, Any]", found) if isinstance(found, dict) else {}

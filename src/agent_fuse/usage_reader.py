@@ -191,9 +191,9 @@ def _inclusive(
     if total is None:
         return given, made
     if given is None:
-        return max(total - (made or 0), 0), made
+        return max(total - (made or 0), cached), made
     if made is None:
-        return given, max(total - given, 0)
+        return given, max(total - given, reasoning or 0)
     rest = total - given - made
     if rest <= 0:
         return given, made

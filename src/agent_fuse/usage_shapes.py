@@ -174,6 +174,12 @@ _COHERE_META = Shape(
 _OLLAMA = Shape(
     source="Ollama /api/chat and /api/generate", root="", input=_one("prompt_eval_count"), output=_one("eval_count")
 )
+_TITAN = Shape(
+    source="Amazon Titan embeddings at Bedrock, InvokeModel: text in, a vector out",
+    root="",
+    needs=_one("embedding") + _one("embeddingsByType"),
+    input=_one("inputTextTokenCount"),
+)
 
 SHAPES: tuple[Shape, ...] = (
     CHAT,
@@ -188,5 +194,6 @@ SHAPES: tuple[Shape, ...] = (
     _COHERE_META,
     _OLLAMA,
     _LLAMA,
+    _TITAN,
 )
 """In the order in which they are tried: the first that finds an input or output figure is the answer's."""

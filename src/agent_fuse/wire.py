@@ -1,11 +1,10 @@
 """What the OpenAI and Anthropic APIs say on the wire: which requests are priced, and the usage in their responses."""
 
-import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from agent_fuse import told_costs
+from agent_fuse import foreign_text, told_costs
 from agent_fuse.calls import Usage
 from agent_fuse.endpoints import UNKNOWN, endpoint_of
 from agent_fuse.usage_reader import fields_of, later, read_usage
@@ -213,7 +212,13 @@ def _object(found: object) -> dict[str, Any]:
 
 def _parse(text: bytes) -> dict[str, Any] | None:
     try:
-        found = json.loads(text)
+        found = foreign_text.read_json(text)
     except ValueError:
         return None
     return cast("dict[str, Any]", found) if isinstance(found, dict) else None
+
+
+def asks_for_usage(body: Mapping[str, Any]) -> bool:
+    """Whether a stream is asked to tell its usage (OpenAI's protocol)."""
+    options = body.get("stream_options")
+    return isinstance(options, Mapping) and bool(cast("Mapping[str, Any]", options).get("include_usage"))

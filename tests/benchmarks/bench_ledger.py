@@ -77,16 +77,14 @@ class Floor:
         self.db.pragma("synchronous", synchronous)
         self.db.wal_autocheckpoint(2000)
         for name in ACCOUNTS:
-            self.db.execute(
-                "INSERT OR IGNORE INTO accounts VALUES (?, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL)", (name,)
-            )
+            row = (name, *codec.NO_ACCOUNT)
+            self.db.execute(f"INSERT OR IGNORE INTO accounts VALUES ({', '.join('?' * len(row))})", row)
 
     def pair(self) -> float:
         """Seconds that the two transactions took."""
         run = self.db.execute
         call, now = uuid4().hex, time.time()
-        row = (call, now, "settled", "run-1", "researcher", "openai", "gpt-4o-mini", "chat", "", 7_500_000, 1000, 200)
-        row += (None, None, None, "", "", "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331")
+        row = codec.entry_row(entry(call, Status.SETTLED, now))
         start = time.perf_counter()
         run("BEGIN IMMEDIATE")
         for name in ACCOUNTS:

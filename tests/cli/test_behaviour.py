@@ -17,11 +17,12 @@ import apsw
 import pytest
 
 from agent_fuse.calls import Entry, Status
-from agent_fuse.cli.options import DEFAULT_LEDGER, when
+from agent_fuse.cli.options import DEFAULT_LEDGER
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.ledgers import open_ledger
 from agent_fuse.ledgers.base import Amounts
-from agent_fuse.settings import DEFAULT_DB_PATH
+from agent_fuse.options import DEFAULT_DB_PATH
+from agent_fuse.views.asked_period import when
 from agent_fuse.views.focus_export import COLUMNS
 from cli import filled
 

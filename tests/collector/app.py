@@ -40,7 +40,8 @@ tracing.add_span_processor(BatchSpanProcessor(to_traces))
 trace.set_tracer_provider(tracing)
 
 LIMITS = (agent_fuse.Limit(usd=0.01), agent_fuse.Limit(calls=100, per="all"), agent_fuse.Limit(tool_calls=3, per="all"))
-agent_fuse.init(limits=LIMITS, session_id="run-1", db_path=path, max_retries=0, lock_timeout=0.2)
+# No stream is asked for its usage, so that one call is an estimate.
+agent_fuse.init(limits=LIMITS, session_id="run-1", db_path=path, max_retries=0, lock_timeout=0.2, stream_usage=False)
 refused = 0
 
 

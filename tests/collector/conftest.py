@@ -106,7 +106,7 @@ class Traces:
                 pass
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Sink)
-        self.thread = threading.Thread(target=self.server.serve_forever)
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.01,))
         self.thread.start()
 
     def marked(self) -> list[dict[str, Any]]:

@@ -170,7 +170,15 @@ class Bench:
         self.processor.fuse.ledger.close()
         own = (self.place.openai.url, self.place.google.url)
         made = open_fuse(
-            settings({}, db_path="memory://", session_id="matrix", prices=PRICES, endpoints=own, **options)
+            settings(
+                {},
+                db_path="memory://",
+                session_id="matrix",
+                prices=PRICES,
+                endpoints=own,
+                stream_usage=False,  # what a call does not ask for is not asked for
+                **options,
+            )
         )
         self.processor.use(made)
         return LedgerReader(made.ledger)

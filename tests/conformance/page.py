@@ -5,11 +5,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from frameworks.roads.environments import SDKS
+from frameworks.roads.page import table
+
 from .cells import COLUMNS, GREEN, NONE, Cell, cell
 from .environments import ENVIRONMENTS, HERE, ROOT
 from .reasons import Reason, reason
 from .setups import SETUPS
-from .text import INTRODUCTION, LEGEND, UNSTOPPABLE
+from .text import INTRODUCTION, LEGEND, ON_THE_WIRE, UNSTOPPABLE
 
 PAGE = ROOT / "docs" / "enforcement.md"
 MODES = {"gate": "request gate on", "spans": "spans only"}
@@ -32,7 +35,19 @@ def page() -> str:
     """
     stored, notes = results(), Notes()
     tables = [line for name, found in stored.items() for line in _environment(name, found, notes)]
-    lines = [INTRODUCTION, "## At a glance", "", *_glance(stored), "", LEGEND, *tables, UNSTOPPABLE, *notes.lines()]
+    wire = [ON_THE_WIRE, *table(notes, SDKS, "SDKs", "SDK"), ""]
+    lines = [
+        INTRODUCTION,
+        "## At a glance",
+        "",
+        *_glance(stored),
+        "",
+        LEGEND,
+        *tables,
+        *wire,
+        UNSTOPPABLE,
+        *notes.lines(),
+    ]
     return "\n".join(lines).rstrip() + "\n"
 
 

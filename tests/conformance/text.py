@@ -10,7 +10,17 @@ results, and another when a live run differs from them.
 
 Two ways to guard are measured apart. **Request gate on** is the default: AgentFuse judges each request of the openai
 and anthropic SDKs as it is built, and spans besides. **Spans only** (`request_gate=False`) shows what spans can do
-alone, which is also what any other SDK gets.
+alone.
+"""
+
+ON_THE_WIRE = """\
+## SDKs without a gate of their own
+
+Their requests are judged on the [wire](wire-gate.md), by `agent_fuse.init(budget=…)` alone, at the newest releases and at the oldest that
+can be installed beside AgentFuse. Each kind of call was made once with the budget used up, ✅ *0 sent*: the provider received
+nothing and the caller got the trip; and once with room, ✅ *exact*: one request, one call in the ledger, at the usage that the
+provider bills. The programs are `tests/frameworks/roads/programs`. [Agent frameworks](frameworks.md) tells the same of frameworks over these SDKs.
+
 """
 
 LEGEND = """\
@@ -25,7 +35,7 @@ says why and what to do. Calls with the same cells share a row.
 *hard* as a BaseException, *soft* as an Exception of the same class (under LangChain's model layer, which knows no other) |
 | too large | the budget would do for a usual call, not for this one (66,000 tokens) | the same |
 | booked | one call, with cached and reasoning tokens | *exact, once*: each request is one entry in the ledger, its cost \
-the provider's usage times the price, to the nano-dollar; *counted, once*: the provider told no usage, so it was counted |
+the provider's usage times the price, to the nano-dollar; *counted, once*: the provider told no usage, so it was counted (measured with `stream_usage=False`; by default the openai SDK's streams ask for it where that is understood, and are exact) |
 | broken off | a stream is left after its first piece | one entry at the quote, and no hold stays open |
 | tool loop | the model asks for the same tool call over and over, the 4th must trip | the tool's body does not run again |
 | `session()` | the session is named by `with agent_fuse.session(...)`, and has nothing left | the call was refused |
@@ -40,14 +50,14 @@ Some spending passes every gate. AgentFuse says so at start where it can see it 
 
 | what | why | what to do |
 |---|---|---|
-| realtime and other websocket sessions | one connection, no request per answer | cap them at the provider |
-| assistants' runs, agents and tools that run at the provider | the provider calls the model, nobody here does | set `max_completion_tokens` and the run's own limits; what comes back as usage can be booked by hand with `post_flight` |
-| batch jobs | priced when the provider runs them, hours later | book the batch by hand with `pre_flight` and `post_flight` |
+| websocket sessions that the openai SDK did not open | one connection, no request per answer | cap them at the provider |
+| an answer that a voice detector at the provider begins | no client asks for it | it is booked, and the next `response.create` is refused; turn `create_response` off to ask for each |
+| what runs on at the provider (assistants' runs, batches, fine-tuning, background answers, remixes of videos) | once it has begun, nobody here calls the model | it is held at an estimate when it begins, refused if that does not fit, and settled when its answer or results are fetched |
 | a single call's own length | once a request has left, its answer is paid for | give `max_tokens`; with `strict=True` a call is refused unless its longest answer fits |
 | Traceloop openai's Responses API by spans alone | its span is made after the response | keep the request gate on, or turn on HTTP client spans |
 | OpenInference and genai spans, for size by spans alone | they tell neither the model nor the prompt in time | keep the request gate on; a used-up budget is refused all the same |
-| litellm's otel callback | its spans are made after the call, in a logging thread | calls over the openai SDK pass the request gate; for others turn on HTTP client spans |
-| any SDK without an instrumentation, and without HTTP client spans | nothing is seen | turn one on |
+| litellm's otel callback | its spans are made after the call, in a logging thread | its calls pass the request gate or the wire gate: keep them on |
+| an SDK over gRPC, or over what the wire gate has no table of, without an instrumentation | nothing is seen | turn one on; `agent-fuse doctor` names the installed ones |
 | spans that a sampler drops | no processor sees them | `agent_fuse.init()` wraps the sampler; with a provider of your own use `AgentFuseSampler` |
 | `OTEL_SDK_DISABLED=true`, a disabling tracer configurator, `suppress_instrumentation()` | no span is made | the request gate still holds; unset it for the rest |
 | `ConcurrentMultiSpanProcessor` | processors run in pool threads, without the caller's context | use the default; calls are refused, but sessions named in the context are not found |

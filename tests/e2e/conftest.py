@@ -15,7 +15,6 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from agent_fuse.otel import active
-from agent_fuse.otel.open_spans import OpenSpans
 from agent_fuse.otel.opening import open_fuse
 from agent_fuse.otel.span_processor import AgentFuseSpanProcessor
 from agent_fuse.settings import settings
@@ -92,7 +91,8 @@ def rig(wired: Any, loopback: LoopbackProvider, tmp_path: Path) -> Iterator[Rig]
     processor, exporter, instrumentation = wired
     context.attach(context.Context())  # Traceloop leaves its suppression keys in the context of the test before
     exporter.clear()
-    processor.gates.nodes = OpenSpans()
+    processor.gates.nodes._nodes.clear()
+    processor.gates.nodes.settle_dropped()
     loopback.reset()
     loopback.default = Reply()
     yield Rig(processor, exporter, loopback, tmp_path, instrumentation)

@@ -139,7 +139,7 @@ class Handler(BaseHTTPRequestHandler):
 def server() -> Iterator[Server]:
     leave_nobody()
     with Server(("127.0.0.1", 0), Handler) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield server
         server.shutdown()
 

@@ -1,12 +1,14 @@
 """The path of a call through the fuse: who judges, who only looks, what a refusal leaves behind, what comes in between."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
 from agent_fuse import Limit, SentinelBudgetExceeded, SentinelSystemError
-from agent_fuse.accounting.call_request import Stage
+from agent_fuse.accounting.call_request import CallRequest, Stage
 from agent_fuse.calls import Usage
+from agent_fuse.quotes import Quote
 from agent_fuse.sightings import Layer, Outcome
 from agent_fuse.testing import assert_books_balance
 from fuses import PRICE, Desk
@@ -365,3 +367,89 @@ def test_another_fuses_call_is_not_joined() -> None:
     mine.fuse.close_call(inner, usage=USAGE)
     other.fuse.close_call(outer, outcome=Outcome.FAILED)
     assert (mine.spent(), mine.held(), other.spent(), other.held()) == (PRICE, 0, 0, 0)
+
+
+# Faults of our own, and what an answer may add ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("fail_safe", "stage"), [(True, Stage.READY), (False, Stage.READY), (True, Stage.OVER)])
+def test_a_fault_in_opening_is_judged_by_fail_safe(
+    monkeypatch: pytest.MonkeyPatch, fail_safe: bool, stage: Stage
+) -> None:
+    """It blocks a call that is yet to be made, where fail_safe says so; one that was made is booked all the same."""
+    desk = Desk(budget=1)
+    object.__setattr__(desk.fuse.settings, "fail_safe", fail_safe)
+
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr(desk.fuse._sightings, "open", broken)
+    if fail_safe and stage is Stage.READY:
+        with pytest.raises(SentinelSystemError, match="a fault of ours"):
+            desk.open(stage=stage)
+        assert desk.asked["reserve"] == 0
+        return
+    seen = desk.open(stage=stage)
+    monkeypatch.undo()
+    desk.fuse.close_call(seen, usage=USAGE)
+    assert desk.spent() == PRICE
+
+
+def test_an_answer_names_what_the_request_left_out_and_nothing_else() -> None:
+    """Provider and model that were asked for stand in the journal; those that were not are the answer's."""
+    desk = Desk(budget=1)
+    desk.fuse.close_call(desk.open(provider="azure"), usage=USAGE, model="gpt-4o-2024-08-06", provider="openai")
+    desk.fuse.close_call(desk.open(model=""), usage=USAGE, model="gpt-4o", provider="openai")
+    desk.fuse.close_call(desk.open(model="", provider="azure"), usage=USAGE, model="gpt-4.1", provider="openai")
+    found = {(one.provider, one.model) for one in desk.books.entries()}
+    assert found == {("openai", "gpt-4o"), ("azure", "gpt-4o"), ("azure", "gpt-4.1")}
+
+
+def test_a_retired_fuse_keeps_its_ledger_until_its_last_call_is_booked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is closed when the last call ends, not before; what serves again is not closed at all."""
+    desk = Desk(budget=1)
+    closed: list[bool] = []
+    monkeypatch.setattr(desk.ledger, "close", lambda: closed.append(True))
+    first, second = desk.open(), desk.open()
+    desk.fuse.retire()
+    desk.fuse.close_call(first, usage=USAGE)
+    assert closed == []
+    desk.fuse.close_call(second, usage=USAGE)
+    assert closed == [True]
+    desk.fuse.serve()
+    desk.fuse.close_call(desk.open(), usage=USAGE)
+    assert closed == [True]
+
+
+@pytest.mark.parametrize(
+    ("limit", "asked"),
+    [
+        (Limit(usd="0.0151"), 1),
+        (Limit(usd="0.015"), 2),
+        (Limit(calls=3), 1),
+        (Limit(calls=2), 2),
+        (Limit(concurrent=1), 1),
+    ],
+)
+def test_a_quote_by_a_bound_is_made_anew_where_there_is_little_room(
+    monkeypatch: pytest.MonkeyPatch, limit: Limit, asked: int
+) -> None:
+    """While a vocabulary is loaded a bound does, unless it takes half of a limit; then the exact quote is waited for."""
+    desk = Desk(limits=[limit])
+    real = desk.fuse.accounting.quote
+
+    def quote(request: CallRequest, *, wait: bool = True) -> Quote:
+        return replace(real(request), provisional=not wait)
+
+    monkeypatch.setattr(desk.fuse.accounting, "quote", quote)
+    desk.open()
+    assert desk.asked["reserve"] == asked
+
+
+def test_a_call_that_is_left_to_another_gate_asks_nothing_inside_another() -> None:
+    """Two layers that both leave it to the gate that follows read no balance and take no hold."""
+    desk = Desk(budget=1)
+    outer = desk.open(layer=Layer.FRAMEWORK, source="langchain", stage=Stage.FOLLOWED)
+    inner = desk.open(around=[outer], stage=Stage.FOLLOWED)
+    assert inner.call is outer.call
+    assert (desk.asked["used_up"], desk.asked["reserve"]) == (0, 0)

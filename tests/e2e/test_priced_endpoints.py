@@ -48,7 +48,7 @@ class Handler(BaseHTTPRequestHandler):
 def server() -> Iterator[Server]:
     leave_nobody()
     with Server(("127.0.0.1", 0), Handler) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield server
         server.shutdown()
 
@@ -149,6 +149,15 @@ def test_booked_as_the_provider_bills(server: Server, tmp_path: Any, name: str, 
     server.answer = answer
     entry = booked(run(server, tmp_path, PRICED[name], 1_000))
     assert (entry.cost, entry.status) == (cost, Status.SETTLED)
+
+
+def test_a_remix_of_a_clip_is_an_estimate(server: Server, tmp_path: Any) -> None:
+    """Neither its model nor its length is in the request: it is held at the dearest until its clip is told of."""
+    server.answer = b'{"id":"video_2","object":"video","status":"queued"}'
+    fuse = run(server, tmp_path, lambda o, _: o.videos.remix("video_1", prompt="a dog"), 1_000)
+    (hold,) = fuse.ledger.holds()
+    assert hold.amounts.usd == 4 * 500_000_000
+    assert not list(fuse.ledger.journal())
 
 
 @pytest.mark.parametrize("name", ["batch", "fine-tuning", "run", "message batch", "background"])

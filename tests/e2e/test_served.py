@@ -34,7 +34,7 @@ class Gateway(BaseHTTPRequestHandler):
 @pytest.fixture
 def client() -> Iterator[openai.OpenAI]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Gateway) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         with openai.OpenAI(base_url=f"http://127.0.0.1:{server.server_port}/v1", api_key="x", max_retries=0) as client:
             yield client
         server.shutdown()

@@ -46,7 +46,7 @@ def has_open_span(rig: Rig, kind: Kind) -> bool:
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_costs_on_spans_are_the_ledger(rig: Rig, kind: Kind) -> None:
     """Each call has its cost on one span, to the nano-dollar, if one is open in time; none has it on two."""
-    books = rig.use(budget=100)
+    books = rig.use(budget=100, stream_usage=False)
     rig.provider.default = script(kind)
     kind.call(rig.provider)
     spans = marked(rig)

@@ -157,7 +157,7 @@ def test_a_raw_clients_request_is_believed_by_the_same_rule(tmp_path: Any, trust
     """What only the wire gate sees knows its host too."""
     fuse = init(budget=100, db_path=str(tmp_path / "ledger.db"), trusted_costs=[trusted]).fuse
     server = HTTPServer(("127.0.0.1", 0), _Gateway)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
         asked = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hi"}]}

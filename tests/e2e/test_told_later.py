@@ -19,6 +19,7 @@ from agent_fuse.accounting.later import LATER_SECONDS
 from agent_fuse.calls import Entry, Status
 from agent_fuse.ledgers.base import Ledger
 from agent_fuse.ledgers.sqlite import SqliteLedger
+from agent_fuse.otel import active
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # assistants cost money to their end
 
@@ -67,7 +68,7 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def server() -> Iterator[Server]:
     with Server() as server:
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield server
         server.shutdown()
 
@@ -357,6 +358,50 @@ def test_a_batch_is_settled_by_its_results(server: Server, desk: Desk) -> None:
     assert (entry.input_tokens, entry.output_tokens) == (2000, 200)
 
 
+BATCH_ELSEWHERE = """
+import sys, agent_fuse, openai
+agent_fuse.init(budget=1_000, session_id=sys.argv[3], db_path=sys.argv[2])
+client = openai.OpenAI(base_url=sys.argv[1] + "/v1", api_key="x", max_retries=0)
+if sys.argv[4] == "retrieve":
+    client.batches.retrieve("batch_1")
+else:
+    with client.files.with_streaming_response.content("file_2") as answer:
+        for _ in answer.iter_bytes(): pass
+"""
+
+
+def an_output(server: Server) -> None:
+    usage = {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100}
+    body = {"id": "c", "object": "chat.completion", "model": "gpt-4o", "usage": usage}
+    line = {"id": "r", "custom_id": "1", "response": {"status_code": 200, "body": body}}
+    server.answers["GET /batches/batch_1"] = batch("completed", 2, output_file_id="file_2")
+    server.answers["GET /files/file_2/content"] = json.dumps(line)
+
+
+def test_results_are_read_in_a_process_that_never_saw_the_batch(server: Server, desk: Desk, tmp_path: Any) -> None:
+    """One process began it, another saw that it was done, a third streams its output."""
+    begin_batch(server, desk)
+    an_output(server)
+    for what in ("retrieve", "content"):
+        command = [sys.executable, "-c", BATCH_ELSEWHERE, server.url, str(tmp_path / "ledger.db"), "other", what]
+        subprocess.run(command, check=True, capture_output=True, timeout=120)
+    entry = desk.settled()
+    assert (entry.session, entry.cost, entry.status) == ("s", COST // 2, Status.SETTLED)
+
+
+def test_a_batch_whose_results_are_booked_is_over(server: Server, desk: Desk) -> None:
+    """Asked after again, and read again, it is told of no second time."""
+    begin_batch(server, desk)
+    an_output(server)
+    events: list[Any] = []
+    active.guards()[0].fuse.listen(events.append)
+    for _ in range(3):
+        desk.openai.batches.retrieve("batch_1")
+        desk.openai.files.content("file_2").read()
+    assert desk.settled().cost == COST // 2
+    assert len(events) == 1
+
+
 @pytest.mark.parametrize("status", ["failed", "expired", "cancelled"])
 def test_a_batch_of_which_nothing_was_done_costs_nothing(server: Server, desk: Desk, status: str) -> None:
     """Its hold is given back."""
@@ -428,4 +473,67 @@ def test_a_job_is_settled_by_what_it_trained_on(
     assert desk.held > 0
     server.answers["GET /fine_tuning/jobs/ftjob-1"] = {**job, "status": status, "trained_tokens": tokens}
     desk.openai.fine_tuning.jobs.retrieve("ftjob-1")
+    assert (desk.held, desk.spent) == (0, cost)
+
+
+# Videos --------------------------------------------------------------------------------------------------------------
+
+
+def video(status: str, **more: Any) -> dict[str, Any]:
+    return {"id": "video_1", "object": "video", "created_at": 1, "progress": 0, "status": status, **more}
+
+
+CLIP: Any = {"model": "sora-2-pro", "seconds": "8", "size": "720x1280"}
+
+CHANGES: dict[str, tuple[str, Callable[[Desk], object], int]] = {
+    "remix": ("POST /videos/video_0/remix", lambda desk: desk.openai.videos.remix("video_0", prompt="a dog"), 8),
+    "edit": (
+        "POST /videos/edits",
+        lambda desk: desk.openai.videos.edit(prompt="a dog", video=b"a clip"),
+        8,
+    ),
+    "extension": (
+        "POST /videos/extensions",
+        lambda desk: desk.openai.videos.extend(prompt="a dog", seconds="4", video=b"a clip"),
+        4,
+    ),
+}
+"""The request, the call, and the seconds that are billed: of an extension those added, though it tells of the whole."""
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_changed_clip_is_settled_once_it_is_made(server: Server, desk: Desk, name: str) -> None:
+    """Its request names no model: it is held at the dearest until the clip is told of."""
+    where, ask, seconds = CHANGES[name]
+    server.answers[where] = video("queued")
+    ask(desk)
+    assert (desk.held, desk.spent) == (4 * 500_000_000, 0)
+    server.answers["GET /videos/video_1"] = video("in_progress", **CLIP)
+    desk.openai.videos.retrieve("video_1")
+    assert desk.spent == 0
+    server.answers["GET /videos/video_1"] = video("completed", **CLIP)
+    for _ in range(2):
+        desk.openai.videos.retrieve("video_1")
+    entry = desk.settled()
+    assert (entry.cost, entry.status, entry.model) == (seconds * 300_000_000, Status.SETTLED, "sora-2-pro")
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_clip_is_held_at_what_its_first_answer_tells(server: Server, desk: Desk, name: str) -> None:
+    """Model and length are known before it is made; should nobody ask again, that is what it is presumed to cost."""
+    where, ask, seconds = CHANGES[name]
+    server.answers[where] = video("queued", **CLIP)
+    ask(desk)
+    assert (desk.held, desk.spent) == (seconds * 300_000_000, 0)
+    (hold,) = desk.ledger.holds()
+    assert [one.cost for one in desk.ledger.sweep(now=hold.expires_at + 1)] == [seconds * 300_000_000]
+
+
+@pytest.mark.parametrize(("end", "cost"), [(video("failed", **CLIP), 0), (video("completed"), 2_000_000_000)])
+def test_a_clip_that_failed_or_tells_nothing(server: Server, desk: Desk, end: dict[str, Any], cost: int) -> None:
+    """One that failed costs nothing; one of which nothing is told stays at its quote."""
+    server.answers["POST /videos/video_0/remix"] = video("queued")
+    desk.openai.videos.remix("video_0", prompt="a dog")
+    server.answers["GET /videos/video_1"] = end
+    desk.openai.videos.retrieve("video_1")
     assert (desk.held, desk.spent) == (0, cost)

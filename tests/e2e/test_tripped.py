@@ -14,7 +14,7 @@ def trip(words: str = "no") -> SentinelBudgetExceeded:
 
 
 def is_blown(fuse: TrippedSessions, session: str) -> bool:
-    return session in fuse._tripped
+    return session in fuse.sessions
 
 
 def test_three_in_a_row_blow_it_and_no_fewer() -> None:
@@ -91,10 +91,10 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     fuse = TrippedSessions()
     for number in range(20):
         fuse.softened(f"s{number}", trip())
-        assert len(fuse._soft) <= 3
+        assert len(fuse.soft) <= 3
     for number in range(20):
         fuse.blow(f"s{number}", trip())
-    assert len(fuse._tripped) == 3
+    assert len(fuse.sessions) == 3
     fuse.blow("s0", trip("again"))
     assert str(fuse.take("s0")) == "again"
     assert not is_blown(fuse, "s3")

@@ -276,6 +276,31 @@ def test_a_stream_that_is_left_is_booked(ready: Rig) -> None:
     assert [one[0] for one in booked(ready)] == [Status.ESTIMATED]
 
 
+CHAT: dict[str, Any] = {
+    "model": "gpt-4o",
+    "messages": [{"role": "user", "content": "Hi"}],
+    "stream": True,
+    "stream_options": {"include_usage": True},
+}
+
+
+def test_a_stream_is_booked_at_its_last_word(ready: Rig) -> None:
+    """Whoever reads `[DONE]`, reads no further and closes nothing has his call booked then, and once."""
+
+    async def ask() -> list[tuple[Status, int | None, int | None]]:
+        session = aiohttp.ClientSession()
+        answer = await session.post(f"{ready.provider.url}/v1/chat/completions", json=CHAT)
+        async for line in answer.content:
+            if line.strip() == b"data: [DONE]":
+                break
+        found = booked(ready)
+        await session.close()
+        return found
+
+    assert asyncio.run(ask()) == [EXACT]
+    assert booked(ready) == [EXACT]
+
+
 def test_it_is_off_where_it_was_turned_off(ready: Rig, road: Road) -> None:
     """By its option."""
     ready.use(budget="0.000000001", wire_gate=False)

@@ -8,7 +8,7 @@ from agent_fuse.calls import Status, Usage
 from agent_fuse.testing import Reply
 
 from .conftest import Rig
-from .wire_kinds import CALLS, OLLAMA
+from .wire_kinds import CALLS, OLLAMA, gemini_embeddings
 
 pytestmark = [
     pytest.mark.parametrize("wired", ["none"], indirect=True),
@@ -44,3 +44,17 @@ def test_with_room_it_is_booked_by_what_the_answer_tells(rig: Rig, kind: str) ->
     assert booked.status is Status.SETTLED
     assert (booked.input_tokens, booked.output_tokens or 0) == (used.input_tokens, used.output_tokens)
     assert rig.books.open_holds() == []
+
+
+def test_embeddings_without_usage_are_quoted_by_their_text(rig: Rig) -> None:
+    """Gemini tells no usage with embeddings: the text is counted, and refused or booked by that."""
+    rig.use(budget="0.000000001")
+    with pytest.raises(SentinelBudgetExceeded):
+        gemini_embeddings(rig.provider, "Hi", "ho")
+    assert rig.provider.requests == []
+    rig.use(budget="5", db_path="memory://")
+    gemini_embeddings(rig.provider, "a lot of words " * 100)
+    (booked,) = rig.books.entries()
+    assert booked.status is Status.ESTIMATED
+    assert 200 < (booked.input_tokens or 0) < 500
+    assert booked.cost > 0

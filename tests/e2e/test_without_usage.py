@@ -150,7 +150,7 @@ def test_a_langchain_stream_left_early(rig: Rig) -> None:
 
 def test_a_whole_stream_without_usage_is_counted(rig: Rig) -> None:
     """Without include_usage, what came is counted: forty words are about forty tokens, not the quote's thousand."""
-    rig.use(budget=10)
+    rig.use(budget=10, stream_usage=False)
     rig.provider.default = LONG
     list(client(rig.provider).chat.completions.create(model=MODEL, messages=MESSAGES, stream=True))
     entry = one_entry(rig)

@@ -107,6 +107,7 @@ async def _ollama_async_stream(provider: LoopbackProvider) -> None:
 
 
 CLAUDE, NOVA = "us.anthropic.claude-sonnet-4-5-20250929-v1:0", "amazon.nova-lite-v1:0"
+TITAN = "amazon.titan-embed-text-v2:0"
 ASKED: dict[str, Any] = {
     "modelId": NOVA,
     "messages": [{"role": "user", "content": [{"text": "Hi"}]}],
@@ -148,6 +149,10 @@ SYNC: dict[str, Call] = {
     "bedrock-tools": lambda at: _bedrock(at).converse(**ASKED, toolConfig={"tools": [TOOL_SPEC]}),
     "bedrock-stream": lambda at: list(_bedrock(at).converse_stream(**ASKED)["stream"]),
     "bedrock-invoke": lambda at: _bedrock(at).invoke_model(**INVOKED)["body"].read(),
+    "bedrock-embeddings": lambda at: (
+        _bedrock(at).invoke_model(modelId=TITAN, body='{"inputText": "Hi"}')["body"].read()
+    ),
+    "cohere-v1": lambda at: cohere.Client(api_key="x", base_url=at.url).chat(model=COHERE, message="Hi", max_tokens=50),
     "bedrock-invoke-stream": lambda at: list(_bedrock(at).invoke_model_with_response_stream(**INVOKED)["body"]),
 }
 ASYNC: dict[str, Call] = {
@@ -162,3 +167,8 @@ ASYNC: dict[str, Call] = {
     "ollama-async-stream": lambda at: asyncio.run(_ollama_async_stream(at)),
 }
 CALLS = SYNC | ASYNC
+
+
+def gemini_embeddings(provider: LoopbackProvider, *texts: str) -> None:
+    """Of which Gemini tells no usage."""
+    _gemini(provider, lambda one: one.models.embed_content(model="gemini-embedding-001", contents=list(texts)))

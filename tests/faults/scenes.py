@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.pool import ThreadPool
+from types import FunctionType
 from typing import Any
 from uuid import uuid4
 
@@ -36,7 +37,7 @@ from agent_fuse.ledgers.base import Ledger
 from agent_fuse.manual import calls, pre_post_flight
 from agent_fuse.manual.loop_guards import _LAST
 from agent_fuse.otel import opening
-from agent_fuse.otel.open_spans import CURRENT_FRAME, OpenSpans
+from agent_fuse.otel.open_spans import CURRENT_FRAME
 from agent_fuse.otel.span_processor import AgentFuseSpanProcessor
 from agent_fuse.settings import settings
 from agent_fuse.testing import LoopbackProvider, Reply
@@ -57,6 +58,8 @@ class Rig:
         self._folder = folder
         self._made = 0
         self._since = 0.0
+        self.functions: list[FunctionType] = []
+        """Of ours, which were there before the first scene."""
         self.runner = asyncio.Runner()
         self.reader = InMemoryMetricReader()
         self.meters = MeterProvider([self.reader], shutdown_on_exit=False)
@@ -93,7 +96,8 @@ class Rig:
     def again(self) -> None:
         """The same fuse, in a context that nothing was left in."""
         self._since = time.time()
-        self.processor.gates.nodes = OpenSpans()
+        self.processor.gates.nodes._nodes.clear()
+        self.processor.gates.nodes.settle_dropped()
         self.provider.reset()
         context.attach(context.Context())
         for variable, value in ((CURRENT_FRAME, None), (UNDER_WAY, None), (_LAST, None), (calls._OPEN, ())):

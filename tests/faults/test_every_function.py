@@ -14,7 +14,7 @@ import pytest
 from agent_fuse.errors import SentinelError
 from agent_fuse.testing import LoopbackProvider, Reply
 
-from .inject import FAULT, Functions
+from .inject import FAULT, Functions, lasting
 from .reach import Reach, name_of, recorded
 from .scenes import SCENES, TEXT, USED, Rig, Scene
 
@@ -24,7 +24,7 @@ EDGES = {
     "manual/pre_post_flight.py:call": "a `judge`, and a constructor",
     "manual/pre_post_flight.py:post_flight": "`checked` and `quietly` alone",
     "manual/pre_post_flight.py:pre_flight": "`judge` and `quietly` alone",
-    "manual/calls.py:HandCall.__aenter__": "`judge` and `quietly` alone",
+    "manual/calls.py:HandCall.__aenter__": "`judge` and `quietly` alone, and a wait",
     "manual/calls.py:HandCall.__aexit__": "`quietly` alone",
     "manual/calls.py:HandCall.__enter__": "`judge` and `quietly` alone",
     "manual/calls.py:HandCall.__del__": "`quietly` alone",
@@ -33,21 +33,25 @@ EDGES = {
     "manual/calls.py:HandCall.response": "`quietly` alone",
     "manual/calls.py:HandCall.usage": "`checked` alone",
     "manual/loop_guards.py:check_loop": "`judge` alone",
-    "manual/wrapping.py:_async_generator.<locals>.call": "the function's own, and guarded words with its watch",
-    "manual/wrapping.py:_coroutine.<locals>.call": "the function's own, and guarded words with its watch",
-    "manual/wrapping.py:_generator.<locals>.call": "the function's own, and guarded words with its watch",
-    "manual/wrapping.py:_plain.<locals>.call": "the function's own, and guarded words with its watch",
+    "otel/wrapping.py:_async_generator.<locals>.call": "the function's own, and guarded words with its watch",
+    "otel/wrapping.py:_begun": "`judge` alone",
+    "otel/wrapping.py:_coroutine.<locals>.call": "the function's own, and guarded words with its watch",
+    "otel/wrapping.py:_generator.<locals>.call": "the function's own, and guarded words with its watch",
+    "otel/wrapping.py:_plain.<locals>.call": "the function's own, and guarded words with its watch",
+    "alert.py:Alert.__post_init__": "called by whoever makes the value, behind the guard of that one",
     "calls.py:Usage.__post_init__": "called by whoever makes the value, behind the guard of that one",
     "integrations/langchain.py:AgentFuseCallbackHandler.__init__": "called by the user, before any call",
     "integrations/langchain.py:_books.<locals>.call": "one `try`, around what is harmless",
     "integrations/langchain.py:_judges.<locals>.call": "one `try`",
     "last_word.py:LastWord.emit": "one `try`",
+    "last_word.py:OnOneLine.filter": "one `try`",
     "ledgers/folding.py:Folding._work": "a thread of its own, and one `try`",
     "ledgers/transactions.py:Balances.__getitem__": "through `Mapping.get`, behind the guard of whoever asks",
     "ledgers/waiting.py:elsewhere.<locals>.run": "one `try`: it is raised in the thread that asked",
     "limits.py:Limit.__post_init__": "called by the user, before any call",
     "mistakes.py:checked.<locals>.init": "called by the user, before any call",
     "metrics.py:Meters._callback.<locals>.observe": "`quietly` alone",
+    "otel/awaiting.py:awaited": "`quietly`, and what it is given, which is guarded",
     "otel/carrying.py:_hand_over.<locals>.hand_over": "the pool's own, and `quietly`",
     "otel/carrying.py:_make_item.<locals>.init": "the pool's own, and `quietly`",
     "otel/carrying.py:_run_item.<locals>.run": "the pool's own, between a variable set and put back",
@@ -124,7 +128,8 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     with LoopbackProvider(Reply(text=TEXT), usage=USED, record=False) as provider:
         one = Rig(provider, tmp_path_factory.mktemp("faults"))
         one.renew()
-        yield one
+        with lasting() as one.functions:
+            yield one
         one.close()
 
 
@@ -199,7 +204,7 @@ def wrong_with(scene: Scene, whole: Whole, got: Any, sent: int, *, judged: bool,
 def sweep(rig: Rig, scene: Scene, whole: Whole, codes: list[CodeType], options: dict[str, Any]) -> list[str]:
     """Put a fault into each function in turn; what went wrong."""
     wrong: list[str] = []
-    functions = Functions()
+    functions = Functions(rig.functions)
     for code in codes:
         rig.fresh(**options)
         with functions.failing(code):

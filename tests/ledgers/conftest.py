@@ -6,7 +6,6 @@ import pytest
 
 from agent_fuse.ledgers import kinds, open_ledger
 from agent_fuse.ledgers.fallback import FallbackLedger
-from postgres_server import NoServer, shared
 
 
 @pytest.fixture
@@ -33,16 +32,34 @@ def url(request):
     return EMPTY[request.param](request)
 
 
-@pytest.fixture(params=[*KINDS, "arrears"])
+@pytest.fixture(params=[*KINDS, "postgresql together", "postgresql leased", "arrears"])
 def ledger(request):
     """Each kind of ledger in turn, empty."""
     if request.param == "arrears":
         file = request.getfixturevalue("file")
         found = FallbackLedger(lambda: open_ledger(file))
+    elif request.param == "postgresql leased":
+        found = open_ledger(request.getfixturevalue("database"), lease=True)
+    elif request.param == "postgresql together":
+        found = always_together(open_ledger(request.getfixturevalue("database")))
     else:
         found = open_ledger(EMPTY[request.param](request))
     yield found
     found.close()
+
+
+def always_together(ledger):
+    """A PostgreSQL ledger that takes every call the way of several at once, where that is open to it."""
+    from agent_fuse.ledgers.postgres.combining import Combined
+
+    class Always(Combined):
+        def ask(self, request):
+            found = self._several([request])
+            return self._alone(request) if found is None else found[0]
+
+    ledger._reserving = Always(ledger._reserve_alone, ledger._reserve_together)
+    ledger._settling = Always(ledger._settle_alone, ledger._settle_together)
+    return ledger
 
 
 @pytest.fixture
@@ -50,15 +67,6 @@ def log(caplog):
     """What AgentFuse logs, from DEBUG up."""
     caplog.set_level(logging.DEBUG, logger="agent_fuse")
     return caplog
-
-
-@pytest.fixture(scope="session")
-def postgres():
-    """A PostgreSQL server, started once for all tests."""
-    try:
-        return shared()
-    except NoServer as why:
-        pytest.skip(str(why))
 
 
 @pytest.fixture

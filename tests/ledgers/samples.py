@@ -24,6 +24,23 @@ def hold(call, usd=PRICE, *, accounts=("all",), caps=(), expires_at=NOW + 600, a
     return Hold(entry=entry, accounts=accounts, amounts=amounts(usd), caps=caps, expires_at=expires_at)
 
 
+def disk_waits(ledger, monkeypatch):
+    """A list of what each transaction from now on says of waiting for the disk: `on` or `off`."""
+    waits, was = [], ledger._server._once
+
+    def once(work):
+        def inside(cursor):
+            with cursor.connection.transaction():
+                answer = work(cursor)
+                waits.append(cursor.execute("SHOW synchronous_commit").fetchone()[0])
+            return answer
+
+        return was(inside)
+
+    monkeypatch.setattr(ledger._server, "_once", once)
+    return waits
+
+
 def cap(usd, account="all"):
     """A cap in nano-dollars."""
     return Cap(account, Meter.USD, usd)

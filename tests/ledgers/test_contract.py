@@ -187,6 +187,22 @@ def test_refused_call_is_written_and_counted_once(ledger):
     assert list(ledger.journal()) == [line("c", 60, Status.REFUSED, reason="budget")]
 
 
+def test_a_call_that_would_have_been_refused_stands_beside_it(ledger):
+    """The line of observe mode keeps its status and what would have refused, and no account counts it."""
+    by = RefusedBy(limit="$0.02 per session", per="session", meter="usd", cap=2, spent=1, requested=7)
+    ledger.refuse(line("would", 60, Status.WOULD_REFUSE, reason="budget", refused_by=by), (), now=NOW)
+    reserve(ledger, "c", 60)
+    ledger.settle(line("c", 40), ("all",), amounts(40), now=NOW)
+    assert ledger.balances(["all"]) == {"all": Balance(amounts(40))}
+    assert {one.id: (one.status, one.refused_by) for one in ledger.journal()} == {
+        "would": (Status.WOULD_REFUSE, by),
+        "c": (Status.SETTLED, None),
+    }
+    assert_books_balance(ledger)
+    with pytest.raises(LedgerError, match="that is for refuse"):
+        ledger.settle(line("d", 1, Status.WOULD_REFUSE), ("all",), amounts(1), now=NOW)
+
+
 def test_what_refused_a_call_is_kept(ledger):
     """The journal keeps the limit that refused, as it stood then; a call booked after all keeps nothing of it."""
     by = RefusedBy(

@@ -13,7 +13,7 @@ import pytest
 from agent_fuse.calls import Entry, RefusedBy, Status
 from agent_fuse.ledgers import migrations, open_ledger
 from agent_fuse.ledgers.base import Amounts, Hold, LedgerError, Settling
-from agent_fuse.ledgers.reading import Selection, open_reader
+from agent_fuse.ledgers.reading import Saved, Selection, open_reader
 from agent_fuse.limits import Caller, Limit, Session, demand
 from ledgers.samples import NOW
 
@@ -192,3 +192,47 @@ def test_fee_of_an_open_call_is_presumed_with_it(tmp_path):
     ledger.reserve(Hold(entry=entry, accounts=("all",), amounts=Amounts(usd=9), expires_at=NOW + 1), now=NOW)
     assert [(one.cost, one.fee) for one in ledger.sweep(now=NOW + 2)] == [(9, 4)]
     assert [(one.cost, one.fee) for one in ledger.journal()] == [(9, 4)]
+
+
+# Version 5 -----------------------------------------------------------------------------------------------------------
+# `v5.db` was written by AgentFuse as it was before version 6: a settled, an estimated and a refused call, one open.
+
+
+@pytest.fixture
+def fifth(tmp_path):
+    """A copy of the ledger of version 5."""
+    path = tmp_path / "fifth.db"
+    shutil.copyfile(OLD.with_name("v5.db"), path)
+    return path
+
+
+def test_fifth_version_is_read_before_any_fuse_opens_it(fifth):
+    """Of calls of before savings were told nothing is known, and the file stays."""
+    before = fifth.read_bytes()
+    with open_reader(fifth) as reader:
+        assert [(one.id, one.saved, one.saved_by) for one in reader.entries(Selection())] == [
+            ("c3", None, ""),
+            ("c2", None, ""),
+            ("c1", None, ""),
+        ]
+        assert [one.entry.saved for one in reader.holds(9)] == [None]
+        assert reader.saved(Selection()) == []
+    assert version(fifth) == 5
+    assert fifth.read_bytes() == before
+
+
+def test_fifth_version_goes_on(fifth):
+    """Taken to the newest version no line changes, and what is booked from then on tells what it saved."""
+    ledger = open_ledger(fifth)
+    assert version(fifth) == len(migrations.MIGRATIONS)
+    assert [(one.id, one.cost, one.fee, one.saved, one.saved_by) for one in ledger.journal()] == [
+        ("c3", COST, 0, None, ""),
+        ("c2", COST, 0, None, ""),
+        ("c1", COST, 1000, None, ""),
+    ]
+    for call, saved in (("c2", 3), ("c4", 4)):
+        entry = Entry(id=call, at=NOW, status=Status.SETTLED, cost=9, saved=saved, saved_by="downgrade")
+        ledger.settle(entry, (), Amounts(usd=9, calls=1), now=NOW)
+    with open_reader(fifth) as reader:
+        assert reader.saved(Selection()) == [Saved(by="downgrade", count=2, saved=7)]
+    assert settled(ledger, "all") == COST + 9 + 9

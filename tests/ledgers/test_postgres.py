@@ -2,15 +2,19 @@
 
 import os
 import signal
+import threading
+from dataclasses import replace
 
 import pytest
 
 from agent_fuse.errors import ConfigurationError
-from agent_fuse.ledgers import kinds, open_ledger
+from agent_fuse.ledgers import codec, kinds, open_ledger
 from agent_fuse.ledgers.base import Amounts, LedgerError, Settling
 from agent_fuse.ledgers.reading import Selection, open_reader
+from agent_fuse.ledgers.sql_reading import SAVED
 from agent_fuse.testing import assert_books_balance
-from ledgers.samples import NOW, amounts, cap, hold, line, reserve, usd
+from ledgers.conftest import always_together
+from ledgers.samples import NOW, amounts, cap, disk_waits, hold, line, reserve, usd
 from ledgers.workers import SPAWN, hold_and_wait, kill, race, together
 from postgres_server import PostgresServer
 
@@ -71,6 +75,37 @@ def test_server_restarted_in_the_middle_of_a_call(own_server):
     assert ledger.settle(line("c", 9), (), amounts(9), now=NOW) is Settling.BOOKED
     assert ledger.settle(line("c", 9), (), amounts(9), now=NOW) is Settling.UNCHANGED
     assert usd(ledger) == (9, 0)
+
+
+def test_server_crashes_after_a_booking(own_server):
+    """A booking that was not on the disk yet leaves the hold: nothing is lost, and asked again it is booked once."""
+    url = own_server.database()
+    ledger = open_ledger(url)
+    assert reserve(ledger, "c", 10)
+    ledger.settle(line("c", 9), (), amounts(9), now=NOW)
+    own_server.stop()
+    own_server.start()
+    ledger = open_ledger(url)
+    assert usd(ledger) in ((9, 0), (0, 10))
+    ledger.settle(line("c", 9), (), amounts(9), now=NOW)
+    assert usd(ledger) == (9, 0)
+
+
+def test_what_waits_for_the_disk(database, monkeypatch):
+    """A booking whose hold is on the disk does not wait for it; a hold, a booking without one and a tool action do."""
+    ledger = open_ledger(database)
+    waits = disk_waits(ledger, monkeypatch)
+    for way in (lambda same: same, always_together):
+        road = way(ledger)
+        reserve(road, "c", 1)
+        road.settle(line("c", 1), (), amounts(1), now=NOW)
+        road.settle(line("d", 1), ("all",), amounts(1), now=NOW)
+        assert waits == ["on", "off", "on"]
+        waits.clear()
+        road.prune(before=NOW + 1)
+        waits.clear()
+    ledger.count(hold("t", 1), now=NOW)
+    assert "off" not in waits
 
 
 def test_connection_lost_under_way(postgres, database):
@@ -181,6 +216,45 @@ def test_newer_tables(postgres, database):
             ask(database)
 
 
+def test_tables_of_the_version_before_savings(database, monkeypatch):
+    """They are read as they are; brought up no line changes, and calls from then on tell what they saved."""
+    from agent_fuse.ledgers.postgres import tables
+    from agent_fuse.ledgers.postgres.connections import Server
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tables, "MIGRATIONS", tables.MIGRATIONS[:2])
+        server = Server(database, 10.0)
+        tables.bring_up(server)
+        old = [one for one in codec.ENTRY if one not in SAVED]
+        booked = dict(zip(codec.ENTRY, codec.entry_row(line("old", 5, session="s")), strict=True))
+        for table in ("journal", "holds"):
+            cells = {**{one: booked[one] for one in old}, "id": f"of {table}"}
+            if table == "holds":
+                cells |= {"accounts": '["all"]', "on_accounts": ["all"], "buckets": [""], "windows": [0]}
+                cells |= {f"hold_{one}": 0 for one in codec.METERS} | {"expires_at": NOW + 9, "host": "h"}
+                cells |= {"pid": 1, "started": 1}
+            values = list(cells.values())
+            names, marks = ", ".join(cells), ", ".join(["%s"] * len(cells))
+            server.do(
+                "put",
+                lambda cursor, q=(f"INSERT INTO agent_fuse.{table} ({names}) VALUES ({marks})", values): cursor.execute(
+                    *q
+                ),
+            )
+        with open_reader(database) as books:
+            assert [(one.id, one.saved, one.saved_by) for one in books.entries()] == [("of journal", None, "")]
+            assert books.saved(Selection()) == []
+        server.close()
+    ledger = open_ledger(database)
+    for call in ("of holds", "new"):
+        ledger.reserve(hold("new", 7), now=NOW)
+        ledger.settle(replace(line(call, 5), saved=3, saved_by="clamp"), ("all",), amounts(5), now=NOW)
+    with open_reader(database) as books:
+        assert {one.id: one.saved for one in books.entries()} == {"of journal": None, "of holds": 3, "new": 3}
+        assert [(one.by, one.count, one.saved) for one in books.saved(Selection())] == [("clamp", 2, 6)]
+    ledger.close()
+
+
 def test_nothing_to_read_yet(database):
     """A reader makes no tables."""
     with pytest.raises(LedgerError, match="its tables are not there"):
@@ -224,6 +298,86 @@ def test_uncapped_calls_do_not_wait_for_the_account_of_everything(database):
     assert usd(ledger) == (1, 1)
 
 
+class Trips:
+    """Counts what a ledger asks the server."""
+
+    def __init__(self, ledger, monkeypatch):
+        self.count = 0
+        server, was = ledger._server, ledger._server._once
+
+        def once(work):
+            self.count += 1
+            return was(work)
+
+        monkeypatch.setattr(server, "_once", once)
+
+    def of(self, work):
+        """How many trips it took, and its answer."""
+        before = self.count
+        answer = work()
+        return self.count - before, answer
+
+
+TOP_UP = (
+    '{"stopped": false, "top_ups": [{"meter": "usd", "amount": 5, "until": null}], "who": "", "why": "", "at": 1.0}'
+)
+
+
+@pytest.mark.parametrize("in_force", [None, TOP_UP], ids=["", "topped up"])
+@pytest.mark.parametrize("account", ["all", "session=s", "user.id@1h=a"])
+def test_how_many_trips_to_the_server(database, monkeypatch, account, in_force):
+    """A hold and a booking are one trip each, also of a new account; a refusal is one, two while anything is in force."""
+    ledger = open_ledger(database)
+    if in_force:
+        ledger.control(account.replace("@1h", ""), None, in_force, now=NOW)
+    trips = Trips(ledger, monkeypatch)
+    name = f"{account}\x1f000000000001" if "@" in account else account
+    more = 1 if in_force else 0
+
+    def ask(call, usd):
+        return ledger.reserve(hold(call, usd, accounts=("all", name), caps=(cap(10, account),)), now=NOW)
+
+    assert trips.of(lambda: ask("a", 9))[0] == 1 + more
+    taken, refused = trips.of(lambda: ask("b", 9))
+    assert taken == 1 + more
+    assert (refused.settled, refused.held, refused.requested, refused.extra) == (0, 9, 9, 5 * more)
+    assert trips.of(lambda: ledger.settle(line("a", 9), (), amounts(9), now=NOW)) == (1, Settling.BOOKED)
+
+
+def test_threads_go_together(database, monkeypatch):
+    """16 threads that hold and book 160 calls under a cap need far fewer trips than calls, and the books are right."""
+    ledger = open_ledger(database)
+    reserve(ledger, "x", 1, caps=(cap(1000),))
+    ledger.settle(line("x", 1), (), amounts(1), now=NOW)
+    trips, barrier = Trips(ledger, monkeypatch), threading.Barrier(16)
+
+    def work(thread):
+        barrier.wait()
+        for n in range(10):
+            call = f"{thread}.{n}"
+            assert reserve(ledger, call, 2, caps=(cap(1000),))
+            assert ledger.settle(line(call, 1), (), amounts(1), now=NOW) is Settling.BOOKED
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(16)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert trips.count < 200  # 320 one by one
+    assert usd(ledger) == (161, 0)
+    assert_books_balance(ledger)
+
+
+def test_a_pooler_that_mixes_connections_up(database):
+    """Where a statement that was prepared is not there any more, as behind some poolers, none is prepared from then on."""
+    ledger = open_ledger(database)
+    assert reserve(ledger, "a", 1)
+    ledger._server.do("test", lambda it: it.execute("DO $$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $$"))
+    assert reserve(ledger, "b", 1)
+    assert not ledger._server._prepares
+    assert usd(ledger) == (0, 2)
+
+
 def test_same_answers_to_whoever_reads(database, file):
     """Every question of a reader is answered alike by both ledgers."""
     answers = []
@@ -232,6 +386,7 @@ def test_same_answers_to_whoever_reads(database, file):
         for n in range(30):
             names = ("all", f"session=s{n % 3}", "user.id@1h=a\x1f000000000001", "a.b@day=x*y\x1f2027-01-15")
             entry = line(f"c{n}", n, at=NOW + n, session=f"s{n % 3}", agent=f"a{n % 2}", model="m[1]", tool="t")
+            entry = replace(entry, saved=n, saved_by=("clamp", "would clamp")[n % 2]) if n > 20 else entry
             ledger.settle(entry, names, amounts(n), now=NOW)
             ledger.refuse(line(f"r{n}", n, at=NOW + n, reason="budget", session="s1"), ("all",), now=NOW)
         ledger.reserve(hold("open", 7), now=NOW)
@@ -253,6 +408,7 @@ def test_same_answers_to_whoever_reads(database, file):
                     "facts": list(books.facts(NOW + 3)),
                     "times": books.times(),
                     "refused": books.refused(every),
+                    "saved": books.saved(every),
                     "lines": (books.count_lines(NOW + 5), list(books.steps(NOW + 9, 4))),
                     "sums": [books.sums(every, by) for by in ("session", "agent", "model", "tool")],
                     "unwritable": books.unwritable(),
@@ -260,3 +416,7 @@ def test_same_answers_to_whoever_reads(database, file):
             )
         ledger.close()
     assert answers[0] == answers[1]
+    assert [(one.by, one.count, one.saved) for one in answers[0]["saved"]] == [
+        ("would clamp", 5, 125),
+        ("clamp", 4, 100),
+    ]

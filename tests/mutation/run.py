@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import random
 import subprocess
 import sys
 from collections import Counter, defaultdict
@@ -11,8 +12,8 @@ from typing import Any
 from mutation.operators import mutants_of
 from mutation.targets import ROOT, SOURCE, WORK, excuses, modules
 
-SLOW = ("cli", "collector", "test_packaging.py", "test_examples.py", "test_enforcement.py", "test_zero_code.py")
-"""Tests that start whole programs: they would be chosen last, and cost more than they tell of these modules."""
+SLOW = ("cli", "running", "test_packaging.py")
+"""More tests that start whole programs: they would be chosen last, and cost more than they tell of these modules."""
 
 MAP, RESULTS, ORDERS = WORK / "map.json", WORK / "results.jsonl", WORK / "orders.json"
 
@@ -21,7 +22,8 @@ def pytest(plugin: str, tests: list[str], **environment: str) -> int:
     """The suite, under one of the plugins here."""
     given = tests or ["tests", *(f"--ignore=tests/{one}" for one in SLOW)]
     path = os.pathsep.join([str(SOURCE), str(ROOT / "tests"), str(ROOT / "tests" / "mutation" / "child")])
-    command = [sys.executable, "-m", "pytest", "-q", "-p", f"mutation.{plugin}", "-p", "no:cacheprovider", *given]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", f"mutation.{plugin}", "-p", "no:cacheprovider"]
+    command += ["-m", "not soak and not programs", *given]
     done = subprocess.run(
         command, cwd=ROOT, env={**os.environ, "PYTHONPATH": path, "CI": "1", **environment}, check=False
     )
@@ -72,6 +74,9 @@ def main() -> int:
     parser.add_argument("--map", action="store_true", help="find out anew which tests run which lines (minutes)")
     parser.add_argument("--tests", nargs="*", default=[], help="test files to map or to run, rather than the suite")
     parser.add_argument("--again", choices=["all", "survivors"], help="try those again that were tried before")
+    parser.add_argument(
+        "--sample", type=int, metavar="N", help="try only N mutants, drawn by chance, the same each time"
+    )
     parser.add_argument("--budget", type=float, default=20.0, help="seconds of tests that one mutant may cost")
     parser.add_argument("--report", action="store_true", help="only tell what was found before")
     parser.add_argument("--survivors", action="store_true", help="list them")
@@ -87,13 +92,17 @@ def main() -> int:
         skip = [] if given.again == "all" else [name for name, one in told.items() if one["verdict"] not in alive]
         if given.again is None:
             skip = list(told)
+        only = [name for name in told if name not in skip] if given.again == "survivors" else []
+        if given.sample:
+            names = sorted({one.name for path in modules(given.modules) for one in mutants_of(path, SOURCE)})
+            only = random.Random(given.sample).sample(names, min(given.sample, len(names)))
         orders = {
             "map": str(MAP),
             "results": str(RESULTS),
             "modules": given.modules,
             "budget": given.budget,
             "skip": skip,
-            "only": [name for name in told if name not in skip] if given.again == "survivors" else [],
+            "only": only,
         }
         ORDERS.write_text(json.dumps(orders))
         pytest("server", given.tests, AGENT_FUSE_MUTATION=str(ORDERS))

@@ -402,6 +402,101 @@ def litellm_callback(to: Session, tracing: Any) -> None:
     to.case("completion_429", run, TOO_MANY, fails="RateLimitError")
 
 
+@recipe("openinference-litellm", "openinference-instrumentation-litellm", "litellm")
+def openinference_litellm(to: Session, tracing: Any) -> None:
+    import litellm
+    from openinference.instrumentation.litellm import LiteLLMInstrumentor
+
+    LiteLLMInstrumentor().instrument(tracer_provider=tracing)
+    litellm.suppress_debug_info = True
+    at, key = to.provider.openai_base_url, "test"
+    asked: Any = {"messages": MESSAGES, "api_key": key, "max_retries": 0, "max_tokens": 300}
+    gpt: Any = {**asked, "model": f"openai/{GPT}", "api_base": at}
+    gemini: Any = {
+        **asked,
+        "model": "gemini/gemini-2.5-flash",
+        "api_base": f"{to.provider.url}/v1beta/models/gemini-2.5-flash",
+    }
+    streamed = {"stream": True, "stream_options": {"include_usage": True}}
+    to.case("completion", lambda: litellm.completion(**gpt), ANSWER)
+    to.case("completion_stream", lambda: list(litellm.completion(**gpt, **streamed)), ANSWER)
+    to.case("acompletion", lambda: LOOP.run_until_complete(litellm.acompletion(**gpt)), ANSWER)
+    to.case("completion_gemini", lambda: litellm.completion(**gemini), ANSWER)
+    to.case("completion_429", lambda: litellm.completion(**gpt), TOO_MANY, fails="RateLimitError")
+    to.case(
+        "embedding",
+        lambda: litellm.embedding(model=f"openai/{EMBEDDER}", input=["hello"], api_base=at, api_key=key),
+        Reply(usage=EMBEDDED),
+    )
+
+
+@recipe("google-adk", "google-adk", "google-genai")
+def google_adk(to: Session, tracing: Any) -> None:
+    """Its tracer is the global provider's."""
+    import os
+
+    from google.adk.agents import LlmAgent
+    from google.adk.agents.run_config import RunConfig, StreamingMode
+    from google.adk.runners import InMemoryRunner
+    from google.genai import types
+
+    os.environ.update(GOOGLE_GEMINI_BASE_URL=to.provider.url, GOOGLE_API_KEY="test")
+
+    def weather(city: str) -> str:
+        """The weather in a city."""
+        return f"Rain in {city}."
+
+    async def go(mode: Any) -> None:
+        agent = LlmAgent(name="forecaster", model="gemini-2.5-flash", instruction="Answer.", tools=[weather])
+        runner = InMemoryRunner(agent=agent, app_name="app")
+        session = await runner.session_service.create_session(app_name="app", user_id="user")
+        asked = types.Content(role="user", parts=[types.Part(text="Say hello.")])
+        config = RunConfig(streaming_mode=mode)
+        async for _ in runner.run_async(user_id="user", session_id=session.id, new_message=asked, run_config=config):
+            pass
+
+    def run(mode: Any = StreamingMode.NONE) -> None:
+        LOOP.run_until_complete(go(mode))
+
+    to.case("agent", run, USE_TOOL, ANSWER, tool="weather")
+    to.case("answer", run, ANSWER)
+    to.case("stream", lambda: run(StreamingMode.SSE), ANSWER)
+    to.case("answer_429", run, TOO_MANY, fails="_ResourceExhaustedError")
+
+
+@recipe("strands", "strands-agents", "boto3")
+def strands_agents(to: Session, tracing: Any) -> None:
+    """Its tracer is the global provider's."""
+    import os
+
+    from botocore.config import Config
+    from strands import Agent, tool
+    from strands.models import BedrockModel
+
+    os.environ.update(AWS_ACCESS_KEY_ID="test", AWS_SECRET_ACCESS_KEY="test", AWS_DEFAULT_REGION="us-east-1")
+
+    def weather(city: str) -> str:
+        """The weather in a city."""
+        return f"Rain in {city}."
+
+    def run(*, streams: bool = True) -> None:
+        model = BedrockModel(
+            model_id="anthropic.claude-3-haiku-20240307-v1:0",
+            endpoint_url=to.provider.url,
+            boto_client_config=Config(retries={"max_attempts": 1}),
+            streaming=streams,
+            max_tokens=300,
+        )
+        agent = Agent(name="forecaster", model=model, tools=[tool(weather)], callback_handler=None)
+        agent("Say hello.")
+
+    plain = Reply(usage=CLAUDE_TOLD, text="Hello there, this is the world.")
+    use_tool = Reply(usage=CLAUDE_TOLD, tool_calls=USE_TOOL.tool_calls)
+    to.case("agent", run, use_tool, plain, tool="weather")
+    to.case("answer", run, plain)
+    to.case("answer_whole", lambda: run(streams=False), plain)
+
+
 def google_cases(to: Session) -> None:
     """google-genai against a stand-in for the Gemini API, which the loopback provider does not speak."""
     from google import genai

@@ -9,18 +9,20 @@ from agent_fuse.accounting.at_gates import AtGates
 from agent_fuse.accounting.booking import Accounting
 from agent_fuse.accounting.call_request import UNTOLD, Action, Event
 from agent_fuse.accounting.loop_gate import LoopCheck, LoopGate
+from agent_fuse.accounting.patience import Patience
 from agent_fuse.accounting.reentrancy import Reentrancy
+from agent_fuse.accounting.tool_room import ToolRoom
 from agent_fuse.accounting.tripped import TrippedSessions
+from agent_fuse.accounting.waits import WaitFor, resumed
 from agent_fuse.calls import Entry, Status
-from agent_fuse.errors import SentinelBudgetExceeded, SentinelError, SentinelSystemError
-from agent_fuse.ledgers.base import Hold, Meter, Refusal, Reservation
-from agent_fuse.limits import Caller, Demand, Limit, demand, subjects_of
-from agent_fuse.refusals import explain, of_stop, refused_by
-from agent_fuse.seams import GOES_ON, quietly, refusal, unjudged
+from agent_fuse.errors import SentinelError, SentinelSystemError
+from agent_fuse.ledgers.base import Hold, Meter, NoteChange, Refusal, Reservation
+from agent_fuse.limits import Caller, Demand, demand, subjects_of
+from agent_fuse.refusals import refused_by
+from agent_fuse.seams import GOES_ON, quietly, unjudged
 from agent_fuse.settings import Settings
 
 _HOLD_SECONDS = 3600.0
-
 
 UNDER_WAY: ContextVar[Action | None] = ContextVar("agent_fuse_action", default=None)
 """The tool action begun last in this context. Another layer that sees the same action joins it: it counts once."""
@@ -32,18 +34,19 @@ class Actions:
     def __init__(
         self,
         settings: Settings,
-        limits: tuple[Limit, ...],
         accounting: Accounting,
         tripped: TrippedSessions,
         reentrancy: Reentrancy,
+        patience: Patience,
     ) -> None:
         self._accounting = accounting
         self._fail_safe = settings.fail_safe
-        self._limits = limits
+        self._limits = accounting.limits
         self._tripped = tripped
         self.reentrancy = reentrancy
         self.loops = LoopGate(settings, accounting)
         self.at_gates = AtGates[Action]()
+        self._room = ToolRoom(accounting, patience)
         self._prices = None
         if settings.tool_prices:
             from agent_fuse.accounting.tool_prices import ToolPrices  # noqa: PLC0415  few tools have a price
@@ -79,7 +82,11 @@ class Actions:
             if arguments is not UNTOLD:
                 self.told(known, arguments)
             return known
-        action = self._action(caller, tool, trace_id, span_id, source=source, cost=cost, id=id)
+        action = resumed()
+        if action is None:
+            action = self._action(caller, tool, trace_id, span_id, source=source, cost=cost, id=id)
+        else:
+            action.due = self._due(caller, tool)
         try:
             self._begin(action, arguments, awaited=awaited)
             UNDER_WAY.set(action)
@@ -104,7 +111,11 @@ class Actions:
                 self._hold(action)
             else:
                 self._count(action, self._check(action, arguments))
+        except WaitFor:
+            raise
         except SentinelError as trip:
+            if self._accounting.lets_run(action, trip, self._hold if awaited or action.priced else self._keep):
+                return
             quietly("writing a refused action down", GOES_ON, self._refused, action, trip)
             raise
         except Exception as error:  # noqa: BLE001  fail_safe decides
@@ -163,6 +174,8 @@ class Actions:
             else:
                 self._count(action, check)
         except SentinelError as trip:
+            if self._accounting.lets_run(action, trip, None if ran or action.priced else self._keep):
+                return
             if ran:
                 self._tripped.blow(action.caller.session.id, trip)
                 return
@@ -218,7 +231,7 @@ class Actions:
             raise
 
     def _check(self, action: Action, arguments: object) -> LoopCheck | None:
-        if arguments is UNTOLD:
+        if arguments is UNTOLD or action.signature is not None:
             return None
         if action.priced:
             action.arguments = arguments
@@ -241,9 +254,13 @@ class Actions:
         """Hold what is counted later. Raises SentinelBudgetExceeded, SentinelSystemError."""
         accounting, asked = self._accounting, self._asked(action)
         if asked.caps or action.priced:
-            now = accounting.clock()
-            answer = accounting.retry.ask("reserve", lambda: accounting.ledger.reserve(asked, now=now))
-            self._admitted(action, answer)
+
+            def ask(hold: Hold | None = None) -> Reservation | Refusal:
+                one, now = hold or self._asked(action), accounting.clock()
+                work = partial(accounting.ledger.reserve, one, now=now)
+                return accounting.retry.ask("reserve", work, action.may_be_held)
+
+            self._room.take(action, ask(asked), self._due, ask)
             action.held = True
 
     def _count(self, action: Action, check: LoopCheck | None) -> None:
@@ -253,35 +270,32 @@ class Actions:
             SentinelLoopError: it goes round in a loop. SentinelBudgetExceeded: a limit does not admit it.
             SentinelSystemError: the ledger failed.
         """
-        accounting, asked = self._accounting, self._asked(action)
-        now, note = accounting.clock(), check.note if check else None
-        operation = "loop check" if check else "reserve" if asked.caps else "settle"
-        answer = accounting.retry.ask(operation, lambda: accounting.ledger.count(asked, note, now=now))
+        accounting = self._accounting
+
+        def ask(note: NoteChange | None = None) -> Reservation | Refusal | None:
+            asked, now = self._asked(action), accounting.clock()
+            operation = "loop check" if check else "reserve" if asked.caps else "settle"
+            return accounting.retry.ask(operation, lambda: accounting.ledger.count(asked, note, now=now))
+
+        answer = ask(check.note if check else None)
         if check is not None:
             self._judged(action, check)
-        if answer is not None:
-            self._admitted(action, answer)
+        self._room.take(action, answer, self._due, ask)
         self._booked(action)
 
     def _asked(self, action: Action) -> Hold:
         """What an action asks of the ledger; once it is held, no limit is asked again."""
         asked = (Meter.TOOL_CALLS, Meter.USD) if action.priced else (Meter.TOOL_CALLS,)
-        caps = () if action.held else tuple(cap for cap in action.due.caps if cap.meter in asked)
-        expires_at = self._accounting.clock() + _HOLD_SECONDS
+        caps = () if action.held or action.observed else tuple(cap for cap in action.due.caps if cap.meter in asked)
+        subjects = partial(subjects_of, action.due, action.caller, tool=action.entry.tool)
         return Hold(
             entry=action.entry,
             accounts=action.due.accounts,
             amounts=action.amounts,
             caps=caps,
-            expires_at=expires_at,
-            subjects=partial(subjects_of, action.due, action.caller, tool=action.entry.tool),
+            expires_at=self._accounting.clock() + _HOLD_SECONDS,
+            subjects=tuple if action.observed else subjects,
         )
-
-    def _admitted(self, action: Action, answer: Reservation | Refusal) -> None:
-        if isinstance(answer, Refusal):
-            raise refusal(lambda: self._exceeded(action, answer))
-        if not action.held and (action.priced or any(cap.meter is Meter.TOOL_CALLS for cap in action.due.caps)):
-            self._accounting.on_reserved(action.caller, action.due, answer.balances)
 
     def _keep(self, action: Action) -> None:
         """Count an action that has run, at once or when the ledger can take it."""
@@ -318,14 +332,6 @@ class Actions:
             span_id=span_id,
         )
         return Action(entry, caller, self._due(caller, tool), sources={source}, priced=price is not None)
-
-    def _exceeded(self, action: Action, refusal: Refusal) -> SentinelBudgetExceeded:
-        what, session = f"tool {action.entry.tool!r}", action.caller.session.id
-        if refusal.stop is not None:
-            return of_stop(refusal, refusal.stop, what=what, model="", session=session)
-        limit = action.due.limits[action.due.caps.index(refusal.cap)]
-        message, facts = explain(refusal, limit, what, self._accounting.clock())
-        return SentinelBudgetExceeded(message, model="", session=session, **facts)
 
     def _refused(self, action: Action, trip: SentinelError) -> None:
         action.over = action.booked = True

@@ -1,21 +1,26 @@
 """Admission: a call goes when every limit admits its quote; where one does not, it waits, pauses, or is refused."""
 
+from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agent_fuse.account_names import is_nobodys
 from agent_fuse.accounting.booking import Accounting
-from agent_fuse.accounting.call_request import AS_ASKED, CallRequest, PendingCall
-from agent_fuse.accounting.listeners import Listeners
-from agent_fuse.accounting.waits import AWAITED, Waited, WaitFor, busy, until_it_fits, wait
+from agent_fuse.accounting.call_request import AS_ASKED, CallRequest, PendingCall, Stage
+from agent_fuse.accounting.patience import Patience
+from agent_fuse.accounting.waits import AWAITED, Asker, Waited
 from agent_fuse.calls import Status, Usage
 from agent_fuse.errors import SentinelBudgetExceeded, SentinelError, UnknownModelError
+from agent_fuse.foreign_text import name
 from agent_fuse.ledgers.base import AMOUNTS, Amounts, Cap, Hold, Meter, Refusal, Reservation
 from agent_fuse.limits import Demand, demand, subjects_of
 from agent_fuse.quotes import Quote
 from agent_fuse.refusals import BEFORE_SENT, explain, of_stop, unpriced
-from agent_fuse.seams import quietly, refusal
+from agent_fuse.seams import GOES_ON, quietly, refusal
 from agent_fuse.settings import Settings
+
+if TYPE_CHECKING:
+    from agent_fuse.accounting.line import Line
 
 _ROOMY = 0.5
 """Share of a limit up to which a quote may be a bound."""
@@ -28,6 +33,7 @@ class Admission:
 
     def __init__(self, settings: Settings, accounting: Accounting) -> None:
         self._settings = settings
+        self._observes = settings.observes
         self._accounting = accounting
         self._ledger = accounting.ledger
         self._clock = accounting.clock
@@ -37,8 +43,7 @@ class Admission:
             from agent_fuse.accounting.downgrading import Downgrades  # noqa: PLC0415  few have a ladder
 
             self._downgrades = Downgrades(settings, accounting.limits, accounting.clock)
-        self.on_paused: Listeners[[Any]] = Listeners("telling of a paused call")
-        """Told of a call that waits for a person's answer (a `paused_calls.PausedCall`)."""
+        self.patience = Patience(settings, accounting)
 
     def look(self, pending: PendingCall) -> None:
         """Refuse when nothing is left, without a hold."""
@@ -58,9 +63,30 @@ class Admission:
         Raises:
             SentinelBudgetExceeded: a limit does not admit it. SentinelSystemError: the ledger failed.
         """
-        waited: Waited | None = None
+        asked = pending.request, pending.due
         pending.altered = AS_ASKED
+        try:
+            self._hold(pending)
+        except SentinelError:
+            if self._observes and pending.altered.marks:
+                quietly(_FITTING, _AS_IS, self._put_back, pending, *asked)
+            raise
+        if self._observes and pending.altered.marks:
+            pending.foreseen = pending.altered
+            quietly(_FITTING, _AS_IS, self._put_back, pending, *asked)
+
+    def _put_back(self, pending: PendingCall, request: CallRequest, due: Demand) -> None:
+        """Observe mode alters nothing: the call is held as it was asked for."""
+        pending.altered = AS_ASKED
+        pending.request, pending.due = request, due
+        pending.quote = self._accounting.quote(request)
+        if pending.held:
+            self.hold_uncapped(pending, pending.quote)
+
+    def _hold(self, pending: PendingCall) -> None:
+        waited: Waited | None = None
         while True:
+            waited = waited if self.patience.line is None else self._in_turn(self.patience.line, pending, waited)
             quote, answer = self._take(pending, wait=False)
             if quote.provisional and not self._has_room(pending.due, answer):
                 quote, answer = self._take(pending, wait=True)  # a bound refuses nobody, and warns of nothing
@@ -83,6 +109,15 @@ class Admission:
             waited.end()
         self._accounting.on_reserved(pending.request.caller, pending.due, answer.balances)
 
+    def _in_turn(self, line: "Line", pending: PendingCall, waited: Waited | None) -> Waited | None:
+        """Let those go first who came first; how long it has waited for them, if it has."""
+        while line.places:
+            waited = waited or AWAITED.get() or Waited()
+            if not self.patience.stands_back(line, pending.due, waited):
+                break
+            self._ask_anew(pending)
+        return waited
+
     def _take(self, pending: PendingCall, *, wait: bool) -> tuple[Quote, Reservation | Refusal]:
         try:
             quote = self._accounting.quote(pending.request, wait=wait)
@@ -90,7 +125,26 @@ class Admission:
             words = partial(unpriced, unknown, model=pending.request.model, session=pending.request.caller.session.id)
             raise refusal(words) from None
         pending.quote = quote
-        return quote, self.reserve(pending, quote, pending.due.caps)
+        return quote, self._reserve(pending, quote, pending.due.caps, partial(_subjects, pending))
+
+    def lets_go(self, pending: PendingCall, trip: SentinelError) -> bool:
+        """In observe mode, write down that a call would have been refused, and hold what it may cost."""
+        if self._observes:
+            if not pending.observed:
+                self._accounting.would_refuse(pending, trip)
+            if pending.quote is not None and pending.request.stage is Stage.READY:
+                quietly("holding what goes", GOES_ON, self.hold_uncapped, pending, pending.quote)
+        return self._observes
+
+    def hold_uncapped(self, pending: PendingCall, quote: Quote) -> None:
+        """Take the call's hold, or replace the one it has, whatever limits and people say to it.
+
+        Raises:
+            SentinelSystemError: the ledger failed.
+        """
+        answer = self._reserve(pending, quote, (), tuple)
+        if isinstance(answer, Reservation):
+            self._accounting.on_reserved(pending.request.caller, pending.due, answer.balances)
 
     def reserve(self, pending: PendingCall, quote: Quote, caps: tuple[Cap, ...]) -> Reservation | Refusal:
         """Take the call's hold at this quote, or replace the one it has, which stays where it is refused.
@@ -98,6 +152,11 @@ class Admission:
         Raises:
             SentinelSystemError: the ledger failed.
         """
+        return self._reserve(pending, quote, caps, partial(_subjects, pending))
+
+    def _reserve(
+        self, pending: PendingCall, quote: Quote, caps: tuple[Cap, ...], subjects: Callable[[], tuple[str, ...]]
+    ) -> Reservation | Refusal:
         now = self._clock()
         tokens = quote.input_tokens + quote.output_tokens
         hold = Hold(
@@ -106,9 +165,10 @@ class Admission:
             amounts=Amounts(usd=quote.cost, tokens=tokens, output_tokens=quote.output_tokens, calls=1),
             caps=caps,
             expires_at=now + self._settings.hold_seconds,
-            subjects=partial(_subjects, pending),
+            subjects=subjects,
         )
-        answer = self._accounting.retry.ask("reserve", lambda: self._ledger.reserve(hold, now=now))
+        work = partial(self._ledger.reserve, hold, now=now)
+        answer = self._accounting.retry.ask("reserve", work, pending.may_be_held)
         if isinstance(answer, Reservation):
             pending.held = True
         return answer
@@ -126,38 +186,17 @@ class Admission:
         return True
 
     def _has_waited(self, pending: PendingCall, answer: Refusal, waited: Waited) -> bool:
-        try:
-            return self._wait(pending, answer, waited)
-        except WaitFor:
-            raise
-        except BaseException:  # a KeyboardInterrupt: nobody is to be asked any more
-            waited.end()
-            raise
-
-    def _wait(self, pending: PendingCall, answer: Refusal, waited: Waited) -> bool:
-        """Wait for what refused a call, where that helps; whether the call may be asked for again.
-
-        Raises:
-            WaitFor: someone else waits for it.
-        """
-        if answer.stop is not None:
+        if not self.patience.has_waited(
+            answer, pending.due, waited, lambda: Asker(pending.id, pending.request.caller, pending.request.model)
+        ):
             return False
-        now = self._clock()
-        limit = pending.due.limits[pending.due.caps.index(answer.cap)]
-        seconds = until_it_fits(answer, limit, waited, now)
-        if seconds is None:
-            seconds = busy(answer, limit, waited, self._settings.busy_wait)
-        if seconds is None and (limit.on_tight or self._settings.on_tight) == "pause":
-            most = self._settings.pause_for if limit.pause_for is None else limit.pause_for
-            from agent_fuse.accounting.pauses import Pauses  # noqa: PLC0415  few calls ever ask a person
-
-            pauses = Pauses(self._ledger, self._clock, self.on_paused)
-            seconds = pauses.until_asked_again(pending, answer, limit, waited, most)
-        if seconds is None or not wait(seconds, waited):
-            return False
-        request = pending.request  # it is admitted later than it was asked for, perhaps in another interval
-        pending.due = demand(self._accounting.limits, request.caller, request.fact, now=self._clock())
+        self._ask_anew(pending)
         return True
+
+    def _ask_anew(self, pending: PendingCall) -> None:
+        """It is admitted later than it was asked for, perhaps in another interval."""
+        request = pending.request
+        pending.due = demand(self._accounting.limits, request.caller, request.fact, now=self._clock())
 
     def _is_left(self, pending: PendingCall, answer: Refusal) -> bool:
         """Whether a gate that can alter what leaves judges the call next, and so is to judge it alone."""
@@ -190,7 +229,7 @@ class Admission:
         self, pending: PendingCall, short: Refusal, waited: Waited | None = None, *, how: str = BEFORE_SENT
     ) -> SentinelError:
         """The trip for a call that a limit does not admit, in words that fit it."""
-        what, session = f"call to {pending.request.model or 'a model'}", pending.request.caller.session.id
+        what, session = f"call to {name(pending.request.model) or 'a model'}", pending.request.caller.session.id
         if short.stop is not None:
             return of_stop(short, short.stop, what=what, model=pending.request.model, session=session, how=how)
         limit = pending.due.limits[pending.due.caps.index(short.cap)]

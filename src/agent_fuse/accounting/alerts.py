@@ -1,7 +1,6 @@
 """Warnings before the stop: a limit passes a share of its cap, a tool is about to be stuck. Once each."""
 
 import logging
-import shlex
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -16,6 +15,7 @@ from agent_fuse.accounting.reentrancy import Reentrancy
 from agent_fuse.alert import Alert, AlertKind
 from agent_fuse.calls import show_usd, to_usd
 from agent_fuse.errors import SentinelError
+from agent_fuse.foreign_text import shell_word
 from agent_fuse.ledgers.base import Balance, Cap, Ledger, LedgerError, Meter
 from agent_fuse.limits import Caller, Demand, Limit, counted
 from agent_fuse.quoting.recent import Recent
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("agent_fuse")
 
 _REMEMBERED = 10_000
+_REFUSED = "Calls beyond the limit will be refused; finish what matters most, and say what is left undone."
+_OBSERVED = "Calls beyond the limit would be refused, but mode='observe' lets them go."
 
 
 class Alerts:
@@ -45,6 +47,7 @@ class Alerts:
         clock: Callable[[], float],
     ) -> None:
         self._shares = settings.warn_at
+        self._ahead = _OBSERVED if settings.observes else _REFUSED
         self._callback = settings.on_warning
         self.on_alert: Listeners[[Alert]] = Listeners("counting a warning")
         """Told of every alert, for metrics."""
@@ -118,7 +121,7 @@ class Alerts:
             told = 0.0
         for share in passed:
             if share > told:
-                self._send(_limit_alert(caller, cap, limit, (spent, held), share))
+                self._send(_limit_alert(caller, cap, limit, (spent, held), share, ahead=self._ahead))
                 if self._tells:
                     self.to_tell.put(caller.session.id, True)
 
@@ -144,8 +147,8 @@ def _paused_alert(call: "PausedCall") -> Alert:
     seconds = f"{call.until - call.at:,.0f} seconds"
     return Alert(
         kind=AlertKind.PAUSED,
-        message=f"a call to {call.model or 'a model'} waits for an answer, for {seconds} at most: {short} more than the"
-        f" limit of {call.limit} admits; agent-fuse approve {shlex.quote(call.account)}, or deny",
+        message=f"{call.what} waits for an answer, for {seconds} at most: {short} more than the limit of {call.limit} "
+        f"admits; agent-fuse approve {shell_word(call.account)}, or deny",
         session=call.session,
         agent=call.agent,
         limit=call.limit,
@@ -169,7 +172,7 @@ def _sum_alert(caller: Caller, budget: Limit, today: int) -> Alert:
     )
 
 
-def _limit_alert(caller: Caller, cap: Cap, limit: Limit, used: tuple[int, int], share: float) -> Alert:
+def _limit_alert(caller: Caller, cap: Cap, limit: Limit, used: tuple[int, int], share: float, *, ahead: str) -> Alert:
     settled, held = used
     money = cap.meter is Meter.USD
 
@@ -184,7 +187,7 @@ def _limit_alert(caller: Caller, cap: Cap, limit: Limit, used: tuple[int, int], 
     open_calls = f" and {show(held)} held by open calls" if held else ""
     message = (
         f"{share:.0%} of the limit of {words} is used: {show(settled)} {'spent' if money else 'used'}{open_calls}. "
-        "Calls beyond the limit will be refused; finish what matters most, and say what is left undone."
+        f"{ahead}"
     )
     return Alert(
         kind=AlertKind.LIMIT,

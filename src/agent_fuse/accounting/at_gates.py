@@ -8,7 +8,7 @@ from agent_fuse.quoting.recent import Recent
 T = TypeVar("T")
 
 _REMEMBERED = 2_048
-"""Tools of sessions, twice so many at most."""
+"""Tools of sessions; the one whose gate was passed longest ago is forgotten first."""
 _MOST = 64
 """Actions of one tool in one session; the oldest is dropped first."""
 
@@ -23,8 +23,9 @@ class AtGates(Generic[T]):
         """The gate judged it."""
         waiting = self._waiting.get((session, tool))
         if waiting is None:
-            self._waiting.put((session, tool), waiting := deque(maxlen=_MOST))
+            waiting = deque[T](maxlen=_MOST)
         waiting.append(action)
+        self._waiting.put((session, tool), waiting)
 
     def take(self, session: str, tool: str) -> T | None:
         """A conversation tells of one: the first that it did not tell of before."""

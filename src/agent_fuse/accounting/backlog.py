@@ -111,6 +111,8 @@ class Backlog:
         self._wake = threading.Event()
         self._thread = None
         self._resting = False
+        self.failed = False
+        """Whether the ledger was away: else it was only not waited for."""
 
     def _run(self) -> None:
         while True:
@@ -141,8 +143,9 @@ class Backlog:
             except Exception as error:  # noqa: BLE001  it would fail again
                 fault("doing what the ledger could not take", error, GOES_ON)
             self._rest.popleft()
-        if written:
+        if written and self.failed:
             log.warning("the ledger is back: %d calls that waited are booked", written)
+        self.failed = False
 
 
 _all: "WeakSet[Backlog]" = WeakSet()

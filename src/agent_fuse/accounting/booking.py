@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from agent_fuse.accounting.backlog import Backlog
-from agent_fuse.accounting.call_request import CallRequest, Event, PendingCall
+from agent_fuse.accounting.call_request import Action, CallRequest, Event, PendingCall
 from agent_fuse.accounting.later import Later
 from agent_fuse.accounting.ledger_retry import LedgerRetry
 from agent_fuse.accounting.listeners import Listeners
@@ -39,6 +39,7 @@ class Accounting:
 
     def __init__(self, settings: Settings, ledger: Ledger, clock: Clock, backlog: Backlog) -> None:
         self._settings = settings
+        self.observes = settings.observes
         self.limits = settings.all_limits()
         self.ledger = ledger
         self.retry = LedgerRetry(ledger, settings.max_retries, clock, backlog)
@@ -117,6 +118,27 @@ class Accounting:
             self.retry.refuse(entry, pending.due.accounts)
         self.tell_refused(Event(entry, pending.due, trip))
 
+    def would_refuse(self, pending: PendingCall, trip: SentinelError) -> None:
+        """Write down that a call goes in observe mode alone."""
+        pending.observed = True
+        quote = pending.quote
+        bill, usage = ((quote.cost, quote.fee), quote.usage) if quote is not None else (_NO_BILL, _UNKNOWN)
+        self._observe(self.entry(pending, Status.WOULD_REFUSE, bill, usage), trip)
+
+    def lets_run(self, action: Action, trip: SentinelError, then: Callable[[Action], None] | None) -> bool:
+        """In observe mode, write down that an action would have been refused, and count or hold it all the same."""
+        if self.observes:
+            action.observed = True
+            self._observe(action.entry, trip)
+            if then is not None:
+                quietly("counting what runs", GOES_ON, then, action)
+        return self.observes
+
+    def _observe(self, entry: Entry, trip: SentinelError) -> None:
+        from agent_fuse.accounting.observing import OBSERVING, write_down  # noqa: PLC0415  few fuses observe
+
+        quietly(OBSERVING, GOES_ON, write_down, self.retry, replace(entry, id=self.new_id()), trip)
+
     def tell_refused(self, event: Event) -> None:
         """A call or a tool action was refused."""
         self.tell(event)
@@ -168,7 +190,6 @@ class Accounting:
         told = usage or _UNKNOWN
         if told.input_tokens is None or told.output_tokens is None:
             pending.quote = self.exact_quote(pending) or self._safe_quote(request)
-        quoted = pending.quote.usage if pending.quote is not None else _NOTHING
         exact = (
             exact
             and told.input_tokens is not None
@@ -176,6 +197,7 @@ class Accounting:
         )
         full = told
         if told.input_tokens is None or told.output_tokens is None:
+            quoted = pending.quote.usage if pending.quote is not None else _NOTHING
             full = replace(
                 told,
                 input_tokens=quoted.input_tokens if told.input_tokens is None else told.input_tokens,
@@ -190,11 +212,22 @@ class Accounting:
         reason = "" if exact else "cut off" if pending.cut else "quote" if by_quote else "counted"
         status = Status.SETTLED if exact else Status.ESTIMATED
         entry = self.entry(pending, status, bill, full, reason=reason, response_id=response_id)
+        if pending.altered.marks or pending.foreseen.marks:
+            entry = quietly("telling what was saved", GOES_ON, self._with_savings, pending, entry, full, tier) or entry
         if told.told_cost is not None:
             entry = replace(
                 entry, cost=told.told_cost, fee=min(entry.fee, told.told_cost), source=PROVIDER, computed=entry.cost
             )
         return entry, full
+
+    def _with_savings(self, pending: PendingCall, entry: Entry, usage: Usage, tier: str | None) -> Entry:
+        from agent_fuse.accounting.savings import savings  # noqa: PLC0415  few calls are altered
+
+        opened = request_parameters.opened(pending.request.body)
+        asked = request_parameters.tier(opened) if opened is not None else ""
+        served = asked if tier is None else request_parameters.priced_tier(tier)
+        found = savings(pending, usage, lambda request: self.rates(request, served))
+        return entry if found is None else replace(entry, saved=found[0], saved_by=found[1])
 
     def _at_quote(self, pending: PendingCall, usage: Usage | None, response_id: str) -> tuple[Entry, Usage]:
         quote = pending.quote
@@ -212,9 +245,8 @@ class Accounting:
 
     def _bill(self, pending: PendingCall, usage: Usage, model: str, tier: str | None) -> Bill:
         request = pending.request
-        asked_tier = (
-            request_parameters.tier(opened) if (opened := request_parameters.opened(request.body)) is not None else ""
-        )
+        opened = request_parameters.opened(request.body) if request.body is not None else None
+        asked_tier = request_parameters.tier(opened) if opened is not None else ""
         rates = pending.quote.rates if pending.quote is not None and request.body is not None else self.rates(request)
         if rates.origin is Origin.FALLBACK and model and request.model:
             self.book.served(request.model, request.provider or None, model)

@@ -1,6 +1,6 @@
 """What a gate asks of the fuse, what that knows of calls and tool actions under way, and what it tells listeners."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import Any, cast
@@ -13,6 +13,7 @@ from agent_fuse.limits import Caller, Demand, Limit, demand
 from agent_fuse.loops import Signature
 from agent_fuse.quotes import Quote
 from agent_fuse.sightings import Layer
+from agent_fuse.told_later import Clip
 from agent_fuse.wire import semantic_operation
 
 UNTOLD = object()
@@ -84,11 +85,13 @@ class CallRequest:
     """The trip that it is to be refused with: its own conversation tells of a loop."""
     requests_seen: bool = False
     """A gate sees every request that this call makes, though this layer holds for it."""
+    hoped: bool = False
+    """It is left to a gate that may follow, and may pass none."""
 
     @property
     def followed(self) -> bool:
         """Whether a gate sees every request that this call makes."""
-        return self.requests_seen or self.stage is Stage.FOLLOWED
+        return self.requests_seen or (self.stage is Stage.FOLLOWED and not self.hoped)
 
     def fact(self, key: str) -> str:
         """What the call itself says of a limit's key; empty where it says nothing."""
@@ -124,13 +127,28 @@ class PendingCall:
     quote: Quote | None = None
     held: bool = False
     altered: Altered = AS_ASKED
+    foreseen: Altered = AS_ASKED
+    """How it would have been altered, in observe mode, which alters nothing."""
     cut: bool = False
     """It was cut off while it was answered."""
+    observed: bool = False
+    """It goes in observe mode alone, which is written down."""
     later: str = ""
     """The provider's id of the work that it has begun and that an answer will tell of; empty where there is none."""
+    clip: Clip | None = None
+    """What its first answer told of the video that it is to make."""
 
-    def asked(self, request: CallRequest, limits: Sequence[Limit], now: float) -> CallRequest | None:
-        """What is asked for it now that a layer asks this; None where a layer that knows more holds already."""
+    def may_be_held(self) -> None:
+        """The ledger may have taken its hold, though it could not tell of it: it is given back unless the call goes."""
+        self.held = True
+
+    def asked(
+        self, request: CallRequest, due: Demand | None, limits: Sequence[Limit], clock: Callable[[], float]
+    ) -> CallRequest | None:
+        """What is asked for it now that a layer asks this; None where a layer that knows more holds already.
+
+        `due` is what that layer's request is due, where it was reckoned just now.
+        """
         if self.held and (
             request.stage is Stage.FOLLOWED
             or request.layer is Layer.WIRE
@@ -139,13 +157,13 @@ class PendingCall:
             return None
         if request.layer is Layer.WIRE and self.request is not request:
             # What is around it knows more of the call than a URL does.
-            request = replace(self.request, stage=Stage.READY)
+            request, due = replace(self.request, stage=Stage.READY), None
         if request is not self.request:
             if not self.held:
-                self.due = demand(limits, request.caller, request.fact, now=now)
+                self.due = due or demand(limits, request.caller, request.fact, now=clock())
             elif self.due.vague:  # the hold moves to the accounts of the keys that are told now
                 keys = {**request.caller.keys, **self.request.caller.keys}
-                self.due = demand(limits, replace(self.request.caller, keys=keys), request.fact, now=now)
+                self.due = demand(limits, replace(self.request.caller, keys=keys), request.fact, now=clock())
         self.request = request
         return request
 
@@ -172,6 +190,12 @@ class Action:
     """It costs money: held when it begins, booked when it ends."""
     arguments: object = UNTOLD
     """Kept where its price depends on them."""
+    observed: bool = False
+    """It goes in observe mode alone: nothing is asked of limits any more."""
+
+    def may_be_held(self) -> None:
+        """The ledger may have taken its hold, though it could not tell of it: it is given back unless the tool runs."""
+        self.held = True
 
     @property
     def amounts(self) -> Amounts:

@@ -66,7 +66,11 @@ class DaySum:
         """Nano-dollars spent today, where they have just passed `TIMES` budgets and nobody told yet; else None."""
         if self.budget is None or not self.budget.cap:
             return None
-        everything = balances.get(ALL)
+        try:
+            everything = balances.get(ALL)  # some ledgers sum it when it is asked for
+        except LedgerError as failed:
+            _not_known(failed)
+            return None
         if everything is None:
             return None
         spent, now = everything.settled.usd, self._clock()
@@ -88,11 +92,15 @@ class DaySum:
         try:
             today, tells = self._ledger.update_note(NOTE, change, now=now)
         except LedgerError as failed:
-            log.debug("the day's sum is not known: %s", failed)  # the call itself tells of a broken ledger
+            _not_known(failed)
             return None
         self._ends = (now // _DAY + 1) * _DAY
         self._look_at = float("inf") if today.told else today.begin + much
         return spent - today.begin if tells else None
+
+
+def _not_known(failed: LedgerError) -> None:
+    log.debug("the day's sum is not known: %s", failed)  # the call itself tells of a broken ledger
 
 
 def spent_today(note: bytes | None, spent: int, now: float) -> int:

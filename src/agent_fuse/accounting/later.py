@@ -21,7 +21,7 @@ from agent_fuse.quoting import request_parameters, units
 from agent_fuse.quoting.names import bare
 from agent_fuse.quoting.rates import Origin, Rates
 from agent_fuse.quoting.recent import Recent
-from agent_fuse.told_later import Part, Told
+from agent_fuse.told_later import Clip, Part, Told
 from agent_fuse.wire import semantic_operation
 
 LATER_SECONDS = 48 * 3_600.0
@@ -42,10 +42,14 @@ class _Kept:
     accounts: tuple[str, ...]
     tier: str
     """The tier that was asked for; of a batch, the batch's."""
+    seconds: str = ""
+    """Length of a video, or of what is added to it, where it was asked for."""
 
     def packed(self) -> bytes:
         told = {one.name: getattr(self.entry, one.name) for one in fields(Entry) if one.name != "refused_by"}
-        return json.dumps({"entry": told, "accounts": self.accounts, "tier": self.tier}).encode()
+        return json.dumps(
+            {"entry": told, "accounts": self.accounts, "tier": self.tier, "seconds": self.seconds}
+        ).encode()
 
     @staticmethod
     def unpacked(value: bytes) -> "_Kept":
@@ -53,7 +57,9 @@ class _Kept:
         names = {one.name for one in fields(Entry)}
         entry = {name: one for name, one in told["entry"].items() if name in names}
         entry["status"] = Status(entry["status"])
-        return _Kept(entry=Entry(**entry), accounts=tuple(told["accounts"]), tier=told["tier"])
+        return _Kept(
+            entry=Entry(**entry), accounts=tuple(told["accounts"]), tier=told["tier"], seconds=told.get("seconds", "")
+        )
 
 
 class Later:
@@ -84,12 +90,18 @@ class Later:
 
     def keep(self, pending: PendingCall, entry: Entry, amounts: Amounts) -> None:
         """The call goes on under `pending.later`: its hold stays, and outlives this process."""
-        asked = request_parameters.tier(request_parameters.opened(pending.request.body) or {})
+        body = request_parameters.opened(pending.request.body) or {}
+        asked = request_parameters.tier(body)
         kept = _Kept(
             entry=replace(entry, status=Status.PRESUMED, operation=pending.request.operation),
             accounts=pending.due.accounts,
             tier="batch" if pending.request.operation in _BATCHES else asked,
+            seconds=str(body.get("seconds") or "") if pending.request.operation == "video" else "",
         )
+        if pending.clip is not None:
+            entry = _of_clip(kept, entry, pending.clip)
+            amounts = replace(amounts, usd=entry.cost)
+            kept = replace(kept, entry=replace(kept.entry, cost=entry.cost, model=entry.model))
         hold = Hold(
             entry=replace(entry, status=Status.PRESUMED),
             accounts=pending.due.accounts,
@@ -122,6 +134,7 @@ class Later:
         now = self._clock()
         if told.file:
             self._note(told.file, lambda _: (value, None))
+            self._note(told.id, lambda _: (None, None))  # else each time it is asked after, its file tells anew
             return
         if not (told.free and self._ledger.release(kept.entry.id, now=now)):
             entry = self._entry(kept, told)
@@ -142,6 +155,8 @@ class Later:
         if told.trained_tokens is not None:
             cost = units.training(bare(entry.model), told.trained_tokens)
             return replace(entry, cost=cost, fee=0, input_tokens=told.trained_tokens, output_tokens=0)
+        if told.clip is not None:
+            return _of_clip(kept, entry, told.clip)
         summed: dict[str, Any] = {name: _total(told.parts, name) for name in _SUMMED}
         model = next((part.model for part in told.parts if part.model), "")
         bills = [self._bill(kept, part) for part in told.parts]
@@ -172,6 +187,12 @@ class Later:
 
     def _note(self, id: str, change: Callable[[bytes | None], tuple[bytes | None, bytes | None]]) -> bytes | None:
         return self._ledger.update_note(f"later/{id}", change, now=self._clock())
+
+
+def _of_clip(kept: _Kept, entry: Entry, clip: Clip) -> Entry:
+    """The line of a video, by its seconds, model and size; those asked for are the ones that are made."""
+    cost = units.video(bare(clip.model), {"seconds": kept.seconds or clip.seconds, "size": clip.size})
+    return replace(entry, cost=cost, fee=0, model=entry.model or clip.model, input_tokens=0, output_tokens=0)
 
 
 def amounts_of(entry: Entry) -> Amounts:

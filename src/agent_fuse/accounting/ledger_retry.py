@@ -4,6 +4,7 @@ import itertools
 import logging
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TypeVar
 
 from agent_fuse.accounting.backlog import TRY_AGAIN_SECONDS, Backlog
@@ -35,8 +36,10 @@ class LedgerRetry:
         self.on_error: Listeners[[str]] = Listeners("counting a failure of the ledger")
         """Told which operation the ledger could not do."""
 
-    def ask(self, operation: str, work: Callable[[], T]) -> T:
+    def ask(self, operation: str, work: Callable[[], T], unsure: Callable[[], None] | None = None) -> T:
         """The ledger's answer, tried again up to `max_retries` times.
+
+        `unsure` is told where it may have done what was asked, and could not say so.
 
         Raises:
             SentinelSystemError: it cannot answer.
@@ -45,6 +48,8 @@ class LedgerRetry:
             try:
                 answer = work()
             except LedgerError as failed:
+                if failed.unsure and unsure is not None:
+                    unsure()
                 waited = isinstance(failed, Busy) and in_event_loop()
                 if waited or isinstance(failed, Unwritable) or attempt >= self._max_retries:
                     self._tell(operation)
@@ -61,8 +66,8 @@ class LedgerRetry:
         """Book a call, now or as soon as the ledger can take it."""
         self._keep(
             "settle",
-            lambda: self._ledger.settle(entry, accounts, amounts, now=self._clock()),
-            lambda: self.backlog.settle(entry, accounts, amounts, held=held),
+            partial(self._ledger.settle, entry, accounts, amounts, now=self._clock()),
+            partial(self.backlog.settle, entry, accounts, amounts, held=held),
         )
 
     def release(self, id: str) -> None:
@@ -100,6 +105,7 @@ class LedgerRetry:
             wait()
             soon = isinstance(failed, Busy) and in_event_loop()
             if not soon:
+                self.backlog.failed = True
                 self._failed_at = time.monotonic()
                 self._tell(operation)
                 log.error("%s; AgentFuse tries again until it is booked", failed)  # noqa: TRY400  the cause is in it

@@ -23,6 +23,7 @@ from agent_fuse.loops import (
     observe_turn,
     result_outcome,
     signature,
+    state_note,
 )
 from agent_fuse.settings import Settings
 
@@ -41,7 +42,7 @@ class LoopCheck:
     @property
     def note(self) -> NoteChange:
         """The session's memory of tool calls, with this one; one that trips is not to be counted."""
-        return NoteChange(_note(self.caller), self._observe)
+        return NoteChange(state_note(self.caller.session.id), self._observe)
 
     def nudge(self) -> str:
         """What to tell of it, or "".
@@ -105,7 +106,7 @@ class LoopGate:
         def change(note: bytes | None) -> tuple[bytes | None, None]:
             return observe_result(LoopState.from_bytes(note), doing, outcome).to_bytes(), None
 
-        self._accounting.ledger.update_note(_note(caller), change, now=self._accounting.clock())
+        self._accounting.ledger.update_note(state_note(caller.session.id), change, now=self._accounting.clock())
 
     def turn(self, caller: Caller, uses: Sequence[tuple[bytes, ToolUse]]) -> str:
         """Ask the rule about one turn of a conversation; what to tell of it, or "".
@@ -132,7 +133,9 @@ class LoopGate:
             return state.to_bytes(), (verdict, action)
 
         ledger, now = self._accounting.ledger, self._accounting.clock()
-        asked = self._accounting.retry.ask("loop check", lambda: ledger.update_note(_note(caller), change, now=now))
+        asked = self._accounting.retry.ask(
+            "loop check", lambda: ledger.update_note(state_note(caller.session.id), change, now=now)
+        )
         return _told(asked[0], asked[1] or turn[0].action, caller)
 
     def _read_key(self) -> bytes:
@@ -158,8 +161,3 @@ def _told(verdict: Verdict | None, action: Signature, caller: Caller) -> str:
             session=caller.session.id,
         )
     return verdict.message if verdict.level is Level.NUDGE else ""
-
-
-def _note(caller: Caller) -> str:
-    session = caller.session.id
-    return f"loops/{session}/" if session.rstrip("/") == "key" else f"loops/{session}"  # `loops/key` is taken

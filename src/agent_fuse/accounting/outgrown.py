@@ -68,10 +68,14 @@ def enlarge(admission: Admission, accounting: Accounting, pending: PendingCall, 
         wanted = max(min(fits, wanted - 1), came)
     if answer is None:
         return wanted
-    pending.cut = True
     trip = refusal(partial(admission.exceeded, pending, answer, how="cut off"))
-    trip.__dict__["cut_off"] = True
     quote = pending.quote
+    if accounting.observes:
+        pending.quote = accounting.quoter.resized(quote, came + spare)
+        admission.lets_go(pending, trip)
+        return came + spare
+    pending.cut = True
+    trip.__dict__["cut_off"] = True
     line = accounting.entry(pending, Status.REFUSED, (quote.cost, quote.fee), quote.usage, reason=trip.reason)
     accounting.tell(Event(replace(line, refused_by=refused_by(trip)), pending.due, trip))
     raise trip

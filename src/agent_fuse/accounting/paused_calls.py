@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, cast
 
+from agent_fuse.foreign_text import name, quoted
 from agent_fuse.ledgers.base import Ledger, Meter
 
 NOTE = "paused/calls"
@@ -12,7 +13,7 @@ NOTE = "paused/calls"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PausedCall:
-    """A call that a limit does not admit, and that waits for a person to say what is to become of it."""
+    """A call or tool action that a limit does not admit, and that waits for a person to say what becomes of it."""
 
     id: str
     at: float
@@ -29,18 +30,25 @@ class PausedCall:
     session: str
     agent: str
     model: str
+    tool: str = ""
+    """The tool that is to run; empty for a model call."""
     denied: bool = False
     """Someone said no."""
     who: str = ""
     why: str = ""
 
     @property
+    def what(self) -> str:
+        """In words: `a call to gpt-4o`, `tool 'search'`."""
+        return f"tool {quoted(self.tool)}" if self.tool else f"a call to {name(self.model) or 'a model'}"
+
+    @property
     def outcome(self) -> tuple[str, str]:
         """Where it is refused: words to add to the refusal, and its reason."""
         if not self.denied:
             return f"; nobody answered within {self.until - self.at:,.0f} seconds", "unanswered"
-        by = f" by {self.who}" if self.who else ""
-        return f"; it was denied{by}{f' ({self.why})' if self.why else ''}", "denied"
+        by = f" by {name(self.who)}" if self.who else ""
+        return f"; it was denied{by}{f' ({name(self.why)})' if self.why else ''}", "denied"
 
 
 Change = Callable[[dict[str, PausedCall]], None]

@@ -4,10 +4,9 @@ from collections.abc import Callable
 from functools import partial
 
 from agent_fuse.account_names import plain
-from agent_fuse.accounting.call_request import PendingCall
 from agent_fuse.accounting.listeners import Listeners
 from agent_fuse.accounting.paused_calls import PausedCall, change
-from agent_fuse.accounting.waits import Waited, can_wait
+from agent_fuse.accounting.waits import Asker, Waited, can_wait
 from agent_fuse.ledgers.base import Ledger, Refusal
 from agent_fuse.limits import Limit
 from agent_fuse.refusals import whose
@@ -26,14 +25,14 @@ class Pauses:
         self._tell = tell
 
     def until_asked_again(
-        self, pending: PendingCall, refusal: Refusal, limit: Limit, waited: Waited, most: float
+        self, who: Callable[[], Asker], refusal: Refusal, limit: Limit, waited: Waited, most: float
     ) -> float | None:
-        """Seconds until the call is to be judged again; None where nobody can wait, said yes in time, or said no."""
+        """Seconds until what waits is to be judged again; None where nobody can wait, said yes in time, or said no."""
         if not can_wait():
             return None
         now = self._clock()
         if waited.paused is None:
-            waited.paused = one = _question(pending, refusal, limit, now, most)
+            waited.paused = one = _question(who(), refusal, limit, now, most)
             waited.withdraw = partial(self._withdraw, one.id)
             change(self._ledger, lambda those: those.update({one.id: one}), now)
             self._tell(one)
@@ -55,17 +54,17 @@ def _nothing(_: dict[str, PausedCall]) -> None:
     return None
 
 
-def _question(pending: PendingCall, refusal: Refusal, limit: Limit, now: float, most: float) -> PausedCall:
-    request = pending.request
+def _question(who: Asker, refusal: Refusal, limit: Limit, now: float, most: float) -> PausedCall:
     return PausedCall(
-        id=pending.id,
+        id=who.id,
         at=now,
         until=now + most,
         account=plain(refusal.cap.account),
         limit=whose(refusal, limit),
         meter=refusal.cap.meter,
         short=refusal.settled + refusal.held + refusal.requested - refusal.amount,
-        session=request.caller.session.id,
-        agent=request.caller.agent,
-        model=request.model,
+        session=who.caller.session.id,
+        agent=who.caller.agent,
+        model=who.model,
+        tool=who.tool,
     )

@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, cast
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, cast
 
 from agent_fuse.account_names import OF, escaped, key_of, window_of
 from agent_fuse.accounting.call_request import Event
@@ -15,10 +16,15 @@ from agent_fuse.ledgers.base import Ledger, LedgerError, Meter
 from agent_fuse.limits import Demand, Limit, counted, in_words
 from agent_fuse.windows import Window, read
 
+if TYPE_CHECKING:
+    from agent_fuse.accounting.children import Children
+
 PREFIX = "caps/"
 """Notes `caps/per/<meter>/<key>` hold for every account of a key, `caps/own/<meter>/<account>` for one account."""
 
 _REMEMBERED = 10_000
+_INSIDE = 2
+"""Where the account of the session around a call's own stands."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +79,7 @@ class LimitPublisher:
         self._waiting: dict[str, int] = {_key("per", limit.meter, _scope(limit)): limit.cap for limit in limits}
         self._met: dict[str, int] = {}
         self._lock = threading.Lock()
+        self._children: Children | None = None
 
     def heard(self, event: Event) -> None:
         """A listener of the fuse: a call met its limits. A ledger that just failed is not asked again at once."""
@@ -94,7 +101,11 @@ class LimitPublisher:
                     self._waiting = {key: amount, **self._waiting}
 
     def met(self, due: Demand, *, now: float) -> None:
-        """A call met these caps."""
+        """A call met these caps, on accounts of which the second is its session's, and then come those around it."""
+        if len(due.accounts) > _INSIDE and due.accounts[_INSIDE].startswith("session="):
+            for child, parent in pairwise(due.accounts[1:]):
+                if parent.startswith("session="):
+                    self._inside(child, parent, now)
         for cap, limit in zip(due.caps, due.limits, strict=True):
             if (limit.key, limit.over, cap.meter, cap.amount) in self._general:
                 continue
@@ -105,7 +116,15 @@ class LimitPublisher:
                 self._met[key] = cap.amount
                 with self._lock:
                     self._waiting = {**self._waiting, key: cap.amount}
-        self.post(now=now)
+        if self._waiting:
+            self.post(now=now)
+
+    def _inside(self, child: str, parent: str, now: float) -> None:
+        if self._children is None:
+            from agent_fuse.accounting.children import Children  # noqa: PLC0415  most programs have no such sessions
+
+            self._children = Children(self._ledger)
+        self._children.met(child, parent, now=now)
 
 
 def own_limit(ledger: Ledger, account: str, meter: Meter, *, now: float) -> int | None:

@@ -6,7 +6,8 @@ from collections import deque
 from collections.abc import Callable
 from types import FrameType
 
-from agent_fuse.seams import HELD_AT_QUOTE, quietly
+from agent_fuse.errors import SentinelError
+from agent_fuse.seams import HELD_AT_QUOTE, fault, quietly
 
 
 class _Work(threading.local):
@@ -43,6 +44,17 @@ class Reentrancy:
     def busy(self) -> bool:
         """Whether this thread is inside."""
         return self._local.depth > 0 and not self._is_broken_off()
+
+    def begin(self) -> bool:
+        """This thread starts its work, unless it is inside other work of its own; whether it did, and must `leave`."""
+        local = self._local
+        if local.depth and not self._is_broken_off():
+            return False
+        if local.unmended or local.depth:
+            self.break_off()
+        local.frame = sys._getframe(1)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        local.depth = 1
+        return True
 
     def enter(self) -> None:
         """This thread starts its work, perhaps inside other work of its own; it must `leave`."""
@@ -105,11 +117,12 @@ class Reentrancy:
 
     def account(self, work: Callable[[], None]) -> None:
         """Do `work` now, or right after what this thread is at. Never raises."""
-        if self.busy:
+        if not self.begin():
             self._later.append(work)
             return
-        self.enter()
         try:
-            quietly("booking a call", HELD_AT_QUOTE, work)
+            work()
+        except (SentinelError, Exception) as error:  # noqa: BLE001  the call was made: there is nothing left to refuse
+            fault("booking a call", error, HELD_AT_QUOTE)
         finally:
             self.leave()

@@ -7,15 +7,18 @@ and the one who awaits the call sleeps and has it judged again.
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent_fuse.errors import SentinelError
 from agent_fuse.ledgers.base import Meter, Refusal
 from agent_fuse.ledgers.waiting import in_event_loop
-from agent_fuse.limits import Limit
+from agent_fuse.limits import Caller, Limit
 from agent_fuse.refusals import frees_at
 
 if TYPE_CHECKING:
+    from agent_fuse.accounting.call_request import Action
+    from agent_fuse.accounting.line import Line
     from agent_fuse.accounting.paused_calls import PausedCall
 
 BUSY_SECONDS = 0.05
@@ -30,6 +33,17 @@ class WaitFor(SentinelError):
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """What waits, for the person who is asked about it."""
+
+    id: str
+    caller: Caller
+    model: str = ""
+    tool: str = ""
+    """The tool that is to run; empty for a model call."""
+
+
 class Waited:
     """How long one call has waited, and for what."""
 
@@ -42,9 +56,16 @@ class Waited:
         """The question that it asked of a person, and what came of it."""
         self.withdraw: Callable[[], None] | None = None
         """Withdraws the question, where one was asked."""
+        self.line: Line | None = None
+        """Where it stands in line."""
+        self.action: Action | None = None
+        """The tool action that it is: its loop rule has been asked, and is not asked again."""
 
     def end(self) -> None:
         """It waits no longer."""
+        line, self.line = self.line, None
+        if line is not None:
+            line.leave(self)
         withdraw, self.withdraw = self.withdraw, None
         if withdraw is not None:
             withdraw()
@@ -52,6 +73,12 @@ class Waited:
 
 AWAITED: "ContextVar[Waited | None]" = ContextVar("agent_fuse_awaited", default=None)
 """Set where the call that is judged is awaited by someone who can wait for it."""
+
+
+def resumed() -> "Action | None":
+    """The tool action that has waited here and is judged on; None where another one begins."""
+    waited = AWAITED.get()
+    return waited.action if waited is not None else None
 
 
 def until_it_fits(refusal: Refusal, limit: Limit, waited: Waited, now: float) -> float | None:
@@ -76,7 +103,7 @@ def busy(refusal: Refusal, limit: Limit, waited: Waited, most: float) -> float |
 
     Where a limit counts calls, the open ones use it up for good. One that lets calls wait says for how long itself.
     """
-    if limit.on_limit == "wait" or not refusal.busy or refusal.cap.meter is Meter.CALLS:
+    if limit.on_limit == "wait" or not refusal.busy or refusal.cap.meter in (Meter.CALLS, Meter.TOOL_CALLS):
         return None
     if waited.busy_seconds + BUSY_SECONDS > most:
         return None

@@ -80,6 +80,7 @@ SDKS: tuple[Row, ...] = (
         Says.STATUS, "google-genai, google-api-core, botocore, aiohttp", "an error status, or a base class",
         "ClientError ServerError GoogleAPIError GoogleAPICallError", otherwise=Says.MAYBE,
     ),
+    row(Says.NOTHING, "google-adk", "429, as google-genai said it", "_ResourceExhaustedError"),
     row(
         Says.UNSAID, "google-genai", "the host's own function, or what the answer asked of it",
         "UnknownFunctionCallArgumentError UnsupportedFunctionError FunctionInvocationError",

@@ -7,7 +7,22 @@ from typing import Annotated, Any
 
 import typer
 
-from agent_fuse.cli import calls, control, demo, doctor, export, prices, prune, report, run, sessions, status, top
+from agent_fuse.cli import (
+    calls,
+    control,
+    dashboard,
+    demo,
+    doctor,
+    export,
+    ledger,
+    prices,
+    prune,
+    report,
+    run,
+    sessions,
+    status,
+    top,
+)
 
 app = typer.Typer(
     name="agent-fuse",
@@ -24,6 +39,7 @@ COMMANDS: tuple[Callable[..., Any], ...] = (
     sessions.sessions,
     calls.calls,
     top.top,
+    dashboard.dashboard,
     control.limits,
     control.stop,
     control.resume,
@@ -42,6 +58,12 @@ COMMANDS: tuple[Callable[..., Any], ...] = (
 for command in COMMANDS:
     # What follows the name of a program belongs to that program.
     app.command(context_settings={"allow_interspersed_args": command is not doctor.doctor})(command)
+
+GROUPS = {"ledger": ledger.app}
+"""Commands of several, after the others in the help."""
+
+for name, group in GROUPS.items():
+    app.add_typer(group, name=name)
 
 
 _PLAIN = ("AGENTFUSE_BUDGET", "AGENTFUSE_DB_PATH")

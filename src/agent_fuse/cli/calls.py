@@ -1,7 +1,7 @@
 """`agent-fuse calls`: the journal, the latest call first."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -22,10 +22,11 @@ from agent_fuse.cli.options import (
     reader,
     selection,
 )
-from agent_fuse.cli.show import amount, clean, console, emit, exact, iso, local, money, paragraph, say, usd
+from agent_fuse.cli.show import amount, clean, console, emit, local, money, paragraph, say
 from agent_fuse.cli.tables import NARROW, Column, Row, draw
 from agent_fuse.ledgers.base import Meter
 from agent_fuse.ledgers.reading import Refused as Sum
+from agent_fuse.views import as_json
 
 _COLUMNS = (
     Column(title="time"),
@@ -47,7 +48,13 @@ _REFUSED = (
     Column(title="asked for", short="asked", right=True),
 )
 _ADVICE = Column(title="what to do")
-_STYLES = {Status.SETTLED: "", Status.ESTIMATED: "yellow", Status.PRESUMED: "yellow", Status.REFUSED: "red"}
+_STYLES = {
+    Status.SETTLED: "",
+    Status.ESTIMATED: "yellow",
+    Status.PRESUMED: "yellow",
+    Status.REFUSED: "red",
+    Status.WOULD_REFUSE: "red",
+}
 
 
 def calls(
@@ -80,7 +87,7 @@ def calls(
     more = bool(limit) and len(found) > limit
     found = found[:limit] if limit else found
     if json:
-        emit("calls", calls=[as_json(one) for one in found], more=more)
+        emit("calls", calls=[as_json.call(one) for one in found], more=more)
         return
     out = console()
     if not found:
@@ -102,7 +109,7 @@ def _row(one: Entry, at: str) -> Row:
             clean(one.agent),
             clean(one.tool or one.model),
             _tokens(one),
-            f"({money(one.cost)})" if one.status is Status.REFUSED else money(one.cost),
+            money(one.cost) if one.status.is_booked else f"({money(one.cost)})",
             f"{one.status} {_why(one)}".strip(),
         ),
         _STYLES[one.status],
@@ -111,10 +118,12 @@ def _row(one: Entry, at: str) -> Row:
 
 def _why(one: Entry) -> str:
     """What refused it, or how its cost is known where that is not by usage and our prices."""
-    if one.status is Status.REFUSED:
+    if not one.status.is_booked:
         return refuser(one)
+    fee = f"of it {money(one.fee)} fees" if one.fee else ""
+    saved = "" if one.saved is None else f"{one.saved_by} saves {money(one.saved)}"
     drift = "" if one.computed is None else f"by provider (ours {money(one.computed)})"
-    return " ".join(filter(None, (clean(one.reason), drift)))
+    return " ".join(filter(None, (clean(one.reason), drift, fee, saved)))
 
 
 def _print_refused(out: Console, found: Sequence[Entry]) -> None:
@@ -124,7 +133,8 @@ def _print_refused(out: Console, found: Sequence[Entry]) -> None:
         by = one.refused_by or RefusedBy()
         figures = [amount(Meter(by.meter), n) for n in (by.spent, by.held, by.requested)] if by.limit else [""] * 3
         cells = (at, clean(one.session), clean(one.agent), clean(one.tool or one.model))
-        rows.append(Row((*cells, refuser(one), *figures, *(() if out.is_terminal else (clean(by.advice),)))))
+        who = refuser(one) if one.status is Status.REFUSED else f"observed: {refuser(one)}"
+        rows.append(Row((*cells, who, *figures, *(() if out.is_terminal else (clean(by.advice),)))))
     draw(out, _REFUSED if out.is_terminal else (*_REFUSED, _ADVICE), rows)
     if out.is_terminal:
         say(out)
@@ -154,42 +164,3 @@ def _tokens(one: Entry) -> str:
     if one.input_tokens is None and one.output_tokens is None:
         return ""
     return f"{one.input_tokens or 0:,}+{one.output_tokens or 0:,}"
-
-
-def as_json(one: Entry) -> dict[str, Any]:
-    """A journal line in the schema of docs/cli.md."""
-    return {
-        "id": one.id,
-        "at": iso(one.at),
-        "status": str(one.status),
-        "reason": one.reason,
-        "refused_by": refused_by(one.refused_by),
-        "session": one.session,
-        "agent": one.agent,
-        "provider": one.provider,
-        "model": one.model,
-        "operation": one.operation,
-        "tool": one.tool,
-        "cost_usd": usd(one.cost),
-        "fee_usd": usd(one.fee),
-        "source": one.source or "prices",
-        "computed_usd": None if one.computed is None else usd(one.computed),
-        "input_tokens": one.input_tokens,
-        "output_tokens": one.output_tokens,
-        "cache_read_tokens": one.cache_read_tokens,
-        "cache_write_tokens": one.cache_write_tokens,
-        "reasoning_tokens": one.reasoning_tokens,
-        "response_id": one.response_id,
-        "trace_id": one.trace_id,
-        "span_id": one.span_id,
-    }
-
-
-def refused_by(by: RefusedBy | None) -> dict[str, Any] | None:
-    """What refused a call, in the schema of docs/cli.md; without a limit, advice alone."""
-    if by is None:
-        return None
-    names = ("cap", "spent", "held", "requested")
-    figures = {name: exact(Meter(by.meter), getattr(by, name)) if by.limit else None for name in names}
-    of_limit = {name: getattr(by, name) or None for name in ("limit", "per", "value", "meter")}
-    return {**of_limit, **figures, "advice": by.advice}

@@ -1,23 +1,27 @@
 """`agent-fuse stop`, `resume`, `top-up`, `approve`, `deny` and `limits`: a hand on the switch."""
 
-import shlex
 import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from agent_fuse.account_names import ALL
 from agent_fuse.accounting import paused_calls
 from agent_fuse.accounting.paused_calls import PausedCall
-from agent_fuse.accounting.published_limits import PREFIX, PublishedLimit, read_published
+from agent_fuse.accounting.published_limits import PREFIX, read_published
 from agent_fuse.cli import clock
-from agent_fuse.cli.options import Db, Json, ledger_url, reader, when
-from agent_fuse.cli.show import clean, console, emit, exact, iso, local, paragraph, say
+from agent_fuse.cli.options import Db, Json, ledger_url, reader
+from agent_fuse.cli.show import clean, console, emit, local, paragraph, say
 from agent_fuse.errors import ConfigurationError
+from agent_fuse.foreign_text import shell_word
+from agent_fuse.ledgers.base import Meter
 from agent_fuse.ledgers.controls import Control, TopUp
 from agent_fuse.limits import counted
+from agent_fuse.views import as_json
+from agent_fuse.views.as_json import iso
+from agent_fuse.views.asked_period import when
 
 _DECISIONS = 20
 
@@ -96,7 +100,7 @@ def deny(what: What, *, db: Db = None, why: Why = "", who: Who = None, json: Jso
 
     found = control.deny(what, why=why, who=who, db_path=ledger_url(db))
     if json:
-        emit("deny", 1, calls=[_paused_as_json(one) for one in found])
+        emit("deny", 1, calls=[as_json.paused(one) for one in found])
         return
     calls = "1 call is" if len(found) == 1 else f"{len(found)} calls are"
     say(console(), f"{calls} refused on {clean(found[0].account)}.")
@@ -116,9 +120,9 @@ def limits(*, db: Db = None, json: Json = False) -> None:
         emit(
             "limits",
             1,
-            limits=[_limit_as_json(one) for one in caps],
-            in_force=[_as_json(one) for one in found],
-            paused=[_paused_as_json(one) for one in paused],
+            limits=[as_json.limit(one) for one in caps],
+            in_force=[as_json.control(one) for one in found],
+            paused=[as_json.paused(one) for one in paused],
             decisions=[{**asdict(one), "at": iso(one.at)} for one in log],
         )
         return
@@ -149,25 +153,8 @@ def _end(until: str | None) -> datetime | None:
 
 def _paused_words(one: PausedCall) -> str:
     more = f"{counted(one.meter, one.short)} more than the limit of {one.limit} admits"
-    asks = f"agent-fuse approve {shlex.quote(one.account)}, or deny"
-    return f"paused: a call to {one.model or 'a model'} since {local(one.at)}: {more}; until {local(one.until)}: {asks}"
-
-
-def _paused_as_json(one: PausedCall) -> dict[str, Any]:
-    found = asdict(one) | {"at": iso(one.at), "until": iso(one.until), "short": exact(one.meter, one.short)}
-    del found["denied"], found["who"], found["why"]
-    return found
-
-
-def _limit_as_json(one: PublishedLimit) -> dict[str, Any]:
-    return {
-        "limit": str(one),
-        "per": one.per,
-        "meter": str(one.meter),
-        "cap": exact(one.meter, one.amount),
-        "window": one.window,
-        "account": one.account,
-    }
+    asks = f"agent-fuse approve {shell_word(one.account)}, or deny"
+    return f"paused: {one.what} since {local(one.at)}: {more}; until {local(one.until)}: {asks}"
 
 
 def _ask(what: str, question: str, *, yes: bool, json: bool) -> None:
@@ -182,7 +169,7 @@ def _done(verb: str, one: Control, db: str | None, *, json: bool) -> None:
     with reader(db) as books:
         known = one.account == ALL or books.knows(one.account)
     if json:
-        emit(verb, 1, at=iso(one.at), known=known, **_as_json(one))
+        emit(verb, 1, at=iso(one.at), known=known, **as_json.control(one))
         return
     out = console()
     say(out, clean(_words(one)) + "; from its next call on, in every process.")
@@ -196,24 +183,10 @@ def _words(one: Control) -> str:
     why = f" ({one.why})" if one.why else ""
     state = "is stopped" if one.stopped else "may go on"
     more = "".join(f", topped up by {_more(each)}" for each in one.top_ups)
+    more += "".join(f", {counted(Meter.USD, each.amount)} of it kept for {each.child}" for each in one.fences)
     return f"{what} {state}{more}{by}{why}"
 
 
 def _more(one: TopUp) -> str:
     amount = counted(one.meter, one.amount)
     return amount if one.until is None else f"{amount} until {local(one.until)}"
-
-
-def _as_json(one: Control) -> dict[str, Any]:
-    return {
-        "account": one.account,
-        "stopped": one.stopped,
-        "top_ups": [_top_up_as_json(each) for each in one.top_ups],
-        "who": one.who,
-        "why": one.why,
-    }
-
-
-def _top_up_as_json(one: TopUp) -> dict[str, Any]:
-    until = None if one.until is None else iso(one.until)
-    return {"meter": str(one.meter), "amount": exact(one.meter, one.amount), "until": until}

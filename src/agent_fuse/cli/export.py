@@ -12,10 +12,11 @@ from typing import Annotated, TextIO
 
 import typer
 
-from agent_fuse.calls import Status
+from agent_fuse.calls import NOT_BOOKED
 from agent_fuse.cli import clock
 from agent_fuse.cli.options import Agent, Db, Model, Session, Since, Tool, Until, reader, selection
 from agent_fuse.errors import ConfigurationError
+from agent_fuse.foreign_text import csv_cell, in_json
 from agent_fuse.ledgers.reading import EVERY_STATUS
 from agent_fuse.views.focus_export import COLUMNS, charges
 
@@ -51,18 +52,18 @@ def export(
     chosen = Format.JSON if json else form
     which = selection(now=clock.now(), since=since, until=until, session=session, agent=agent, model=model, tool=tool)
     if not refused:
-        which = replace(which, statuses=EVERY_STATUS - {Status.REFUSED})
+        which = replace(which, statuses=EVERY_STATUS - NOT_BOOKED)
     books = reader(db)
     with _target(output) as out:
         rows = charges(books.entries(which, limit=limit or None))
         if chosen is Format.CSV:
             writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
             writer.writeheader()
-            writer.writerows(rows)
+            writer.writerows({column: csv_cell(value) for column, value in row.items()} for row in rows)
         else:
             out.write("[")
             for number, row in enumerate(rows):
-                out.write(f"{',' if number else ''}\n{encoding.dumps(row, ensure_ascii=False)}")
+                out.write(f"{',' if number else ''}\n{in_json(encoding.dumps(row, ensure_ascii=False))}")
             out.write("\n]\n")
 
 

@@ -3,6 +3,7 @@
 import logging
 import os
 from decimal import Decimal
+from importlib import metadata
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,6 +17,14 @@ if TYPE_CHECKING:
     from agent_fuse.prices import Why
 
 _BUCKETS = ("input", "output", "cache_read", "cache_write", "input_audio", "output_audio")
+_RARE = {
+    "cache_write_1h": "cache_write",
+    "input_image": "input",
+    "output_image": "output",
+    "output_text": "output",
+}
+"""Buckets that are shown where they are not as dear as the ones beside them."""
+_UNITS = (("per_character", "a character of speech"), ("per_second", "a second of a recording"))
 _FEES = (
     ("per_web_search", "a web search"),
     ("per_file_search", "a file search"),
@@ -70,11 +79,13 @@ def prices(
             entry=why.key or None,
             alias_of=why.alias or None,
             per_call_usd=_text(rates.per_call, _PICOS_PER_USD),
-            **{f"{name}_usd": _text(getattr(rates, name), _PICOS_PER_USD) for name, _ in _FEES},
+            **{f"{name}_usd": _text(getattr(rates, name), _PICOS_PER_USD) for name, _ in (*_UNITS, *_FEES)},
+            fees_source=_FEES_SOURCE,
+            price_data=_data(),
             tiers=[
                 {
                     "above_input_tokens": max(tier.above, 0),
-                    **{f"{name}_usd_per_mtok": _text(getattr(tier, name)) for name in _BUCKETS},
+                    **{f"{name}_usd_per_mtok": _text(getattr(tier, name)) for name in (*_BUCKETS, *_RARE)},
                 }
                 for tier in rates.tiers
             ],
@@ -112,16 +123,32 @@ def _print(model: str, rates: Rates, words: str) -> None:
     columns += [
         Column(title=f"above {tier.above:,} in" if tier.above > 0 else "price", right=True) for tier in rates.tiers
     ]
-    rows = [Row((name.replace("_", " "), *(_usd(getattr(tier, name)) for tier in rates.tiers))) for name in _BUCKETS]
+    apart = [
+        name for name, like in _RARE.items() if any(getattr(one, name) != getattr(one, like) for one in rates.tiers)
+    ]
+    shown = (*_BUCKETS, *apart)
+    rows = [Row((name.replace("_", " "), *(_usd(getattr(tier, name)) for tier in rates.tiers))) for name in shown]
     draw(out, columns, rows)
     say(out)
     if rates.per_call:
         say(out, f"and ${_text(rates.per_call, _PICOS_PER_USD)} a call")
+    for name, what in _UNITS:
+        if unit := getattr(rates, name):
+            say(out, f"and ${_text(unit, _PICOS_PER_USD)} {what}")
     fees = [f"${_text(fee, _PICOS_PER_USD)} {what}" for name, what in _FEES if (fee := getattr(rates, name))]
     if fees:
         paragraph(out, f"tools run at the provider: {', '.join(fees)} ({_FEES_SOURCE})")
     window = f"; context window {rates.context_window:,} tokens" if rates.context_window else ""
     say(out, f"longest answer {rates.max_output_tokens:,} tokens{window}")
+    say(out, f"bundled price data: {_data()}", style="dim")
+
+
+def _data() -> str:
+    """Which price data is bundled, and so of when it is: its releases are dated where it is published."""
+    try:
+        return f"genai-prices {metadata.version('genai-prices')}"
+    except metadata.PackageNotFoundError:
+        return "genai-prices"
 
 
 def _usd(picos: int) -> str:

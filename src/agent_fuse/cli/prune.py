@@ -7,10 +7,12 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from agent_fuse.cli import clock
-from agent_fuse.cli.options import Db, Json, ledger_url, reader, when
-from agent_fuse.cli.show import console, emit, iso, local, say
+from agent_fuse.cli.options import Db, Json, ledger_url, reader
+from agent_fuse.cli.show import console, emit, local, say
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.ledgers import open_ledger
+from agent_fuse.views.as_json import iso
+from agent_fuse.views.asked_period import when
 
 _STRETCH = 5_000
 

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from agent_fuse.cli import clock
-from agent_fuse.cli.options import Db, Json, Since, Until, period, reader
-from agent_fuse.cli.show import clean, emit, iso, usd
-from agent_fuse.cli.status import refusal_as_json
+from agent_fuse.cli.options import Db, Json, Since, Until, reader
+from agent_fuse.cli.show import clean, emit
 from agent_fuse.errors import ConfigurationError
+from agent_fuse.views import as_json
+from agent_fuse.views.as_json import iso, usd
+from agent_fuse.views.asked_period import period
 
 if TYPE_CHECKING:
     from agent_fuse.report.tally import Line
@@ -55,7 +57,7 @@ def report(
                     ("reasons", tally.reasons),
                 )
             },
-            refused=[refusal_as_json(one) for one in found.refused],
+            refused=[as_json.refusals(one) for one in found.refused],
             loops=[
                 {
                     "session": session,

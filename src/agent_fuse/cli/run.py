@@ -12,12 +12,13 @@ from typing import NoReturn
 
 from agent_fuse.calls import show_usd
 from agent_fuse.errors import ConfigurationError
+from agent_fuse.options import OPTIONS, Option
 from agent_fuse.parsers import truth
 from agent_fuse.running.handed import Run
 from agent_fuse.running.programs import program
 from agent_fuse.running.tally import Spent, read
 from agent_fuse.running.watching import watch_over
-from agent_fuse.settings import OPTIONS, Option, settings
+from agent_fuse.settings import settings
 
 _SHORT = {"db_path": "--db", "session_id": "--session"}
 """Options that other commands know by another name."""

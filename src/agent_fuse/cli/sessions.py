@@ -7,8 +7,9 @@ import typer
 from agent_fuse.cli import clock
 from agent_fuse.cli.options import Agent, Db, Json, Model, Since, Until, reader, selection
 from agent_fuse.cli.options import Session as SessionOption
-from agent_fuse.cli.show import clean, console, emit, iso, local, money, say, usd
+from agent_fuse.cli.show import clean, console, emit, local, money, say
 from agent_fuse.cli.tables import Column, Row, draw
+from agent_fuse.views import as_json
 
 _COLUMNS = (
     Column(title="session", shrink=True, least=10),
@@ -41,23 +42,7 @@ def sessions(
     if json:
         emit(
             "sessions",
-            sessions=[
-                {
-                    "session": name,
-                    "cost_usd": usd(one.cost),
-                    "saved_usd": usd(one.saved),
-                    "calls": one.calls,
-                    "tool_calls": one.tool_calls,
-                    "refused": one.refused,
-                    "input_tokens": one.input_tokens,
-                    "output_tokens": one.output_tokens,
-                    "agents": list(one.agents),
-                    "models": list(one.models),
-                    "first": iso(one.first),
-                    "last": iso(one.last),
-                }
-                for name, one in found
-            ],
+            sessions=[as_json.session(name, one) for name, one in found],
             more=more,
         )
         return

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from textwrap import wrap
 from typing import Any
@@ -12,6 +12,7 @@ from rich.text import Text
 
 from agent_fuse.calls import show_usd, to_usd
 from agent_fuse.cli.tables import NARROW
+from agent_fuse.foreign_text import escaped, in_json
 from agent_fuse.ledgers.base import Meter
 
 _UNBOUNDED = 10_000
@@ -46,13 +47,15 @@ def paragraph(out: Console, text: str, *, indent: int = 0, style: str = "") -> N
 
 def emit(command: str, number: int = 1, /, **fields: Any) -> None:
     """Print one JSON object, marked with its schema and the schema's number."""
-    json.dump({"schema": f"agent-fuse/{command}/{number}", **fields}, sys.stdout, indent=2, ensure_ascii=False)
+    encoder = json.JSONEncoder(indent=2, ensure_ascii=False)
+    for part in encoder.iterencode({"schema": f"agent-fuse/{command}/{number}", **fields}):
+        sys.stdout.write(in_json(part))
     sys.stdout.write("\n")
 
 
 def clean(text: str) -> str:
     """A name from outside, safe to print: what a terminal would obey is shown as an escape."""
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+    return escaped(text)
 
 
 def money(nanos: int) -> str:
@@ -66,21 +69,6 @@ def money(nanos: int) -> str:
 def amount(meter: Meter, value: int) -> str:
     """An amount on a meter."""
     return money(value) if meter is Meter.USD else f"{value:,}"
-
-
-def exact(meter: Meter, value: int) -> str | int:
-    """An amount for JSON: dollars as an exact decimal text, counts as integers."""
-    return usd(value) if meter is Meter.USD else value
-
-
-def usd(nanos: int) -> str:
-    """Dollars for JSON and CSV: an exact decimal text."""
-    return f"{to_usd(nanos):f}"
-
-
-def iso(at: float) -> str:
-    """A time for JSON: ISO 8601, UTC, milliseconds."""
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def local(at: float) -> str:

@@ -2,24 +2,29 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from itertools import groupby
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from agent_fuse.account_names import ALL, plain
 from agent_fuse.accounting.day_sum import NOTE, spent_today
+from agent_fuse.calls import WOULD, Status
 from agent_fuse.cli import LIMIT_REACHED, clock
-from agent_fuse.cli.calls import refused_by, refuser
-from agent_fuse.cli.options import Db, Json, Until, period, reader
-from agent_fuse.cli.show import amount, bar, clean, console, emit, exact, iso, local, money, paragraph, say, usd
+from agent_fuse.cli.calls import refuser
+from agent_fuse.cli.options import Db, Json, Until, reader
+from agent_fuse.cli.show import amount, bar, clean, console, emit, local, money, paragraph, say
 from agent_fuse.cli.tables import Column, Heading, Row, draw
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.ledgers.base import Balance, Meter
-from agent_fuse.ledgers.reading import Reader, Refused, Selection
+from agent_fuse.ledgers.reading import Reader, Refused, Saved, Selection
 from agent_fuse.limits import counted
+from agent_fuse.views import as_json
+from agent_fuse.views.as_json import iso, usd
+from agent_fuse.views.asked_period import period
 from agent_fuse.views.limit_status import LimitStatus, Standings, account_of, known_caps, standings
 
 _LATELY = "1h"
@@ -56,7 +61,11 @@ def status(
     everything = books.balances([ALL])[ALL]
     opened = books.open_calls()
     today = spent_today(books.notes(NOTE).get(NOTE), everything.settled.usd, now)
-    refused = [one for one in books.refused(Selection(since=begin, until=end)) if _concerns(one, account)]
+    lately = Selection(since=begin, until=end)
+    refused = [one for one in books.refused(lately) if _concerns(one, account)]
+    observed = books.refused(replace(lately, statuses=frozenset([Status.WOULD_REFUSE])))
+    observed = [one for one in observed if _concerns(one, account)]
+    saved = books.saved(lately) if account is None else []
     found = standings(books, known_caps(books, os.environ), now=now, limit=limit, account=account, refused=refused)
     if json:
         emit(
@@ -64,15 +73,18 @@ def status(
             2,
             ledger=books.where,
             at=iso(now),
-            total=_total(everything),
+            total=as_json.total(everything),
             today_usd=usd(today),
             open={"calls": opened[0], "held_usd": usd(opened[1])},
-            limits=[as_json(one) for one in found.shown],
+            limits=[as_json.standing(one) for one in found.shown],
             more=found.more,
-            tightest=as_json(found.tightest) if found.tightest is not None else None,
+            tightest=as_json.standing(found.tightest) if found.tightest is not None else None,
             since=iso(begin),
             until=None if end is None else iso(end),
-            refused=[refusal_as_json(one) for one in refused],
+            refused=[as_json.refusals(one) for one in refused],
+            would_refuse=[as_json.refusals(one) for one in observed],
+            saved=[as_json.savings(one) for one in saved if not one.by.startswith(WOULD)],
+            would_save=[as_json.savings(one) for one in saved if one.by.startswith(WOULD)],
         )
     else:
         out = console()
@@ -81,7 +93,10 @@ def status(
         _print_limits(out, found, books.balances([account], now=now)[account] if account is not None else None)
         if account is None:
             _print_sum(out, found, everything.settled.usd, today)
-        _print_refused(out, refused, since="in the last hour" if since == _LATELY else f"since {local(begin)}")
+        when = "in the last hour" if since == _LATELY else f"since {local(begin)}"
+        _print_refused(out, refused, "", when)
+        _print_refused(out, observed, "would, without mode='observe', have been", when)
+        _print_saved(out, saved, when)
         _print_tightest(out, found)
     if refused or any(one.reached for one in found.shown):
         raise typer.Exit(LIMIT_REACHED)
@@ -103,38 +118,6 @@ def _must_exist(books: Reader, account: str) -> None:
     meant = meant or get_close_matches(account, names, n=1)
     hint = f"did you mean {meant[0]!r}?" if meant else "accounts are named key=value, such as session=run-1, or all"
     raise ConfigurationError(f"--account is {account!r}, and the ledger has no such account; {hint}")
-
-
-def as_json(one: LimitStatus) -> dict[str, Any]:
-    """A standing in the schema of docs/cli.md."""
-    meter = one.cap.meter
-    return {
-        "account": one.account,
-        "per": one.cap.per,
-        "value": one.value,
-        "meter": str(meter),
-        "window": one.cap.window,
-        "cap": exact(meter, one.amount),
-        "spent": exact(meter, one.spent),
-        "held": exact(meter, one.held),
-        "left": exact(meter, one.left),
-        "used": round(one.used, 6),
-        "refused": one.refused,
-        "reached": one.reached,
-        "source": one.cap.source,
-    }
-
-
-def refusal_as_json(one: Refused) -> dict[str, Any]:
-    """Refused calls of one limit or reason in the schema of docs/cli.md."""
-    return {
-        "reason": one.reason,
-        "refused_by": refused_by(one.by),
-        "calls": one.count,
-        "saved_usd": usd(one.saved),
-        "last": iso(one.last),
-        "tool": one.tool,
-    }
 
 
 _COLUMNS = (
@@ -219,18 +202,33 @@ def _print_sum(out: Console, found: Standings, spent: int, today: int) -> None:
         paragraph(out, f"All sessions together: {money(spent)} spent, {money(today)} of it today (UTC){capped}.")
 
 
-def _print_refused(out: Console, refused: Sequence[Refused], *, since: str) -> None:
+def _print_refused(out: Console, refused: Sequence[Refused], would: str, when: str) -> None:
     if not refused:
         return
     calls = sum(one.count for one in refused)
     say(out)
-    say(out, f"{calls:,} {'call was' if calls == 1 else 'calls were'} refused {since}:", style="bold red")
+    say(
+        out,
+        f"{calls:,} {'call' if calls == 1 else 'calls'} {would or ('was' if calls == 1 else 'were')} refused {when}:",
+        style="bold red",
+    )
     for one in refused[:_REFUSERS]:
         what = f"{one.count:,} by {refuser(one)}" if one.by and one.by.limit else f"{one.count:,}: {refuser(one)}"
         what += f" of {clean(one.tool)}" if one.tool else ""
         paragraph(out, f"{what}; {clean(one.by.advice)}" if one.by and one.by.advice else what, indent=2)
     if len(refused) > _REFUSERS:
         say(out, f"  and {len(refused) - _REFUSERS:,} more limits; see agent-fuse calls --refused", style="dim")
+
+
+def _print_saved(out: Console, saved: Sequence[Saved], when: str) -> None:
+    if saved:
+        say(out)
+    for one in saved:
+        way = one.by.removeprefix(WOULD)
+        did = "would have saved" if one.by.startswith(WOULD) else "saved"
+        most = "up to " if "clamp" in way and did == "saved" else ""
+        calls = f"{one.count:,} {'call' if one.count == 1 else 'calls'}"
+        paragraph(out, f"{way.capitalize()} {did} {most}{money(one.saved)} on {calls} {when}.")
 
 
 def _print_tightest(out: Console, found: Standings) -> None:
@@ -246,15 +244,3 @@ def _print_tightest(out: Console, found: Standings) -> None:
     say(out)
     text = f"Tightest: {of}, {one.used * 100:.0f} % used, {amount(meter, one.left)} left{more}."
     paragraph(out, clean(text), style=style)
-
-
-def _total(everything: Balance) -> dict[str, Any]:
-    settled = everything.settled
-    return {
-        "usd": usd(settled.usd),
-        "tokens": settled.tokens,
-        "output_tokens": settled.output_tokens,
-        "calls": settled.calls,
-        "tool_calls": settled.tool_calls,
-        "refused": everything.refused,
-    }

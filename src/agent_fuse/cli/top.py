@@ -10,12 +10,13 @@ from rich.text import Text
 
 from agent_fuse.cli import clock
 from agent_fuse.cli.keys import quit_within, single_keys
-from agent_fuse.cli.options import Db, Json, reader, when
-from agent_fuse.cli.show import amount, bar, clean, console, emit, iso, local, money, paragraph, say, span, usd
-from agent_fuse.cli.status import as_json
+from agent_fuse.cli.options import Db, Json, reader
+from agent_fuse.cli.show import amount, bar, clean, console, emit, local, money, paragraph, say, span
 from agent_fuse.cli.tables import NARROW, Column, Row, draw
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.ledgers.base import Meter
+from agent_fuse.views import as_json
+from agent_fuse.views.asked_period import when
 from agent_fuse.views.burn_rate import Pace, measure
 from agent_fuse.views.limit_status import LimitStatus
 
@@ -71,7 +72,7 @@ def top(
     if json or once or not out.is_terminal:
         found = measure(books, os.environ, now=clock.now(), window=seconds)
         if json:
-            _emit(found)
+            emit("top", 2, **as_json.pace(found))
         else:
             _frame(out, found)
         return
@@ -148,34 +149,3 @@ def _frame(out: Console, found: Pace) -> None:
     draw(out, _SPENDERS, rows)
     if out.is_terminal:
         say(out, f"{local(found.at)[11:]}, q ends", style="dim")
-
-
-def _emit(found: Pace) -> None:
-    emit(
-        "top",
-        2,
-        at=iso(found.at),
-        window_seconds=round(found.seconds, 3),
-        usd_per_hour=usd(found.hourly(found.recent.cost)),
-        total_usd=usd(found.total.settled.usd),
-        refused=found.recent.refused,
-        open={"calls": found.open_calls, "held_usd": usd(found.holding)},
-        limits=[
-            {**as_json(one), "seconds_until_cap": None if until is None else round(until)}
-            for one, until in found.limits
-        ],
-        **{
-            f"{kind}s": [
-                {
-                    "name": name,
-                    "usd_per_hour": usd(found.hourly(one.cost)),
-                    "cost_usd": usd(one.cost),
-                    "calls": one.calls,
-                    "tool_calls": one.tool_calls,
-                    "refused": one.refused,
-                }
-                for name, one in lines
-            ]
-            for kind, lines in found.by.items()
-        },
-    )

@@ -6,7 +6,17 @@ from functools import cache
 from importlib.metadata import entry_points
 from typing import cast
 
-from agent_fuse.dialects import anthropic_sdk, http, litellm, openinference, otel, pydantic_ai, traceloop
+from agent_fuse.dialects import (
+    anthropic_sdk,
+    google_adk,
+    http,
+    litellm,
+    openinference,
+    otel,
+    pydantic_ai,
+    strands,
+    traceloop,
+)
 from agent_fuse.dialects.base import Dialect
 
 log = logging.getLogger("agent_fuse")
@@ -24,6 +34,8 @@ BUILT_IN: tuple[Dialect, ...] = (
     *pydantic_ai.DIALECTS,
     *anthropic_sdk.DIALECTS,
     *litellm.DIALECTS,
+    *google_adk.DIALECTS,
+    *strands.DIALECTS,
     *http.DIALECTS,
 )
 

@@ -8,7 +8,7 @@ ANTHROPIC_SDK = Dialect(
     scopes=("com.anthropic.sdk.python",),
     keys=KEYS,
     kinds=KINDS,
-    gate_follows=lambda _name, _attributes: True,
+    gate_follows=True,
     swallows=True,
 )
 

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from agent_fuse.calls import MAX_TOKENS, Usage, usage_of
 from agent_fuse.charged import Charge
+from agent_fuse.dialects import reading
 from agent_fuse.dialects.reading import Ending, SpanLike, SpanRole, Spot, charge_of, json_object
 from agent_fuse.sightings import Layer, Outcome
 from agent_fuse.usage_reader import count
@@ -65,6 +66,7 @@ class Told:
     max_tokens: int | None = None
     input: int | None = None
     output: int | None = None
+    total: int | None = None
     cache_read: int | None = None
     cache_write: int | None = None
     reasoning: int | None = None
@@ -75,15 +77,8 @@ MODEL_OPERATIONS = frozenset({"chat", "text_completion", "embeddings", "generate
 
 AGENT_OPERATIONS = frozenset({"invoke_agent", "create_agent", "invoke_workflow"})
 
-_COUNTS = (
-    Field.MAX_TOKENS,
-    Field.INPUT,
-    Field.OUTPUT,
-    Field.TOTAL,
-    Field.CACHE_READ,
-    Field.CACHE_WRITE,
-    Field.REASONING,
-)
+_OF_USAGE = (Field.INPUT, Field.OUTPUT, Field.TOTAL, Field.CACHE_READ, Field.CACHE_WRITE, Field.REASONING)
+_COUNTS = (Field.MAX_TOKENS, *_OF_USAGE)
 _WANTED: Mapping[Field, type] = {**dict.fromkeys(_COUNTS, int), Field.ARGUMENTS: object, Field.RESULT: object}
 """The type of each fact that is no text."""
 
@@ -92,13 +87,10 @@ _OF_START = (
     Field.PROMPT, Field.SESSION, Field.AGENT, Field.TOOL,
     Field.INPUT, Field.OUTPUT,
 )  # fmt: skip
-_OF_USAGE = (Field.INPUT, Field.OUTPUT, Field.CACHE_READ, Field.CACHE_WRITE, Field.REASONING)
 _OF_END = (
     Field.MODEL, Field.RESPONSE_MODEL, Field.PROVIDER, Field.RESPONSE_ID, Field.TOOL, Field.ARGUMENTS, Field.RESULT,
     Field.ERROR, *_OF_USAGE,
 )  # fmt: skip
-
-STATUS_KEYS = ("http.response.status_code", "http.status_code", "error.code")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -130,8 +122,8 @@ class Dialect:
     """Facts that arrive after the span's start but before the work: they are watched for."""
     prompt_follows: Callable[[], bool] | None = None
     """Whether the prompt is the last of the late facts to come: a quote waits for it."""
-    gate_follows: Callable[[str, Attributes], bool] | None = None
-    """Whether a span of this name, with these attributes, goes through the openai or anthropic SDK."""
+    gate_follows: Callable[[str, Attributes], bool] | bool = False
+    """Whether a span of this name, with these attributes, goes through the openai or anthropic SDK; True: each does."""
     detached: bool = False
     """Its span is not the current one while the work is done."""
     swallows: bool = False
@@ -164,6 +156,7 @@ class Dialect:
         told = read(attributes, self.start_rows)
         if not named:
             word = told.operation or self.operations.get(span.name) or self.operations.get(word, word)
+        follows = self.gate_follows
         text = self.text(attributes, Field.BODY) if kind is SpanRole.MODEL and Field.BODY in self.keys else ""
         body = json_object(text) if text else None
         return Spot(
@@ -175,12 +168,12 @@ class Dialect:
             prompt=told.prompt or None,
             body=body,
             session=told.session,
-            agent=told.agent,
+            agent=told.agent if told.agent and not reading.tells_workflow(attributes, told.agent) else "",
             tool=(told.tool or word) if kind is SpanRole.TOOL else "",
             arguments=self.arguments(attributes) if kind is SpanRole.TOOL else None,
             late=span.name in self.late_names
             or (kind is SpanRole.MODEL and not (told.input is None and told.output is None)),
-            gate_follows=self.gate_follows is not None and self.gate_follows(span.name, attributes),
+            gate_follows=follows(span.name, attributes) if callable(follows) else bool(follows),
         )
 
     def end(
@@ -214,7 +207,7 @@ class Dialect:
                 also=error,
                 message=message,
                 response_id=told.response_id,
-                status=_status(attributes),
+                status=reading.status_of(attributes),
                 trace=trace,
                 raised=raised,
             )
@@ -235,6 +228,12 @@ class Dialect:
         )
         return self.mend(ending, attributes) if self.mend is not None else ending
 
+    def owner(self, span: SpanLike) -> tuple[str, str]:
+        """The session and the agent that a live span has told by now; empty where it has not."""
+        attributes = attributes_of(span)
+        said = read(attributes, self.owner_rows)
+        return said.session, said.agent if said.agent and not reading.tells_workflow(attributes, said.agent) else ""
+
     def usage(self, attributes: Attributes) -> Usage | None:
         """Token figures, made inclusive; None when there are none."""
         return self._usage(read(attributes, self.end_rows))
@@ -247,6 +246,8 @@ class Dialect:
             given += (told.cache_read or 0) + (told.cache_write or 0)
         if made is not None and not self.reasoning_inside:
             made += told.reasoning or 0
+        if given is not None and told.total is not None and told.total >= given + (made or 0):
+            made = told.total - given  # thinking, which many tell in the total alone; of an embedding, nothing
         return usage_of(
             {
                 "input_tokens": given,
@@ -335,14 +336,3 @@ def read(attributes: Attributes, rows: Rows) -> Told:
             setattr(told, fact, value)
             break
     return told
-
-
-def _status(attributes: Attributes) -> int | None:
-    """The HTTP status that the span of a call tells, by the HTTP conventions or (LiteLLM) as its error's code."""
-    for key in STATUS_KEYS:
-        found = attributes.get(key)
-        if isinstance(found, str) and found.isdigit():
-            found = int(found)
-        if type(found) is int:
-            return found
-    return None

@@ -1,4 +1,4 @@
-"""OpenInference's instrumentations (Arize Phoenix): openai, anthropic, langchain."""
+"""OpenInference's instrumentations (Arize Phoenix): openai, anthropic, langchain, litellm."""
 
 import re
 from collections.abc import Mapping
@@ -52,6 +52,8 @@ _OPERATIONS: Mapping[str, str] = {
 
 _MODEL_CLASS = re.compile(
     r"(?:Azure|Custom)?Chat(?!Prompt|Message|History)[A-Z]\w*|(?:Azure)?OpenAI|Anthropic|\w*LLM|Ollama\w*|Bedrock\w*"
+    r"|(?:Google)?(?:Gemma)?VertexAI\w*|GoogleGenerativeAI|HuggingFace(?:Endpoint|Pipeline|Hub|TextGenInference)"
+    r"|Cohere|Fireworks|Together|Replicate|LlamaCpp|VLLM\w*|NVIDIA|Databricks|SagemakerEndpoint|AI21|Nebius\w*|Xinference"
 )
 _SDK_CLASSES = frozenset({"ChatOpenAI", "AzureChatOpenAI", "OpenAI", "AzureOpenAI", "ChatAnthropic"})
 
@@ -98,7 +100,7 @@ OPENAI = Dialect(
     kinds=KINDS,
     kind_key=KIND,
     operations=_OPERATIONS,
-    gate_follows=lambda _name, _attributes: True,
+    gate_follows=True,
     swallows=True,
 )
 
@@ -109,7 +111,7 @@ ANTHROPIC = Dialect(
     kinds=KINDS,
     kind_key=KIND,
     operations=_OPERATIONS,
-    gate_follows=lambda _name, _attributes: True,
+    gate_follows=True,
     swallows=True,
     mend=_mend_anthropic,
 )
@@ -130,6 +132,33 @@ LANGCHAIN = Dialect(
     mend=_mend_langchain,
 )
 
+_LITELLM: Mapping[str, str] = {
+    **{f"{start}completion{end}": "chat" for start in ("", "a") for end in ("", "_with_retries")},
+    "messages.create": "messages",
+    "responses": "responses",
+    "aresponses": "responses",
+    "CreateEmbeddings": "embeddings",
+}
+
+
+def _litellm_kind(name: str) -> tuple[SpanRole, str] | None:
+    """Spans start with a name and nothing else; what they are, and the model, is told before the call."""
+    operation = _LITELLM.get(name)
+    return (SpanRole.MODEL, operation) if operation is not None else None
+
+
+LITELLM = Dialect(
+    name="openinference-litellm",
+    scopes=("openinference.instrumentation.litellm",),
+    layer=Layer.FRAMEWORK,
+    keys=KEYS,
+    kinds=KINDS,
+    kind_key=KIND,
+    kind_of_name=_litellm_kind,
+    late_facts=frozenset({Field.MODEL, Field.BODY}),
+    swallows=True,
+)
+
 OTHERS = Dialect(
     name="openinference",
     scopes=("openinference.instrumentation.*",),
@@ -141,4 +170,4 @@ OTHERS = Dialect(
 )
 """OpenInference's other instrumentations, by its semantic conventions."""
 
-DIALECTS = (OPENAI, ANTHROPIC, LANGCHAIN, OTHERS)
+DIALECTS = (OPENAI, ANTHROPIC, LANGCHAIN, LITELLM, OTHERS)

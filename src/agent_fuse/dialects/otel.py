@@ -66,7 +66,7 @@ OPENAI = Dialect(
     scopes=("opentelemetry.instrumentation.genai.openai",),
     keys=KEYS,
     kinds=KINDS,
-    gate_follows=lambda _name, _attributes: True,
+    gate_follows=True,
 )
 
 ANTHROPIC = Dialect(
@@ -74,7 +74,7 @@ ANTHROPIC = Dialect(
     scopes=("opentelemetry.instrumentation.genai.anthropic",),
     keys=KEYS,
     kinds=KINDS,
-    gate_follows=lambda _name, _attributes: True,
+    gate_follows=True,
     mend=_mend_anthropic,
 )
 

@@ -1,11 +1,11 @@
 """What a dialect reads off a span: a Spot when it starts, an Ending when it has ended, and how a call came out."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Protocol, cast
 
+from agent_fuse import foreign_text
 from agent_fuse.calls import Usage
 from agent_fuse.charged import Charge, of_error, of_words
 from agent_fuse.charging.words import bare
@@ -77,6 +77,28 @@ class Ending:
     message: str = ""
 
 
+_STATUS_KEYS = ("http.response.status_code", "http.status_code", "error.code")
+
+_UNNAMED = frozenset({"LangGraph"})
+"""Names that instrumentations give to agents that have none."""
+
+
+def tells_workflow(attributes: Mapping[str, Any], name: str) -> bool:
+    """Whether what a span calls an agent is none: a workflow, or a graph without a name."""
+    return name in _UNNAMED or attributes.get("gen_ai.operation.name") == "invoke_workflow"
+
+
+def status_of(attributes: Mapping[str, Any]) -> int | None:
+    """The HTTP status that the span of a call tells, by the HTTP conventions or (LiteLLM) as its error's code."""
+    for key in _STATUS_KEYS:
+        found = attributes.get(key)
+        if isinstance(found, str) and found.isdigit():
+            found = int(found)
+        if type(found) is int:
+            return found
+    return None
+
+
 def outcome_of(usage: Usage | None, *, failed: bool, error: str, message: str = "", response_id: str = "") -> Outcome:
     """How a call came out, by what its span says: `failed` is its status, `error` a class name or HTTP status."""
     charge = charge_of(usage, failed=failed, error=error, message=message, response_id=response_id)
@@ -119,7 +141,7 @@ def charge_of(
 def json_object(text: str) -> Mapping[str, Any] | None:
     """A JSON object; None when the text is none."""
     try:
-        found = json.loads(text)
+        found = foreign_text.read_json(text)
     except ValueError:
         return None
     return cast("Mapping[str, Any]", found) if isinstance(found, dict) else None

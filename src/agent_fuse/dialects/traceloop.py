@@ -1,11 +1,12 @@
 """Traceloop's instrumentations (OpenLLMetry): openai, langchain, anthropic, openai-agents, google-generativeai."""
 
-import json
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, cast
 
+from agent_fuse import foreign_text
 from agent_fuse.dialects.base import Dialect, Field, SpanRole
 from agent_fuse.dialects.otel import KEYS, KINDS
 from agent_fuse.dialects.reading import Ending
@@ -19,12 +20,21 @@ _KEYS: Mapping[Field, tuple[str, ...]] = {
     Field.SESSION: (*KEYS[Field.SESSION], f"{_PROPERTIES}session_id", f"{_PROPERTIES}thread_id"),
     Field.AGENT: (*KEYS[Field.AGENT], f"{_PROPERTIES}lc_agent_name"),
     Field.RESULT: ("gen_ai.tool.call.result", "traceloop.entity.output"),
+    Field.TOTAL: (*KEYS[Field.TOTAL], "llm.usage.total_tokens"),
     Field.REASONING: (*KEYS[Field.REASONING], "llm.usage.reasoning_tokens"),
 }
 
 
-def _content_is_on() -> bool:
-    return os.environ.get("TRACELOOP_TRACE_CONTENT", "true").lower() == "true"
+def _prompt_follows(config: str) -> Callable[[], bool]:
+    """Whether a prompt is told: with content on, and not as events (`use_legacy_attributes=False`, in its `config`)."""
+
+    def follows() -> bool:
+        if os.environ.get("TRACELOOP_TRACE_CONTENT", "true").lower() != "true":
+            return False
+        module = sys.modules.get(f"opentelemetry.instrumentation.{config}")
+        return bool(getattr(getattr(module, "Config", None), "use_legacy_attributes", True))
+
+    return follows
 
 
 _LATE = frozenset({Field.MODEL, Field.MAX_TOKENS, Field.PROMPT})
@@ -62,7 +72,7 @@ def _wrapper(found: object) -> dict[str, Any]:
     if not isinstance(found, str):
         return {}
     try:
-        fields = json.loads(found)
+        fields = foreign_text.read_json(found)
     except ValueError:
         return {}
     return cast("dict[str, Any]", fields) if isinstance(fields, dict) else {}
@@ -93,15 +103,6 @@ def _mend_anthropic(ending: Ending, attributes: Mapping[str, Any]) -> Ending:
     return replace(ending, usage=replace(usage, output_tokens=usage.output_tokens - 1))
 
 
-def _mend_google(ending: Ending, attributes: Mapping[str, Any]) -> Ending:
-    """The output figure leaves thinking out; the total does not."""
-    usage, total = ending.usage, GOOGLE.number(attributes, Field.TOTAL)
-    if usage is None or usage.input_tokens is None or total is None or total < usage.input_tokens:
-        return ending
-    made = max(total - usage.input_tokens, usage.output_tokens or 0)
-    return replace(ending, usage=replace(usage, output_tokens=made))
-
-
 OPENAI = Dialect(
     name="traceloop-openai",
     scopes=(
@@ -114,8 +115,8 @@ OPENAI = Dialect(
     kind_of_name=_old_kind,
     late_names=frozenset({"openai.response"}),
     late_facts=_LATE,
-    prompt_follows=_content_is_on,
-    gate_follows=lambda _name, _attributes: True,
+    prompt_follows=_prompt_follows("openai.shared.config"),
+    gate_follows=True,
 )
 
 LANGCHAIN = Dialect(
@@ -126,7 +127,7 @@ LANGCHAIN = Dialect(
     kinds=KINDS,
     kind_of_name=_langchain_kind,
     late_facts=_LATE | {Field.ARGUMENTS},
-    prompt_follows=_content_is_on,
+    prompt_follows=_prompt_follows("langchain.config"),
     detached=True,
     gate_follows=lambda name, _attributes: name.partition(".")[0] in _SDK_CLASSES,
     arguments_of=_inputs,
@@ -140,9 +141,9 @@ ANTHROPIC = Dialect(
     kinds=KINDS,
     kind_of_name=_old_kind,
     late_facts=_LATE,
-    prompt_follows=_content_is_on,
+    prompt_follows=_prompt_follows("anthropic.config"),
     detached=True,
-    gate_follows=lambda _name, _attributes: True,
+    gate_follows=True,
     mend=_mend_anthropic,
 )
 
@@ -161,11 +162,10 @@ AGENTS = Dialect(
 GOOGLE = Dialect(
     name="traceloop-google",
     scopes=("opentelemetry.instrumentation.google_generativeai",),
-    keys={**_KEYS, Field.TOTAL: (*_KEYS.get(Field.TOTAL, ()), "llm.usage.total_tokens")},
+    keys=_KEYS,
     kinds=KINDS,
     kind_of_name=_old_kind,
     late_facts=frozenset({Field.PROMPT}),
-    mend=_mend_google,
 )
 
 DIALECTS = (OPENAI, LANGCHAIN, ANTHROPIC, AGENTS, GOOGLE)

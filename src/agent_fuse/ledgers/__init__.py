@@ -11,15 +11,18 @@ __all__ = ["open_ledger"]
 _LONGEST_WAIT = 3600.0
 
 
-def open_ledger(url: str | os.PathLike[str], *, synchronous: str = "normal", lock_timeout: float = 5.0) -> Ledger:
+def open_ledger(
+    url: str | os.PathLike[str], *, synchronous: str = "normal", lock_timeout: float = 5.0, lease: bool = False
+) -> Ledger:
     """Open the ledger that a path or URL names.
 
     Args:
         url: a path, `~` expanded; `sqlite:///relative/path`, `sqlite:////absolute/path`; `memory://` for books of one's
             own in memory, `memory://name` for books that all who use the name in this process share; or a URL of
             another scheme that is registered (`kinds`).
-        synchronous: `"normal"` or `"full"` (survives loss of power); for SQLite.
+        synchronous: `"normal"` or `"full"` (survives loss of power; in PostgreSQL bookings too wait for the disk).
         lock_timeout: seconds to wait for other writers before a LedgerError.
+        lease: take slices of limits and spend them in this process; for ledgers on a server (docs/fleets.md).
 
     Raises:
         ConfigurationError: the URL names no ledger that there is.
@@ -30,4 +33,7 @@ def open_ledger(url: str | os.PathLike[str], *, synchronous: str = "normal", loc
     if not 0 < lock_timeout <= _LONGEST_WAIT:
         raise ConfigurationError(f"lock_timeout is {lock_timeout!r}; it must be more than 0 and at most 3600 seconds")
     text = os.fspath(url)
-    return kinds.of(text).open(text, kinds.Options(synchronous=synchronous, lock_timeout=lock_timeout))
+    kind = kinds.of(text)
+    if lease and not getattr(kind, "leases", False):
+        raise ConfigurationError(f"lease is True, and ledger is {kinds.shown(text)!r}; only postgresql://… leases")
+    return kind.open(text, kinds.Options(synchronous=synchronous, lock_timeout=lock_timeout, lease=lease))

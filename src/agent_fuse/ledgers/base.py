@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Protocol, TypeVar
 
 from agent_fuse.calls import Entry
+from agent_fuse.foreign_text import inline
 
 T = TypeVar("T")
 
@@ -170,6 +171,9 @@ class Settling(StrEnum):
 class LedgerError(Exception):
     """The ledger cannot answer: `operation` failed at `where` because of `cause`; the message says it in one line."""
 
+    unsure = False
+    """It may have been done all the same: the answer was lost."""
+
     def __init__(self, operation: str, where: str, cause: str) -> None:
         super().__init__(operation, where, cause)
         self.operation = operation
@@ -177,7 +181,7 @@ class LedgerError(Exception):
         self.cause = cause
 
     def __str__(self) -> str:
-        return f"ledger {self.where}: {self.operation} failed: {self.cause}"
+        return inline(f"ledger {self.where}: {self.operation} failed: {self.cause}")
 
 
 class Busy(LedgerError):

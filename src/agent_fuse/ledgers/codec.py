@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import Any, cast
 
 from agent_fuse.calls import Entry, RefusedBy, Status
-from agent_fuse.ledgers.base import AMOUNTS, Amounts, Balance, Hold
+from agent_fuse.ledgers.base import AMOUNTS, Amounts, Balance, Hold, LedgerError
 
 ENTRY = tuple(one.name for one in fields(Entry) if one.name != "refused_by")
 """Columns of a call, in order; those of what refused it are `REFUSED_BY`, which only the journal has."""
@@ -45,16 +45,32 @@ figures_of = cast("Callable[[Amounts], Figures]", attrgetter(*METERS))
 _refused_by_row = cast("Callable[[RefusedBy], Row]", attrgetter(*_REFUSED_BY))
 
 
+_STATUSES = {one.value: one for one in Status}
+
+
+def _damaged(where: str, what: str) -> LedgerError:
+    return LedgerError("read", where, f"{what}: the ledger is damaged; move its file away to start a new one")
+
+
 def entry(row: Row) -> Entry:
-    """A call from its columns, with or without those of what refused it."""
+    """A call from its columns, with or without those of what refused it. Raises LedgerError."""
     values = dict(zip(ENTRY, row, strict=False))
-    values["status"] = Status(values["status"])
+    status = _STATUSES.get(values["status"])
+    if status is None:
+        raise _damaged(f"line {row[0]!r}", f"{values['status']!r} is no status")
+    values["status"] = status
+    values["saved_by"] = values["saved_by"] or ""
     return Entry(**values, refused_by=refused_by(row[len(ENTRY) :]))
 
 
 def refused_by(row: Sequence[Any]) -> RefusedBy | None:
     """What refused a call, from its columns; None where there are none, or they are NULL."""
     return RefusedBy(**dict(zip(_REFUSED_BY, row, strict=True))) if row and row[0] is not None else None
+
+
+def refused_status(one: Entry) -> Status:
+    """How a line stands that tells of a refusal."""
+    return Status.REFUSED if one.status.is_booked else one.status
 
 
 def refused_by_row(one: Entry) -> Row:
@@ -64,7 +80,14 @@ def refused_by_row(one: Entry) -> Row:
 
 def balance(row: Account) -> Balance:
     """An account from its columns."""
-    return Balance(amounts(row[:WIDTH]), amounts(row[WIDTH : 2 * WIDTH]), row[REFUSED], row[SINCE] or 0.0)
+    usd, tokens, output_tokens, calls, tool_calls, *held = row[: 2 * WIDTH]
+    settled = Amounts(usd=usd, tokens=tokens, output_tokens=output_tokens, calls=calls, tool_calls=tool_calls)
+    return Balance(settled, amounts(tuple(held)), row[REFUSED], row[SINCE] or 0.0)
+
+
+def is_held(row: Account) -> bool:
+    """Whether a call is open on an account."""
+    return any(row[WIDTH : 2 * WIDTH])
 
 
 def amounts(row: Figures) -> Amounts:
@@ -92,8 +115,11 @@ def pack(names: tuple[str, ...]) -> str:
 
 @lru_cache(maxsize=1024)
 def unpack(text: str) -> tuple[str, ...]:
-    """Account names from their text."""
-    return tuple(json.loads(text))
+    """Account names from their text. Raises LedgerError."""
+    try:
+        return tuple(json.loads(text))
+    except (TypeError, ValueError):
+        raise _damaged("accounts", f"{text!r} is no list of names") from None
 
 
 def once(names: tuple[str, ...]) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from agent_fuse.ledgers.base import Cap, Refusal, tightest
 from agent_fuse.ledgers.codec import CONTROLS, NOTHING
 from agent_fuse.ledgers.controls import NONE, Controls
 from agent_fuse.ledgers.controls import read as read_controls
-from agent_fuse.ledgers.judging import short, stopped
+from agent_fuse.ledgers.judging import beside, short, stopped, used_now
 from agent_fuse.ledgers.sql import Connection
 
 _ONE = "SELECT control FROM controls WHERE account = ?"
@@ -41,10 +41,15 @@ def decide(db: Connection, account: str, before: str | None, after: str | None) 
         db.execute(_DROP, (account,))
     else:
         db.execute(_SET, (account, after))
+    recount(db)
+    return True
+
+
+def recount(db: Connection) -> None:
+    """Say on the account of everything how many accounts are under control."""
     if find(db, ALL) is None:
         open_account(db, ALL, (*NOTHING, *NOTHING, 0, None))
     db.execute(_COUNT, (ALL,))
-    return True
 
 
 def used_up(db: Connection, caps: Sequence[Cap], subjects: Iterable[str], now: float) -> Refusal | None:
@@ -52,9 +57,11 @@ def used_up(db: Connection, caps: Sequence[Cap], subjects: Iterable[str], now: f
     of = partial(buckets, db)
     accounts = (*(cap.account for cap in caps), *subjects)
     controls = of_call(db, account(db, ALL), accounts)
+    used = used_now(partial(find, db))
 
     def refused(cap: Cap) -> Refusal | None:
         extra = controls.topped_up(cap.account, cap.meter, now)
-        return short(cap, read(db, cap.account, now), None, now=now, buckets=of, extra=extra)
+        there = beside(NOTHING, controls.kept(cap.account, used, now))
+        return short(cap, read(db, cap.account, now), None, there, now=now, buckets=of, extra=extra)
 
     return stopped(controls, accounts) or tightest(refused(cap) for cap in caps)

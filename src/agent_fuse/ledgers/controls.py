@@ -1,8 +1,8 @@
 """Controls: what a person has decided about accounts while agents run: stopped, or topped up."""
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, cast
@@ -23,6 +23,28 @@ class TopUp:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Fence:
+    """A slice of what an account may spend, kept for the calls of a session inside it.
+
+    What is left of it, the slice without what the inner session's account has settled and held, counts as held there.
+    So a call of that session takes from its slice what it puts on the account, in the step that holds it, and any other
+    finds the account as full as if all were spent.
+    """
+
+    id: str
+    child: str
+    """The account that it is kept for."""
+    amount: int
+    """Nano-dollars, spent ones of the child included."""
+    until: float
+    """Seconds, UTC epoch, when it falls by itself."""
+    host: str = ""
+    """Whose process keeps it, with the two below (`owners.Owner`)."""
+    pid: int = 0
+    started: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Control:
     """What is in force for one account, and who decided it last."""
 
@@ -30,6 +52,7 @@ class Control:
     """`all`, `session=run-1`, `user.id=ann`; holds for its windows too."""
     stopped: bool = False
     top_ups: tuple[TopUp, ...] = field(default=())
+    fences: tuple[Fence, ...] = field(default=())
     who: str = ""
     why: str = ""
     at: float = 0.0
@@ -43,15 +66,33 @@ class Control:
                 lasting[more.meter] = lasting.get(more.meter, 0) + more.amount
         top_ups = [TopUp(meter=meter, amount=amount) for meter, amount in lasting.items()]
         ending = [more for more in self.top_ups if more.until is not None and more.until > now]
-        return replace(self, top_ups=(*top_ups, *ending))
+        standing = tuple(one for one in self.fences if now < one.until)
+        return replace(self, top_ups=(*top_ups, *ending), fences=standing)
 
     def written(self) -> str | None:
         """As text; None where nothing is in force any more."""
-        if not self.stopped and not self.top_ups:
+        if not self.stopped and not self.top_ups and not self.fences:
             return None
         top_ups = [{"meter": more.meter, "amount": more.amount, "until": more.until} for more in self.top_ups]
-        said = {"stopped": self.stopped, "top_ups": top_ups, "who": self.who, "why": self.why, "at": self.at}
+        said: dict[str, Any] = {
+            "stopped": self.stopped,
+            "top_ups": top_ups,
+            "who": self.who,
+            "why": self.why,
+            "at": self.at,
+        }
+        if self.fences:
+            said["fences"] = [asdict(one) for one in self.fences]
         return json.dumps(said)
+
+
+def kept_of(those: Iterable[Fence], used: Callable[[str], int], now: float) -> int:
+    """Nano-dollars that are left of these fences; `used` tells what a child's account has settled and held."""
+    most: dict[str, int] = {}
+    for one in those:
+        if now < one.until:
+            most[one.child] = max(one.amount, most.get(one.child, 0))
+    return sum(max(amount - used(child), 0) for child, amount in most.items())
 
 
 class Controls:
@@ -75,6 +116,18 @@ class Controls:
             return 0
         return sum(one.amount for one in found.top_ups if one.meter is meter and (one.until is None or now < one.until))
 
+    def kept(self, account: str, used: Callable[[str], int], now: float, apart: Iterable[str] = ()) -> int:
+        """Nano-dollars kept on the account for others; `used` tells what they have used, `apart` who is no other."""
+        found = self.by_account.get(plain(account))
+        if found is None or not found.fences:
+            return 0
+        mine = frozenset(apart)
+        return kept_of((one for one in found.fences if one.child not in mine), used, now)
+
+    def children(self) -> set[str]:
+        """The accounts that anything is kept for."""
+        return {fence.child for one in self.by_account.values() for fence in one.fences}
+
 
 NONE = Controls()
 
@@ -82,6 +135,13 @@ NONE = Controls()
 def read(texts: Mapping[str, str]) -> Controls:
     """From texts by account. What a later version wrote and this one cannot read is in force for nobody."""
     return Controls(map(read_one, texts, texts.values())) if texts else NONE
+
+
+def read_fences(said: object) -> tuple[Fence, ...]:
+    """From JSON."""
+    names = [one.name for one in fields(Fence)]
+    found = (cast("dict[str, Any]", one) for one in cast("list[Any]", said or []))
+    return tuple(Fence(**{name: one[name] for name in names if name in one}) for one in found)
 
 
 @lru_cache(maxsize=256)
@@ -97,6 +157,7 @@ def read_one(account: str, text: str | None) -> Control:
             for one in cast("list[dict[str, Any]]", found.get("top_ups", []))
             if one.get("meter") in meters
         ),
+        fences=read_fences(found.get("fences")),
         who=str(found.get("who", "")),
         why=str(found.get("why", "")),
         at=float(found.get("at", 0.0)),

@@ -191,7 +191,9 @@ class Database:
                 if self._is_log_gone():
                     self._leave(db)
                     raise _Gone
-                self._folding.committed(db, self._wal)
+                self._folding.left -= 1
+                if self._folding.left <= 0:
+                    self._folding.begin(db, self._wal)
                 return answer
         finally:
             unlock(file, UNLOCK)

@@ -27,7 +27,7 @@ class FileLock:
     def acquire(self, file: int) -> None:
         """Take the lock on its open file, waiting for as long as patience lasts. Raises TimeoutError, OSError."""
         try:
-            _lock(file)
+            _lock(file, _LOCK)
         except (BlockingIOError, PermissionError):
             if not any(self.try_now() for _ in pauses(self._patience())):
                 raise TimeoutError(f"another process holds {self.path}") from None
@@ -35,7 +35,7 @@ class FileLock:
     def try_now(self) -> bool:
         """Take the lock if it is free. Raises OSError."""
         try:
-            _lock(self.file())
+            _lock(self.file(), _LOCK)
         except (BlockingIOError, PermissionError):
             return False
         return True
@@ -54,9 +54,9 @@ if sys.platform == "win32":
     import contextlib
     import msvcrt
 
-    def _lock(file: int) -> None:
+    def _lock(file: int, how: int) -> None:
         os.lseek(file, 0, os.SEEK_SET)
-        msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+        msvcrt.locking(file, how, 1)
 
     def unlock(file: int, how: int) -> None:
         """Give the lock back, if it is held."""
@@ -64,14 +64,11 @@ if sys.platform == "win32":
         with contextlib.suppress(OSError):
             msvcrt.locking(file, how, 1)
 
-    UNLOCK = msvcrt.LK_UNLCK
+    _LOCK, UNLOCK = msvcrt.LK_NBLCK, msvcrt.LK_UNLCK
 else:
     import fcntl
 
-    def _lock(file: int) -> None:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-    unlock = fcntl.flock
+    _lock = unlock = fcntl.flock
     """`unlock(file, UNLOCK)` gives the lock back, if it is held: C code, which runs as a whole or not at all."""
 
-    UNLOCK = fcntl.LOCK_UN
+    _LOCK, UNLOCK = fcntl.LOCK_EX | fcntl.LOCK_NB, fcntl.LOCK_UN

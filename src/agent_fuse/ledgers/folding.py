@@ -41,19 +41,17 @@ class Folding:
     def __init__(self, path: Path, patience: Callable[[], float]) -> None:
         self._path = path
         self._patience = patience
-        self._left = EVERY
+        self.left = EVERY
+        """Commits until it is time to fold."""
         self.renew()
 
     def renew(self) -> None:
         """Begin anew, in a forked child: the thread is its parent's."""
         self._working = threading.Lock()
 
-    def committed(self, db: Connection, log: int | None) -> None:
-        """A commit was made. `log`: the open log, None where its size cannot be asked for."""
-        self._left -= 1
-        if self._left > 0:
-            return
-        self._left = EVERY
+    def begin(self, db: Connection, log: int | None) -> None:
+        """It is time to. `log`: the open log, None where its size cannot be asked for."""
+        self.left = EVERY
         if log is not None and os.fstat(log).st_size > LARGEST:
             _fold(db, self._path)
         elif not self._working.locked():

@@ -7,6 +7,7 @@ from agent_fuse.ledgers.base import AMOUNTS, Cap, Meter, Refusal, Stop
 from agent_fuse.ledgers.codec import NO_ACCOUNT, NOTHING, PLACE, SINCE, WIDTH, Account, Figures
 from agent_fuse.ledgers.controls import Controls
 
+_USD = PLACE[Meter.USD]
 CALLS = PLACE[Meter.CALLS]
 
 Buckets = Callable[[str], Iterable[tuple[str, Sequence[int]]]]
@@ -71,3 +72,30 @@ def _frees_at(cap: Cap, too_much: int, buckets: Buckets, now: float) -> float | 
         if too_much <= 0:
             return leaves
     return None
+
+
+def used_usd(row: Account | None) -> int:
+    """Settled and held nano-dollars of an account's row."""
+    return int(row[_USD] + row[WIDTH + _USD]) if row else 0
+
+
+def beside(mine: Figures, kept: int) -> Figures:
+    """What a call holds on an account, for whoever takes what others hold to be the rest: fences are others'."""
+    return (mine[0] - kept, *mine[1:]) if kept else mine
+
+
+def used_after(
+    row_of: Callable[[str], Account | None], asked: Figures, on: Iterable[str], mine: Figures, held_on: Iterable[str]
+) -> Callable[[str], int]:
+    """What accounts will have settled and held when a call is held `on` some, instead of what it holds already."""
+    more, less = frozenset(on), frozenset(held_on)
+
+    def used(name: str) -> int:
+        return used_usd(row_of(name)) + asked[_USD] * (name in more) - mine[_USD] * (name in less)
+
+    return used
+
+
+def used_now(row_of: Callable[[str], Account | None]) -> Callable[[str], int]:
+    """The same where nothing is asked."""
+    return used_after(row_of, NOTHING, (), NOTHING, ())

@@ -36,10 +36,12 @@ class Options:
     """`"full"` survives a loss of power."""
     lock_timeout: float = 5.0
     """Seconds to wait for others who write, before a LedgerError."""
+    lease: bool = False
+    """Take slices of limits, and spend them in this process."""
 
 
 class Kind(Protocol):
-    """One kind of ledger. Its own imports come when it is asked for."""
+    """One kind of ledger. Its own imports come when it is asked for. One that leases has `leases = True`."""
 
     def open(self, url: str, options: Options) -> Ledger:
         """The ledger at `url`, made where it is not there. Raises ConfigurationError, LedgerError."""

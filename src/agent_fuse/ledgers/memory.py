@@ -26,7 +26,7 @@ from agent_fuse.ledgers.base import (
 from agent_fuse.ledgers.codec import NO_ACCOUNT, NOTHING, SINCE, WIDTH, Figures
 from agent_fuse.ledgers.controls import NONE, Controls
 from agent_fuse.ledgers.controls import read as read_controls
-from agent_fuse.ledgers.judging import short, stopped
+from agent_fuse.ledgers.judging import beside, short, stopped, used_after, used_now
 
 T = TypeVar("T")
 _LARGEST = 2**63 - 1
@@ -76,11 +76,13 @@ class MemoryLedger:
             if stop is not None:
                 return stop
 
+            used = used_after(self._accounts.get, asked, on, mine, held_on)
+
             def short_of(cap: Cap) -> Refusal | None:
                 name = cap.account
                 extra = controls.topped_up(name, cap.meter, now)
                 row, requested = (found[name], asked) if name in found else (self._as_of(name, now), NOTHING)
-                mine_there = before.get(name, NOTHING)
+                mine_there = beside(before.get(name, NOTHING), controls.kept(name, used, now))
                 return short(cap, row, requested, mine_there, now=now, buckets=self._oldest_first, extra=extra)
 
             refused = tightest(short_of(cap) for cap in hold.caps)
@@ -94,14 +96,14 @@ class MemoryLedger:
 
     def settle(self, entry: Entry, accounts: Sequence[str], amounts: Amounts, *, now: float) -> Settling:
         """See Ledger."""
-        if entry.status is Status.REFUSED:
+        if not entry.status.is_booked:
             raise Unwritable("settle", "in memory", f"call {entry.id!r} is refused; that is for refuse()")
         figures = _figures("settle", amounts)
         with self._lock:
             hold, old = self._holds.get(entry.id), self._lines.get(entry.id)
             names = hold.accounts if hold else codec.once(tuple(accounts))
             change, answer = figures, Settling.BOOKED
-            if old is not None and old.entry.status is not Status.REFUSED:
+            if old is not None and old.entry.status.is_booked:
                 if old.entry.status is Status.SETTLED or entry.status is not Status.SETTLED:
                     self.release(entry.id, now=now)
                     return Settling.UNCHANGED
@@ -147,7 +149,7 @@ class MemoryLedger:
         with self._lock:
             names = codec.once(tuple(accounts))
             if entry.id not in self._lines:
-                self._lines[entry.id] = Account(replace(entry, status=Status.REFUSED), names)
+                self._lines[entry.id] = Account(replace(entry, status=codec.refused_status(entry)), names)
                 on = (booked_on(name)[0] for name in names)
                 self._charge_all("refuse", dict.fromkeys(on, (*NOTHING, *NOTHING, 1)))
 
@@ -161,6 +163,7 @@ class MemoryLedger:
                     cap,
                     self._as_of(cap.account, now),
                     None,
+                    beside(NOTHING, controls.kept(cap.account, used_now(self._accounts.get), now)),
                     now=now,
                     buckets=self._oldest_first,
                     extra=controls.topped_up(cap.account, cap.meter, now),
@@ -259,7 +262,7 @@ class MemoryLedger:
     def is_booked(self, id: str) -> bool:
         """Whether the journal has the call, and not as refused."""
         line = self._lines.get(id)
-        return line is not None and line.entry.status is not Status.REFUSED
+        return line is not None and line.entry.status.is_booked
 
     def lines(self) -> list[Account]:
         """The journal with what was booked, oldest first by time of booking."""
@@ -330,16 +333,13 @@ class MemoryLedger:
             return
         window, base, interval = found
         last = within(base, window.before(interval))
-        for old in [one for one in self._accounts if f"{base}{OF}" <= one < last and not _is_held(self._accounts[one])]:
+        earlier = [one for one in self._accounts if f"{base}{OF}" <= one < last]
+        for old in [one for one in earlier if not codec.is_held(self._accounts[one])]:
             del self._accounts[old]
 
     def _is_over(self, name: str, before: float) -> bool:
         found = calendar(name)
-        return found is not None and found[0].leaves(found[2]) <= before and not _is_held(self._accounts[name])
-
-
-def _is_held(row: codec.Account) -> bool:
-    return any(row[WIDTH : 2 * WIDTH])
+        return found is not None and found[0].leaves(found[2]) <= before and not codec.is_held(self._accounts[name])
 
 
 def _figures(operation: str, amounts: Amounts) -> Figures:

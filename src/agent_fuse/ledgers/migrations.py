@@ -1,6 +1,7 @@
 """Migrations: how the tables came to be as they are, one numbered step after another."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 from agent_fuse.ledgers.sql import Connection
 
@@ -89,7 +90,21 @@ def m005_control(db: Connection) -> None:
     db.execute("ALTER TABLE accounts ADD COLUMN controls INTEGER NOT NULL DEFAULT 0")
 
 
-MIGRATIONS: list[Callable[[Connection], None]] = [m001_books, m002_refused_by, m003_bill, m004_since, m005_control]
+def m006_saved(db: Connection) -> None:
+    """What a call that was clamped or downgraded saved, and by which of them; NULL for those that are there."""
+    for table in ("holds", "journal"):
+        db.execute(f"ALTER TABLE {table} ADD COLUMN saved INTEGER")
+        db.execute(f"ALTER TABLE {table} ADD COLUMN saved_by TEXT")
+
+
+MIGRATIONS: list[Callable[[Connection], None]] = [
+    m001_books,
+    m002_refused_by,
+    m003_bill,
+    m004_since,
+    m005_control,
+    m006_saved,
+]
 """In order, and never changed once released: `user_version` counts those that a database has been through."""
 
 
@@ -107,10 +122,11 @@ def version(db: Connection) -> int:
     """How many steps the database has been through; 0 for one that is empty. Only reads.
 
     Raises:
-        NotOurs: it was made by a newer AgentFuse, or by another program.
+        NotOurs: it was made by a newer AgentFuse, or by another program, or is damaged.
     """
     # One statement, one moment: another process may be making the tables just now.
     found, mark, tables = db.execute(_LOOK).fetchall()[0]
+    _check_end(db)
     if found > len(MIGRATIONS):
         raise NotOurs(
             f"it is of version {found}, made by a newer AgentFuse than this one, which knows {len(MIGRATIONS)}; "
@@ -119,6 +135,14 @@ def version(db: Connection) -> int:
     if mark != APPLICATION_ID and (found, mark, tables) != (0, 0, 0):
         raise NotOurs("it is a database of another program; name another file for the ledger")
     return int(found)
+
+
+def _check_end(db: Connection) -> None:
+    """The file is whole pages, or its log makes it so: where the end of one is lost SQLite reads zeros, silently."""
+    log = Path(f"{db.filename}-wal")
+    size = Path(db.filename).stat().st_size
+    if size % int(db.pragma("page_size")) and not (log.exists() and log.stat().st_size):
+        raise NotOurs(f"the file is damaged: it has {size} bytes, and its end is lost; restore a copy")
 
 
 def migrate(db: Connection) -> None:

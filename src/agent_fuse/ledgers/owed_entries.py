@@ -45,7 +45,7 @@ class Owed:
         lines = self.twin.lines()
         for line in lines[: len(lines) // 2 + 1]:
             self.twin.forget(line)
-            if line.entry.status is not Status.REFUSED:
+            if line.entry.status.is_booked:
                 one = self._sums.setdefault(line.accounts, _Sum(line.entry))
                 one.calls += 1
                 one.amounts = total((one.amounts, line.amounts))
@@ -101,7 +101,7 @@ class Owed:
         for line in lines:
             _write(real, line, now)
             self.twin.forget(line)
-            if line.entry.status is not Status.REFUSED:
+            if line.entry.status.is_booked:
                 self.held_there.discard(line.entry.id)
         return len(sealed) + len(lines)
 
@@ -139,7 +139,7 @@ def _sealed(accounts: tuple[str, ...], one: _Sum) -> Account:
 
 def _write(real: Ledger, line: Account, now: float) -> None:
     try:
-        if line.entry.status is Status.REFUSED:
+        if not line.entry.status.is_booked:
             real.refuse(line.entry, line.accounts, now=now)
         else:
             real.settle(line.entry, line.accounts, line.amounts, now=now)

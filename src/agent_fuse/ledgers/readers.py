@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol, Self
 
 from agent_fuse.calls import Entry
-from agent_fuse.ledgers.base import Balance, Meter
+from agent_fuse.ledgers.base import Balance, Hold, Meter
 from agent_fuse.ledgers.controls import Control
-from agent_fuse.ledgers.selecting import ANY, Fact, Refused, Selection, Sums
+from agent_fuse.ledgers.selecting import ANY, Fact, Refused, Saved, Selection, Sums
 
 
 class Reader(Protocol):
@@ -32,6 +32,10 @@ class Reader(Protocol):
 
     def close(self) -> None:
         """Close it."""
+        ...
+
+    def gone(self) -> bool:
+        """Whether another ledger, or none, is now where this one was opened: whoever looks for long opens it anew."""
         ...
 
     def unwritable(self) -> str | None:
@@ -73,6 +77,10 @@ class Reader(Protocol):
         """How many calls are open, and the nano-dollars they hold."""
         ...
 
+    def holds(self, limit: int) -> list[Hold]:
+        """Calls that are open, the one that began first of all first."""
+        ...
+
     def notes(self, prefix: str) -> dict[str, bytes]:
         """Notes whose key begins with `prefix`, an ASCII text."""
         ...
@@ -89,8 +97,16 @@ class Reader(Protocol):
         """When the first and the last line from `since` to before `until` began; None without one."""
         ...
 
+    def since_last(self, lines: int) -> float:
+        """When the oldest of so many last lines began; 0 where there are no more than those."""
+        ...
+
     def refused(self, which: Selection) -> list[Refused]:
-        """Refused calls, summed by the limit and account that refused them; the most first."""
+        """Refused calls, or only those that would have been, summed by the limit and account; the most first."""
+        ...
+
+    def saved(self, which: Selection) -> list[Saved]:
+        """What calls saved that were clamped or downgraded, or only observed, summed by that; the most first."""
         ...
 
     def count_lines(self, before: float) -> int:

@@ -4,9 +4,21 @@ import os
 
 from agent_fuse.ledgers import kinds
 from agent_fuse.ledgers.readers import Reader
-from agent_fuse.ledgers.selecting import EVERY_STATUS, TOOL, Fact, Refused, Selection, Sums
+from agent_fuse.ledgers.selecting import ANY, EVERY_STATUS, TOOL, Fact, Refused, Saved, Selection, Sums, literal
 
-__all__ = ["EVERY_STATUS", "TOOL", "Fact", "Reader", "Refused", "Selection", "Sums", "open_reader"]
+__all__ = [
+    "ANY",
+    "EVERY_STATUS",
+    "TOOL",
+    "Fact",
+    "Reader",
+    "Refused",
+    "Saved",
+    "Selection",
+    "Sums",
+    "literal",
+    "open_reader",
+]
 
 
 def open_reader(url: str | os.PathLike[str]) -> Reader:

@@ -1,5 +1,6 @@
 """Which lines of a journal are meant, and what some of them come to."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -16,6 +17,11 @@ Fact = tuple[str, float, str, str, str, str, str, str, int, int | None, int | No
 
 Matching = Callable[[str, str], tuple[str, str]]
 """From a column and a pattern in which `*` and `?` stand for any text: the condition in SQL, and its value."""
+
+
+def literal(text: str) -> str:
+    """A text as a pattern finds it, whatever marks are in it."""
+    return re.sub(r"[*?[]", r"[\g<0>]", text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +79,17 @@ class Sums:
     last: float = 0.0
     agents: tuple[str, ...] = field(default=())
     models: tuple[str, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saved:
+    """What calls saved of which one thing was altered."""
+
+    by: str
+    """`Entry.saved_by`."""
+    count: int
+    saved: int
+    """Nano-dollars."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

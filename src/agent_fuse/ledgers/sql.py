@@ -23,6 +23,11 @@ class Connection(Protocol):
     """What is used of `apsw.Connection` (its own stubs are not complete before Python 3.12)."""
 
     @property
+    def filename(self) -> str:
+        """The path of its file."""
+        ...
+
+    @property
     def in_transaction(self) -> bool:
         """Whether a transaction is open."""
         ...

@@ -1,7 +1,6 @@
 """Reading books that are kept in SQL: the same questions in every store, apart from its ways with texts."""
 
 import math
-import re
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -10,26 +9,30 @@ from operator import sub
 from typing import Any, Self, cast
 
 from agent_fuse.account_names import OF, booked_on, escaped, key_of, rolling, window_of, within
-from agent_fuse.calls import Entry, Status
+from agent_fuse.calls import NOT_BOOKED, Entry, Status
 from agent_fuse.ledgers import codec
-from agent_fuse.ledgers.base import Balance, Meter
+from agent_fuse.ledgers.base import Balance, Hold, Meter
 from agent_fuse.ledgers.codec import METERS, NO_ACCOUNT, WIDTH
 from agent_fuse.ledgers.controls import Control
 from agent_fuse.ledgers.controls import read as read_controls
-from agent_fuse.ledgers.selecting import ANY, Fact, Refused, Selection, Sums
+from agent_fuse.ledgers.selecting import ANY, Fact, Refused, Saved, Selection, Sums, literal
 from agent_fuse.windows import Rolling
 
+SAVED = ("saved", "saved_by")
+"""Columns that books of an older version lack."""
 PAGE = 200
-"""Lines of a journal read at a time."""
+"""Lines of a journal, or accounts, read at a time."""
 
 _FACTS = 10_000
 _LARGEST = 2**63 - 1
 _REFUSED_BY = ", ".join(codec.REFUSED_BY)
 _SETTLED = ", ".join(f"settled_{meter}" for meter in METERS)
-_BOOKED = "FILTER (WHERE status <> 'refused')"
+_IS_BOOKED = "status NOT IN ('refused', 'would_refuse')"
+_BOOKED = f"FILTER (WHERE {_IS_BOOKED})"
+_HOLD = f"accounts, {', '.join(f'hold_{meter}' for meter in METERS)}, expires_at"
 _SUMS = f"""
-    COUNT(*) FILTER (WHERE status <> 'refused' AND operation <> 'execute_tool'),
-    COUNT(*) FILTER (WHERE status <> 'refused' AND operation = 'execute_tool'),
+    COUNT(*) FILTER (WHERE {_IS_BOOKED} AND operation <> 'execute_tool'),
+    COUNT(*) FILTER (WHERE {_IS_BOOKED} AND operation = 'execute_tool'),
     COUNT(*) FILTER (WHERE status = 'refused'),
     COALESCE(CAST(SUM(cost) {_BOOKED} AS BIGINT), 0),
     COALESCE(CAST(SUM(cost) FILTER (WHERE status = 'refused') AS BIGINT), 0),
@@ -48,6 +51,7 @@ class SqlReader(ABC):
     _since = "since"
     _keeps_refused_by = True
     _keeps_controls = True
+    _keeps_saved = True
 
     @abstractmethod
     def close(self) -> None:
@@ -74,11 +78,14 @@ class SqlReader(ABC):
     def balances(self, accounts: Sequence[str], *, now: float | None = None) -> dict[str, Balance]:
         """See Reader."""
         at = time.time() if now is None else now
-        return {name: self._balance(name, at) for name in accounts}
+        rows: dict[str, codec.Row] = {}
+        for start in range(0, len(accounts), PAGE):
+            some = tuple(accounts[start : start + PAGE])
+            query = f"SELECT name, {self._account} FROM accounts WHERE name IN ({', '.join('?' * len(some))})"  # noqa: S608 - columns
+            rows.update((row[0], row[1:]) for row in self._all(query, some))
+        return {name: self._balance(name, rows.get(name, NO_ACCOUNT), at) for name in accounts}
 
-    def _balance(self, name: str, now: float) -> Balance:
-        rows = self._all(f"SELECT {self._account} FROM accounts WHERE name = ?", (name,))  # noqa: S608 - columns
-        found = rows[0] if rows else NO_ACCOUNT
+    def _balance(self, name: str, found: codec.Row, now: float) -> Balance:
         window = rolling(name)
         if window is not None:
             query = f"SELECT {_SETTLED} FROM accounts WHERE name >= ? AND name < ?"  # noqa: S608 - columns
@@ -120,7 +127,7 @@ class SqlReader(ABC):
     def has_account(self, name: str) -> bool:
         """See Reader."""
         key, value = key_of(name)
-        pattern = f"{_literal(escaped(key))}@*={_literal(value)}"
+        pattern = f"{literal(escaped(key))}@*={literal(value)}"
         windowed, one = self._matching("name", pattern)
         interval, other = self._matching("name", f"{pattern}{OF}*")
         query = f"SELECT 1 FROM accounts WHERE name = ? OR {windowed} OR {interval} LIMIT 1"  # noqa: S608 - conditions
@@ -135,6 +142,11 @@ class SqlReader(ABC):
         """See Reader."""
         calls, held = self._all("SELECT COUNT(*), COALESCE(CAST(SUM(hold_usd) AS BIGINT), 0) FROM holds")[0]
         return int(calls), int(held)
+
+    def holds(self, limit: int) -> list[Hold]:
+        """See Reader."""
+        query = f"SELECT {self._call}, {_HOLD} FROM holds ORDER BY at, id LIMIT ?"  # noqa: S608 - columns
+        return [codec.hold(row) for row in self._all(query, (limit,))]
 
     def notes(self, prefix: str) -> dict[str, bytes]:
         """See Reader."""
@@ -180,9 +192,15 @@ class SqlReader(ABC):
         )[0]
         return None if first is None else (first, last)
 
+    def since_last(self, lines: int) -> float:
+        """See Reader."""
+        found = self._all("SELECT at FROM journal ORDER BY at DESC, id DESC LIMIT 1 OFFSET ?", (lines - 1,))
+        return float(found[0][0]) if found else 0.0
+
     def refused(self, which: Selection) -> list[Refused]:
         """See Reader."""
-        condition, values = replace(which, statuses=frozenset([Status.REFUSED])).where(self._matching)
+        statuses = which.statuses if which.statuses < NOT_BOOKED else frozenset([Status.REFUSED])
+        condition, values = replace(which, statuses=statuses).where(self._matching)
         columns, groups = "", "reason"
         if self._keeps_refused_by:
             # Where it was no limit, each tool's loop is a matter of its own.
@@ -209,6 +227,17 @@ class SqlReader(ABC):
             )
             for reason, count, saved, last, session, tool, *by in self._all(query, values)
         ]
+
+    def saved(self, which: Selection) -> list[Saved]:
+        """See Reader."""
+        if not self._keeps_saved:
+            return []
+        condition, values = which.where(self._matching)
+        query = (
+            "SELECT saved_by, COUNT(*), CAST(SUM(saved) AS BIGINT) FROM journal "  # noqa: S608 - conditions
+            f"WHERE saved IS NOT NULL AND {_IS_BOOKED} AND {condition} GROUP BY saved_by ORDER BY 3 DESC, 1"
+        )
+        return [Saved(by=by, count=count, saved=saved) for by, count, saved in self._all(query, values)]
 
     def count_lines(self, before: float) -> int:
         """See Reader."""
@@ -247,11 +276,6 @@ class SqlReader(ABC):
             return "name >= ? AND name < ? AND name NOT LIKE ?", (begin, end, f"%{OF}%")
         term, value = self._matching("name", f"*{within('', window.interval(now))}")
         return f"name >= ? AND name < ? AND {term}", (begin, end, value)
-
-
-def _literal(text: str) -> str:
-    """A text as a pattern finds it, whatever marks are in it."""
-    return re.sub(r"[*?[]", r"[\g<0>]", text)
 
 
 def _sums(row: codec.Row) -> Sums:

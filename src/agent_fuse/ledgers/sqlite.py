@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from agent_fuse.account_names import booked_on
-from agent_fuse.calls import Entry, Status
+from agent_fuse.calls import NOT_BOOKED, Entry
 from agent_fuse.ledgers import account_rows, codec, control_rows, forks, transactions
 from agent_fuse.ledgers.base import (
     Amounts,
@@ -55,16 +55,18 @@ class SqliteLedger:
         line = codec.entry_row(hold.entry)
         here = self._owner
         owner = NOBODY if hold.outlives else (here.host, here.pid, here.started)
-        return self._database.write("reserve", lambda db: transactions.reserve(db, hold, line, asked, owner, now=now))
+        work = partial(transactions.reserve, hold=hold, line=line, asked=asked, owner=owner, now=now)
+        return self._database.write("reserve", work)
 
     def settle(self, entry: Entry, accounts: Sequence[str], amounts: Amounts, *, now: float) -> Settling:
         """See Ledger."""
-        if entry.status is Status.REFUSED:
+        if entry.status in NOT_BOOKED:
             raise self._unwritable("settle", f"call {entry.id!r} is refused; that is for refuse()")
         figures = self._figures("settle", amounts)
         line = codec.entry_row(entry)
-        names = codec.once(tuple(accounts))
-        return self._database.write("settle", lambda db: transactions.book(db, line, names, figures, now))
+        names = tuple(accounts)
+        work = partial(transactions.book, line=line, names=names, figures=figures, now=now)
+        return self._database.write("settle", work)
 
     def count(self, hold: Hold, note: NoteChange | None = None, *, now: float) -> Reservation | Refusal | None:
         """See Ledger."""
@@ -86,7 +88,7 @@ class SqliteLedger:
     def refuse(self, entry: Entry, accounts: Sequence[str], *, now: float) -> None:
         """See Ledger."""
         line = codec.entry_row(entry)
-        line = (*line[: codec.STATUS], Status.REFUSED, *line[codec.STATUS + 1 :])
+        line = (*line[: codec.STATUS], codec.refused_status(entry), *line[codec.STATUS + 1 :])
         names = codec.once(tuple(accounts))
         by = codec.refused_by_row(entry)
         self._database.write("refuse", lambda db: transactions.refuse(db, line, by, names))

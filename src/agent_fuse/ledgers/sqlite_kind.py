@@ -1,11 +1,15 @@
 """The kind that a path and `sqlite:///path` name: one file."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agent_fuse.ledgers.kinds import PATH, Options, scheme_of
 from agent_fuse.ledgers.sqlite import SqliteLedger
 from agent_fuse.ledgers.sqlite_reading import SqliteReader
 from agent_fuse.mistakes import ConfigurationError
+
+if TYPE_CHECKING:
+    from agent_fuse.ledgers.sqlite_keeping import SqliteKeeper
 
 
 class SqliteKind:
@@ -22,6 +26,12 @@ class SqliteKind:
     def read(self, url: str) -> SqliteReader:
         """See Kind."""
         return SqliteReader(file_of(url))
+
+    def keeper(self, url: str) -> "SqliteKeeper":
+        """See keeping.keeper."""
+        from agent_fuse.ledgers.sqlite_keeping import SqliteKeeper  # noqa: PLC0415 - a guarded process has no need of it
+
+        return SqliteKeeper(file_of(url))
 
 
 KIND = SqliteKind()

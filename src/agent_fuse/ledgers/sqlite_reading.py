@@ -12,7 +12,7 @@ from agent_fuse.ledgers.anchor import Anchor
 from agent_fuse.ledgers.base import LedgerError
 from agent_fuse.ledgers.migrations import NotOurs, version
 from agent_fuse.ledgers.sql import FAILURES, Connection, words
-from agent_fuse.ledgers.sql_reading import SqlReader
+from agent_fuse.ledgers.sql_reading import SAVED, SqlReader
 
 _KEEPS_REFUSED_BY = 2
 """The version of the tables from which on the journal says what refused a call."""
@@ -23,6 +23,7 @@ _BILL = {"fee": "0", "source": "''", "computed": "NULL"}
 _KEEPS_SINCE = 4
 """The version from which on accounts say when their first call was admitted."""
 _KEEPS_CONTROLS = 5
+_KEEPS_SAVED = 6
 _BUSY_MILLISECONDS = 2_000
 
 
@@ -33,12 +34,16 @@ class SqliteReader(SqlReader):
         self.path = path
         self._anchor: Anchor | None = None
         self._db, found = self._connect(path)
+        self.version = found
         # A ledger that no fuse of this version has opened yet is read as it is: a reader changes nothing.
-        absent: Mapping[str, str] = {} if found >= _KEEPS_BILL else _BILL
+        absent: Mapping[str, str] = ({} if found >= _KEEPS_BILL else _BILL) | (
+            {} if found >= _KEEPS_SAVED else dict.fromkeys(SAVED, "NULL")
+        )
         self._call = ", ".join(absent.get(column, column) for column in codec.ENTRY)
         self._fee = absent.get("fee", "fee")
         self._keeps_refused_by = found >= _KEEPS_REFUSED_BY
         self._keeps_controls = found >= _KEEPS_CONTROLS
+        self._keeps_saved = found >= _KEEPS_SAVED
         if found < _KEEPS_SINCE:
             self._account = self._account.replace("since", "NULL")
             self._since = "NULL"
@@ -61,6 +66,7 @@ class SqliteReader(SqlReader):
         try:
             held = anchor.hold(str(path), _BUSY_MILLISECONDS / 1000)
             db = cast("Connection", apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY))
+            self._file = _which(path)
             db.set_busy_timeout(_BUSY_MILLISECONDS)
             found = version(db)
         except (*FAILURES, NotOurs) as error:
@@ -83,6 +89,13 @@ class SqliteReader(SqlReader):
         if self._anchor is not None:
             self.close()
 
+    def gone(self) -> bool:
+        """See Reader."""
+        try:
+            return _which(self.path) != self._file
+        except OSError:
+            return True
+
     def unwritable(self) -> str | None:
         """See Reader."""
         found = next((one for one in (self.path, self.path.parent) if not os.access(one, os.W_OK)), None)
@@ -99,3 +112,9 @@ class SqliteReader(SqlReader):
 
     def _names(self, column: str) -> str:
         return f"json_group_array(DISTINCT {column})"
+
+
+def _which(path: Path) -> tuple[int, int]:
+    """Which file it is, whatever it is called."""
+    found = path.stat()
+    return found.st_dev, found.st_ino

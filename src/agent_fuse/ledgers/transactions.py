@@ -16,6 +16,7 @@ from agent_fuse.ledgers.account_rows import (
     buckets,
     charge,
     charge_all,
+    find,
     marks,
     open_account,
     read,
@@ -40,7 +41,7 @@ from agent_fuse.ledgers.codec import (
     Row,
 )
 from agent_fuse.ledgers.controls import NONE
-from agent_fuse.ledgers.judging import short, stopped
+from agent_fuse.ledgers.judging import beside, short, stopped, used_after
 from agent_fuse.ledgers.sql import Connection
 
 T = TypeVar("T")
@@ -117,9 +118,12 @@ _SET_LINE = _fill("UPDATE journal SET ({call}, {booked}, {refused_by}) = ({whole
 def reserve(db: Connection, hold: Hold, line: Row, asked: Figures, owner: Row, *, now: float) -> Reservation | Refusal:
     """Take a hold, or take its place if the call has one, when all caps admit it."""
     names = codec.once(hold.accounts)
-    on = tuple(booked_on(name)[0] for name in names)
-    found: dict[str, Account] = {name: db.execute(ACCOUNT, (name,)).fetchone() or NO_ACCOUNT for name in on}
-    if on != names or found.get(ALL, NO_ACCOUNT)[CONTROLS]:  # something may have left its window
+    found: dict[str, Account] = {}
+    for name in names:
+        if booked_on(name)[0] != name:  # something may have left its window
+            return _reserve_again(db, hold, line, asked, owner, now=now)
+        found[name] = db.execute(ACCOUNT, (name,)).fetchone() or NO_ACCOUNT
+    if found.get(ALL, NO_ACCOUNT)[CONTROLS]:
         return _reserve_again(db, hold, line, asked, owner, now=now)
     for cap in hold.caps:
         figures = found.get(cap.account)
@@ -192,11 +196,14 @@ def _refused(
         if stop is not None:
             return stop
 
+    used = used_after(partial(find, db), asked, found, next(iter(mine.values()), NOTHING), mine)
+
     def refused(cap: Cap) -> Refusal | None:
         name = cap.account
         extra = controls.topped_up(name, cap.meter, now)
         row, requested = (found[name], asked) if name in found else (as_of(db, name, now), NOTHING)
-        return short(cap, row, requested, mine.get(name, NOTHING), now=now, buckets=partial(buckets, db), extra=extra)
+        there = beside(mine.get(name, NOTHING), controls.kept(name, used, now))
+        return short(cap, row, requested, there, now=now, buckets=partial(buckets, db), extra=extra)
 
     return tightest(refused(cap) for cap in hold.caps)
 
@@ -235,11 +242,15 @@ class Balances(Mapping[str, Balance]):
     def __init__(self, before: Mapping[str, Account], held: Figures) -> None:
         self._before = before
         self._held = held
+        self._read: dict[str, Balance] = {}
 
     def __getitem__(self, name: str) -> Balance:
-        figures = self._before[name]
-        held = tuple(map(add, figures[WIDTH : 2 * WIDTH], self._held))
-        return codec.balance((*figures[:WIDTH], *held, *figures[2 * WIDTH :]))
+        found = self._read.get(name)
+        if found is None:
+            figures = self._before[name]
+            held = tuple(map(add, figures[WIDTH : 2 * WIDTH], self._held))
+            found = self._read[name] = codec.balance((*figures[:WIDTH], *held, *figures[2 * WIDTH :]))
+        return found
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._before)
@@ -262,8 +273,7 @@ def release(db: Connection, id: str) -> bool:
 def book(db: Connection, line: Row, names: tuple[str, ...], figures: Figures, now: float) -> Settling:
     """Free the call's hold, if it has one, and book the call, on the hold's accounts rather than on `names`."""
     held = _hold(db, line[0])
-    if held is not None:
-        names = held[0]
+    names = held[0] if held is not None else codec.once(names)
     provisional = line[STATUS] != Status.SETTLED
     db.execute(_ADD_LINE, line + ((codec.pack(names), *figures) if provisional else _NO_BOOKING))
     if not db.changes():

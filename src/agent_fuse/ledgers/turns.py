@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 from agent_fuse.ledgers.waiting import in_event_loop, pauses
 
@@ -52,7 +52,8 @@ class Turn:
     @property
     def __exit__(self) -> Callable[..., None]:  # noqa: PLE0302 - looked up like a method, and called so
         # `with` takes this method before it enters. It is C code, which nothing can interrupt before it has released.
-        return cast("Callable[..., None]", self.lock.__exit__)
+        leave: Callable[..., None] = self.lock.__exit__
+        return leave
 
     def _wait(self) -> None:
         lock, seconds = self.lock, self._patience()

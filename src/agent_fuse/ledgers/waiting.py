@@ -7,7 +7,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from contextlib import suppress
+from typing import Any, TypeVar
 
 LOOP_SECONDS = 0.25
 """The longest that a gate holds an event loop up for the sake of another process or thread."""
@@ -85,6 +86,18 @@ def elsewhere(work: Callable[[], None], seconds: float) -> bool:
     return done
 
 
+def timed_queue() -> "queue.SimpleQueue[Any]":
+    """A queue whose `get(timeout=…)` comes back.
+
+    A fresh one's first need not: where the time is over just when CPython (3.11 to 3.13) has taken the queue's lock, it
+    waits without end. Here that lock is taken at once, and stays so until something is put.
+    """
+    made: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    with suppress(queue.Empty):
+        made.get_nowait()
+    return made
+
+
 def _wait_in_loop(seconds: float) -> None:
     """Wait without `time.sleep`, which detectors of blocking calls allow in no event loop, for however short a time.
 
@@ -96,4 +109,4 @@ def _wait_in_loop(seconds: float) -> None:
         return
 
 
-_NEVER: "queue.SimpleQueue[None]" = queue.SimpleQueue()
+_NEVER: "queue.SimpleQueue[None]" = timed_queue()

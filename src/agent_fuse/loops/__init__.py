@@ -1,7 +1,7 @@
 """Loops: repeated, cyclic and fruitless tool calls, told from work."""
 
-from agent_fuse.loops.rule import LoopState, observe_call, observe_result
-from agent_fuse.loops.signatures import Signature, ToolOutcome, error_outcome, result_outcome, signature
+from agent_fuse.loops.rule import LoopState, observe_call, observe_result, state_note
+from agent_fuse.loops.signatures import Signature, ToolOutcome, digest_of, error_outcome, result_outcome, signature
 from agent_fuse.loops.steps import Told, observe_turn
 from agent_fuse.loops.verdicts import Level, LoopKind, LoopPolicy, Verdict
 
@@ -14,10 +14,12 @@ __all__ = [
     "Told",
     "ToolOutcome",
     "Verdict",
+    "digest_of",
     "error_outcome",
     "observe_call",
     "observe_result",
     "observe_turn",
     "result_outcome",
     "signature",
+    "state_note",
 ]

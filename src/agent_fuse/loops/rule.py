@@ -19,6 +19,7 @@ The seed rule: with `threshold` 5, five identical calls of a session pass and th
 Without results (nobody reported them) nothing is news and the seed rule holds as it stands.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from struct import Struct
@@ -89,6 +90,20 @@ class LoopState:
 
 
 _TABLES = (_CALLS, _ACTIONS, _QUESTIONS, _SEEN)
+
+
+def state_note(session: str) -> str:
+    """The key of the note in which a session's tool calls are remembered."""
+    return f"loops/{session}/" if session.rstrip("/") == "key" else f"loops/{session}"  # `loops/key` is taken
+
+
+def stale_actions(state: LoopState) -> Iterator[tuple[str, int]]:
+    """What was asked for with nothing new since: the tool's name, and how often; one line for each set of arguments."""
+    for at in range(0, len(state.actions), _ACTIONS.width):
+        digest, stale, _, news, _ = _ACTIONS.record.unpack_from(state.actions, at)
+        tool = _TOOLS.get(state.tools, digest[:TOOL_BYTES]) if news == state.news else None
+        if tool is not None:
+            yield _named(tool[3]), stale
 
 
 def knows(state: LoopState, id: bytes) -> bool:
@@ -212,8 +227,12 @@ def _round(state: LoopState, period: int) -> str:
     names: list[str] = []
     for back in range(period, 0, -1):
         tool = _TOOLS.get(state.tools, _CALLS.nth(state.calls, back)[0][:TOOL_BYTES])
-        names.append(tool[3].rstrip(b"\0").decode(errors="ignore") if tool else "?")
+        names.append(_named(tool[3]) if tool else "?")
     return " → ".join(names)
+
+
+def _named(tool: bytes) -> str:
+    return tool.rstrip(b"\0").decode(errors="ignore")
 
 
 def _short(tool: str) -> bytes:

@@ -1,6 +1,5 @@
 """A tool action and what it brought back, as short keyed digests: enough to see a loop, nothing to read."""
 
-import json
 import re
 from collections.abc import Collection
 from contextlib import suppress
@@ -9,6 +8,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
+from agent_fuse import foreign_text
 from agent_fuse.loops.canonical import canonical
 from agent_fuse.loops.effects import Effect, effect_of, searches
 from agent_fuse.loops.near import near_text, words_of
@@ -122,6 +122,11 @@ def signature(tool: str, args: object = None, *, ignore: Collection[str] = froze
     return Signature(tool, digest, readable, near, words, effect)
 
 
+def digest_of(tool: str, args: object) -> bytes:
+    """Equal for equal tool actions, in this process: a signature's digest alone, which costs less than all of it."""
+    return _digest(f"{tool}|{canonical(_arguments(args))}", b"", DIGEST_BYTES)
+
+
 def result_outcome(result: object, *, key: bytes = b"") -> ToolOutcome:
     """The outcome of a call that returned. A text that says it is an error (`Error: …`, a traceback) is a failure."""
     if isinstance(result, BaseException):
@@ -149,8 +154,8 @@ def _arguments(args: Any) -> Any:
         args = args.strip()
         if args[:1] in {"{", "["} and len(args) <= _MAX_JSON:
             try:
-                args = json.loads(args)
-            except (ValueError, RecursionError):
+                args = foreign_text.read_json(args)
+            except ValueError:
                 return args
     if args is None or (type(args) in {str, dict, list, tuple} and not args):
         return {}

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from agent_fuse.errors import ConfigurationError
+from agent_fuse.foreign_text import name
 from agent_fuse.loops.signatures import Signature
 
 
@@ -93,16 +94,17 @@ def judge(policy: LoopPolicy, action: Signature, *, rounds: int, stale: int, tot
     """
     limit = policy.limit(action.tool)
     most = limit * policy.hard_multiple
+    tool = name(action.tool)
     counts = ((LoopKind.CYCLE, rounds), (LoopKind.REPEAT, stale), (LoopKind.ERROR, errors))
     for kind, count in counts:
         if count > limit:
-            return Verdict(Level.TRIP, kind, count, action.readable, _TRIPPED[kind].format(action.tool, count, limit))
+            return Verdict(Level.TRIP, kind, count, action.readable, _TRIPPED[kind].format(tool, count, limit))
     if total > most:
-        message = _TRIPPED_HARD.format(action.tool, total, most, limit)
+        message = _TRIPPED_HARD.format(tool, total, most, limit)
         return Verdict(Level.TRIP, LoopKind.REPEAT, total, action.readable, message)
     for kind, count in counts:
         if policy.nudges(count, limit):
-            return Verdict(Level.NUDGE, kind, count, action.readable, _NUDGED[kind].format(action.tool, count, limit))
+            return Verdict(Level.NUDGE, kind, count, action.readable, _NUDGED[kind].format(tool, count, limit))
     return PASS
 
 

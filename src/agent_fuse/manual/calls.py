@@ -20,6 +20,7 @@ from agent_fuse.fuse import Fuse, Seen
 from agent_fuse.manual.failures import is_free
 from agent_fuse.manual.usage_reader import Told
 from agent_fuse.otel import open_spans
+from agent_fuse.otel.awaiting import awaited
 from agent_fuse.otel.gate import admit, fail_safe, guarded_call_site
 from agent_fuse.otel.open_spans import OpenSpan
 from agent_fuse.quotes import Quote
@@ -288,7 +289,7 @@ class HandCall:
             raise
 
     async def __aenter__(self) -> Self:
-        return self.__enter__()
+        return await awaited(self.__enter__)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None

@@ -1,8 +1,9 @@
 """Costs that no model call tells: a GPU rented, a search paid for, held and booked in the same limits."""
 
-from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ContextDecorator
 from decimal import Decimal
+from types import TracebackType
+from typing import Self
 
 from agent_fuse import terms
 from agent_fuse.accounting.call_request import Action
@@ -10,6 +11,7 @@ from agent_fuse.api import init
 from agent_fuse.calls import Usd, to_nanos, to_usd
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.fuse import Fuse
+from agent_fuse.otel.awaiting import awaited
 from agent_fuse.otel.gate import fail_safe, guarded_call_site
 from agent_fuse.seams import HELD_AT_QUOTE, judge, quietly
 
@@ -33,11 +35,46 @@ class Charge:
         self._nanos = _nanos(amount)
 
 
-@contextmanager
-def charge(name: str, usd: Usd, *, id: str = "") -> Generator[Charge]:
+class Charging(ContextDecorator):
+    """What `charge` returns: a block, plain or async, or a decorator of plain functions."""
+
+    def __init__(self, name: str, usd: Usd, id: str) -> None:
+        self._given = name, usd, id
+        self._one = Charge(name, _nanos(usd))
+        self._opened: tuple[Fuse, Action] | None = None
+
+    def __enter__(self) -> Charge:
+        self._opened = judge(_PLACE, fail_safe, _open, self._one, self._given[2])
+        return self._one
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        del kind, at
+        if self._opened is None:  # fail_safe=False: it could not be judged, and goes on
+            return
+        fuse, action = self._opened
+        if error is None:
+            quietly(_PLACE, HELD_AT_QUOTE, _close, fuse, action, self._one)
+        else:
+            failed = type(error).__qualname__
+            quietly(_PLACE, HELD_AT_QUOTE, fuse.actions.close, action, error=failed, message=str(error))
+
+    async def __aenter__(self) -> Charge:
+        return await awaited(self.__enter__)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, at)
+
+    def _recreate_cm(self) -> Self:
+        return type(self)(*self._given)
+
+
+def charge(name: str, usd: Usd, *, id: str = "") -> Charging:
     """Work inside costs so much: held in every limit in USD before it begins, booked when it ends, 0 when it fails.
 
-    It counts as a tool action of that name, in limits on tool calls and in reports.
+    It counts as a tool action of that name, in limits on tool calls and in reports. `with charge(…)` waits in its
+    thread where a limit lets it; `async with charge(…)` is awaited.
 
     Args:
         name: what costs: `gpu`, `web_search`.
@@ -48,19 +85,7 @@ def charge(name: str, usd: Usd, *, id: str = "") -> Generator[Charge]:
         SentinelBudgetExceeded: a limit does not admit it. ConfigurationError: no name, or no amount.
     """
     terms.name("charge", "name", name)
-    one = Charge(name, _nanos(usd))
-    opened = judge(_PLACE, fail_safe, _open, one, id)
-    if opened is None:  # fail_safe=False: it could not be judged, and goes on
-        yield one
-        return
-    fuse, action = opened
-    try:
-        yield one
-    except BaseException as error:
-        kind = type(error).__qualname__
-        quietly(_PLACE, HELD_AT_QUOTE, fuse.actions.close, action, error=kind, message=str(error))
-        raise
-    quietly(_PLACE, HELD_AT_QUOTE, _close, fuse, action, one)
+    return Charging(name, usd, id)
 
 
 def _open(one: Charge, id: str) -> tuple[Fuse, Action]:

@@ -6,14 +6,15 @@ from dataclasses import replace
 from typing import Any, TypeVar, cast, overload
 
 from agent_fuse import terms as check
-from agent_fuse.accounting.actions import UNDER_WAY, Actions
-from agent_fuse.accounting.call_request import UNTOLD, Action
+from agent_fuse.accounting.actions import UNDER_WAY
+from agent_fuse.accounting.call_request import Action
 from agent_fuse.api import init
 from agent_fuse.limits import Caller, Session
-from agent_fuse.loops import signature
+from agent_fuse.loops import digest_of
 from agent_fuse.manual.arguments import Parameters
-from agent_fuse.manual.wrapping import UNWATCHED, GuardedRun, Start, wrap
 from agent_fuse.otel.gate import CallSite, fail_safe, guarded_call_site
+from agent_fuse.otel.tool_runs import ToolRun
+from agent_fuse.otel.wrapping import UNWATCHED, GuardedRun, Start, wrap
 from agent_fuse.seams import judge
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -73,7 +74,7 @@ def loop_guard(tool_name: Any = None) -> Any:
 
 def _open(site: CallSite, caller: Caller, tool: str, arguments: object, source: str) -> Action:
     """Begin an action, unless a layer around has: by hand it is the same one only with the same arguments."""
-    mark, last = signature(tool, arguments).digest, _LAST.get()
+    mark, last = digest_of(tool, arguments), _LAST.get()
     if last is not None and last[1] != mark and UNDER_WAY.get() is last[0]:
         UNDER_WAY.set(None)
     action = site.fuse.actions.open(caller, tool, arguments, source=source, trace_id=caller.trace, span_id=site.span_id)
@@ -90,29 +91,6 @@ def _start(func: Callable[..., Any], tool_name: str | None) -> Start:
         if given is None:
             return UNWATCHED  # a call that the function does not take: it will say so itself
         site = guarded_call_site(init)
-        return _Watch(site.fuse.actions, _open(site, site.caller, tool, given, "loop_guard"))
+        return ToolRun(site.fuse.actions, _open(site, site.caller, tool, given, "loop_guard"))
 
     return start
-
-
-class _Watch:
-    """One guarded call of a tool."""
-
-    def __init__(self, actions: Actions, action: Action) -> None:
-        self._actions = actions
-        self._action = action
-
-    def enter(self) -> None: ...
-    def leave(self) -> None: ...
-
-    def yielded(self, value: object) -> None:
-        """A generator's items are not its result."""
-
-    def returned(self, value: object) -> None:
-        self._actions.close(self._action, UNTOLD if value is None else value)
-
-    def raised(self, error: BaseException) -> None:
-        if isinstance(error, Exception):
-            self._actions.close(self._action, error=type(error).__qualname__, message=str(error))
-        else:
-            self._actions.close(self._action)

@@ -1,7 +1,7 @@
 """The processors at work in this process, and whether the request gate is installed."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 from weakref import ref as guard_ref
 
@@ -18,6 +18,8 @@ class Guard(Protocol):
 
     fail_safe: bool
     """Whether a call that cannot be judged is blocked."""
+    names_endpoints: bool
+    """Whether its user named model endpoints of his own."""
     everywhere: bool
     """Whether it is on every provider, and leaves to newer guards all but what happens in calls that it let go."""
 
@@ -26,7 +28,7 @@ class Guard(Protocol):
         """The fuse that judges."""
         ...
 
-    def node(self, span_id: int) -> OpenSpan | None:
+    def node(self, key: int) -> OpenSpan | None:
         """The open node that a span id stands for."""
         ...
 
@@ -71,9 +73,13 @@ def guards() -> tuple[Guard, ...]:
     return _guards
 
 
-def saw(guard: Guard, span: Any) -> None:
-    """A guard saw a span start: what happens in it is this guard's to judge."""
-    span._agent_fuse_guard = guard_ref(guard)  # noqa: SLF001  our own mark
+MARK = "_agent_fuse_guard"
+"""On each span that a guard saw start (its `mark_of`): what happens in it is this guard's to judge."""
+
+
+def mark_of(guard: Guard) -> Callable[[], Guard | None]:
+    """What a guard leaves on the spans that it sees: it keeps no guard alive."""
+    return guard_ref(guard)
 
 
 def of_span(span: Any) -> Guard | None:
@@ -87,7 +93,7 @@ def of_span(span: Any) -> Guard | None:
         return known[0] if known else None
     one = span
     for _ in range(_MAX_DEPTH):
-        mark = getattr(one, "_agent_fuse_guard", None)
+        mark = getattr(one, MARK, None)
         guard: Guard | None = mark() if mark is not None else None
         if guard in known and (guard is known[0] or not guard.everywhere or guard.node(_id(one)) is not None):
             return guard
@@ -113,7 +119,7 @@ def fail_safe() -> bool:
 def names_endpoints() -> bool:
     """Whether a user named model endpoints of his own, so that any path may be a model's."""
     for one in _guards:  # noqa: SIM110  each request of the host comes by here
-        if one.fuse.settings.endpoints:
+        if one.names_endpoints:
             return True
     return False
 

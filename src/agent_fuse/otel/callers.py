@@ -10,6 +10,7 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
 
 from agent_fuse.dialects.base import attributes_of
+from agent_fuse.dialects.reading import tells_workflow
 from agent_fuse.fuse import Fuse
 from agent_fuse.keys import attribute_names, text, told
 from agent_fuse.limits import Caller, Session, keys_of
@@ -26,20 +27,32 @@ class CallerFinder:
 
     def __init__(self, fuse: Fuse, node_of: Callable[[int], OpenSpan | None]) -> None:
         self._node_of = node_of
+        self._resource: Mapping[str, Any] | None = None
+        self.use(fuse)
+
+    def use(self, fuse: Fuse) -> None:
+        """From now on, for calls that this fuse judges."""
         self._process = process_name()
         self._keys = keys_of(fuse.limits)
         if self._keys:
             LIVE_SPANS.want()
         self._session = Session(id=fuse.settings.session_id or default_session())
-        self._resource: Mapping[str, Any] | None = None
 
     def caller(
-        self, at: Context | None, node: OpenSpan | None, attributes: Mapping[str, Any] | None, *, asks: bool
+        self,
+        at: Context | None,
+        node: OpenSpan | None,
+        attributes: Mapping[str, Any] | None = None,
+        *,
+        asks: bool = True,
     ) -> Caller:
-        """On whose account a call goes that starts in this context, inside this node; `asks`: one is about to."""
+        """On whose account a call goes that starts in this context, inside this node; `asks`: one is about to.
+
+        `attributes` are the node's own, where it was read just now.
+        """
         span = node.span() if node is not None else None
         of = (span if span is not None else trace.get_current_span(at)).get_span_context()
-        session, agent = node.told() if node is not None else ("", "")
+        session, agent = node.told(read=attributes is not None) if node is not None else ("", "")
         origin = ORIGIN.get()
         if origin is not None:
             before = trace.get_current_span(origin).get_span_context()
@@ -71,6 +84,9 @@ class CallerFinder:
         """Look for limits' keys: in the call's own attributes, the spans around it, and the context."""
         places = [attributes, *map(attributes_of, _around(span, at))]
         values = {key: told(attribute_names(key), *places) or told_in_context(key, at) for key in keys}
+        if "agent" in values:
+            named = [one for one in places if not tells_workflow(one, told(attribute_names("agent"), one))]
+            values["agent"] = found.agent or told(attribute_names("agent"), *named) or told_in_context("agent", at)
         missing = [key for key, value in values.items() if not value]
         resource = self._of_resource(span) if missing else _NOTHING
         return replace(

@@ -21,10 +21,19 @@ _FINAL_KEY = context.create_key("agent-fuse-final")
 ORIGIN: ContextVar[Context | None] = ContextVar("agent_fuse_origin", default=None)
 """The OTel context in which this thread's work was handed to it (carrying.py), looked at where its own is silent."""
 
+AGENT: ContextVar[str] = ContextVar("agent_fuse_agent", default="")
+"""Whose turn it is, where a person or a framework's adapter says so (agents.py)."""
+
+_AGENT_KEY = context.create_key("agent-fuse-agent")
+"""The same in an origin."""
+
 _BAGGAGE_SESSION = "session.id"
 _TRACELOOP = "association_properties"
 
 _NOTHING: Mapping[str, object] = {}
+
+_SPAN_ALONE = trace.set_span_in_context(trace.INVALID_SPAN, Context()).keys()
+"""What a context holds that tells of a span, and of nothing else."""
 
 _started = time.time()
 
@@ -66,7 +75,9 @@ def session_in(at: Context | None = None) -> Session | None:
 
 def where_from() -> Context | None:
     """What work handed over here takes along as its origin: this context over its own origin; None for neither."""
-    here, before = context.get_current(), ORIGIN.get()
+    here, before, agent = context.get_current(), ORIGIN.get(), AGENT.get()
+    if agent:
+        here = Context({**here, _AGENT_KEY: agent})
     if before is None:
         return here or None
     return Context({**before, **here}) if here else before
@@ -85,17 +96,27 @@ def caller_in(
 
     The session is, in this order: that of `session()`; baggage `session.id`; `session` (from span attributes);
     Traceloop's association properties, OpenInference's `using_session`, Langfuse's `propagate_attributes`; `fallback`.
+    The agent is that of `agent()` or of a framework's adapter, here or where this thread's work comes from; else
+    `agent` (from span attributes).
     """
     found, named, final = None, session, False
+    agent = AGENT.get() or agent
     here = at if at is not None else context.get_current()
-    if here or ORIGIN.get() is not None:
+    if (here and here.keys() != _SPAN_ALONE) or ORIGIN.get() is not None:
         final = _FINAL_KEY in here or _FINAL_KEY in (ORIGIN.get() or ())
+        agent = AGENT.get() or _agent_before() or agent
         found = session_in(at)
         if found is None:
             named = in_baggage(_BAGGAGE_SESSION, at) or session or told_in_context("session", at)
     if found is None:
         found = Session(id=named) if named else fallback
     return Caller(session=found, agent=agent, trace=trace, process=process, final=final, nameless=found is fallback)
+
+
+def _agent_before() -> str:
+    """Whose turn it was where this thread's work was handed to it."""
+    origin = ORIGIN.get()
+    return str(origin.get(_AGENT_KEY, "")) if origin is not None else ""
 
 
 def in_baggage(name: str, at: Context | None) -> str:

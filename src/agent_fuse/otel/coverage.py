@@ -12,7 +12,8 @@ from agent_fuse.otel.saying import words_of
 
 def words(fuse: Fuse) -> str:
     """Limits, ledger, and what is seen of the libraries that are installed."""
-    return f"guarding {'; '.join([words_of(fuse.limits), f'ledger {shown(fuse.settings.db_path)}', *_seen(fuse)])}"
+    doing = "only observing, refusing nothing:" if fuse.settings.observes else "guarding"
+    return f"{doing} {'; '.join([words_of(fuse.limits), f'ledger {shown(fuse.settings.db_path)}', *_seen(fuse)])}"
 
 
 def _seen(fuse: Fuse) -> Iterator[str]:

@@ -22,7 +22,7 @@ from agent_fuse.otel import active
 from agent_fuse.otel.active import Guard
 from agent_fuse.otel.context import span_here
 from agent_fuse.otel.open_spans import OpenSpan, around, finish_calls, frame_here, fuse_inside
-from agent_fuse.otel.trips import finish_refused, under_langchain
+from agent_fuse.otel.trips import CARRIER, finish_refused, under_langchain
 from agent_fuse.seams import GOES_ON, quietly, unjudged
 from agent_fuse.settings import settings
 from agent_fuse.sightings import Layer
@@ -66,14 +66,17 @@ class CallSite:
 
 def call_site(*, asks: bool = True) -> CallSite | None:
     """Caller calls from where this code runs; None where nothing guards. `asks`: a call is about to be made."""
-    live = span_here()
-    guard = active.of_span(live)
+    current = trace.get_current_span()
+    known = current.get_span_context()
+    guard = active.of_span(current if known.is_valid else span_here())
     if guard is None:
         return None
-    span = trace.get_current_span().get_span_context().span_id
+    span = known.span_id
     node, frame = guard.node(span), frame_here()
     inside = frame if frame is not None and frame.session else node or frame
-    fuse = fuse_inside(guard.fuse, node, frame)
+    fuse = guard.fuse
+    if node is not None or frame is not None:
+        fuse = fuse_inside(fuse, node, frame)
     return CallSite(guard, fuse, guard.caller(None, inside, asks=asks), node, frame, span)
 
 
@@ -121,10 +124,14 @@ def refused(
     """Write the refusal on the spans of the refused call; the trip, in the form that its caller can carry.
 
     LangChain's model layer knows nothing but Exception, and its retries would swallow that: a tripped session ends
-    them, which only the hard form does. LangChain's async path cannot carry it even then.
+    them, which only the hard form does. LangChain's async path cannot carry it even then. A team of AutoGen's
+    would wait for ever on anything but an Exception.
     """
     soft = not hard and quietly("looking for LangChain", GOES_ON, under_langchain) is True
     soft = soft and (not trip.__dict__.get("tripped") or _in_event_loop())
+    carrier = CARRIER.get()
+    if carrier is not None:
+        carrier.trip, soft = trip, True
     quietly("finishing a refused span", GOES_ON, finish_refused, span, trip)
     quietly("finishing a refused call", GOES_ON, finish_calls, trip, *inside, end=not soft)
     if not soft:

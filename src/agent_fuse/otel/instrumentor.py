@@ -11,13 +11,13 @@ the base class after it.
 """
 
 import asyncio
-import functools
 import importlib
 import logging
 import sys
 import threading
 from collections.abc import Callable
 from contextvars import ContextVar
+from functools import partial
 from typing import Any, cast
 
 from wrapt import register_post_import_hook
@@ -78,7 +78,7 @@ def install() -> None:
         if f"{sdk}._base_client" in sys.modules:
             _gate(sdk)
         elif first:
-            register_post_import_hook(functools.partial(_gate_if_wanted, sdk), f"{sdk}._base_client")
+            register_post_import_hook(partial(_gate_if_wanted, sdk), f"{sdk}._base_client")
     websockets.install(wanted, first=first)
     wire_install.install()
 
@@ -144,14 +144,16 @@ def _begins(original: patches.Method) -> patches.Method:
     def begins(self: Any, *args: Any, **kwargs: Any) -> Any:
         if _wanted:
             _ASKED.set(None)
-            quietly(_ASKING, _AS_SENT, _note_options_of, cast("type[Any]", type(self)))
+            kind = cast("type[Any]", type(self))
+            if not hasattr(getattr(kind, "_prepare_options", None), patches.MARK):
+                quietly(_ASKING, _AS_SENT, _note_options_of, kind)
         return original(self, *args, **kwargs)
 
     return begins
 
 
 def _note_options_of(kind: type[Any]) -> None:
-    owner = None if patches.stands(kind, "_prepare_options") else patches.owner_of(kind, "_prepare_options")
+    owner = patches.owner_of(kind, "_prepare_options")
     if owner is not None:
         patches.put(owner, "_prepare_options", _prepare)
 
@@ -236,7 +238,7 @@ def _judge(client: Any, options: Any, request: Any, sdk: str, build: Callable[[A
     if operation is None:
         quietly(_LISTENING, GOES_ON, _listen, client, request, asked, sdk)
         return request
-    flight = Flight(sdk)
+    flight = Flight(sdk, request.url)
     size = request.headers.get("content-length")
     given: Any = options.json_data
     flight.renamable = isinstance(given, dict) and "model" in given and _DEPLOYED not in options.url
@@ -263,8 +265,8 @@ def _altered(options: Any, flight: Flight, build: Callable[[Any], Any]) -> Any:
 
 
 def _follow(client: Any, request: Any, flight: Flight) -> bool:
-    seen = sending.watch(client._client, is_async=_is_async(client, flight.provider))  # noqa: SLF001
-    sending.carry(request, flight)
+    seen = sending.watch(client._client, partial(_is_async, client, flight.provider))  # noqa: SLF001
+    request.extensions[sending.CARRIED] = flight
     flight.follow(request, sees_sending=seen)
     return True
 
@@ -273,7 +275,7 @@ def _listen(client: Any, request: Any, asked: _Asked, sdk: str) -> None:
     """What costs nothing may still tell what was begun before."""
     asking = telling(asked[1], asked[2], sdk, asked[3])
     if asking is not None:
-        sending.watch(client._client, is_async=_is_async(client, sdk))  # noqa: SLF001
+        sending.watch(client._client, partial(_is_async, client, sdk))  # noqa: SLF001
         sending.carry(request, asking)
 
 
@@ -287,7 +289,8 @@ def _process(original: patches.Method) -> patches.Method:
         if flight is None:
             return original(self, response=response, **kwargs)
         try:
-            quietly(_READING, HELD_AT_QUOTE, flight.answered, response)
+            if not flight.has_answer:
+                quietly(_READING, HELD_AT_QUOTE, flight.answered, response)
             parsed = original(self, response=response, **kwargs)
             quietly(_READING, HELD_AT_QUOTE, flight.result, response, parsed)
         except BaseException:
@@ -304,7 +307,8 @@ def _aprocess(original: patches.Method) -> patches.Method:
         if flight is None:
             return await original(self, response=response, **kwargs)
         try:
-            quietly(_READING, HELD_AT_QUOTE, flight.answered, response)
+            if not flight.has_answer:
+                quietly(_READING, HELD_AT_QUOTE, flight.answered, response)
             parsed = await original(self, response=response, **kwargs)
             quietly(_READING, HELD_AT_QUOTE, flight.result, response, parsed)
         except BaseException:
@@ -320,7 +324,7 @@ _SEAMS: tuple[tuple[str, str, Callable[[str], patches.Wrap]], ...] = (
     ("SyncAPIClient", "_prepare_options", lambda _: _prepare),
     ("AsyncAPIClient", "_prepare_options", lambda _: _prepare),
     ("AsyncAPIClient", "post", lambda _: _posted),
-    ("BaseClient", "_build_request", lambda sdk: functools.partial(_build_request, sdk=sdk)),
+    ("BaseClient", "_build_request", lambda sdk: partial(_build_request, sdk=sdk)),
     ("SyncAPIClient", "_process_response", lambda _: _process),
     ("AsyncAPIClient", "_process_response", lambda _: _aprocess),
 )

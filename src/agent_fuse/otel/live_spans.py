@@ -12,24 +12,23 @@ class LiveSpans:
 
     def __init__(self) -> None:
         self._spans: dict[int, ref[Any]] = {}
-        self._wanted = False
+        self.wanted = False
+        """Spans are to be remembered."""
 
     def want(self) -> None:
         """From now on spans are remembered: a limit has a key, or several guards are at work."""
-        self._wanted = True
+        self.wanted = True
 
     def started(self, key: int, span: Any) -> None:
-        """A span starts."""
-        if self._wanted:
-            if len(self._spans) >= MAX_OPEN:
-                for old in list(self._spans)[: MAX_OPEN // 10]:
-                    self._spans.pop(old, None)
-            self._spans[key] = ref(span)
+        """A span starts, and is wanted."""
+        if len(self._spans) >= MAX_OPEN:
+            for old in list(self._spans)[: MAX_OPEN // 10]:
+                self._spans.pop(old, None)
+        self._spans[key] = ref(span)
 
     def ended(self, key: int) -> None:
-        """A span has ended."""
-        if self._wanted:
-            self._spans.pop(key, None)
+        """A span that was wanted has ended."""
+        self._spans.pop(key, None)
 
     def get(self, key: int) -> Any:
         """The open span with this id; None when there is none, or it was not remembered."""

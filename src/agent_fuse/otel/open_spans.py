@@ -9,7 +9,7 @@ from typing import Any
 from weakref import finalize
 
 from agent_fuse.accounting.call_request import Action
-from agent_fuse.dialects.base import Dialect, Spot, attributes_of, read
+from agent_fuse.dialects.base import Dialect, Spot
 from agent_fuse.errors import SentinelError
 from agent_fuse.fuse import Fuse, Seen
 from agent_fuse.otel.trips import finish_refused
@@ -48,18 +48,21 @@ class OpenSpan:
     waiting: "tuple[OpenSpan, ...]" = ()
     """Calls that callbacks told of just before this one, in the same context, whose requests are still to come."""
 
-    def told(self) -> tuple[str, str]:
-        """The session and the agent that this span, or the nearest around it, has told by now; empty where none has."""
+    def told(self, *, read: bool = False) -> tuple[str, str]:
+        """The session and the agent that this span, or the nearest around it, has told by now; empty where none has.
+
+        `read`: its own attributes were read just now, and are in its spot.
+        """
         session = agent = ""
         one: OpenSpan | None = self
         while one is not None:
             session, agent = session or one.session or one.spot.session, agent or one.agent or one.spot.agent
             if session and agent:
                 break
-            live = one.span()
+            live = None if read and one is self else one.span()
             if live is not None:
-                said = read(attributes_of(live), one.dialect.owner_rows)
-                session, agent = session or said.session, agent or said.agent
+                said = one.dialect.owner(live)
+                session, agent = session or said[0], agent or said[1]
             one = one.parent
         return session, agent
 

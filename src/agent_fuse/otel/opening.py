@@ -3,6 +3,8 @@
 import time
 from collections.abc import Callable
 
+from opentelemetry.instrumentation.utils import suppress_instrumentation
+
 from agent_fuse import prices
 from agent_fuse.accounting.booking import Clock
 from agent_fuse.accounting.call_request import Event
@@ -25,6 +27,14 @@ def on_open(watcher: Callable[[Fuse], None]) -> None:
     _watchers = (*_watchers, watcher)
 
 
+def _drop_fences(ledger: Ledger, now: float) -> None:
+    """What processes that died kept for sessions is for everybody again."""
+    if any('"fences"' in text for text in ledger.controls().values()):
+        from agent_fuse.ring_fences import drop_dead  # noqa: PLC0415  few ledgers have any
+
+        drop_dead(ledger, now)
+
+
 def open_fuse(settings: Settings, *, clock: Clock = time.time) -> Fuse:
     """A fuse on the settings' ledger, holds of dead owners turned into presumed spend.
 
@@ -37,7 +47,7 @@ def open_fuse(settings: Settings, *, clock: Clock = time.time) -> Fuse:
     wait = settings.lock_timeout / (settings.max_retries + 1)
 
     def opened() -> Ledger:
-        return open_ledger(settings.db_path, synchronous=settings.synchronous, lock_timeout=wait)
+        return open_ledger(settings.db_path, synchronous=settings.synchronous, lock_timeout=wait, lease=settings.lease)
 
     if not settings.fail_safe:
         ledger = FallbackLedger(opened)
@@ -45,6 +55,7 @@ def open_fuse(settings: Settings, *, clock: Clock = time.time) -> Fuse:
         try:
             ledger = opened()
             presumed = ledger.sweep(now=clock())
+            _drop_fences(ledger, clock())
         except LedgerError as failed:
             raise SentinelSystemError(
                 f"AgentFuse cannot start: {failed}; mend the ledger, choose another db_path, or set fail_safe=False",
@@ -59,6 +70,10 @@ def open_fuse(settings: Settings, *, clock: Clock = time.time) -> Fuse:
     poster.post(now=clock())
     fuse.listen(poster.heard)
     fuse.accounting.on_refused.add(_write_down)
+    if settings.webhook is not None:
+        from agent_fuse.webhook import telling  # noqa: PLC0415  few have one
+
+        telling.start(fuse, settings.webhook, suppress_instrumentation)
     for watcher in _watchers:
         watcher(fuse)
     return fuse

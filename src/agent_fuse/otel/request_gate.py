@@ -5,7 +5,6 @@ travels with the request itself, so both of its ends find each other whoever els
 retry is a flight of its own, on the account of the same call.
 """
 
-import json
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import replace
@@ -13,10 +12,10 @@ from http import HTTPStatus
 from typing import Any, cast
 from weakref import finalize
 
-from agent_fuse import told_costs
+from agent_fuse import foreign_text, told_costs
 from agent_fuse.accounting.call_request import AS_ASKED, CallRequest
 from agent_fuse.calls import Usage
-from agent_fuse.charged import Charge, of_error, of_words
+from agent_fuse.charged import cost_nothing, of_words
 from agent_fuse.conversation import calls_in
 from agent_fuse.endpoints import UNKNOWN
 from agent_fuse.errors import SentinelError
@@ -26,19 +25,20 @@ from agent_fuse.otel.blind import warn_of
 from agent_fuse.otel.cut_off import CutOff, Form, can_be_cut_off
 from agent_fuse.otel.facts import blind
 from agent_fuse.otel.gate import CallSite, admit, call_site, refused
-from agent_fuse.otel.response import Observe, Reader, observe
+from agent_fuse.otel.open_spans import around
+from agent_fuse.otel.response import Observe, Reader, Sieve, observe
 from agent_fuse.otel.unseen import end_unseen
 from agent_fuse.quoting.families import hides_reasoning
 from agent_fuse.quoting.names import bare
 from agent_fuse.seams import BOOKED_AT_QUOTE, GOES_ON, HELD_AT_QUOTE, fault, quietly
 from agent_fuse.sightings import Layer, Outcome
-from agent_fuse.told_later import goes_on
-from agent_fuse.wire import Reading, StreamReader, count_whole, read_body
+from agent_fuse.told_later import clip_of, goes_on
+from agent_fuse.wire import Reading, StreamReader, asks_for_usage, count_whole, read_body
 
 SOURCE = "request"
 
 _AWS_EVENTS = "application/vnd.amazon.eventstream"
-_COST = "telling what an error cost"
+_COST, _SHOWING, _ASKING = "telling what an error cost", "showing an answer", "asking a stream for its usage"
 
 FLIGHT: "ContextVar[Flight | None]" = ContextVar("agent_fuse_flight", default=None)
 """The request that is being sent in this context."""
@@ -50,8 +50,10 @@ class Flight:
     _alterable = True
     """It can still be built anew."""
 
-    def __init__(self, provider: str) -> None:
+    def __init__(self, provider: str, to: Any = None) -> None:
         self.provider = provider
+        self._to = to
+        """The URL that an SDK's client made of it (httpx)."""
         self.seen: Seen | None = None
         self.renamable = False
         """Its body names the model, and nothing else does."""
@@ -63,7 +65,8 @@ class Flight:
         """An attempt to send it was seen."""
         self._sees_sending = False
         """Attempts to send it are seen, so that one which was not seen was not made."""
-        self._answered = False
+        self.has_answer = False
+        """A response to it was seen."""
         self._watched = False
         """The answer's body is read by someone else than `result`."""
         self._content: bytes | None = None
@@ -71,8 +74,12 @@ class Flight:
         self._charged: str | None = None
         """What a header of the answer says it cost."""
         self._url: object = ""
+        self._lost_with: finalize[Any, Any] | None = None
+        """Runs when the request is dropped, and nobody else told how it ended."""
         self._reading = Reading()
         self._wants_text = False
+        self._sieve: Sieve | None = None
+        """Keeps from the caller what was asked for on his behalf."""
         self._operation = ""
         self._in_background = False
         self._counts = False
@@ -103,6 +110,11 @@ class Flight:
         self._in_background = fields.get("background") is True
         self._wants_text = operation in ("chat", "text_completion") and not asks_for_usage(fields)
         self._open(site, operation, model if isinstance(model, str) else _deployment(url), fields, body_bytes)
+        if self._wants_text and fields.get("stream") is True:
+            from agent_fuse.otel.stream_usage import asking, without_usage  # noqa: PLC0415  whole answers tell it
+
+            if field := quietly(_ASKING, GOES_ON, asking, fields, fuse.settings, self._to):
+                self.fields, self._sieve = {**self.fields, **field}, without_usage
 
     def _open(
         self, site: CallSite, operation: str, model: str, body: Mapping[str, Any], body_bytes: int | None
@@ -124,7 +136,7 @@ class Flight:
             loop=site.fuse.conversations.heard(site.caller, body) if "tools" in body else None,
         )
         self._carried = lambda trip: refused(site.fuse, trip, site.node, site.frame)
-        self.seen = admit(site.fuse, request, site.around(), site.node, site.frame)
+        self.seen = admit(site.fuse, request, around(site.node), site.node, site.frame)
         if site.fuse.settings.tell_model and self._alterable:
             from agent_fuse.otel.telling_model import tell  # noqa: PLC0415  who wants it asks for it
 
@@ -138,23 +150,30 @@ class Flight:
         """From now on, the end of the request is the flight's, should it come to no other."""
         self._sees_sending = sees_sending
         self._url = request.url
-        finalize(request, quietly, "booking a dropped request", HELD_AT_QUOTE, self._dropped).atexit = False
+        self._lost_with = finalize(request, quietly, "booking a dropped request", HELD_AT_QUOTE, self._dropped)
+        self._lost_with.atexit = False
 
     def answered(self, response: Any) -> None:
         """A response is here; its body may still be on its way."""
-        if self.seen is None or self._answered:
+        if self.seen is None or self.has_answer:
             return
-        self._answered = True
+        self.has_answer = True
         if response.status_code >= HTTPStatus.MULTIPLE_CHOICES:
             self._close(of_words("", status=response.status_code).outcome)
             return
         self._charged = response.headers.get(told_costs.HEADER)
         if response.is_closed:
             self._content = response.content
+            if self._sieve is not None and (shown := quietly(_SHOWING, GOES_ON, self._sieve, response.content)):
+                response._content = b"".join(shown)  # noqa: SLF001
         else:
             self._watched = True
             try:
-                self._observe(response, self._watch(response.headers.get("content-type", "")), self._stream_ended)
+                kind = response.headers.get("content-type", "")
+                reader = self._watch(kind)
+                self._observe(response, reader, self._stream_ended)
+                if self._sieve is not None and "text/event-stream" in kind:
+                    response.agent_fuse_watch.sieve = self._sieve
             except Exception as error:  # noqa: BLE001  what was paid for is booked, whatever fails of ours
                 self._lost(error)
 
@@ -167,10 +186,9 @@ class Flight:
                 quietly("reading what an answer asks for", GOES_ON, self._hear, parsed)
             if not read_body(parsed, self._reading):
                 self._read_content(response.content)
+            self._book(broken=False)
         except Exception as error:  # noqa: BLE001  what was paid for is booked, whatever fails of ours
             self._lost(error)
-        else:
-            self._finish(broken=False)
 
     def _hear(self, answer: object) -> None:
         """The provider may keep this conversation: what it asks for is told only now."""
@@ -185,7 +203,7 @@ class Flight:
 
     def failed(self, error: BaseException) -> None:
         """It could not be sent, or no answer came: give the hold back where nothing can have been charged."""
-        if self.seen is None or (self._answered and isinstance(error, Exception)):
+        if self.seen is None or (self.has_answer and isinstance(error, Exception)):
             return
         free = isinstance(error, SentinelError) or quietly(_COST, BOOKED_AT_QUOTE, cost_nothing, error)
         self._close(Outcome.FAILED if free else Outcome.BROKEN)
@@ -232,7 +250,7 @@ class Flight:
 
     def _read_content(self, content: bytes) -> None:
         try:
-            body = json.loads(content)
+            body = foreign_text.read_json(content)
         except ValueError:
             self._reading.complete = False
             return
@@ -242,6 +260,7 @@ class Flight:
             count_whole(body, self._reading)
         if self.seen is not None:
             self.seen.call.payload.later = goes_on(self._operation, body)
+            self.seen.call.payload.clip = clip_of(body)
 
     def _stream_ended(self, broken: bool) -> None:
         self._finish(broken=broken)
@@ -267,7 +286,8 @@ class Flight:
         if pending is not None and pending.quote is not None and pending.quote.fixed and not broken:
             self._close(Outcome.DONE, usage=self._with_cost(pending.quote.usage))
         elif reading.usage is not None and (reading.final or not broken):
-            self._close(Outcome.DONE, usage=self._with_cost(reading.usage))
+            told = reading.cost is not None or self._charged is not None
+            self._close(Outcome.DONE, usage=self._with_cost(reading.usage) if told else reading.usage)
         elif reading.complete and self._wants_text:
             self._close(Outcome.DONE, estimate=self._with_cost(Usage(output_tokens=self._counted())))
         else:
@@ -277,7 +297,7 @@ class Flight:
     def _with_cost(self, usage: Usage) -> Usage:
         """The usage, with what the answer says it cost where that is believed."""
         cost = self._reading.cost
-        if (cost is None and self._charged is None) or self._fuse is None:
+        if self._fuse is None:
             return usage
         trusted = self._fuse.settings.trusted_costs
         told = told_costs.in_header(self._charged) if told_costs.LITELLM in trusted else None
@@ -306,32 +326,21 @@ class Flight:
                 response_id=reading.response_id,
                 tier=reading.tier,
             )
+        if self._lost_with is not None:
+            self._lost_with.detach()
 
 
 def _as_it_is(trip: SentinelError) -> SentinelError:
     return trip
 
 
-_UNKNOWN_IS = {"estimate": "is held at an estimate", "block": "is blocked", "free": "passes"}
-
-
 def _is_gated(unknown: str, provider: str, url: str) -> bool:
     """Whether a request to an endpoint that the table does not know is judged; each is told of once."""
     path = url.partition("?")[0]
-    what = f"a request of the {provider} SDK to {path[:120]}, which AgentFuse does not know, {_UNKNOWN_IS[unknown]}"
+    so = {"estimate": "is held at an estimate", "block": "is blocked", "free": "passes"}[unknown]
+    what = f"a request of the {provider} SDK to {path[:120]}, which AgentFuse does not know, {so}"
     warn_of([blind(what, "upgrade agent-fuse, or choose unknown_endpoint='estimate', 'block' or 'free'")])
     return unknown != "free"
-
-
-def cost_nothing(error: BaseException) -> bool:
-    """Whether an SDK's error means that the provider cannot have charged: an error status, or nothing was sent."""
-    return of_error(error) is Charge.NOTHING
-
-
-def asks_for_usage(body: Mapping[str, Any]) -> bool:
-    """Whether a stream is asked to tell its usage (OpenAI's protocol)."""
-    options = body.get("stream_options")
-    return isinstance(options, Mapping) and bool(cast("Mapping[str, Any]", options).get("include_usage"))
 
 
 def _deployment(url: str) -> str:

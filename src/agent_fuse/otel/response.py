@@ -41,6 +41,10 @@ Observe = Callable[[Any, Reader, Callable[[bool], None]], None]
 """Feeds a reader with the decoded body of a response as it is read, and tells its end once (`broken`), as `observe`."""
 
 
+Sieve = Callable[[bytes], tuple[bytes, bytes]]
+"""What the user of a body gets of the bytes that came, and those of which that is not yet known."""
+
+
 def observe(response: Any, reader: Reader, ended: Callable[[bool], None]) -> None:
     """Feed `reader` with the decoded body as it is read; call `ended(broken)` once, at its end, close or collection.
 
@@ -80,12 +84,23 @@ def _read(base: Any, response: Any, chunk_size: int | None) -> Iterator[bytes]:
     watch.reading = True
     try:
         for data in base.iter_bytes(response, chunk_size):
-            cut = quietly(_PLACE, BOOKED_AT_QUOTE, watch.took, data)
+            quietly(_PLACE, BOOKED_AT_QUOTE, watch.took, data)
+            seen = data if watch.cut is None else watch.cut.data
+            if watch.sieve is not None:
+                sifted = quietly(_PLACE, GOES_ON, watch.sift, seen)
+                if sifted is None:
+                    sifted, watch.sieve, watch.behind = watch.behind + seen, None, b""
+                seen = sifted
             watch.reading = False
-            yield data if cut is None else cut.data
+            if seen or not data:
+                yield seen
             watch.reading = True
             if watch.cut is not None:
                 break
+        if watch.behind:
+            watch.reading = False
+            yield watch.behind
+            watch.reading = True
         quietly(_PLACE, HELD_AT_QUOTE, watch.done)
     except BaseException as error:
         quietly(_PLACE, HELD_AT_QUOTE, watch.raised, error)
@@ -100,12 +115,23 @@ async def _aread(base: Any, response: Any, chunk_size: int | None) -> AsyncItera
     watch.reading = True
     try:
         async for data in base.aiter_bytes(response, chunk_size):
-            cut = quietly(_PLACE, BOOKED_AT_QUOTE, watch.took, data)
+            quietly(_PLACE, BOOKED_AT_QUOTE, watch.took, data)
+            seen = data if watch.cut is None else watch.cut.data
+            if watch.sieve is not None:
+                sifted = quietly(_PLACE, GOES_ON, watch.sift, seen)
+                if sifted is None:
+                    sifted, watch.sieve, watch.behind = watch.behind + seen, None, b""
+                seen = sifted
             watch.reading = False
-            yield data if cut is None else cut.data
+            if seen or not data:
+                yield seen
             watch.reading = True
             if watch.cut is not None:
                 break
+        if watch.behind:
+            watch.reading = False
+            yield watch.behind
+            watch.reading = True
         quietly(_PLACE, HELD_AT_QUOTE, watch.done)
     except BaseException as error:
         quietly(_PLACE, HELD_AT_QUOTE, watch.raised, error)
@@ -124,16 +150,25 @@ class Watch:
         self.reading = False
         """Whether its user is inside a read."""
         self.cut: Cut | None = None
+        self.sieve: Sieve | None = None
+        self.behind = b""
+        """What came and was not shown yet."""
 
-    def took(self, data: bytes) -> Cut | None:
+    def took(self, data: bytes) -> None:
         """The next bytes went by. A reader that failed once is asked no more: what it says would be wrong."""
         reader = self._reader
         if reader is None:
-            return None
+            return
         self._reader = None
         self.cut = reader.feed(data)
         self._reader = reader
-        return self.cut
+
+    def sift(self, data: bytes) -> bytes:
+        """What its user gets of these bytes, where something is kept from him."""
+        if self.sieve is None:
+            return data
+        shown, self.behind = self.sieve(self.behind + data)
+        return shown
 
     def done(self) -> None:
         """The body ended as it should, or was cut off."""

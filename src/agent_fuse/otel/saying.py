@@ -4,6 +4,7 @@ import contextlib
 import sys
 from collections.abc import Iterable
 
+from agent_fuse.foreign_text import inline
 from agent_fuse.limits import Limit
 
 _told: set[str] = set()
@@ -13,7 +14,7 @@ _quiet = False
 def tell(line: str) -> None:
     """Write a line."""
     with contextlib.suppress(OSError, ValueError, AttributeError):  # a closed standard error, or none at all
-        sys.stderr.write(f"agent-fuse: {line}\n")
+        sys.stderr.write(f"agent-fuse: {inline(line)}\n")
         sys.stderr.flush()
 
 

@@ -4,6 +4,7 @@ The wrapper stands around `send` of the HTTP client's class (httpx, httpx2, or a
 flight is shown to the wire gate, where that is on, which may set one off; else it passes untouched.
 """
 
+from collections.abc import Callable
 from typing import Any, Protocol, cast
 
 from agent_fuse.otel import patches
@@ -54,10 +55,14 @@ def carried(request: Any) -> Flight | None:
 
 def flight_of(response: Any) -> Flight | None:
     """The flight that a response ends."""
-    return carried(response.request)
+    try:
+        found: Flight | None = response.request.extensions.get(CARRIED)
+    except AttributeError:  # a client of the user's own making
+        return None
+    return found
 
 
-def watch(client: Any, *, is_async: bool) -> bool:
+def watch(client: Any, is_async: Callable[[], bool]) -> bool:
     """Stand around the `send` of an HTTP client's class. False where attempts to send cannot be seen."""
     kind = cast("type[Any]", type(client))
     if "send" in getattr(client, "__dict__", ()):
@@ -65,7 +70,7 @@ def watch(client: Any, *, is_async: bool) -> bool:
     if patches.stands(kind, "send"):
         return True
     owner = patches.owner_of(kind, "send")
-    return owner is not None and patches.put(owner, "send", around_async if is_async else around)
+    return owner is not None and patches.put(owner, "send", around_async if is_async() else around)
 
 
 def around(original: patches.Method) -> patches.Method:

@@ -17,14 +17,8 @@ _NOTHING: Mapping[str, object] = {}
 
 def close(span: ReadableSpan, node: OpenSpan) -> None:
     """Book the call, or close the action, that a node stands for."""
-    if node.seen is not None:
-        _close_call(span, node)
-    elif node.action is not None:
-        _close_action(span, node)
-
-
-def _close_call(span: ReadableSpan, node: OpenSpan) -> None:
     if node.seen is None:
+        _close_action(span, node)
         return
     try:
         ending = _ending(span, node.dialect)
@@ -61,7 +55,11 @@ def _close_action(span: ReadableSpan, node: OpenSpan) -> None:
 
 
 def _ending(span: ReadableSpan, dialect: Dialect) -> Ending:
-    raised = next((event.attributes for event in reversed(span.events) if event.name == "exception"), None) or _NOTHING
+    raised: Mapping[str, object] = _NOTHING
+    for event in reversed(span.events):
+        if event.name == "exception":
+            raised = event.attributes or _NOTHING
+            break
     return dialect.end(
         span,
         failed=span.status.status_code is StatusCode.ERROR,

@@ -1,10 +1,9 @@
 """The call gate and the tool gate: what is done when a span starts, when its facts arrive, and when it ends."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from functools import partial
 from threading import get_ident
-from typing import Any
 from weakref import finalize, proxy, ref
 
 from opentelemetry import trace
@@ -49,6 +48,11 @@ class SpanGates:
         self._resting = False
         self._unfollowed: set[str] = set()
         """Instrumentations whose calls passed no request gate, though one was sure to follow."""
+        self.node = self.nodes.get
+        """The open node that a span id stands for."""
+        self._callers = CallerFinder(fuse, self.node)
+        self.caller = self._callers.caller
+        """On whose account a call goes; see there."""
         self.use(fuse)
 
     def use(self, fuse: Fuse) -> None:
@@ -56,16 +60,12 @@ class SpanGates:
         self.fuse = fuse
         self.nodes.settle_dropped()  # the same run of the garbage collector that drops a span may end it, no later one
         self._dialects = Dialects(endpoints=fuse.settings.endpoints)
-        self._callers = CallerFinder(fuse, self.node)
+        self._callers.use(fuse)
 
     def rest(self) -> None:
         """Judge no more. Calls that are open are booked by the fuse that let them go, which is kept by them alone."""
         self._resting, self.fuse = True, proxy(self.fuse)
         self.nodes.settle_dropped()
-
-    def node(self, span_id: int) -> OpenSpan | None:
-        """The open node that a span id stands for."""
-        return self.nodes.get(span_id)
 
     def start(self, span: Span, parent_context: Context | None) -> None:
         """A span starts.
@@ -77,7 +77,8 @@ class SpanGates:
             self._checked = True
             warn_of(blind_by_span(span))
         at = span.get_span_context()
-        LIVE_SPANS.started(at.span_id, span)
+        if LIVE_SPANS.wanted:
+            LIVE_SPANS.started(at.span_id, span)
         scope = span.instrumentation_scope
         outer = self.nodes.get(span.parent.span_id) if span.parent is not None else None
         dialect = self._dialects.of(scope.name) if scope is not None else None
@@ -86,7 +87,8 @@ class SpanGates:
             if outer is not None:
                 self.nodes.put(at.span_id, outer)
             return
-        node = OpenSpan(at.span_id, ref(span), fuse_inside(self.fuse, outer), dialect, spot, outer)
+        fuse = self.fuse if outer is None else fuse_inside(self.fuse, outer)
+        node = OpenSpan(at.span_id, ref(span), fuse, dialect, spot, outer)
         try:
             self.nodes.put(at.span_id, node)
             if spot.kind is SpanRole.MODEL:
@@ -96,12 +98,15 @@ class SpanGates:
         except (SentinelError, Exception):
             raise
         except BaseException:  # a KeyboardInterrupt: nobody will have the span, so nothing is called inside it
-            self.nodes.pop(at.span_id)
-            if node.seen is not None:
-                node.fuse.close_call(node.seen, outcome=Outcome.FAILED)
-            if node.action is not None:
-                node.fuse.actions.give_up(node.action)
+            self._give_up(node)
             raise
+
+    def _give_up(self, node: OpenSpan) -> None:
+        self.nodes.pop(node.key)
+        if node.seen is not None:
+            node.fuse.close_call(node.seen, outcome=Outcome.FAILED)
+        if node.action is not None:
+            node.fuse.actions.give_up(node.action)
 
     def unread(self, span: Span, error: Exception) -> None:
         """A span that starts could not be judged because of a fault of ours.
@@ -113,10 +118,13 @@ class SpanGates:
         not_judged("judging a span", error, fail_safe=closed, span=span)
 
     def _call(self, span: Span, node: OpenSpan, parent_context: Context | None) -> None:
-        late = self._is_late(span, node)
+        late = node.spot.late or ("*" in node.dialect.scopes and _started_late(span))
         of = self.caller(parent_context, node, span.attributes, asks=not late)
         request = self._request(span, node, of, late=late)
-        node.seen = admit(node.fuse, request, self._around(node), node.parent, span=span, hard=_is_hard(node.dialect))
+        within = around(node.parent)
+        if node.dialect.layer is Layer.WIRE and (flight := FLIGHT.get()) is not None and flight.seen is not None:
+            within.insert(0, flight.seen)  # an HTTP span's nearest is the SDK's request under way
+        node.seen = admit(node.fuse, request, within, node.parent, span=span, hard=_is_hard(node.dialect))
         if node.fuse.settings.cost_on_spans:
             node.seen.on_booked = partial(mark_booked, node.span)
         # It is judged now: what goes wrong with the rest is no reason to stop it.
@@ -143,7 +151,7 @@ class SpanGates:
             )
 
     def _tool(self, span: Span, node: OpenSpan, parent_context: Context | None) -> None:
-        if self._is_late(span, node):
+        if node.spot.late or ("*" in node.dialect.scopes and _started_late(span)):
             return
         of = self.caller(parent_context, node, span.attributes)
         told = node.spot.arguments
@@ -203,16 +211,19 @@ class SpanGates:
         source = _source(span, node.dialect)
         if late:
             stage = Stage.OVER
-        elif spot.gate_follows and self._gates_requests() and source not in self._unfollowed:
+        elif spot.gate_follows and self._follows(source):
             stage = Stage.FOLLOWED
         elif not spot.model and Field.MODEL in node.dialect.late_facts:
             stage = Stage.UNNAMED
+        elif not spot.model and self._follows(source):
+            stage = Stage.FOLLOWED  # the dearest model would have to be assumed, and the request says which it is
         else:
             stage = Stage.READY
         return CallRequest(
             layer=node.dialect.layer,
             source=source,
             stage=stage,
+            hoped=stage is Stage.FOLLOWED and not spot.gate_follows,
             caller=of,
             operation=spot.operation,
             provider=spot.provider,
@@ -225,29 +236,10 @@ class SpanGates:
             started_at=span.start_time / 1e9 if late and span.start_time is not None else None,
         )
 
-    def caller(
-        self,
-        at: Context | None,
-        node: OpenSpan | None,
-        attributes: Mapping[str, Any] | None = None,
-        *,
-        asks: bool = True,
-    ) -> Caller:
-        """On whose account a call goes that starts in this context, inside this node; `asks`: one is about to."""
-        return self._callers.caller(at, node, attributes, asks=asks)
-
-    @staticmethod
-    def _is_late(span: Span, node: OpenSpan) -> bool:
-        if node.spot.late:
-            return True
-        if "*" not in node.dialect.scopes:
-            return False  # known to start in time: a busy machine must not open the gate
-        return span.start_time is not None and time.time_ns() - span.start_time > LATE_NS
-
     def end(self, span: ReadableSpan) -> None:
         """A span ended: book what its call cost."""
         at = span.get_span_context()
-        if at is not None:
+        if at is not None and LIVE_SPANS.wanted:
             LIVE_SPANS.ended(at.span_id)
         node = self.nodes.pop(at.span_id) if at is not None else None
         if node is None:
@@ -263,8 +255,10 @@ class SpanGates:
         if node.seen is not None and node.seen.call.payload.request.stage is Stage.FOLLOWED:
             self._not_followed(node.seen)
 
-    def _gates_requests(self) -> bool:
-        return self.fuse.settings.request_gate and active.request_gate_installed()
+    def _follows(self, source: str) -> bool:
+        """Whether requests are gated, and were so far for this instrumentation's calls."""
+        gated = self.fuse.settings.request_gate and active.request_gate_installed()
+        return gated and source not in self._unfollowed
 
     def _not_followed(self, seen: Seen) -> None:
         """A call was left to an exact gate, and none judged it: what told of it holds for itself from now on."""
@@ -296,14 +290,6 @@ class SpanGates:
             node.action = node.fuse.actions.ran(of, spot.tool or span.name, told, source=source, trace_id=of.trace)
         close(span, node)
 
-    @staticmethod
-    def _around(node: OpenSpan) -> Iterator[Seen]:
-        """The sightings that a call's span starts in; an HTTP span's nearest is the SDK's request under way."""
-        flight = FLIGHT.get() if node.dialect.layer is Layer.WIRE else None
-        if flight is not None and flight.seen is not None:
-            yield flight.seen
-        yield from around(node.parent)
-
     def _lost(self, node: OpenSpan) -> None:
         """The span was dropped without an end: what it may have cost is booked at the quote."""
         self.nodes.drop(node)
@@ -311,9 +297,14 @@ class SpanGates:
             node.fuse.close_call(node.seen, outcome=Outcome.BROKEN)
 
 
+def _started_late(span: Span) -> bool:
+    """Not asked of instrumentations that are known to start in time: a busy machine must not open the gate."""
+    return span.start_time is not None and time.time_ns() - span.start_time > LATE_NS
+
+
 def may_be_call(span: Span) -> bool:
     """Whether a span that no dialect could be asked about looks like a call that is yet to be made."""
-    if span.name in _LATE_NAMES or (span.start_time is not None and time.time_ns() - span.start_time > LATE_NS):
+    if span.name in _LATE_NAMES or _started_late(span):
         return False
     return any(key.startswith(_SIGNS) for key in span.attributes or ())
 

@@ -1,7 +1,7 @@
 """The OpenTelemetry span processor that users add to their provider."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Unpack
+from collections.abc import Sequence
+from typing import Unpack
 
 from opentelemetry.context import Context
 from opentelemetry.metrics import MeterProvider
@@ -10,13 +10,12 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from agent_fuse.calls import Usd
 from agent_fuse.errors import SentinelError
 from agent_fuse.fuse import Fuse
-from agent_fuse.limits import Caller, Limit
+from agent_fuse.limits import Limit
 from agent_fuse.metrics import meters
 from agent_fuse.option_types import ProcessorOptions
-from agent_fuse.otel import active, carrying
+from agent_fuse.otel import active, agents, carrying
 from agent_fuse.otel.blind import blind_at_start, known_blind, warn_of
 from agent_fuse.otel.instrumentor import instrument, problems
-from agent_fuse.otel.open_spans import OpenSpan
 from agent_fuse.otel.opening import open_fuse
 from agent_fuse.otel.self_test import PROBE, refuse_probe
 from agent_fuse.otel.span_gates import SpanGates
@@ -31,7 +30,7 @@ class AgentFuseSpanProcessor(SpanProcessor):
     Args:
         budget: most a session may spend, USD; AGENTFUSE_BUDGET or 1.00 when neither it nor `limits` is given.
         limits: further limits.
-        session_id, db_path, fail_safe, strict, prices, options: see `agent_fuse.settings.OPTIONS` (docs/settings.md).
+        session_id, db_path, fail_safe, strict, prices, options: see `agent_fuse.options.OPTIONS` (docs/settings.md).
         meter_provider: where metrics go; the global one by default, also when it is set later.
         fuse: an existing fuse to use; all other arguments are then left out.
 
@@ -69,13 +68,20 @@ class AgentFuseSpanProcessor(SpanProcessor):
             )
             fuse = open_fuse(found)
         self.gates = SpanGates(fuse)
+        self.node = self.gates.node
+        """The open node that a span id stands for."""
+        self.caller = self.gates.caller
+        """On whose account a call goes; see `CallerFinder`."""
+        self._mark = active.mark_of(self)
         self.fail_safe = fuse.settings.fail_safe
+        self.names_endpoints = bool(fuse.settings.endpoints)
         fuse.serve()
         self._meters = meters(meter_provider)
         self._meters.follow(fuse, blind=_blind)
         self._shut = False
         active.add(self)
         carrying.install()
+        agents.install()
         if fuse.settings.request_gate:
             instrument()
         warn_of(blind_at_start())
@@ -88,6 +94,7 @@ class AgentFuseSpanProcessor(SpanProcessor):
         fuse.serve()
         self.gates.use(fuse)
         self.fail_safe = fuse.settings.fail_safe
+        self.names_endpoints = bool(fuse.settings.endpoints)
         if _is_used(before):  # what it books from now on is booked for others
             self._meters.leave(before)
             self._meters.follow(fuse, blind=_blind)
@@ -100,21 +107,6 @@ class AgentFuseSpanProcessor(SpanProcessor):
         """The fuse that judges."""
         return self.gates.fuse
 
-    def node(self, span_id: int) -> OpenSpan | None:
-        """The open node that a span id stands for."""
-        return self.gates.node(span_id)
-
-    def caller(
-        self,
-        at: Context | None,
-        node: OpenSpan | None,
-        attributes: Mapping[str, Any] | None = None,
-        *,
-        asks: bool = True,
-    ) -> Caller:
-        """On whose account a call goes that starts in this context, inside this node; `asks`: one is about to."""
-        return self.gates.caller(at, node, attributes, asks=asks)
-
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Refuse the call that this span is, if a limit says so: the span is finished and a trip is raised."""
         if self._shut:
@@ -122,7 +114,7 @@ class AgentFuseSpanProcessor(SpanProcessor):
         if span.name is PROBE:
             refuse_probe(span)
         try:
-            active.saw(self, span)
+            setattr(span, active.MARK, self._mark)
             self.gates.start(span, parent_context)
         except SentinelError:
             raise
@@ -150,6 +142,7 @@ class AgentFuseSpanProcessor(SpanProcessor):
         quietly("shutting down", GOES_ON, self._meters.leave, fuse)
         if not active.guards():
             quietly("shutting down", GOES_ON, carrying.uninstall)
+            quietly("shutting down", GOES_ON, agents.uninstall)
         if not _is_used(fuse):
             quietly("shutting down", GOES_ON, fuse.retire)
         quietly("shutting down", GOES_ON, self.gates.rest)

@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace import Tracer, TracerProvider
 from agent_fuse.accounting.keyed import how, missing
 from agent_fuse.dialects import Dialects
 from agent_fuse.dialects.base import Dialect
-from agent_fuse.otel import active, carrying, instrumentor, langchain_tools, openai_spans
+from agent_fuse.otel import active, agents, carrying, instrumentor, langchain_tools, openai_spans
 from agent_fuse.otel.blind import blind_at_start, blind_by_processor, blind_by_sampler
 from agent_fuse.otel.facts import Fact, State, blind, off, ok
 from agent_fuse.otel.model_sdks import of_model_sdks
@@ -48,6 +48,7 @@ def survey(provider: TracerProvider | None = None) -> list[Fact]:
                 *blind_at_start(),
                 *_of_provider(provider),
                 *_of_threads(),
+                *_of_agents(),
                 *_of_keys(),
                 *of_handlers(),
                 *(fact for sdk in instrumentor.SDKS for fact in _of_sdk(sdk)),
@@ -89,6 +90,11 @@ def _of_provider(provider: TracerProvider | None) -> Iterator[Fact]:
 def _of_threads() -> Iterator[Fact]:
     if carrying.problem:
         yield blind(carrying.problem, "enter agent_fuse.session() in the thread itself")
+
+
+def _of_agents() -> Iterator[Fact]:
+    for problem in agents.problems.values():
+        yield blind(problem, "name them: with agent_fuse.agent(...) around their work")
 
 
 def _of_keys() -> Iterator[Fact]:

@@ -1,10 +1,10 @@
 """Free requests that tell of money: those that ask after work begun before, and the upload of a batch's input."""
 
-import json
 from functools import partial
 from http import HTTPStatus
 from typing import Any
 
+from agent_fuse import foreign_text
 from agent_fuse.endpoints import OPENAI
 from agent_fuse.fuse import Fuse
 from agent_fuse.otel.gate import call_site
@@ -56,7 +56,7 @@ class Upload(Flight):
         file, self._file = self._file, None
         if file is None or response.status_code >= HTTPStatus.MULTIPLE_CHOICES or not response.is_closed:
             return
-        name = json.loads(response.content).get("id")
+        name = foreign_text.read_json(response.content).get("id")
         quoter = self._books.accounting.quoter
         quoted = quote_file(file, quoter.for_body)
         if isinstance(name, str) and quoted is not None:

@@ -1,7 +1,9 @@
-"""How a trip leaves AgentFuse: refused spans are finished first, and LangChain gets the soft form it can carry."""
+"""How a trip leaves AgentFuse: refused spans are finished first, and hosts get the form that they can carry."""
 
 import sys
 from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
@@ -41,7 +43,31 @@ _MODEL_BODIES = frozenset({"_generate", "_stream", "_call"})
 """Methods that a LangChain model of someone's own writes; its async path runs them in a thread of an executor."""
 _MAX_FRAMES = 400
 
+_CHANGES = (
+    "end",
+    "set_attribute",
+    "set_attributes",
+    "set_status",
+    "add_event",
+    "add_link",
+    "record_exception",
+    "update_name",
+)
+"""Methods by which a span is changed; the SDK warns where one is called on a span that has ended."""
+
 REASONS = {kind.__name__: kind.reason for kind in (SentinelBudgetExceeded, SentinelLoopError, SentinelSystemError)}
+
+
+@dataclass(slots=True, eq=False)
+class Carrier:
+    """A host around a call that lets nothing out but an Exception, and not always that one (frameworks/)."""
+
+    trip: SentinelError | None = None
+    """What was raised inside it last."""
+
+
+CARRIER: ContextVar[Carrier | None] = ContextVar("agent_fuse_carrier", default=None)
+"""The host that a trip raised here would have to get out of."""
 
 
 def finish_refused(span: Any, trip: SentinelError, *, end: bool = True) -> None:
@@ -52,6 +78,12 @@ def finish_refused(span: Any, trip: SentinelError, *, end: bool = True) -> None:
     span.set_status(Status(StatusCode.ERROR, trip.message))
     if end:
         span.end()
+        for name in _CHANGES:
+            setattr(span, name, _over)
+
+
+def _over(*_: object, **__: object) -> None:
+    """In place of what changes a span, on one that has ended: whoever made it goes on, and is not warned."""
 
 
 def refusal_attributes(trip: SentinelError) -> dict[str, str | bool | float]:

@@ -5,7 +5,6 @@ that is asked for after the first takes a hold of its own, so that one is refuse
 detector at the provider makes it say unasked is booked, and cannot be refused.
 """
 
-import json
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -15,6 +14,7 @@ from weakref import finalize
 
 from wrapt import register_post_import_hook
 
+from agent_fuse import foreign_text
 from agent_fuse.accounting.call_request import CallRequest, Stage
 from agent_fuse.calls import Usage
 from agent_fuse.fuse import Fuse, Seen
@@ -93,7 +93,7 @@ class Talk:
         marks: tuple[Any, ...] = tuple(_MARKS if isinstance(data, bytes | bytearray) else _ENDS)
         if not any(kind in data for kind in marks):
             return
-        event = json.loads(data)
+        event = foreign_text.read_json(data)
         if event.get("type") not in _ENDS:
             return
         answer = event.get("response")

@@ -8,12 +8,12 @@ request's. One that an SDK's own gate has judged is that gate's.
 
 import asyncio
 import functools
-import json
 import zlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import cast
 
+from agent_fuse import foreign_text
 from agent_fuse.accounting.waits import AWAITED, Waited, WaitFor
 from agent_fuse.dialects.http import Endpoint
 from agent_fuse.errors import SentinelError
@@ -59,7 +59,9 @@ def is_worth_a_look(path: str) -> bool:
     if not _on:
         return False
     last = path[path.rfind("/") + 1 :]
-    return last in LAST_WORDS or last[last.rfind(":") + 1 :] in LAST_WORDS or active.names_endpoints()
+    if last in LAST_WORDS or (":" in last and last[last.rfind(":") + 1 :] in LAST_WORDS):
+        return True
+    return active.names_endpoints()
 
 
 def judge(sent: Callable[[], Sent | None]) -> WireFlight | None:
@@ -158,6 +160,6 @@ def _decoded(content: bytes, encoding: str) -> object:
     if encoding in ("gzip", "deflate"):
         content = zlib.decompressobj(wbits=47).decompress(content)  # either of them, by its head
     try:
-        return cast("object", json.loads(content))
+        return cast("object", foreign_text.read_json(content))
     except ValueError:
         return None

@@ -1,10 +1,10 @@
 """Input files of batches (OpenAI) that were seen as they were uploaded: what their lines may cost, each a request."""
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
+from agent_fuse import foreign_text
 from agent_fuse.endpoints import OPENAI, endpoint_of
 from agent_fuse.quoting.quote import Quote
 from agent_fuse.quoting.units import contents
@@ -57,7 +57,7 @@ def quote_file(file: bytes, quote: _Quotes) -> BatchFile | None:
 
 def _quote_line(line: bytes, quote: _Quotes) -> Quote | None:
     try:
-        told: Any = json.loads(line)
+        told: Any = foreign_text.read_json(line)
     except ValueError:
         return None
     body, url = (told.get("body"), told.get("url")) if isinstance(told, dict) else (None, None)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]

@@ -58,14 +58,14 @@ class Walk:
         self.nodes = _NODES
 
     def body(self, body: Mapping[str, Any], *, embeddings: bool) -> int:
-        """A whole body; with `embeddings`, its `input` is text or token ids, not messages."""
+        """A whole body; with `embeddings`, its `input` or `contents` is text or token ids, not messages."""
         total = 0
         for key, value in body.items():
             if value is None:
                 continue
             if key in ("messages", "contents", "input") and not embeddings:
                 total += self.messages(value) + _PRIMING
-            elif key in ("input", "prompt"):
+            elif key in ("input", "prompt", "contents"):
                 total += self.prompt(value)
             elif key in _PROMPT_KEYS:
                 total += self.payload(value, 0) if key in _SCHEMA_KEYS else self.part(value, 0)

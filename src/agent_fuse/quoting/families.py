@@ -125,6 +125,15 @@ def vocabulary(bare_model: str) -> Vocabulary | None:
     return None
 
 
+CACHED_FROM = 1_024
+"""Tokens of a prompt from which on OpenAI caches it (its guide "Prompt caching", of November 2026)."""
+
+
+def caches_unasked(bare_model: str) -> bool:
+    """Whether the model's maker writes long prompts to its cache though nobody asked (OpenAI; others are asked to)."""
+    return bare_model.startswith(("gpt-", "chatgpt-", "codex-", "o1", "o3", "o4"))
+
+
 def hides_reasoning(bare_model: str) -> bool:
     """Whether the model bills reasoning that its answer does not show (OpenAI's guide "Reasoning models")."""
     return bare_model.startswith(("o1", "o3", "o4", "gpt-5", "gpt-6", "codex-mini", "computer-use"))

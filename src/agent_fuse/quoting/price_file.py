@@ -1,6 +1,5 @@
 """A file of prices: TOML or JSON, model names and patterns to prices or aliases; an error is one line that names it."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import fields
 from decimal import Decimal
@@ -8,6 +7,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, cast
 
+from agent_fuse import foreign_text
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.mistakes import near
 from agent_fuse.quoting.overrides import Own
@@ -44,11 +44,9 @@ def read(path: str | PathLike[str], option: str) -> dict[str, Own]:
 def _data(file: Path, content: bytes) -> object:
     match file.suffix.lower():
         case ".toml":
-            import tomllib  # noqa: PLC0415 - few have a file of prices
-
-            return tomllib.loads(content.decode("utf-8"), parse_float=Decimal)
+            return foreign_text.read_toml(content.decode("utf-8"))
         case ".json":
-            return json.loads(content, parse_float=Decimal, object_pairs_hook=_once)
+            return foreign_text.read_json(content, exact=_once)
         case other:
             raise ValueError(f"a file of prices ends in .toml or .json, and this one in {other!r}")
 

@@ -10,6 +10,8 @@ from typing import Any, cast
 from agent_fuse.calls import MAX_TOKENS, Usage, Usd, to_nanos
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.mistakes import checked
+from agent_fuse.quoting.families import CACHED_FROM, caches_unasked
+from agent_fuse.quoting.names import bare
 
 PICOS_PER_NANO = 1_000
 """Rates are pico-dollars (1e-12 USD): $1 per million tokens is 1,000,000 of them per token, $0.0125 is 12,500."""
@@ -112,12 +114,13 @@ class Rates:
         Buckets are inclusive, so parts are taken out of the whole before it is priced. Parts that claim more than the
         whole are cut to it, cached reads (the cheapest) first; figures that are no counts are zero.
         """
-        whole, out = _count(usage.input_tokens), _count(usage.output_tokens)
-        read = _count(usage.cache_read_tokens)
-        tier = self.tiers[0] if len(self.tiers) == 1 else self._tier(whole)
-        if _is_plain(usage) and read <= whole:
-            picos = self.per_call + (whole - read) * tier.input + read * tier.cache_read + out * tier.output
+        given, made, read = usage.input_tokens, usage.output_tokens, usage.cache_read_tokens or 0
+        counts = type(given) is int and type(made) is int and type(read) is int and _is_plain(usage)
+        if counts and given is not None and made is not None and 0 <= read <= given <= MAX_TOKENS >= made >= 0:
+            tier = self.tiers[0] if len(self.tiers) == 1 else self._tier(given)
+            picos = self.per_call + (given - read) * tier.input + read * tier.cache_read + made * tier.output
             return -(-picos // PICOS_PER_NANO), -(-self.per_call // PICOS_PER_NANO)
+        whole, out, read = _count(given), _count(made), _count(usage.cache_read_tokens)
         written = _count(usage.cache_write_tokens)
         kept = _count(usage.cache_write_1h_tokens)
         heard = _count(usage.input_audio_tokens)
@@ -170,9 +173,14 @@ class Rates:
         )
 
     def expected(self, input_tokens: int, output_tokens: int, *, cache_write: bool = False) -> int:
-        """Nano-dollars for a call still to be made, nothing read from cache; with `cache_write`, all written to it."""
+        """Nano-dollars for a call still to be made, nothing read from cache, and all written to it where it may be.
+
+        That is with `cache_write`, and where the model's maker does so unasked: at OpenAI, from 1,024 tokens on.
+        """
         tier = self._tier(input_tokens)
-        rate = max(tier.input, tier.cache_write) if cache_write else tier.input
+        rate = tier.input
+        if tier.cache_write > rate and (cache_write or _is_cached_unasked(self.model, input_tokens)):
+            rate = tier.cache_write
         return -(-(self.per_call + input_tokens * rate + output_tokens * tier.output) // PICOS_PER_NANO)
 
     def bound(self, input_tokens: int, output_tokens: int, *, media: bool = False) -> int:
@@ -190,6 +198,10 @@ class Rates:
             if input_tokens > tier.above:
                 return tier
         return self.tiers[0]
+
+
+def _is_cached_unasked(model: str, input_tokens: int) -> bool:
+    return input_tokens >= CACHED_FROM and caches_unasked(bare(model))
 
 
 def flat(price: Price, *, origin: Origin, max_output_tokens: int, context_window: int | None = None) -> Rates:
@@ -275,9 +287,8 @@ _rare = attrgetter(
 
 
 def _is_plain(usage: Usage) -> bool:
-    """Whether it tells input, output and cached input alone, as most answers do."""
-    told = usage.input_tokens is not None and usage.output_tokens is not None
-    return told and usage.output_image_tokens is None and not any(_rare(usage))
+    """Whether nothing but input, output and cached input is billed, as for most answers."""
+    return usage.output_image_tokens is None and not any(_rare(usage))
 
 
 def _count(value: object) -> int:

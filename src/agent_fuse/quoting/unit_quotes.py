@@ -115,8 +115,9 @@ def _recording(request: UnitRequest) -> Quote:
 
 
 def _video(request: UnitRequest) -> Quote:
-    """By the second of the clip."""
-    return request.quote(request.rates(), units.video(bare(request.model or ""), request.body), fixed=True)
+    """By the second of the clip; an estimate where the request names no model, as a remix of another clip does."""
+    cost = units.video(bare(request.model or ""), request.body)
+    return request.quote(request.rates(), cost, fixed=bool(request.model))
 
 
 def _training(request: UnitRequest) -> Quote:

@@ -71,6 +71,11 @@ def load(name: Vocabulary) -> Encoding | None:
     return _loaded[name]
 
 
+def is_decided(name: Vocabulary) -> bool:
+    """Whether it is known what `load` answers, without waiting."""
+    return name in _loaded
+
+
 def begin(name: Vocabulary) -> bool:
     """Whether it is decided; where it is not, a thread sees to it from now on, and the caller goes on without."""
     if name not in _loaded:

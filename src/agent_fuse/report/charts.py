@@ -38,7 +38,7 @@ class Canvas:
         return self.width - RIGHT
 
 
-CANVASES = (Canvas(kind="wide", width=960, labels=8), Canvas(kind="slim", width=400, labels=4))
+CANVASES = (Canvas(kind="wide", width=960, labels=8), Canvas(kind="slim", width=360, labels=3))
 
 
 def coloured(tally: Tally) -> list[str]:

@@ -87,6 +87,8 @@ class Tally:
         step = self.step
         for fact in facts:
             _, at, status, session, agent, model, operation, tool, cost, tokens_in, tokens_out, reason, fee = fact
+            if status == "would_refuse":
+                continue  # the call itself has a line
             key = (int(at // step), session, agent, model, tool, status, operation == TOOL, reason)
             found = groups.get(key)
             if found is None:

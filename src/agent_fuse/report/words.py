@@ -5,6 +5,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from html import escape
 
 from agent_fuse.calls import show_usd, to_usd
+from agent_fuse.foreign_text import escaped
 
 _SMALL = Decimal("0.0001")
 _LARGE = Decimal(1_000)
@@ -20,8 +21,7 @@ REASONS = {
 
 def safe(text: str) -> str:
     """Text for HTML, in an element or an attribute; control characters are shown as escapes."""
-    shown = "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
-    return escape(shown, quote=True)
+    return escape(escaped(text), quote=True)
 
 
 def name(text: str, empty: str = "(none)") -> str:

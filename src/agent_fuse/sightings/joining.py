@@ -161,7 +161,8 @@ class Sightings(Generic[P]):
                 continue
             opening += (one for one in call.sightings if one.opened_by == get_ident() and one.ended_at is None)
             if call.state is not State.RELEASED:
-                self._share(call.sightings)
+                for one in call.sightings:
+                    self._share(one)
         over = [call for call in self._calls if call.over < inf]
         self._ended = OrderedDict.fromkeys(sorted(over, key=attrgetter("over")))
         return opening
@@ -225,14 +226,15 @@ class Sightings(Generic[P]):
                 self._views.opened(sightings[0])
             elif self._views.kept:
                 self._views.enter(sightings)
-            self._share(sightings)
+            for one in sightings:
+                if one.source == SHARED:
+                    self._share(one)
         if call.over < inf:
             self._over(call)
 
-    def _share(self, sightings: Sequence[Sighting[P]]) -> None:
-        for one in sightings:
-            if one.source == SHARED and one.response_id and one.ended_at is not None:
-                self._shared.setdefault(one.response_id, Track()).add(one)
+    def _share(self, one: Sighting[P]) -> None:
+        if one.source == SHARED and one.response_id and one.ended_at is not None:
+            self._shared.setdefault(one.response_id, Track()).add(one)
 
     def _unfile(self, sightings: Sequence[Sighting[P]]) -> None:
         """Sightings are about to change, or to go: nothing finds them any more."""

@@ -1,4 +1,4 @@
-"""Amazon Bedrock's Converse and ConverseStream, and InvokeModel of an Anthropic model, as they go over the wire."""
+"""Amazon Bedrock's Converse and ConverseStream, and InvokeModel of Anthropic's models and Titan's embeddings."""
 
 import json
 import struct
@@ -69,6 +69,21 @@ def stream(answer: Answer) -> tuple[list[bytes], int | None]:
 def read_stream(body: JsonObject) -> Ask:
     """What a ConverseStream request asks for."""
     return replace(read(body), stream=True)
+
+
+def read_invoke(body: JsonObject) -> Ask:
+    """What an InvokeModel request asks for: Titan's embedding of a text, or else an answer of Anthropic's."""
+    if "inputText" not in body:
+        return anthropic_api.read(body)
+    return Ask(body=body, prompt=(body.get("inputText"),), n=0)
+
+
+def whole_invoke(answer: Answer) -> JsonObject:
+    """The same in Titan's words, or in Anthropic's."""
+    if "inputText" not in answer.ask.body:
+        return anthropic_api.whole(answer)
+    told = {"inputTextTokenCount": answer.usage.input_tokens} if answer.says_usage else {}
+    return {"embedding": [0.0, 0.5, 1.0], **told}
 
 
 def read_invoke_stream(body: JsonObject) -> Ask:

@@ -1,5 +1,6 @@
-"""Cohere's API, v2, as it goes over the wire."""
+"""Cohere's API, v2 and the chat of v1, as it goes over the wire."""
 
+import json
 from typing import Any, cast
 
 from agent_fuse.calls import Usage
@@ -8,6 +9,7 @@ from agent_fuse.testing.answers import (
     Ask,
     JsonObject,
     Stop,
+    encode,
     event,
     known_int,
     known_list,
@@ -60,6 +62,38 @@ def stream(answer: Answer) -> tuple[list[bytes], int | None]:
         say("tool-call-end", index=index)
     usage = {"usage": wire_usage(answer.usage)} if answer.says_usage else {}
     say("message-end", id=answer.id, delta={"finish_reason": _stop(answer)} | usage)
+    return out, len(out) - 1 if answer.says_usage else None
+
+
+LINES = "application/stream+json"
+"""A v1 stream: a JSON document a line."""
+
+
+def read_v1(body: JsonObject) -> Ask:
+    """What a v1 chat asks for: its message stands apart from the history."""
+    return Ask(
+        body=body,
+        prompt=(body.get("chat_history"), body.get("message"), body.get("preamble"), body.get("tools")),
+        stream=body.get("stream") is True,
+        max_output=known_int(body.get("max_tokens")),
+        problem="" if isinstance(body.get("message"), str) else "message is required",
+    )
+
+
+def whole_v1(answer: Answer) -> JsonObject:
+    """A v1 chat answer."""
+    calls = [{"name": one.name, "parameters": json.loads(one.arguments_text)} for one in answer.tool_calls]
+    told = {"meta": wire_usage(answer.usage)} if answer.says_usage else {}
+    out: JsonObject = {"generation_id": answer.id, "text": answer.text, "finish_reason": _stop(answer)}
+    return out | ({"tool_calls": calls} if calls else {}) | told
+
+
+def stream_v1(answer: Answer) -> tuple[list[bytes], int | None]:
+    """The lines of a v1 answer, and which of them tells the usage."""
+    events: list[JsonObject] = [{"event_type": "stream-start", "generation_id": answer.id}]
+    events += [{"event_type": "text-generation", "text": piece} for piece in pieces(answer.text)]
+    ended = {"event_type": "stream-end", "finish_reason": _stop(answer), "response": whole_v1(answer)}
+    out = [encode({"is_finished": one is ended, **one}).encode() + b"\n" for one in (*events, ended)]
     return out, len(out) - 1 if answer.says_usage else None
 
 

@@ -26,6 +26,7 @@ class Api(StrEnum):
     INVOKE = "invoke"
     INVOKE_STREAM = "invoke_stream"
     COHERE = "cohere"
+    COHERE_V1 = "cohere_v1"
     COHERE_EMBEDDINGS = "cohere_embeddings"
     OLLAMA_CHAT = "ollama_chat"
     OLLAMA_GENERATE = "ollama_generate"

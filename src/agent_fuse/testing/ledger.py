@@ -76,7 +76,7 @@ def assert_books_balance(ledger: Ledger, *, everything: Sequence[str] = EVERYTHI
 
 
 def _journal_faults(lines: Sequence[Entry], holds: Sequence[Hold]) -> list[str]:
-    times = Counter(one.id for one in lines if one.status is not Status.REFUSED)
+    times = Counter(one.id for one in lines if one.status.is_booked)
     twice = [f"journal: call {call} is booked {count} times" for call, count in times.items() if count > 1]
     return twice + [f"journal: call {one.entry.id} is booked and still open" for one in holds if one.entry.id in times]
 
@@ -88,7 +88,7 @@ def _hold_faults(name: str, balance: Balance, holds: Sequence[Hold]) -> list[str
 
 
 def _settled_faults(balance: Balance, lines: Sequence[Entry], *, exact: bool) -> list[str]:
-    booked = [one for one in lines if one.status is not Status.REFUSED]
+    booked = [one for one in lines if one.status.is_booked]
     journal, all_tell = total(_amounts(one) for one in booked), all(_tells_tokens(one) for one in booked)
     figures = [
         (f"settled {meter}", _figure(balance.settled, meter), _figure(journal, meter))
@@ -101,7 +101,8 @@ def _settled_faults(balance: Balance, lines: Sequence[Entry], *, exact: bool) ->
         if has < 0 or has > says or (exact and has != says)
     ]
     # A refused call may be booked after all: its line is no longer refused, the account's count stays.
-    least, most = len(lines) - len(booked) if exact else 0, len(lines)
+    refused = sum(one.status is Status.REFUSED for one in lines)
+    least, most = refused if exact else 0, refused + len(booked)
     if not least <= balance.refused <= most:
         faults.append(f"refused calls: {balance.refused}, the whole journal says {least} to {most}")
     return faults

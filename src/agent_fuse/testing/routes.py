@@ -38,10 +38,12 @@ _ENDINGS = (
     ("/invoke", Api.INVOKE),
     ("/invoke-with-response-stream", Api.INVOKE_STREAM),
     ("/v2/chat", Api.COHERE),
+    ("/v1/chat", Api.COHERE_V1),
     ("/v2/embed", Api.COHERE_EMBEDDINGS),
     ("/api/chat", Api.OLLAMA_CHAT),
     ("/api/generate", Api.OLLAMA_GENERATE),
     ("/api/embed", Api.OLLAMA_EMBEDDINGS),
+    ("/api/show", Api.MODELS),
 )
 
 
@@ -72,11 +74,12 @@ SPEECHES: Mapping[Api, Speech] = {
     Api.CONVERSE_STREAM: Speech(
         "", bedrock_api.read_stream, bedrock_api.whole, bedrock_api.stream, bedrock_api.EVENT_STREAM
     ),
-    Api.INVOKE: Speech("msg_", anthropic_api.read, anthropic_api.whole),
+    Api.INVOKE: Speech("msg_", bedrock_api.read_invoke, bedrock_api.whole_invoke),
     Api.INVOKE_STREAM: Speech(
         "msg_", bedrock_api.read_invoke_stream, anthropic_api.whole, bedrock_api.stream_invoke, bedrock_api.EVENT_STREAM
     ),
     Api.COHERE: Speech("", cohere_api.read, cohere_api.whole, cohere_api.stream),
+    Api.COHERE_V1: Speech("", cohere_api.read_v1, cohere_api.whole_v1, cohere_api.stream_v1, cohere_api.LINES),
     Api.COHERE_EMBEDDINGS: Speech("", cohere_api.read_embeddings, cohere_api.whole_embeddings),
     Api.OLLAMA_CHAT: Speech("", ollama_api.read_chat, ollama_api.whole_chat, ollama_api.stream_chat, ollama_api.NDJSON),
     Api.OLLAMA_GENERATE: Speech(
@@ -96,7 +99,7 @@ def route(method: str, path: str) -> tuple[Api, str]:
         return (Api.MODELS if "/models" in path else Api.UNKNOWN), ""
     before, _, after = path.partition("/deployments/")
     deployment = after.partition("/")[0] if before.endswith("/openai") else ""
-    if not deployment and ":" in path:
+    if not deployment and ":" in path and "/models/" in path:
         deployment = path.rpartition("/models/")[2].partition(":")[0]
     if not deployment and "/model/" in path:
         deployment = unquote(path.rpartition("/model/")[2].partition("/")[0])

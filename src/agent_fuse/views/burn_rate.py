@@ -1,15 +1,17 @@
 """Pace: how fast money is spent just now, by whom, and when each cap is reached at this rate."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from agent_fuse.account_names import ALL
+from agent_fuse.account_names import ALL, account
+from agent_fuse.accounting.published_limits import PublishedLimit
 from agent_fuse.ledgers.base import Balance, Meter
-from agent_fuse.ledgers.reading import Reader, Selection, Sums
+from agent_fuse.ledgers.reading import ANY, Reader, Selection, Sums
 from agent_fuse.views.limit_status import LimitStatus, known_caps, standings
 
 _SHORTEST = 10.0
-_LIMITS = 20
+LIMITS = 20
+"""Accounts shown for each cap, at most."""
 _PRESSING = 0.8
 """Share of a limit from which it is shown among the first, though nobody knows how fast it fills."""
 
@@ -39,9 +41,29 @@ class Pace:
         return round(nanos * 3_600 / self.seconds)
 
 
-def measure(reader: Reader, environ: Mapping[str, str], *, now: float, window: float) -> Pace:
-    """Measure the pace of the last `window` seconds. Raises LedgerError, ConfigurationError."""
-    which = Selection(since=now - window)
+def measure(
+    reader: Reader,
+    environ: Mapping[str, str],
+    *,
+    now: float,
+    window: float,
+    among: Selection = ANY,
+    limit: int = LIMITS,
+    caps: list[PublishedLimit] | None = None,
+    cheap: bool = False,
+) -> Pace:
+    """Measure the pace of the last `window` seconds.
+
+    Args:
+        among: of which calls.
+        limit: most accounts for each cap.
+        caps: those that are known; asked for where None.
+        cheap: of very many accounts with caps of their own, look at those alone whose session called lately.
+
+    Raises:
+        LedgerError, ConfigurationError: as `known_caps`.
+    """
+    which = replace(among, since=now - window)
     times = reader.times()
     seconds = min(window, max(now - times[0], _SHORTEST)) if times else window
     by = {one: reader.sums(which, one) for one in ("session", "agent", "model")}
@@ -50,8 +72,10 @@ def measure(reader: Reader, environ: Mapping[str, str], *, now: float, window: f
     recent = _total([sums for _, sums in by["session"]])
     known = {"session": dict(by["session"]), "agent": dict(by["agent"]), ALL: {ALL: recent}}
     open_calls, holding = reader.open_calls()
-    caps = known_caps(reader, environ)
-    shown = standings(reader, caps, now=now, limit=_LIMITS, refused=reader.refused(which)).shown
+    if caps is None:
+        caps = known_caps(reader, environ)
+    alive = {account("session", name) for name, _ in by["session"]} if cheap else None
+    shown = standings(reader, caps, now=now, limit=limit, refused=reader.refused(which), alive=alive).shown
     timed = [(one, _until(one, known.get(one.cap.per, {}).get(one.value), seconds)) for one in shown]
     timed.sort(key=lambda one: (one[1] is None and not _presses(one[0]), one[1] or 0.0, -one[0].used))
     return Pace(

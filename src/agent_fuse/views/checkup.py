@@ -1,14 +1,18 @@
 """The check-up: is this set-up guarded? The survey of the process, its ledger, tokenizer, options and prices."""
 
+import json
 import os
 import time
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from opentelemetry.sdk.trace import TracerProvider
 
 from agent_fuse.calls import show_usd
 from agent_fuse.errors import ConfigurationError
+from agent_fuse.foreign_text import inline
 from agent_fuse.ledgers import kinds
 from agent_fuse.ledgers.base import LedgerError
 from agent_fuse.ledgers.reading import Reader, Selection, open_reader
@@ -20,6 +24,7 @@ from agent_fuse.quoting.families import Vocabulary
 from agent_fuse.quoting.rates import Origin
 from agent_fuse.quoting.vocabularies import load
 from agent_fuse.settings import Settings, settings
+from agent_fuse.webhook.telling import NOTE
 
 __all__ = ["Fact", "State", "doctor"]
 
@@ -43,6 +48,15 @@ def doctor(provider: TracerProvider | None = None, *, db_path: str | None = None
     return list(dict.fromkeys(found))
 
 
+def ledger_facts(url: str, environ: Mapping[str, str] = os.environ) -> list[Fact]:
+    """What a ledger tells by itself of those who write to it: whether it can be written, and what its calls lacked."""
+    try:
+        chosen = settings(environ)
+    except ConfigurationError as bad:
+        return [blind(str(bad), "correct the environment variable")]
+    return [*_of_ledger(url), *_of_models(url, chosen)]
+
+
 def _of_rest(db_path: str | None, environ: Mapping[str, str]) -> Iterator[Fact]:
     guard = next(iter(active.guards()), None)
     try:
@@ -54,6 +68,7 @@ def _of_rest(db_path: str | None, environ: Mapping[str, str]) -> Iterator[Fact]:
     yield from _of_ledger(url)
     yield _of_tokenizer()
     yield from _of_models(url, chosen)
+    yield from _of_webhook(url, chosen)
 
 
 def _of_ledger(url: str) -> Iterator[Fact]:
@@ -99,6 +114,30 @@ def _of_tokenizer() -> Fact:
     return off(
         "tiktoken's vocabulary is not at hand: tokens are estimated from the length of the text",
         "pip install 'agent-fuse[tokens]'",
+    )
+
+
+def _of_webhook(url: str, chosen: Settings) -> Iterator[Fact]:
+    """Where it posts, and the last failure that any process noted, until a post of it went through again."""
+    if chosen.webhook is None:
+        return
+    host = chosen.webhook.host
+    try:
+        reader = open_reader(url)
+        try:
+            note = reader.notes(NOTE).get(NOTE)
+        finally:
+            reader.close()
+    except (ConfigurationError, LedgerError):
+        note = None  # the ledger's state is told already
+    failed: dict[str, Any] = json.loads(note) if note else {}
+    if failed.get("host") != host:
+        yield ok(f"trips, warnings and pauses are posted to the webhook at {host}")
+        return
+    at = datetime.fromtimestamp(failed["at"], UTC)
+    yield blind(
+        f"posting to the webhook at {host} failed last at {at:%Y-%m-%d %H:%M:%S} (UTC): {inline(failed['why'])}",
+        "see that it can be reached, and that AGENTFUSE_WEBHOOK is still its address",
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 
-from agent_fuse.calls import Entry, RefusedBy, Status, to_usd
+from agent_fuse.calls import Entry, RefusedBy, to_usd
 
 COLUMNS: tuple[str, ...] = (
     "BilledCost",
@@ -62,7 +62,7 @@ _DECEMBER = 12
 def charges(entries: Iterable[Entry]) -> Iterator[dict[str, Value]]:
     """Each call as a row, by column. A refused call is a row that cost nothing, its quote in `x_QuotedCost`."""
     for one in entries:
-        refused = one.status is Status.REFUSED
+        refused = not one.status.is_booked
         by = one.refused_by or RefusedBy()
         cost = "0" if refused else f"{to_usd(one.cost):f}"
         known = one.input_tokens is not None or one.output_tokens is not None

@@ -1,7 +1,7 @@
 """Standings: what is spent, held and left of each cap that is known, for whoever reads the ledger from outside."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from agent_fuse.account_names import ALL, current, escaped, key_of, plain
@@ -14,6 +14,8 @@ from agent_fuse.ledgers.reading import Reader, Refused
 from agent_fuse.limits import counted
 
 BUDGET = "AGENTFUSE_BUDGET"
+_MANY = 500
+"""Accounts with a cap of their own, beyond which not all of them are looked at where a look must be cheap."""
 _WINDOW = re.compile(r" (in any \d+[smhd]|an? (?:hour|day|week|month)(?: \([^)]*\))?)$")
 """How a limit in words ends that has a window."""
 
@@ -94,7 +96,11 @@ def known_caps(reader: Reader, environ: Mapping[str, str]) -> list[PublishedLimi
     Raises:
         ConfigurationError: AGENTFUSE_BUDGET is no amount. LedgerError.
     """
-    caps = read_published(reader.notes(PREFIX))
+    return with_budget(read_published(reader.notes(PREFIX)), environ)
+
+
+def with_budget(caps: list[PublishedLimit], environ: Mapping[str, str]) -> list[PublishedLimit]:
+    """These caps, and that of AGENTFUSE_BUDGET where it counts. Raises ConfigurationError."""
     general = any(
         cap.per == "session" and cap.meter is Meter.USD and not cap.account and not cap.window for cap in caps
     )
@@ -104,7 +110,7 @@ def known_caps(reader: Reader, environ: Mapping[str, str]) -> list[PublishedLimi
             amount = to_nanos(text, BUDGET)
         except ValueError as bad:
             raise ConfigurationError(str(bad)) from None
-        caps.append(PublishedLimit(per="session", meter=Meter.USD, amount=amount, source=BUDGET))
+        return [*caps, PublishedLimit(per="session", meter=Meter.USD, amount=amount, source=BUDGET)]
     return caps
 
 
@@ -116,30 +122,45 @@ def standings(
     limit: int,
     account: str | None = None,
     refused: Iterable[Refused] = (),
+    alive: Collection[str] | None = None,
 ) -> Standings:
     """At most `limit` accounts for each cap; with `account` (without a window), that one only.
 
-    `refused` is what was refused lately.
+    `refused` is what was refused lately. With `alive`, where very many accounts have a cap of their own, those of them
+    that are in `alive` (without windows) are looked at alone: a look stays cheap.
     """
     counts = counted_by_limit(refused)
     controls = Controls(reader.controls())
-    own = {(current(cap.account, now), cap.meter): cap for cap in caps if cap.account}
+    single_caps = [cap for cap in caps if cap.account]
+    many = alive is not None and len(single_caps) > _MANY
+    own = {
+        (current(cap.account, now), cap.meter): cap
+        for cap in single_caps
+        if not many or (alive is not None and plain(cap.account) in alive)
+    }
+    has_own = {(cap.account, cap.meter) for cap in single_caps} if many else own.keys()
     shown: list[LimitStatus] = []
     more = 0
+    children = reader.balances(sorted(controls.children()), now=now)
+
+    def kept(name: str) -> int:
+        return controls.kept(name, lambda child: sum(children[child].used(Meter.USD, now)), now)
+
     for cap in caps:
         if cap.account:
             continue
-        accounts = list(_accounts(reader, cap, limit + len(own), account, now))
-        accounts = [one for one in accounts if (one[0], cap.meter) not in own]
+        accounts = list(_accounts(reader, cap, limit + min(len(has_own), _MANY if many else len(own)), account, now))
+        accounts = [one for one in accounts if (one[0], cap.meter) not in has_own]
         shown += [
-            _standing(name, balance, cap, counts, controls=controls, now=now) for name, balance in accounts[:limit]
+            _standing(name, balance, cap, counts, controls=controls, kept=kept, now=now)
+            for name, balance in accounts[:limit]
         ]
         if account is None and cap.per != ALL:
-            overridden = sum(1 for name, meter in own if meter is cap.meter and name.startswith(f"{cap.scope}="))
+            overridden = sum(1 for name, meter in has_own if meter is cap.meter and name.startswith(f"{cap.scope}="))
             more += max(reader.count_accounts(cap.scope, now=now) - overridden - len(accounts[:limit]), 0)
     named = [(name, cap) for (name, _), cap in own.items() if account in (None, plain(cap.account))]
     found = reader.balances([name for name, _ in named], now=now)
-    single = [_standing(name, found[name], cap, counts, controls=controls, now=now) for name, cap in named]
+    single = [_standing(name, found[name], cap, counts, controls=controls, kept=kept, now=now) for name, cap in named]
     single.sort(key=lambda one: (-one.used, one.account))
     return Standings(caps=tuple(caps), shown=(*shown, *single[:limit]), more=more + max(len(single) - limit, 0))
 
@@ -183,9 +204,12 @@ def _standing(
     refused: Mapping[tuple[str, str, str], int],
     *,
     controls: Controls,
+    kept: Callable[[str], int],
     now: float,
 ) -> LimitStatus:
     spent, held = balance.used(cap.meter, now)
+    if cap.meter is Meter.USD:
+        held += kept(name)
     over, account = cap.over, plain(name)
     whose = account, cap.meter.value, over.words if over is not None else ""
     return LimitStatus(

@@ -1,13 +1,21 @@
 """Which protocol a request speaks, by its path and its body: the table that the wire gate looks in."""
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Iterable, Iterator
+from importlib.metadata import entry_points
+from typing import cast
 
 from agent_fuse.wire_formats import anthropic, bedrock, cohere, gemini, ollama, openai
 from agent_fuse.wire_formats.base import Whole, WireFormat, model_in
 
-__all__ = ["FORMATS", "LAST_WORDS", "Whole", "WireFormat", "find", "model_in"]
+__all__ = ["BUILT_IN", "FORMATS", "LAST_WORDS", "Whole", "WireFormat", "find", "model_in"]
 
-FORMATS: tuple[WireFormat, ...] = (
+log = logging.getLogger("agent_fuse")
+
+GROUP = "agent_fuse.wire_formats"
+"""Entry point group of other packages' protocols: each entry is a WireFormat, or a sequence of them."""
+
+BUILT_IN: tuple[WireFormat, ...] = (
     openai.FORMAT,
     anthropic.FORMAT,
     bedrock.FORMAT,
@@ -15,6 +23,26 @@ FORMATS: tuple[WireFormat, ...] = (
     cohere.FORMAT,
     ollama.FORMAT,
 )
+
+
+def _third_party() -> Iterator[WireFormat]:
+    """The protocols that installed packages add. One that cannot be loaded is left out, with a warning."""
+    for entry in entry_points(group=GROUP):
+        try:
+            loaded: object = entry.load()
+        except Exception:
+            log.warning("the wire format %s of %s could not be loaded", entry.name, entry.value, exc_info=True)
+            continue
+        many = cast("Iterable[object]", loaded) if isinstance(loaded, list | tuple) else (loaded,)
+        for one in many:
+            if isinstance(one, WireFormat):
+                yield one
+            else:
+                log.warning("the wire format %s of %s is %r; it must be a WireFormat", entry.name, entry.value, one)
+
+
+FORMATS: tuple[WireFormat, ...] = (*_third_party(), *BUILT_IN)
+"""All that are known; of two ends of one length another package's counts."""
 
 
 def _last(end: str) -> str:

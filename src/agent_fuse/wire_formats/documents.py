@@ -1,9 +1,10 @@
 """Takes the JSON documents out of a body as it comes: server-sent events, a line each, an array, or one alone."""
 
 import codecs
-import json
 from collections.abc import Callable
 from typing import Any, cast
+
+from agent_fuse import foreign_text
 
 Document = dict[str, Any]
 Take = Callable[[Document], None]
@@ -26,7 +27,6 @@ class Documents:
         self._parts: list[bytes] = []
         self._text = ""
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
-        self._scan = json.JSONDecoder().raw_decode
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes of the decoded body."""
@@ -67,7 +67,7 @@ class Documents:
         self._text = (self._text + self._decode(data)).lstrip(_BETWEEN)
         while self._text and "}" in self._text:
             try:
-                found, end = self._scan(self._text)
+                found, end = foreign_text.first_json(self._text)
             except ValueError:
                 return
             self._text = self._text[end:].lstrip(_BETWEEN)
@@ -75,7 +75,7 @@ class Documents:
 
     def _told(self, text: bytes) -> None:
         try:
-            found: object = json.loads(text)
+            found: object = foreign_text.read_json(text)
         except ValueError:
             return
         self._one(found)

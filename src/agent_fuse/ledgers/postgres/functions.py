@@ -9,25 +9,32 @@ from agent_fuse.ledgers.codec import METERS
 _PLACES = range(1, len(METERS) + 1)
 
 
-def _each(text: str, between: str = ", ") -> str:
+def each(text: str, between: str = ", ") -> str:
     """The text for every meter: `{m}` is its name, `{i}` its place."""
     return between.join(text.format(m=meter, i=place) for meter, place in zip(METERS, _PLACES, strict=True))
 
 
-_ADD = _each("settled_{m} = r.settled_{m} + s[{i}]") + ", " + _each("held_{m} = r.held_{m} + h[{i}]")
-_HELD = _each("h.hold_{m}")
-_NO = "'{" + ",".join("0" for _ in METERS) + "}'::bigint[]"
-_MINUS_HELD = _each("-h.hold_{m}")
-_BIG = 2**53
+_ADD = each("settled_{m} = r.settled_{m} + s[{i}]") + ", " + each("held_{m} = r.held_{m} + h[{i}]")
+_HELD = each("h.hold_{m}")
+NO = "'{" + ",".join("0" for _ in METERS) + "}'::bigint[]"
+_MINUS_HELD = each("-h.hold_{m}")
+BIG = 2**53
+SYNCHRONOUS = "agent_fuse.synchronous"
+"""What a connection says on whose bookings are to wait for the disk: `full`."""
+LATER = f"""IF current_setting('{SYNCHRONOUS}', true) IS DISTINCT FROM 'full' THEN
+        PERFORM set_config('synchronous_commit', 'off', true);
+    END IF;"""
+"""A booking need not wait for the disk. Should the server crash before it is there, the hold still is, and the call is
+booked at its quote when that expires: nothing is lost but the real figure."""
 
 FUNCTIONS = f"""
 CREATE FUNCTION agent_fuse.row_of(name text, figures bigint[]) RETURNS text LANGUAGE plpgsql AS $$
 -- The row that is charged for an account.
 BEGIN
     IF name <> 'all' THEN RETURN name; END IF;
-    IF greatest({_each("abs(figures[{i}])")}) > {_BIG} OR EXISTS (
+    IF greatest({each("abs(figures[{i}])")}) > {BIG} OR EXISTS (
         SELECT 1 FROM agent_fuse.account_rows r
-        WHERE r.name = 'all' AND greatest({_each("r.settled_{m}, r.held_{m}")}) > {_BIG}) THEN
+        WHERE r.name = 'all' AND greatest({each("r.settled_{m}, r.held_{m}")}) > {BIG}) THEN
         RETURN name;
     END IF;
     RETURN 'all' || chr(30) || lpad((pg_backend_pid() % 32)::text, 2, '0');
@@ -44,9 +51,9 @@ BEGIN
     WITH dropped AS (
         DELETE FROM agent_fuse.account_rows r
         WHERE r.name >= account || chr(31) AND r.name < agent_fuse.oldest(account, seconds, now) RETURNING *)
-    SELECT array[{_each("sum(settled_{m})::bigint")}] INTO gone FROM dropped;
+    SELECT array[{each("sum(settled_{m})::bigint")}] INTO gone FROM dropped;
     IF gone[1] IS NOT NULL THEN
-        UPDATE agent_fuse.account_rows r SET {_each("settled_{m} = r.settled_{m} - gone[{i}]")} WHERE r.name = account;
+        UPDATE agent_fuse.account_rows r SET {each("settled_{m} = r.settled_{m} - gone[{i}]")} WHERE r.name = account;
     END IF;
 END $$;
 
@@ -60,7 +67,7 @@ CREATE FUNCTION agent_fuse.check_all() RETURNS void LANGUAGE plpgsql AS $$
 -- The rows of the account of everything must fit together too, where its own was charged (a large figure, or a cap).
 DECLARE most numeric;
 BEGIN
-    SELECT greatest({_each("sum(x.settled_{m}::numeric + x.held_{m})")}) INTO most FROM agent_fuse.account_rows x
+    SELECT greatest({each("sum(x.settled_{m}::numeric + x.held_{m})")}) INTO most FROM agent_fuse.account_rows x
     WHERE x.name >= 'all' AND x.name < 'all' || chr(31);
     IF most > 9223372036854775807 THEN
         RAISE EXCEPTION 'the account of everything would pass 2^63 - 1' USING ERRCODE = '23514';
@@ -73,7 +80,7 @@ LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE agent_fuse.account_rows r SET {_ADD}, since = coalesce(r.since, began) WHERE r.name = account;
     IF NOT FOUND THEN
-        INSERT INTO agent_fuse.account_rows AS r VALUES (account, {_each("s[{i}]")}, {_each("h[{i}]")}, 0, began)
+        INSERT INTO agent_fuse.account_rows AS r VALUES (account, {each("s[{i}]")}, {each("h[{i}]")}, 0, began)
         ON CONFLICT (name) DO UPDATE SET {_ADD}, since = coalesce(r.since, began);
         IF account = 'all' THEN PERFORM agent_fuse.check_all(); END IF;
         RETURN true;
@@ -91,15 +98,15 @@ DECLARE i int; has_left boolean;
 BEGIN
     FOR i IN 1 .. coalesce(cardinality(names), 0) LOOP
         has_left := windows[i] > 0 AND buckets[i] < agent_fuse.oldest(names[i], windows[i], now);
-        IF NOT has_left OR h <> {_NO} THEN
+        IF NOT has_left OR h <> {NO} THEN
             IF agent_fuse.charge(
-                agent_fuse.row_of(names[i], s || h), CASE WHEN has_left THEN {_NO} ELSE s END, h, began)
+                agent_fuse.row_of(names[i], s || h), CASE WHEN has_left THEN {NO} ELSE s END, h, began)
                 AND earlier -> (i - 1) <> 'null' THEN
                 PERFORM agent_fuse.end_before(earlier, i - 1);
             END IF;
         END IF;
-        IF windows[i] > 0 AND NOT has_left AND s <> {_NO} THEN
-            PERFORM agent_fuse.charge(buckets[i], s, {_NO}, NULL);
+        IF windows[i] > 0 AND NOT has_left AND s <> {NO} THEN
+            PERFORM agent_fuse.charge(buckets[i], s, {NO}, NULL);
         END IF;
     END LOOP;
 END $$;
@@ -111,12 +118,12 @@ LANGUAGE plpgsql AS $$
 DECLARE a agent_fuse.accounts; o agent_fuse.accounts;
 BEGIN
     IF charged THEN
-        SELECT r.name, {_each("r.settled_{m}")}, {_each("r.held_{m}")}, r.refused, r.since INTO a;
+        SELECT r.name, {each("r.settled_{m}")}, {each("r.held_{m}")}, r.refused, r.since INTO a;
         IF account = 'all' THEN
-            SELECT 'all', {_each("sum(x.settled_{m})")}, {_each("sum(x.held_{m})")}, 0, min(x.since) INTO o
+            SELECT 'all', {each("sum(x.settled_{m})")}, {each("sum(x.held_{m})")}, 0, min(x.since) INTO o
             FROM agent_fuse.account_rows x WHERE x.name > 'all' AND x.name < 'all' || chr(31);
             IF o.settled_usd IS NOT NULL THEN
-                {_each("a.settled_{m} := a.settled_{m} + o.settled_{m}; a.held_{m} := a.held_{m} + o.held_{m};", " ")}
+                {each("a.settled_{m} := a.settled_{m} + o.settled_{m}; a.held_{m} := a.held_{m} + o.held_{m};", " ")}
                 a.since := least(a.since, o.since);
             END IF;
         END IF;
@@ -124,12 +131,12 @@ BEGIN
         SELECT * INTO a FROM agent_fuse.accounts x WHERE x.name = account;
         IF NOT FOUND THEN RETURN 0; END IF;
         IF seconds > 0 THEN
-            SELECT '', {_each("coalesce(sum(x.settled_{m}), 0)")} INTO o FROM agent_fuse.account_rows x
+            SELECT '', {each("coalesce(sum(x.settled_{m}), 0)")} INTO o FROM agent_fuse.account_rows x
             WHERE x.name >= account || chr(31) AND x.name < agent_fuse.oldest(account, seconds, now);
-            {_each("a.settled_{m} := a.settled_{m} - o.settled_{m};", " ")}
+            {each("a.settled_{m} := a.settled_{m} - o.settled_{m};", " ")}
         END IF;
     END IF;
-    RETURN CASE place {_each("WHEN {i} THEN a.settled_{m} + a.held_{m}", " ")}
+    RETURN CASE place {each("WHEN {i} THEN a.settled_{m} + a.held_{m}", " ")}
         WHEN 6 THEN a.held_calls
         ELSE greatest(floor(now - coalesce(nullif(a.since, 0), now)), 0)::bigint END;
 END $$;
@@ -162,19 +169,19 @@ BEGIN
     END IF;
     FOREACH n IN ARRAY coalesce(names, '{{}}') LOOP
         i := array_position(h.on_accounts, n);
-        delta := CASE WHEN i IS NULL THEN {_NO} ELSE array[{_HELD}] END;
+        delta := CASE WHEN i IS NULL THEN {NO} ELSE array[{_HELD}] END;
         IF NOT is_new AND n = ANY (old.on_accounts) THEN
-            delta := array[{_each("delta[{i}] - old.hold_{m}")}];
+            delta := array[{each("delta[{i}] - old.hold_{m}")}];
         END IF;
         target := n;
         IF n = 'all' AND NOT n = ANY (cap_on) THEN target := agent_fuse.row_of(n, delta); END IF;
-        UPDATE agent_fuse.account_rows x SET {_each("held_{m} = x.held_{m} + delta[{i}]")}
+        UPDATE agent_fuse.account_rows x SET {each("held_{m} = x.held_{m} + delta[{i}]")}
         WHERE x.name = target RETURNING * INTO r;
         IF NOT FOUND THEN
-            INSERT INTO agent_fuse.account_rows AS x VALUES (target, {_each("0")}, {_each("delta[{i}]")}, 0, NULL)
-            ON CONFLICT (name) DO UPDATE SET {_each("held_{m} = x.held_{m} + delta[{i}]")} RETURNING * INTO r;
-            IF r.refused = 0 AND r.since IS NULL AND array[{_each("r.held_{m}")}] = delta
-                AND array[{_each("r.settled_{m}")}] = {_NO} THEN new_rows := new_rows || target; END IF;
+            INSERT INTO agent_fuse.account_rows AS x VALUES (target, {each("0")}, {each("delta[{i}]")}, 0, NULL)
+            ON CONFLICT (name) DO UPDATE SET {each("held_{m} = x.held_{m} + delta[{i}]")} RETURNING * INTO r;
+            IF r.refused = 0 AND r.since IS NULL AND array[{each("r.held_{m}")}] = delta
+                AND array[{each("r.settled_{m}")}] = {NO} THEN new_rows := new_rows || target; END IF;
         ELSIF i IS NOT NULL AND h.windows[i] > 0 THEN
             PERFORM agent_fuse.let_leave(n, h.windows[i], now);
             SELECT * INTO r FROM agent_fuse.account_rows x WHERE x.name = target;
@@ -195,13 +202,14 @@ BEGIN
                 <= cap_amounts[j] - (cap_places[j] = 7)::int;
         END IF;
     END LOOP;
+    fits := fits AND agent_fuse.fences_fit(cap_on, cap_windows, cap_places, cap_amounts, now);
     IF NOT fits THEN
         FOR i IN 1 .. cardinality(done) LOOP
             IF done[i].name = ANY (new_rows) THEN
                 DELETE FROM agent_fuse.account_rows x WHERE x.name = done[i].name;
             ELSE
                 UPDATE agent_fuse.account_rows x
-                SET {_each("held_{m} = x.held_{m} - deltas[(i - 1) * 5 + {i}]")} WHERE x.name = done[i].name;
+                SET {each("held_{m} = x.held_{m} - deltas[(i - 1) * 5 + {i}]")} WHERE x.name = done[i].name;
             END IF;
         END LOOP;
         IF is_new THEN DELETE FROM agent_fuse.holds x WHERE x.id = h.id; END IF;
@@ -229,7 +237,7 @@ DECLARE h agent_fuse.holds;
 BEGIN
     DELETE FROM agent_fuse.holds x WHERE x.id = call RETURNING * INTO h;
     IF NOT FOUND THEN RETURN false; END IF;
-    PERFORM agent_fuse.charge_all(h.on_accounts, h.buckets, h.windows, NULL, {_NO}, array[{_MINUS_HELD}], NULL, now);
+    PERFORM agent_fuse.charge_all(h.on_accounts, h.buckets, h.windows, NULL, {NO}, array[{_MINUS_HELD}], NULL, now);
     RETURN true;
 END $$;
 
@@ -242,23 +250,24 @@ BEGIN
     DELETE FROM agent_fuse.holds x WHERE x.id = l.id RETURNING * INTO h;
     had := FOUND;
     IF had THEN
+        {LATER}
         l.accounts := h.accounts; l.on_accounts := h.on_accounts; l.buckets := h.buckets; l.windows := h.windows;
     END IF;
-    s := array[{_each("l.booked_{m}")}];
+    s := array[{each("l.booked_{m}")}];
     kept := l;
     IF l.status = 'settled' THEN
         kept.accounts := NULL; kept.on_accounts := NULL; kept.buckets := NULL; kept.windows := NULL;
-        {_each("kept.booked_{m} := NULL;", " ")}
+        {each("kept.booked_{m} := NULL;", " ")}
     END IF;
     INSERT INTO agent_fuse.journal SELECT kept.* ON CONFLICT (id) DO NOTHING;
     IF FOUND THEN
         PERFORM agent_fuse.charge_all(l.on_accounts, l.buckets, l.windows, line -> 'earlier', s,
-            CASE WHEN had THEN array[{_MINUS_HELD}] ELSE {_NO} END, CASE WHEN had THEN NULL ELSE now END, now);
+            CASE WHEN had THEN array[{_MINUS_HELD}] ELSE {NO} END, CASE WHEN had THEN NULL ELSE now END, now);
         RETURN 'booked';
     END IF;
     IF had THEN
         PERFORM agent_fuse.charge_all(
-            h.on_accounts, h.buckets, h.windows, NULL, {_NO}, array[{_MINUS_HELD}], NULL, now);
+            h.on_accounts, h.buckets, h.windows, NULL, {NO}, array[{_MINUS_HELD}], NULL, now);
     END IF;
     SELECT * INTO old FROM agent_fuse.journal x WHERE x.id = l.id FOR UPDATE;
     IF NOT FOUND OR old.status = 'settled' OR (old.status <> 'refused' AND l.status <> 'settled') THEN
@@ -266,11 +275,11 @@ BEGIN
     END IF;
     IF old.status <> 'refused' THEN
         l.on_accounts := old.on_accounts; l.buckets := old.buckets; l.windows := old.windows;
-        s := array[{_each("s[{i}] - old.booked_{m}")}];
+        s := array[{each("s[{i}] - old.booked_{m}")}];
     END IF;
     DELETE FROM agent_fuse.journal x WHERE x.id = l.id;
     INSERT INTO agent_fuse.journal SELECT kept.*;
-    PERFORM agent_fuse.charge_all(l.on_accounts, l.buckets, l.windows, NULL, s, {_NO}, now, now);
+    PERFORM agent_fuse.charge_all(l.on_accounts, l.buckets, l.windows, NULL, s, {NO}, now, now);
     RETURN CASE WHEN old.status = 'refused' THEN 'booked' ELSE 'corrected' END;
 END $$;
 
@@ -279,14 +288,17 @@ CREATE FUNCTION agent_fuse.count_call(
     judged boolean, now float8, note text, note_before bytea, note_after bytea, counts boolean)
 RETURNS text LANGUAGE plpgsql AS $$
 -- Reserve and settle at once, and change a note in the same step; `changed` where another changed it meanwhile.
-DECLARE answer text;
+DECLARE answer text; waits text := current_setting('synchronous_commit');
 BEGIN
     IF counts AND NOT judged AND EXISTS (SELECT 1 FROM agent_fuse.controls) THEN RETURN 'controlled'; END IF;
     IF note IS NOT NULL AND NOT agent_fuse.swap_note(note, note_before, note_after, now) THEN RETURN 'changed'; END IF;
     IF NOT counts THEN RETURN 'uncounted'; END IF;
     SELECT state INTO answer
     FROM agent_fuse.reserve(hold, cap_on, cap_windows, cap_places, cap_amounts, true, now);
-    IF answer = 'held' THEN PERFORM agent_fuse.settle(line, now); END IF;
+    IF answer = 'held' THEN
+        PERFORM agent_fuse.settle(line, now);
+        PERFORM set_config('synchronous_commit', waits, true);
+    END IF;
     RETURN answer;
 END $$;
 
@@ -297,7 +309,7 @@ BEGIN
     INSERT INTO agent_fuse.journal SELECT l.* ON CONFLICT (id) DO NOTHING;
     IF NOT FOUND THEN RETURN; END IF;
     FOR i IN 1 .. coalesce(cardinality(names), 0) LOOP
-        INSERT INTO agent_fuse.account_rows AS r (name, refused) VALUES (agent_fuse.row_of(names[i], {_NO}), 1)
+        INSERT INTO agent_fuse.account_rows AS r (name, refused) VALUES (agent_fuse.row_of(names[i], {NO}), 1)
         ON CONFLICT (name) DO UPDATE SET refused = r.refused + 1;
         IF earlier -> (i - 1) <> 'null' THEN PERFORM agent_fuse.end_before(earlier, i - 1); END IF;
     END LOOP;

@@ -1,7 +1,13 @@
 """The kind `postgresql://`: a database that the processes of many machines share."""
 
+from typing import TYPE_CHECKING
+
+from agent_fuse.ledgers.base import Ledger
 from agent_fuse.ledgers.kinds import Options
 from agent_fuse.mistakes import ConfigurationError
+
+if TYPE_CHECKING:
+    from agent_fuse.ledgers.postgres.keeping import PostgresKeeper
 
 try:
     from agent_fuse.ledgers.postgres.ledger import PostgresLedger
@@ -17,13 +23,29 @@ except ImportError as error:
 class PostgresKind:
     """See kinds.Kind."""
 
-    def open(self, url: str, options: Options) -> PostgresLedger:
+    leases = True
+
+    def open(self, url: str, options: Options) -> Ledger:
         """See Kind."""
-        return PostgresLedger(url, lock_timeout=options.lock_timeout)
+        ledger = PostgresLedger(url, lock_timeout=options.lock_timeout, synchronous=options.synchronous)
+        return leased(ledger) if options.lease else ledger
 
     def read(self, url: str) -> PostgresReader:
         """See Kind."""
         return PostgresReader(url)
+
+    def keeper(self, url: str) -> "PostgresKeeper":
+        """See keeping.keeper."""
+        from agent_fuse.ledgers.postgres.keeping import PostgresKeeper  # noqa: PLC0415 - a guarded process has no need of it
+
+        return PostgresKeeper(url)
+
+
+def leased(ledger: PostgresLedger) -> Ledger:
+    """The same, leasing."""
+    from agent_fuse.ledgers.leasing import LeasingLedger  # noqa: PLC0415 - few lease
+
+    return LeasingLedger(ledger)
 
 
 KIND = PostgresKind()

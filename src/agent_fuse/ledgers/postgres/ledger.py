@@ -1,14 +1,13 @@
 """The ledger in PostgreSQL: one round trip to reserve, one to settle, exact over any number of machines."""
 
 import json
-import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from operator import sub
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from agent_fuse.account_names import OF, booked_on, calendar, plain, rolling, within
+from agent_fuse.account_names import OF, booked_on, rolling, within
+from agent_fuse.account_names import plain as without_window
 from agent_fuse.calls import Entry, Status
 from agent_fuse.ledgers import codec, forks
 from agent_fuse.ledgers.base import (
@@ -27,11 +26,15 @@ from agent_fuse.ledgers.base import (
 from agent_fuse.ledgers.codec import NO_ACCOUNT, NOTHING, WIDTH, Account, Figures
 from agent_fuse.ledgers.controls import NONE, Controls
 from agent_fuse.ledgers.controls import read as read_controls
-from agent_fuse.ledgers.judging import short, stopped
-from agent_fuse.ledgers.owners import Owner, is_dead, this_process
-from agent_fuse.ledgers.postgres import queries, rows
+from agent_fuse.ledgers.judging import beside, short, stopped, used_now
+from agent_fuse.ledgers.leases.base import Step, Taken
+from agent_fuse.ledgers.owners import this_process
+from agent_fuse.ledgers.postgres import lease, pages, plain, queries, refusals, rows, upkeep
 from agent_fuse.ledgers.postgres.after import After
-from agent_fuse.ledgers.postgres.connections import Server
+from agent_fuse.ledgers.postgres.combining import Combined
+from agent_fuse.ledgers.postgres.connections import NotPlain, Server
+from agent_fuse.ledgers.postgres.plain import Answer, Plain
+from agent_fuse.ledgers.postgres.recent import Recent
 from agent_fuse.ledgers.postgres.tables import bring_up
 
 T = TypeVar("T")
@@ -47,56 +50,100 @@ class PostgresLedger:
     Args:
         url: `postgresql://user@host/database`, and what libpq takes beside.
         lock_timeout: seconds that a statement may take, before a LedgerError.
+        synchronous: `"full"`: a booking too waits until it is on the server's disk, as holds do.
 
     Raises:
         ConfigurationError, LedgerError: the URL is none, or the ledger cannot be opened.
     """
 
-    def __init__(self, url: str, *, lock_timeout: float = 5.0) -> None:
-        self._server = Server(url, lock_timeout)
+    def __init__(self, url: str, *, lock_timeout: float = 5.0, synchronous: str = "normal") -> None:
+        self._server = Server(url, lock_timeout, synchronous)
         self._owner = this_process()
+        self._begin()
         bring_up(self._server)
         forks.watch(self)
 
     def reserve(self, hold: Hold, *, now: float) -> Reservation | Refusal:
         """See Ledger."""
         asked = self._figures("reserve", hold.amounts)
-        names = codec.once(hold.accounts)
+        call_id, names = hold.entry.id, codec.once(hold.accounts)
         places = rows.Places(names)
         here = self._owner
         owner = NOBODY if hold.outlives else (here.host, here.pid, here.started)
         line = rows.hold(hold, names, places, asked, owner)
+        shares = None if call_id in self._held else plain.shares(hold, places, asked)
+        call = Plain(hold, line, shares or (), now)
+        found, after = self._judged(hold, partial(self._reserve, call), now)
+        if isinstance(found, Refusal):
+            return found
+        if found == "booked":
+            return Reservation(call_id, self.balances([booked_on(name)[0] for name in names], now=now))
+        self._held.add(call_id)
+        return Reservation(call_id, After(names, after, partial(self.balances, now=now)))
 
-        def ask(judged: bool, extras: Sequence[int]) -> tuple[str, list[codec.Row]]:
-            found = self._server.ask("reserve", queries.RESERVE, (line, *rows.caps(hold.caps, extras), judged, now))
-            return found[0][0], [rows.got(one[1:]) for one in found if one[1] is not None]
+    def _reserve(self, call: Plain, judged: bool, extras: Sequence[int]) -> Answer:
+        return self._reserve_alone(call, judged, extras) if judged or not call.shares else self._reserving.ask(call)
 
-        state, after = self._judged(hold, ask, now)
-        if isinstance(state, Refusal):
-            return state
-        if state == "booked":
-            return Reservation(hold.entry.id, self.balances([booked_on(name)[0] for name in names], now=now))
-        return Reservation(hold.entry.id, After(names, after, partial(self.balances, now=now)))
+    def _reserve_alone(self, call: Plain, judged: bool = False, extras: Sequence[int] = ()) -> Answer:
+        values = (
+            rows.written(call.line),
+            *rows.caps(call.hold.caps, extras or [0] * len(call.hold.caps)),
+            judged,
+            call.now,
+        )
+        late = None if call.hold.entry.id in self._held else partial(self._give_back, call)
+        state, names, figures, facts = self._server.often("reserve", queries.RESERVE, values, late)[0]
+        return Answer(state, plain.by_name(names or (), figures or ()), facts)
+
+    def _give_back(self, call: Plain, answer: list[codec.Row]) -> None:
+        """It was held when nobody waited for it any more."""
+        if answer[0][0] == "held":
+            self.release(call.hold.entry.id, now=call.now)
+
+    def _reserve_together(self, calls: Sequence[Plain]) -> Sequence[Answer] | None:
+        shares = plain.together([call.shares for call in calls])
+        lines = rows.written([call.line for call in calls])
+        values = (rows.written(shares), lines, max(call.now for call in calls))
+        try:
+            figures = self._server.often("reserve", queries.RESERVE_TOGETHER, values)[0][0]
+        except (NotPlain, Busy, Unwritable):
+            return None
+        return None if figures is None else [Answer("held", plain.after(shares, figures))] * len(calls)
 
     def settle(self, entry: Entry, accounts: Sequence[str], amounts: Amounts, *, now: float) -> Settling:
         """See Ledger."""
-        if entry.status is Status.REFUSED:
+        if not entry.status.is_booked:
             raise self._unwritable("settle", f"call {entry.id!r} is refused; that is for refuse()")
         figures = self._figures("settle", amounts)
         names = codec.once(tuple(accounts))
         line = rows.line(entry, names, rows.Places(names), figures)
-        return Settling(self._server.ask("settle", "SELECT agent_fuse.settle(%s, %s)", (line, now))[0][0])
+        if entry.status is not Status.SETTLED or entry.id not in self._held:
+            return self._settle_alone((line, now))
+        self._held.discard(entry.id)
+        return self._settling.ask((line, now))
+
+    def _settle_alone(self, asked: tuple[dict[str, Any], float]) -> Settling:
+        line, now = asked
+        return Settling(self._server.often("settle", queries.SETTLE, (rows.written(line), now))[0][0])
+
+    def _settle_together(self, asked: Sequence[tuple[dict[str, Any], float]]) -> Sequence[Settling] | None:
+        values = (rows.written([line for line, _ in asked]), max(now for _, now in asked))
+        try:
+            done = self._server.often("settle", queries.SETTLE_TOGETHER, values)[0][0]
+        except (NotPlain, Busy, Unwritable):
+            return None
+        return [Settling.BOOKED] * len(asked) if done else None
 
     def count(self, hold: Hold, note: NoteChange | None = None, *, now: float) -> Reservation | Refusal | None:
         """See Ledger."""
         asked = self._figures("count", hold.amounts)
         names = codec.once(hold.accounts)
         places = rows.Places(names)
-        held = rows.hold(hold, names, places, asked, NOBODY)
-        line = rows.line(hold.entry, names, places, asked)
+        held = rows.written(rows.hold(hold, names, places, asked, NOBODY))
+        line = rows.written(rows.line(hold.entry, names, places, asked))
         left = note
 
-        def ask(judged: bool, extras: Sequence[int]) -> tuple[str, list[codec.Row]]:
+        def ask(judged: bool, extras: Sequence[int]) -> Answer:
             nonlocal left
             for _ in range(_TRIES):
                 key = before = after = None
@@ -106,10 +153,10 @@ class PostgresLedger:
                     after, counts = left.change(before)
                 caps = rows.caps(hold.caps, extras)
                 values = (held, line, *caps, judged, now, key, before, after, counts)
-                state = self._server.ask("count", queries.COUNT, values)[0][0]
+                state = self._server.often("count", queries.COUNT, values)[0][0]
                 if state != "changed":
                     left = left if state == "controlled" else None
-                    return state, []
+                    return Answer(state)
             raise Busy("count", self._server.where, "others changed the same note all the time")
 
         state, _ = self._judged(hold, ask, now, note_first=note)
@@ -122,61 +169,50 @@ class PostgresLedger:
     def _judged(
         self,
         hold: Hold,
-        ask: Callable[[bool, Sequence[int]], tuple[str, list[codec.Row]]],
+        ask: Callable[[bool, Sequence[int]], Answer],
         now: float,
         note_first: NoteChange | None = None,
-    ) -> tuple[str | Refusal, list[codec.Row]]:
+    ) -> tuple[str | Refusal, Mapping[str, Sequence[int]]]:
         """Ask until it is granted, or there is a reason why not: others may make room between the two questions."""
-        extras, judged = [0] * len(hold.caps), False
+        extras, judged, controls = [0] * len(hold.caps), False, NONE
         for _ in range(_TRIES):
             try:
-                state, after = ask(judged, extras)
+                answer = ask(judged, extras)
             except Unwritable:
                 refused = self._refusal(hold, self._in_force(hold.accounts), now)
                 if refused is None:
                     raise
                 if note_first is not None:
                     self.update_note(note_first.key, note_first.change, now=now)
-                return refused, []
-            if state not in ("controlled", "short"):
-                return state, after
-            if state == "short" and not judged:
-                refused = self._refusal(hold, NONE, now)
+                return refused, {}
+            if answer.state not in ("controlled", "short"):
+                return answer.state, answer.after
+            if answer.state == "short":
+                refused = self._refusal(hold, controls, now, answer.facts)
             else:
                 accounts = (*hold.accounts, *hold.subjects())
-                controls = self._in_force((*accounts, *(cap.account for cap in hold.caps)))
+                if answer.facts is not None:
+                    controls = read_controls(dict(map(rows.got, json.loads(answer.facts).items())))
+                else:
+                    controls = self._in_force((*accounts, *(cap.account for cap in hold.caps)))
                 refused = stopped(controls, accounts)
-                if refused is not None and note_first is not None and state == "controlled":
+                if refused is not None and note_first is not None:
                     self.update_note(note_first.key, note_first.change, now=now)
                 extras = [controls.topped_up(cap.account, cap.meter, now) for cap in hold.caps]
                 judged = True
-                if refused is None and state == "short":
-                    refused = self._refusal(hold, controls, now)
             if refused is not None:
-                return refused, []
+                return refused, {}
         raise Busy("reserve", self._server.where, "others took and gave back what was left all the time")
 
-    def _refusal(self, hold: Hold, controls: Controls, now: float) -> Refusal | None:
-        asked: Figures = codec.figures_of(hold.amounts)
-        on = {booked_on(name)[0] for name in hold.accounts}
-        found = self._as_of([cap.account for cap in hold.caps], now)
-        mine = self._server.ask("reserve", queries.HELD_BY, (rows.put(hold.entry.id),))
-        held_on = {name.replace(rows.NUL, "\0"): one[1:] for one in mine for name in one[0]}
-        return tightest(
-            short(
-                cap,
-                found.get(cap.account),
-                asked if cap.account in on else NOTHING,
-                held_on.get(cap.account, NOTHING),
-                now=now,
-                buckets=self._buckets,
-                extra=controls.topped_up(cap.account, cap.meter, now),
-            )
-            for cap in hold.caps
-        )
+    def _refusal(self, hold: Hold, controls: Controls, now: float, facts: str | None = None) -> Refusal | None:
+        if facts is None:
+            on, windows, _, _ = rows.caps(hold.caps)
+            facts = self._server.ask("reserve", queries.FACTS, (rows.put(hold.entry.id), on, windows, now))[0][0]
+        return refusals.tightest_of(hold, controls, now, str(facts))
 
     def release(self, id: str, *, now: float) -> bool:
         """See Ledger."""
+        self._held.discard(id)
         return bool(self._server.ask("release", "SELECT agent_fuse.release(%s, %s)", (rows.put(id), now))[0][0])
 
     def refuse(self, entry: Entry, accounts: Sequence[str], *, now: float) -> None:
@@ -189,12 +225,14 @@ class PostgresLedger:
         """See Ledger."""
         accounts = (*(cap.account for cap in caps), *subjects)
         controls = self._in_force(accounts)
-        found = self._as_of([cap.account for cap in caps], now) if caps else {}
+        found = self._as_of([*(cap.account for cap in caps), *controls.children()], now) if caps else {}
+        used = used_now(found.get)
         return stopped(controls, accounts) or tightest(
             short(
                 cap,
                 found.get(cap.account),
                 None,
+                beside(NOTHING, controls.kept(cap.account, used, now)),
                 now=now,
                 buckets=self._buckets,
                 extra=controls.topped_up(cap.account, cap.meter, now),
@@ -224,12 +262,7 @@ class PostgresLedger:
 
     def accounts(self) -> Iterator[tuple[str, Balance]]:
         """See Ledger. Read a page at a time, each as it stands then."""
-        page = self._server.ask("accounts", queries.ACCOUNTS_FROM, ("",))
-        while page:
-            for name, *figures in map(rows.got, page):
-                if not booked_on(name)[1]:
-                    yield name, codec.balance(tuple(figures))
-            page = self._server.ask("accounts", queries.ACCOUNTS_AFTER, (page[-1][0],))
+        return pages.accounts(self._server)
 
     def holds(self) -> list[Hold]:
         """See Ledger."""
@@ -237,56 +270,15 @@ class PostgresLedger:
 
     def journal(self, *, since: float = 0, limit: int | None = None) -> Iterator[Entry]:
         """See Ledger. Read a page at a time."""
-        left = _LARGEST if limit is None else limit
-        at, last = math.inf, ""
-        while left > 0 and (
-            page := self._server.ask("journal", queries.LINES, (since, at, last, min(left, queries.PAGE)))
-        ):
-            for row in page:
-                yield codec.entry(rows.got(row))
-            last, at = page[-1][:2]
-            left -= len(page)
+        return pages.journal(self._server, since, _LARGEST if limit is None else limit)
 
     def sweep(self, *, now: float) -> list[Entry]:
         """See Ledger. One call after another: each is a transaction of its own."""
-        here = self._owner
-        found: list[Entry] = []
-        owners = self._server.ask("sweep", queries.OWNERS, (here.host,))
-        for row in owners:
-            if is_dead(Owner(host=row[0], pid=row[1], started=row[2]), here=here):
-                found += self._presume(queries.OF_OWNER, row, "owner died", now)
-        return found + self._presume(queries.OF_THE_PAST, (now,), "expired", now)
-
-    def _presume(self, which: str, values: codec.Row, reason: str, now: float) -> list[Entry]:
-        booked: list[Entry] = []
-        while page := self._server.ask("sweep", which, values):
-            for one in map(codec.hold, map(rows.got, page)):
-                entry = replace(one.entry, status=Status.PRESUMED, reason=reason)
-                if self.settle(entry, one.accounts, one.amounts, now=now) is Settling.BOOKED:
-                    booked.append(entry)
-        return booked
+        return upkeep.sweep(self._server, self, self._owner, now)
 
     def prune(self, *, before: float) -> int:
         """See Ledger. Dropped a page at a time, and others write in between."""
-        dropped = 0
-        while page := self._server.ask("prune", queries.PRUNE, (before,)):
-            dropped += len(page)
-        self._server.ask("prune", queries.PRUNE_NOTES, (before,))
-        last = ""
-        while names := [one for (one,) in self._server.ask("prune", queries.INTERVALS, (last,))]:
-            for name in names:
-                self._drop_ended(name, before)
-            last = names[-1]
-        return dropped
-
-    def _drop_ended(self, name: str, before: float) -> None:
-        found = calendar(name)
-        base, _, bucket = name.partition(OF)
-        if found is not None:
-            if found[0].leaves(found[2]) <= before:
-                self._server.ask("prune", queries.DROP_IDLE, (name,))
-        elif (window := rolling(base)) is not None and window.leaves(bucket) <= before:
-            self._server.ask("prune", "SELECT agent_fuse.let_leave(%s, %s, %s)", (base, window.seconds, before))
+        return upkeep.prune(self._server, before)
 
     def update_note(self, key: str, change: Callable[[bytes | None], tuple[bytes | None, T]], *, now: float) -> T:
         """See Ledger. Changed only if it is still as it was read, else read again."""
@@ -301,6 +293,10 @@ class PostgresLedger:
                 return answer
         raise Busy("update_note", self._server.where, "others changed the same note all the time")
 
+    def lease(self, step: Step, *, now: float) -> Taken:
+        """See leases.base.Lessor."""
+        return lease.take(self._server, self._owner, step, now)
+
     def close(self) -> None:
         """See Ledger. A later call connects again."""
         self._server.close()
@@ -313,13 +309,19 @@ class PostgresLedger:
         if child:
             self._owner = this_process()
             self._server.renew()
+            self._begin()
+
+    def _begin(self) -> None:
+        self._held = Recent()
+        self._reserving = Combined(self._reserve_alone, self._reserve_together)
+        self._settling = Combined(self._settle_alone, self._settle_together)
 
     def _note(self, key: str) -> bytes | None:
         found = self._server.ask("read", "SELECT value FROM agent_fuse.notes WHERE key = %s", (rows.put(key),))
         return bytes(found[0][0]) if found else None
 
     def _in_force(self, accounts: Iterable[str]) -> Controls:
-        return read_controls(self.controls(map(plain, accounts)))
+        return read_controls(self.controls(map(without_window, accounts)))
 
     def _as_of(self, accounts: Sequence[str], now: float | None) -> dict[str, Account]:
         """The accounts that there are, as they stand at `now`."""

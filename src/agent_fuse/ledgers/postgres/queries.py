@@ -8,13 +8,15 @@ PAGE = 1000
 
 FIGURES = ", ".join([f"{what}_{one}" for what in ("settled", "held") for one in METERS] + ["refused", "since"])
 SETTLED = ", ".join(f"settled_{one}" for one in METERS)
-ROW = ", ".join(f"(r).{one.strip()}" for one in FIGURES.split(","))
 CALL = ", ".join(codec.ENTRY)
 HOLD = f"{CALL}, accounts, {', '.join(f'hold_{one}' for one in METERS)}, expires_at"
 ACCOUNTS = f"SELECT name, {FIGURES} FROM agent_fuse.accounts WHERE name = ANY(%s)"
-RESERVE = f"""SELECT state, (r).name, {ROW} FROM agent_fuse.reserve(%s, %s, %s, %s, %s, %s, %s)
-    LEFT JOIN LATERAL unnest(rows) AS r ON true"""
+RESERVE = "SELECT state, names, figures, facts::text FROM agent_fuse.reserve_one(%s, %s, %s, %s, %s, %s, %s)"
+RESERVE_TOGETHER = "SELECT agent_fuse.reserve_together(%s, %s, %s)"
+SETTLE = "SELECT agent_fuse.settle(%s, %s)"
+SETTLE_TOGETHER = "SELECT agent_fuse.settle_together(%s, %s)"
 COUNT = "SELECT agent_fuse.count_call(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+LEASE = "SELECT parts, after FROM agent_fuse.lease(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
 BUCKETS = f"SELECT name, {SETTLED} FROM agent_fuse.account_rows WHERE name >= %s AND name < %s ORDER BY name"
 CONTROLS = "SELECT account, control FROM agent_fuse.controls"
 LINES = f"""SELECT {CALL}, {", ".join(codec.REFUSED_BY)} FROM agent_fuse.journal
@@ -25,7 +27,7 @@ PRUNE_NOTES = """DELETE FROM agent_fuse.notes
     WHERE at < %s AND NOT starts_with(key, 'caps/') AND key <> 'loops/key' RETURNING 1"""
 DROP_IDLE = """DELETE FROM agent_fuse.account_rows
     WHERE name = %s AND held_calls = 0 AND held_tool_calls = 0 RETURNING 1"""
-HELD_BY = f"SELECT on_accounts, {', '.join(f'hold_{one}' for one in METERS)} FROM agent_fuse.holds WHERE id = %s"
+FACTS = "SELECT agent_fuse.facts(%s, %s, %s, %s)::text"
 ACCOUNTS_FROM = f"SELECT name, {FIGURES} FROM agent_fuse.accounts WHERE name >= %s ORDER BY name LIMIT {PAGE}"
 ACCOUNTS_AFTER = f"SELECT name, {FIGURES} FROM agent_fuse.accounts WHERE name > %s ORDER BY name LIMIT {PAGE}"
 HOLDS = f"SELECT {HOLD} FROM agent_fuse.holds ORDER BY at, id"

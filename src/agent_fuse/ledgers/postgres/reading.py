@@ -9,9 +9,11 @@ from agent_fuse.ledgers.base import LedgerError
 from agent_fuse.ledgers.postgres import rows
 from agent_fuse.ledgers.postgres.connections import Server
 from agent_fuse.ledgers.postgres.tables import version
-from agent_fuse.ledgers.sql_reading import SqlReader
+from agent_fuse.ledgers.sql_reading import SAVED, SqlReader
 
 _TABLES = re.compile(r"\bFROM (accounts|controls|holds|journal|notes)\b")
+_KEEPS_SAVED = 3
+"""The version of the tables from which on the journal says what was saved."""
 _SECONDS = 60.0
 """For a report's statement over a long journal."""
 _MARKS = re.compile(r"\[\^?\]?[^]]*\]|[*?]")
@@ -22,12 +24,16 @@ class PostgresReader(SqlReader):
 
     def __init__(self, url: str) -> None:
         self._server = Server(url, _SECONDS)
-        if not version(self._server):
+        found = version(self._server)
+        if not found:
             raise LedgerError(
                 "open",
                 self._server.where,
                 "its tables are not there; start a fuse on it first",
             )
+        if found < _KEEPS_SAVED:  # as it is: a reader changes nothing
+            self._call = ", ".join("NULL" if one in SAVED else one for one in codec.ENTRY)
+            self._keeps_saved = False
 
     @property
     def where(self) -> str:
@@ -43,6 +49,10 @@ class PostgresReader(SqlReader):
         """See Reader."""
         self._server.close()
 
+    def gone(self) -> bool:
+        """See Reader. A database that is made anew under its name ends its connections."""
+        return False
+
     def unwritable(self) -> str | None:
         """See Reader."""
         query = "SELECT pg_is_in_recovery(), has_table_privilege('agent_fuse.account_rows', 'INSERT, UPDATE')"
@@ -52,15 +62,19 @@ class PostgresReader(SqlReader):
         return None if may else "this user lacks rights on its tables; see docs/postgres.md"
 
     def _all(self, query: str, values: Sequence[Any] = ()) -> list[codec.Row]:
-        asked = _TABLES.sub(r"FROM agent_fuse.\1", query.replace("%", "%%").replace("?", "%s"))
-        given = [rows.put(one) if isinstance(one, str) else one for one in values]
-        return [rows.got(one) for one in self._server.ask("read", asked, given)]
+        return [rows.got(one) for one in self._server.ask("read", *spoken(query, values))]
 
     def _matching(self, column: str, pattern: str) -> tuple[str, str]:
         return f"{column} ~ ?", f"^{_regex(pattern)}$"
 
     def _names(self, column: str) -> str:
         return f"json_agg(DISTINCT {column})::text"
+
+
+def spoken(query: str, values: Sequence[Any]) -> tuple[str, list[Any]]:
+    """A query with `?` where values go, and its values, as this database takes them."""
+    asked = _TABLES.sub(r"FROM agent_fuse.\1", query.replace("%", "%%").replace("?", "%s"))
+    return asked, [rows.put(one) if isinstance(one, str) else one for one in values]
 
 
 def _regex(pattern: str) -> str:

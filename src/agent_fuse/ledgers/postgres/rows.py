@@ -1,6 +1,7 @@
 """Calls, holds and caps as the database's functions take them."""
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,10 @@ from agent_fuse.ledgers.codec import METERS, PLACE, Figures
 NUL = "\U000f0000"
 """Stands in the database for the one character that its texts cannot have."""
 
+_NUL = json.dumps(NUL)[1:-1].replace("\\", r"\\")
+_ZERO = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
+_HOLD = tuple(f"hold_{meter}" for meter in METERS)
+_BOOKED = tuple(f"booked_{meter}" for meter in METERS)
 _PLACES = {**{meter: place + 1 for meter, place in PLACE.items()}, Meter.CONCURRENT: 6, Meter.SECONDS: 7}
 """Places as `agent_fuse.used` counts them."""
 
@@ -20,6 +25,11 @@ _PLACES = {**{meter: place + 1 for meter, place in PLACE.items()}, Meter.CONCURR
 def put(text: str) -> str:
     """A text as it is kept."""
     return text.replace("\0", NUL) if "\0" in text else text
+
+
+def unput(text: str) -> str:
+    """A text as it was given."""
+    return text.replace(NUL, "\0")
 
 
 def got(row: Sequence[Any]) -> codec.Row:
@@ -60,38 +70,50 @@ def seconds(name: str) -> int:
     return window.seconds if window else 0
 
 
-def line(entry: Entry, names: tuple[str, ...], places: Places, booked: Figures) -> str:
+def line(entry: Entry, names: tuple[str, ...], places: Places, booked: Figures) -> dict[str, Any]:
     """A journal line."""
     cells = dict(zip(codec.ENTRY, codec.entry_row(entry), strict=True))
     cells |= {"accounts": codec.pack(names), **places.cells()}
-    cells |= {f"booked_{meter}": figure for meter, figure in zip(METERS, booked, strict=True)}
-    return written(cells)
+    return cells | dict(zip(_BOOKED, booked, strict=True))
 
 
 def refused_line(entry: Entry) -> str:
     """The journal line of a refused call."""
-    cells = dict(zip(codec.ENTRY, codec.entry_row(entry), strict=True)) | {"status": "refused"}
+    cells = dict(zip(codec.ENTRY, codec.entry_row(entry), strict=True)) | {"status": codec.refused_status(entry)}
     return written(cells | dict(zip(codec.REFUSED_BY, codec.refused_by_row(entry), strict=True)))
 
 
-def hold(asked: Hold, names: tuple[str, ...], places: Places, figures: Figures, owner: codec.Row) -> str:
+def hold(asked: Hold, names: tuple[str, ...], places: Places, figures: Figures, owner: codec.Row) -> dict[str, Any]:
     """A hold."""
     cells = dict(zip(codec.ENTRY, codec.entry_row(asked.entry), strict=True))
     cells |= {"accounts": codec.pack(names), **places.cells(), "expires_at": asked.expires_at}
-    cells |= {f"hold_{meter}": figure for meter, figure in zip(METERS, figures, strict=True)}
-    return written(cells | dict(zip(("host", "pid", "started"), owner, strict=True)))
+    cells |= zip(_HOLD, figures, strict=True)
+    return cells | dict(zip(("host", "pid", "started"), owner, strict=True))
 
 
-def written(cells: dict[str, Any]) -> str:
+def written(cells: Any) -> str:
     """As JSON."""
-    return json.dumps({name: put(one) if isinstance(one, str) else one for name, one in cells.items()})
+    text = json.dumps(cells)
+    return _ZERO.sub(rf"\1{_NUL}", text) if "\\u0000" in text else text
 
 
-def caps(those: Sequence[Cap], extras: Sequence[int]) -> tuple[list[str], list[int], list[int], list[int]]:
-    """Their accounts, windows, places and amounts, topped up."""
+def caps(those: Sequence[Cap], extras: Sequence[int] = ()) -> tuple[str, str, str, str]:
+    """Their accounts, windows, places and amounts, topped up, written as arrays: the driver takes longer to do so."""
+    more = extras or (0,) * len(those)
     return (
-        [put(one.account) for one in those],
-        [seconds(one.account) for one in those],
-        [_PLACES[one.meter] for one in those],
-        [min(one.amount - one.kept + extra, 2**63 - 1) for one, extra in zip(those, extras, strict=True)],
+        texts([put(one.account) for one in those]),
+        numbers([seconds(one.account) for one in those]),
+        numbers([_PLACES[one.meter] for one in those]),
+        numbers([min(one.amount - one.kept + extra, 2**63 - 1) for one, extra in zip(those, more, strict=True)]),
     )
+
+
+def numbers(those: Sequence[int]) -> str:
+    """An array of the database, written."""
+    return f"{{{','.join(map(str, those))}}}"
+
+
+def texts(those: Sequence[str]) -> str:
+    """The same of texts."""
+    quoted = (one.replace("\\", r"\\").replace('"', r"\"") for one in those)
+    return "{" + ",".join(f'"{one}"' for one in quoted) + "}"

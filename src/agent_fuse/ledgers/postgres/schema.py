@@ -3,7 +3,10 @@
 from collections.abc import Callable
 
 from agent_fuse.ledgers.codec import METERS
+from agent_fuse.ledgers.postgres.fencing import FUNCTIONS as FENCING
 from agent_fuse.ledgers.postgres.functions import FUNCTIONS
+from agent_fuse.ledgers.postgres.lease import FUNCTIONS as LEASE
+from agent_fuse.ledgers.postgres.together import FUNCTIONS as TOGETHER
 
 LOCK = 0x41467573
 """Key of the advisory lock (`AFus`) under which one process at a time makes or changes the tables."""
@@ -59,10 +62,33 @@ def m001_books() -> str:
     CREATE TABLE agent_fuse.notes (
         key text COLLATE "C" PRIMARY KEY, at double precision NOT NULL, value bytea NOT NULL);
     CREATE TABLE agent_fuse.controls (account text COLLATE "C" PRIMARY KEY, control text NOT NULL);
+    {FENCING}
     {FUNCTIONS}
+    {TOGETHER}
     INSERT INTO agent_fuse.version VALUES (0);
     """
 
 
-MIGRATIONS: list[Callable[[], str]] = [m001_books]
+def m002_leases() -> str:
+    """The function by which a worker takes slices of limits."""
+    return LEASE
+
+
+def m003_saved() -> str:
+    """What a call that was clamped or downgraded saved. NULL where nothing was, and by workers of an older version."""
+    columns = 'ADD COLUMN saved bigint, ADD COLUMN saved_by text COLLATE "C"'
+    tables = f"ALTER TABLE agent_fuse.holds {columns}; ALTER TABLE agent_fuse.journal {columns};"
+    return tables + _again(FENCING, TOGETHER, LEASE)
+
+
+def m004_fences() -> str:
+    """What is kept for sessions inside others is judged in the step that holds a call; bookings wait if asked to."""
+    return _again(FENCING, FUNCTIONS, TOGETHER)
+
+
+def _again(*functions: str) -> str:
+    return "".join(functions).replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION")
+
+
+MIGRATIONS: list[Callable[[], str]] = [m001_books, m002_leases, m003_saved, m004_fences]
 """In order, and never changed once released: `version` counts those that the tables have been through."""

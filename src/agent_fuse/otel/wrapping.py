@@ -3,9 +3,11 @@
 import functools
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from functools import partial
 from typing import Any, Protocol, TypeVar, cast
 
 from agent_fuse.errors import ConfigurationError
+from agent_fuse.otel.awaiting import awaited
 from agent_fuse.otel.gate import fail_safe
 from agent_fuse.seams import GOES_ON, HELD_AT_QUOTE, judge, quietly
 
@@ -100,9 +102,13 @@ def _start(func: Callable[..., Any], start: Callable[[Callable[..., Any]], Start
 # guarded in its turn.
 
 
+def _begun(start: Start, args: tuple[Any, ...], kwargs: dict[str, Any]) -> GuardedRun:
+    return judge(_FUNCTION, fail_safe, start, args, kwargs) or UNWATCHED
+
+
 def _plain(func: Callable[..., Any], start: Start) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
-        watch = judge(_FUNCTION, fail_safe, start, args, kwargs) or UNWATCHED
+        watch = _begun(start, args, kwargs)
         try:
             quietly(_AROUND, GOES_ON, watch.enter)
             try:
@@ -136,7 +142,7 @@ async def _awaited(result: Awaitable[Any], watch: GuardedRun) -> Any:
 
 def _coroutine(func: Callable[..., Any], start: Start) -> Callable[..., Any]:
     async def call(*args: Any, **kwargs: Any) -> Any:
-        watch = judge(_FUNCTION, fail_safe, start, args, kwargs) or UNWATCHED
+        watch = await awaited(partial(_begun, start, args, kwargs))
         try:
             quietly(_AROUND, GOES_ON, watch.enter)
             try:
@@ -154,7 +160,7 @@ def _coroutine(func: Callable[..., Any], start: Start) -> Callable[..., Any]:
 
 def _generator(func: Callable[..., Any], start: Start) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        watch = judge(_FUNCTION, fail_safe, start, args, kwargs) or UNWATCHED
+        watch = _begun(start, args, kwargs)
         sent, thrown = None, None
         try:
             body: Generator[Any, Any, Any] = func(*args, **kwargs)
@@ -186,7 +192,7 @@ def _generator(func: Callable[..., Any], start: Start) -> Callable[..., Any]:
 
 def _async_generator(func: Callable[..., Any], start: Start) -> Callable[..., Any]:
     async def call(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        watch = judge(_FUNCTION, fail_safe, start, args, kwargs) or UNWATCHED
+        watch = await awaited(partial(_begun, start, args, kwargs))
         sent, thrown = None, None
         try:
             body: AsyncGenerator[Any, Any] = func(*args, **kwargs)

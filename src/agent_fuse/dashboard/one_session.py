@@ -1,0 +1,73 @@
+"""One session: what it spent and may still spend, its calls in time, its tools, and the sessions inside it."""
+
+from collections.abc import Iterable, Mapping
+from itertools import islice
+
+from agent_fuse.account_names import account
+from agent_fuse.accounting.children import children_of
+from agent_fuse.calls import Entry, Status
+from agent_fuse.dashboard.filters import Filter
+from agent_fuse.dashboard.state import hold, loops
+from agent_fuse.ledgers.reading import TOOL, Reader, Selection, Sums, literal
+from agent_fuse.views import as_json
+from agent_fuse.views.as_json import Json, exact, iso, usd
+from agent_fuse.views.limit_status import known_caps, standings
+
+_CALLS = 500
+
+
+def one_session(reader: Reader, environ: Mapping[str, str], session: str, *, now: float) -> Json | None:
+    """All of it, None where the ledger knows no such session. Raises LedgerError, ConfigurationError."""
+    name = account("session", session)
+    balance = reader.balances([name], now=now)[name]
+    which = Selection(since=balance.since, session=literal(session))
+    lines = list(islice(reader.entries(which, limit=_CALLS + 1), _CALLS + 1))
+    held = [one for one in reader.holds(_CALLS) if Filter(session=literal(session)).hold(one)]
+    if not lines and not held and not reader.has_account(name):
+        return None
+    calls = lines[:_CALLS]
+    caps = [one for one in known_caps(reader, environ) if one.per in ("session", "all")]
+    limits = [
+        *standings(reader, [one for one in caps if one.per == "session"], now=now, limit=1, account=name).shown,
+        *standings(reader, [one for one in caps if one.per == "all"], now=now, limit=1).shown,
+    ]
+    left = {one.cap.meter: one.left for one in sorted(limits, key=lambda one: -one.left)}
+    return {
+        "schema": "agent-fuse/dashboard-session/1",
+        "ledger": reader.name,
+        "at": iso(now),
+        "session": session,
+        "account": name,
+        "spent_usd": usd(balance.settled.usd),
+        "held_usd": usd(balance.held.usd),
+        "calls_made": balance.settled.calls,
+        "tool_calls": balance.settled.tool_calls,
+        "refused": balance.refused,
+        "tokens": balance.settled.tokens,
+        "left": {str(meter): exact(meter, amount) for meter, amount in left.items()},
+        "limits": [{**as_json.standing(one), "words": one.words} for one in limits],
+        "calls": [as_json.call(one) for one in calls],
+        "more": len(lines) > _CALLS,
+        "tools": [{"name": tool, **sums} for tool, sums in _by_tool(calls).items()],
+        "children": [
+            {"session": child, "spent_usd": usd(sums.cost)} for child, sums in _children(reader, session, now)
+        ],
+        "holds": [hold(one) for one in held],
+        "loops": list(loops(reader, session)),
+        "in_force": [as_json.control(one) for one in reader.controls() if one.account in (name, "all")],
+    }
+
+
+def _by_tool(calls: Iterable[Entry]) -> dict[str, Json]:
+    found: dict[str, Json] = {}
+    for one in calls:
+        if one.operation == TOOL:
+            sums = found.setdefault(one.tool, {"calls": 0, "refused": 0})
+            sums["refused" if one.status is Status.REFUSED else "calls"] += 1
+    return dict(sorted(found.items(), key=lambda one: -one[1]["calls"]))
+
+
+def _children(reader: Reader, session: str, now: float) -> list[tuple[str, Sums]]:
+    names = {account("session", one): one for one in children_of(reader, session)}
+    found = reader.balances(list(names), now=now)
+    return [(names[name], Sums(cost=balance.settled.usd)) for name, balance in found.items()]

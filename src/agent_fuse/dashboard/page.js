@@ -1,0 +1,295 @@
+// The page: the ledger's state, shown as it comes; nothing here is kept but what the filter says.
+import { $, amount, clean, clock, count, el, keep, money, rows, said, sessionLink, span, text } from "/static/elements.js";
+import { ask, button, buttons, me, post } from "/static/actions.js";
+import { figures, show, showSession, why } from "/static/session.js";
+
+const FIELDS = ["session", "agent", "model", "user", "limit"];
+const FEW = 8, open = new Set(); // rows that are shown first, and tables of which all are
+let source = null, timer = 0, failures = 0, shown = null;
+
+history.replaceState(null, "", location.pathname + kept() + location.hash);
+
+function kept() {
+  const asked = new URLSearchParams(location.search), left = new URLSearchParams();
+  FIELDS.forEach((name) => asked.get(name) && left.set(name, asked.get(name)));
+  return left.size ? `?${left}` : "";
+}
+
+function query() {
+  const asked = new URLSearchParams();
+  for (const name of FIELDS) {
+    const value = $("filter").elements[name].value.trim();
+    if (value) asked.set(name, /[*?]/.test(value) ? value : `*${value}*`);
+  }
+  return asked.size ? `?${asked}` : "";
+}
+
+// What comes in ------------------------------------------------------------------------------------------------------
+
+function live(words, kind) {
+  text($("live"), words);
+  $("live").className = `live ${kind}`;
+}
+
+function stop() {
+  source?.close();
+  source = null;
+  clearTimeout(timer);
+}
+
+function begin() {
+  stop();
+  if (document.hidden) return;
+  const session = location.hash.match(/^#\/session\/(.+)$/);
+  $("all").hidden = session !== null;
+  $("one").hidden = session === null;
+  if (session) return poll(`/api/sessions/${session[1]}`, (found) => showSession($("one"), found));
+  $("one").replaceChildren();
+  document.title = "AgentFuse";
+  if (failures > 2 || !window.EventSource) return poll(`/api/state${query()}`, showState);
+  source = new EventSource(`/api/events${query()}`);
+  source.onmessage = (event) => {
+    failures = 0;
+    const found = JSON.parse(event.data);
+    if (found.failing) return trouble(found.failing);
+    live("live", "on");
+    showState(found);
+  };
+  source.onerror = () => {
+    failures += 1;
+    live("not connected", "off");
+    stop();
+    timer = setTimeout(begin, 1000);
+  };
+}
+
+async function poll(path, then) {
+  let wait = 1000;
+  try {
+    const answer = await fetch(path);
+    const found = await answer.json();
+    if (answer.status === 401) return trouble("You are signed out. Open a new link, or sign in again.");
+    if (!answer.ok) trouble(found.error);
+    else {
+      live(failures > 2 ? "asking every second" : "live", "on");
+      $("trouble").textContent = "";
+      then(found);
+    }
+  } catch {
+    live("not connected", "off");
+    wait = 2000;
+  }
+  clearTimeout(timer);
+  timer = setTimeout(() => (document.hidden ? null : failures > 2 && Math.random() < 0.05 ? ((failures = 0), begin()) : poll(path, then)), wait);
+}
+
+function trouble(words) {
+  live("not live", "off");
+  text($("trouble"), shown ? `${words}. The figures are of ${clock(shown.at)}.` : words);
+}
+
+// What is shown ------------------------------------------------------------------------------------------------------
+
+function showState(state) {
+  shown = state;
+  $("trouble").textContent = "";
+  const everything = state.in_force.find((one) => one.account === "all" && one.stopped);
+  const rate = money(state.usd_per_hour);
+  text($("ledger"), state.ledger);
+  text($("headline"), everything ? `Everything is stopped${everything.who ? ` by ${everything.who}` : ""}.` : headline(state, rate));
+  if (me.may_act) {
+    $("everything").hidden = false;
+    text($("everything"), everything ? "Resume everything…" : "Stop everything…");
+    $("everything").onclick = () => ask(everything ? "resume" : "stop", "all");
+  }
+  const over = span(state.window_seconds), full = state.limits.filter((one) => one.reached).length;
+  figures($("figures"), [
+    ["Dollars an hour", rate, `over the last ${over}`],
+    ["Spent in all", money(state.total.usd), state.today_usd === null ? "" : `${money(state.today_usd)} today (UTC)`],
+    ["Open calls", count(state.open.calls), `holding ${money(state.open.held_usd)}`],
+    ["Refused", count(state.refused), `in the last ${over}, ${count(state.total.refused)} in all`, state.refused ? "bad" : ""],
+    ["Limits reached", count(full), `of ${count(state.limits.length)} shown`, full ? "bad" : "good"],
+    ["Waiting", count(state.paused.length), "for an answer of yours", state.paused.length ? "bad" : ""],
+  ]);
+  showPaused(state);
+  showNear(state);
+  showForce(state);
+  showLimits(state);
+  showSessions(state);
+  showRest(state);
+}
+
+function headline(state, rate) {
+  if (state.paused.length) return state.paused.length === 1 ? "A call waits for your answer." : `${count(state.paused.length)} calls wait for your answer.`;
+  if (!state.sessions.length) return "No agent is at work just now.";
+  const agents = state.sessions.length + state.more_sessions;
+  return `${agents === 1 ? "One session spends" : `${count(agents)} sessions spend`} ${rate} an hour.`;
+}
+
+function showPaused(state) {
+  $("s-paused").hidden = !state.paused.length;
+  keep($("paused"), state.paused, (one) => one.id,
+    () => el("li", {}, el("p"), el("p", { class: "acts" })),
+    (item, one) => {
+      const left = (Date.parse(one.until) - Date.parse(state.at)) / 1000;
+      text(item.children[0], `${one.tool ? `Tool ${one.tool}` : one.model || "A model"} for session ${one.session}${one.agent ? ` (${one.agent})` : ""} needs ${amount(one.meter, one.short)} more than the limit of ${one.limit} admits. Refused in ${span(left)} if nobody answers.`);
+      buttons(item.children[1], one.account, ["approve", "deny"], { short: one.short, meter: one.meter });
+    });
+}
+
+function showNear(state) {
+  const found = [
+    ...state.loops.map((one) => [`Loop near: ${one.tool} in session ${one.session} was called ${one.times} times the same, with nothing new.`, ""]),
+    ...state.blind.map((one) => [one.what, one.fix && `Fix: ${one.fix}`]),
+  ];
+  $("s-near").hidden = !found.length;
+  keep($("near"), found, ([what]) => what, () => el("li", {}, el("span"), el("small")), (item, [what, fix]) => {
+    text(item.children[0], what);
+    text(item.children[1], fix);
+  });
+}
+
+function showForce(state) {
+  $("s-force").hidden = !state.in_force.length;
+  rows($("force"), state.in_force, (one) => one.account, [
+    ["account", "words", said((one) => (one.account === "all" ? "everything" : one.account))],
+    ["now", "words", (cell, one) => {
+      text(cell, [one.stopped && "stopped", ...one.top_ups.map((up) => `+${amount(up.meter, up.amount)}${up.until ? ` until ${clock(up.until)}` : ""}`)].filter(Boolean).join(", "));
+      cell.classList.toggle("bad", one.stopped);
+    }],
+    ["by", "", said((one) => one.who)],
+    ["why", "words", said((one) => one.why)],
+    ["", "acts", (cell, one) => buttons(cell, one.account, one.stopped ? ["resume"] : [])],
+  ]);
+}
+
+// The first of a table's items, or all of them: its button says which.
+function few(id, items) {
+  const button = $(`all-${id}`), rest = items.length - FEW;
+  button.hidden = rest <= 0;
+  text(button, open.has(id) ? "Show fewer" : `Show ${count(rest)} more`);
+  return open.has(id) ? items : items.slice(0, FEW);
+}
+
+function showLimits(state) {
+  $("no-limits").hidden = state.limits.length > 0;
+  const stopped = new Set(state.in_force.filter((one) => one.stopped).map((one) => one.account));
+  rows($("limits"), few("limits", state.limits), (one) => `${one.account} ${one.meter} ${one.window}`, [
+    ["whose", "words", (cell, one) => (one.per === "session" ? sessionLink(cell, one.value) : text(cell, one.per === "all" ? "everything" : one.value))],
+    ["limit", "", said((one) => `${one.words}${one.per === "all" ? "" : ` per ${one.per}`}`)],
+    ["used", "", show],
+    ["left", "number", said((one) => amount(one.meter, one.left))],
+    ["reached in", "number", (cell, one) => {
+      text(cell, one.reached ? "now" : one.seconds_until_cap === null ? "" : span(one.seconds_until_cap));
+      cell.classList.toggle("bad", one.reached);
+    }],
+    ["refused", "number", said((one) => count(one.refused))],
+    ["", "acts", (cell, one) => buttons(cell, one.account, [...(one.meter === "usd" ? ["top-up"] : []), ...(one.account === "all" ? [] : [stopped.has(one.account) ? "resume" : "stop"])])],
+  ]);
+}
+
+function showSessions(state) {
+  const stopped = new Set(state.in_force.filter((one) => one.stopped).map((one) => one.account));
+  $("no-sessions").hidden = state.sessions.length > 0;
+  $("more-sessions").hidden = !state.more_sessions;
+  text($("more-sessions"), `${count(state.more_sessions)} more spend less; the filter finds them.`);
+  rows($("sessions"), few("sessions", state.sessions), (one) => one.session, [
+    ["session", "words", (cell, one) => sessionLink(cell, one.session)],
+    ["USD an hour", "number", said((one) => money(one.usd_per_hour))],
+    ["spent", "number", said((one) => money(one.cost_usd))],
+    ["calls", "number", said((one) => count(one.calls))],
+    ["tools", "number", said((one) => count(one.tool_calls))],
+    ["open", "number", said((one) => count(one.open))],
+    ["refused", "number", (cell, one) => {
+      text(cell, count(one.refused));
+      cell.classList.toggle("bad", one.refused > 0);
+    }],
+    ["agents and models", "words soft", said((one) => [...one.agents, ...one.models].join(", "))],
+    ["", "acts", (cell, one) => one.session && buttons(cell, `session=${one.session}`, [stopped.has(`session=${one.session}`) ? "resume" : "stop"])],
+  ]);
+}
+
+function showRest(state) {
+  $("no-refusals").hidden = state.refusals.length > 0;
+  rows($("refusals"), few("refusals", state.refusals), (one) => one.id, [
+    ["when", "", said((one) => clock(one.at))],
+    ["session", "words", (cell, one) => sessionLink(cell, one.session)],
+    ["what", "words", said((one) => one.tool || one.model || one.operation)],
+    ["quoted", "number", said((one) => money(one.cost_usd))],
+    ["by", "words", (cell, one) => {
+      if (!cell.children.length) cell.append(el("span", { class: "name" }), el("span", { class: "advice" }));
+      text(cell.children[0], (one.status === "refused" ? "" : "would be refused: ") + why(one));
+      text(cell.children[1], one.refused_by?.advice ?? "");
+    }],
+  ]);
+  for (const [kind, items] of [["agents", state.agents], ["models", state.models]]) {
+    const named = items.filter((one) => one.name);
+    $(`s-${kind}`).hidden = !named.length;
+    rows($(kind), named, (one) => one.name, [
+      [kind.slice(0, -1), "words", said((one) => one.name)],
+      ["USD an hour", "number", said((one) => money(one.usd_per_hour))],
+      ["spent", "number", said((one) => money(one.cost_usd))],
+      ["calls", "number", said((one) => count(one.calls))],
+      ["refused", "number", said((one) => count(one.refused))],
+    ]);
+  }
+  $("s-holds").hidden = !state.holds.length;
+  rows($("holds"), state.holds, (one) => one.id, [
+    ["since", "", said((one) => span((Date.parse(state.at) - Date.parse(one.at)) / 1000))],
+    ["session", "words", (cell, one) => sessionLink(cell, one.session)],
+    ["what", "words", said((one) => one.tool || one.model)],
+    ["held", "number", said((one) => money(one.held_usd))],
+  ]);
+  $("s-decisions").hidden = !state.decisions.length;
+  rows($("decisions"), state.decisions, (one) => `${one.at} ${one.what} ${one.account}`, [
+    ["when", "", said((one) => clock(one.at))],
+    ["what", "words", said((one) => `${one.what} ${one.account === "all" ? "everything" : one.account} ${one.amount}`.trim())],
+    ["by", "", said((one) => one.who)],
+    ["why", "words", said((one) => one.why)],
+  ]);
+}
+
+// What someone does --------------------------------------------------------------------------------------------------
+
+for (const id of ["limits", "sessions", "refusals"])
+  $(`all-${id}`).addEventListener("click", () => {
+    if (!open.delete(id)) open.add(id);
+    showState(shown);
+  });
+
+let typing = 0;
+$("filter").addEventListener("submit", (event) => event.preventDefault());
+$("filter").addEventListener("reset", () => setTimeout(filtered));
+$("filter").addEventListener("input", () => {
+  clearTimeout(typing);
+  typing = setTimeout(filtered, 250);
+});
+
+function filtered() {
+  const asked = new URLSearchParams();
+  FIELDS.forEach((name) => $("filter").elements[name].value && asked.set(name, $("filter").elements[name].value));
+  history.replaceState(null, "", location.pathname + (asked.size ? `?${asked}` : "") + location.hash);
+  begin();
+}
+
+$("share").addEventListener("click", async () => {
+  const [status, answer] = await post("/api/link/view", {});
+  const link = status === 200 ? location.origin + answer.path : answer.error;
+  $("share").replaceWith(el("input", { readonly: true, value: link, class: "link", "aria-label": "A link for one other browser, good for ten minutes, to look only" }));
+  document.querySelector(".link").select();
+});
+
+document.addEventListener("acted", begin);
+document.addEventListener("visibilitychange", begin);
+addEventListener("hashchange", begin);
+
+const asked = new URLSearchParams(location.search);
+FIELDS.forEach((name) => ($("filter").elements[name].value = asked.get(name) ?? ""));
+$("filtering").open = matchMedia("(min-width: 721px)").matches || asked.size > 0;
+const answer = await fetch("/api/me");
+if (answer.ok) {
+  Object.assign(me, await answer.json());
+  text($("me"), me.may_act ? me.name : `${me.name}, who may look`);
+  $("share").hidden = false;
+}
+begin();

@@ -1,0 +1,90 @@
+"""The agent frameworks that AgentFuse knows: where each one's agents work, and what their names are.
+
+An adapter is a table of seams, one file a framework, loaded once the module of the framework is imported that its first
+seam stands in. Another package offers one under the entry point group `agent_fuse.frameworks`: the entry's name is the
+module that is waited for, its value a Seam or a sequence of them.
+"""
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import cast
+
+log = logging.getLogger("agent_fuse")
+
+GROUP = "agent_fuse.frameworks"
+
+_OURS = {
+    "ag2.agent": "ag2",
+    "agent_framework._agents": "agent_framework",
+    "agents.run_internal.run_loop": "openai_agents",
+    "agno.agent._run": "agno",
+    "agno.team._run": "agno_team",
+    "autogen_agentchat.agents._assistant_agent": "autogen",
+    "autogen_agentchat.teams._group_chat._base_group_chat": "autogen_team",
+    "crewai.agent.core": "crewai",
+    "dspy.adapters.types.tool": "dspy",
+    "google.adk.agents.base_agent": "google_adk",
+    "haystack.core.pipeline.pipeline": "haystack",
+    "langgraph.pregel.main": "langgraph",
+    "llama_index.core.agent.workflow": "llama_index",
+    "pydantic_ai.agent": "pydantic_ai",
+    "smolagents.agents": "smolagents",
+    "smolagents.tools": "smolagents_tools",
+    "strands.agent.agent": "strands",
+    "strands.multiagent.graph": "strands_graph",
+}
+"""Modules of frameworks, and our adapter for each."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seam:
+    """A function of a framework inside which one agent, one team or one tool works."""
+
+    function: str
+    """Its name in the module: `Class.method`, or `function`; plain, a coroutine, or a generator of either kind."""
+    agent: Callable[..., object] | None = None
+    """The agent's name, read off the function's own arguments; empty where it has none."""
+    tool: Callable[..., tuple[str, object]] | None = None
+    """It is one run of a tool: the tool's name and its arguments, read off the function's own. For frameworks that keep
+    tool calls out of the conversation's own fields, where AgentFuse would see them."""
+    soft: bool = False
+    """Only an Exception gets out of it: trips inside are raised in their soft form, and leave it whole."""
+
+
+def modules() -> frozenset[str]:
+    """The modules that adapters wait for."""
+    return frozenset(_OURS) | frozenset(_others())
+
+
+def seams_of(module: str) -> tuple[Seam, ...]:
+    """The seams in a module. An adapter that cannot be loaded is left out, with a warning."""
+    found: list[Seam] = []
+    ours = _OURS.get(module)
+    if ours is not None:
+        found += import_module(f"{__name__}.{ours}").SEAMS
+    for load in _others().get(module, ()):
+        try:
+            loaded = load()
+        except Exception:
+            log.warning("the adapter for %s could not be loaded", module, exc_info=True)
+            continue
+        many = cast("Iterable[object]", loaded) if isinstance(loaded, list | tuple) else (loaded,)
+        for one in many:
+            if isinstance(one, Seam):
+                found.append(one)
+            else:
+                log.warning("the adapter for %s is %r; it must be a Seam", module, one)
+    return tuple(found)
+
+
+@cache
+def _others() -> dict[str, list[Callable[[], object]]]:
+    """What other packages offer, by the module it waits for."""
+    found: dict[str, list[Callable[[], object]]] = {}
+    for entry in entry_points(group=GROUP):
+        found.setdefault(entry.name, []).append(cast("Callable[[], object]", entry.load))
+    return found

@@ -1,0 +1,106 @@
+"""The same history in SQLite and in PostgreSQL: every command, the report, the dashboard's state and its metrics say the same."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from agent_fuse import control
+from agent_fuse.dashboard.filters import Filter
+from agent_fuse.dashboard.prometheus import exposition
+from agent_fuse.dashboard.state import Caps, state
+from agent_fuse.ledgers.reading import open_reader
+from agent_fuse.report import gather
+from cli import filled
+
+READING = {
+    "status": ("status", "--json"),
+    "status of a time": ("status", "--since", "12h", "--json"),
+    "status of an account": ("status", "--account", "session=research-loop", "--json"),
+    "status, in words": ("status",),
+    "sessions": ("sessions", "--json"),
+    "sessions, in words": ("sessions",),
+    "sessions of an agent": ("sessions", "--agent", "*er", "--json"),
+    "calls": ("calls", "--json", "--limit", "500"),
+    "calls refused": ("calls", "--refused", "--json"),
+    "calls estimated": ("calls", "--estimated", "--json"),
+    "calls of a model": ("calls", "--model", "claude*", "--json"),
+    "calls of a session": ("calls", "--session", "チャット-*", "--json"),
+    "top": ("top", "--once", "--json"),
+    "top, in words": ("top", "--once"),
+    "limits": ("limits", "--json"),
+    "limits, in words": ("limits",),
+    "CSV": ("export", "--with-refused"),
+    "JSON": ("export", "--format", "json", "--with-refused"),
+    "prune": ("prune", "--before", "1h", "--dry-run", "--json"),
+}
+CONTROLLED = (
+    ("stop", "session=support-7421", "--why", "test", "--who", "me", "--yes"),
+    ("top-up", "session=research-loop", "0.50", "--why", "test", "--who", "me", "--yes"),
+    ("stop", "user.id=bob", "--why", "test", "--who", "me", "--yes"),
+    ("resume", "user.id=bob", "--why", "test", "--who", "me", "--yes"),
+)
+
+
+@pytest.fixture
+def both(postgres, tmp_path):
+    """The story, told to both."""
+    urls = {"sqlite": str(tmp_path / "ledger.db"), "postgresql": postgres.database()}
+    for url in urls.values():
+        filled.fill(url)
+    return urls
+
+
+def plain(text, url):
+    """What a command said, without the name of the ledger."""
+    with open_reader(url) as books:
+        for name in (books.where, books.name, url):
+            text = text.replace(json.dumps(name)[1:-1], "LEDGER").replace(name, "LEDGER")
+    return text
+
+
+def said(run, url, command):
+    """Its code and its words on this ledger, compared without the lengths of names."""
+    done = run(*command, "--db", url)
+    return done.code, plain(done.out, url).split(), plain(done.err, url).split()
+
+
+def gathered(url):
+    """What the report and the dashboard are made of, and what Prometheus is told."""
+    with open_reader(url) as books:
+        shown = state(books, Caps({}), now=filled.NOW, among=Filter())
+        told = gather(books, {}, now=filled.NOW)
+        report = [getattr(told, name) for name in ("first", "last", "limits", "refused", "latest")]
+        tally = {name: getattr(told.tally, name) for name in dir(told.tally) if not name.startswith("_")}
+        figures = {name: value for name, value in tally.items() if not callable(value)}
+        assert figures
+        return json.loads(plain(json.dumps(shown), url)), exposition(shown), report, repr(figures)
+
+
+def test_every_answer_is_the_same(run, both, monkeypatch):
+    """As the history stands, and again after people stopped, topped up and resumed."""
+    done = []  # what was decided, a second apart
+    monkeypatch.setattr(control, "time", SimpleNamespace(time=lambda: filled.NOW - 60 + len(done)))
+    for commands in ((), CONTROLLED):
+        for command in commands:
+            codes = {run(*command, "--db", url).code for url in both.values()}
+            assert codes == {0}, command
+            done.append(command)
+        for name, command in READING.items():
+            found = {kind: said(run, url, command) for kind, url in both.items()}
+            assert found["sqlite"] == found["postgresql"], name
+            assert found["sqlite"][1], name
+            assert found["sqlite"][0] in (0, 1), (name, found["sqlite"])  # 1: a limit is reached
+        for one, other in zip(gathered(both["sqlite"]), gathered(both["postgresql"]), strict=True):
+            assert one == other
+
+
+def test_the_files_are_the_same(run, both, tmp_path):
+    """The report's page, byte for byte but for the ledger's name."""
+    pages = {}
+    for kind, url in both.items():
+        path = tmp_path / f"{kind}.html"
+        assert run("report", "--db", url, "--output", path).code == 0
+        pages[kind] = plain(path.read_text("utf-8"), url)
+    assert pages["sqlite"] == pages["postgresql"]
+    assert "research-loop" in pages["sqlite"]

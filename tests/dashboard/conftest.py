@@ -1,0 +1,95 @@
+"""The dashboard as it is run: a process of its own that serves a ledger on loopback, and people who look at it."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+PROGRAM = str(Path(sys.executable).with_name("agent-fuse"))
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+class Served:
+    """A dashboard that runs."""
+
+    def __init__(self, ledger, *options, environ=None):
+        self.process = subprocess.Popen(
+            [PROGRAM, "dashboard", "--db", str(ledger), *options],
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | (environ or {}),
+        )
+        self.address = self.process.stdout.readline().strip()
+        self.base = self.address.partition("/?")[0].rstrip("/")
+
+    def client(self, **options):
+        """Somebody who is not let in yet."""
+        return httpx.Client(base_url=self.base, trust_env=False, timeout=30, **options)
+
+    @contextmanager
+    def let_in(self, address=None):
+        """Somebody who came by a link."""
+        with self.client() as one:
+            answer = one.get(address or self.address)
+            assert answer.status_code == 200, answer.text
+            yield one
+
+    def end(self):
+        """End it as a person does; how it ended."""
+        self.process.send_signal(signal.SIGINT)
+        with self.process:
+            return self.process.wait(20)
+
+
+@pytest.fixture
+def served():
+    """Starts dashboards, and ends them."""
+    made = []
+
+    def start(ledger, *options, **more):
+        made.append(Served(ledger, *options, **more))
+        return made[-1]
+
+    yield start
+    for one in made:
+        if one.process.poll() is None:
+            one.end()
+        one.process.stdout.close()
+
+
+def until(work, seconds=20):
+    """The first true value that `work` gives."""
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends:
+        found = work()
+        if found:
+            return found
+        time.sleep(0.02)
+    raise AssertionError("it did not come about")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request, tmp_path):
+    """Where an empty ledger is that another process can read, of each kind in turn."""
+    if request.param == "sqlite":
+        return str(tmp_path / "ledger.db")
+    return request.getfixturevalue("postgres").database()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Debian's chromium, driven by playwright."""
+    if CHROMIUM is None:
+        pytest.skip("no chromium on PATH; apt-get install chromium")
+    api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
+    with api.sync_playwright() as driver:
+        found = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield found
+        found.close()

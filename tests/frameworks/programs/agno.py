@@ -1,0 +1,44 @@
+"""Agno: the team is a Team whose leader delegates to a member."""
+
+from frameworks.world import MODEL, AsyncRun, Run, World
+
+PACKAGES = ("agno", "openai")
+INSTRUMENTATION = "openinference-instrumentation-agno"
+ASKED = "What is the answer?"
+
+
+def made(world: World, name: str):
+    from agno.agent import Agent
+    from agno.models.openai import OpenAIChat
+
+    return Agent(name=name, id=name, model=OpenAIChat(id=MODEL), tools=[world.lookup], telemetry=False)
+
+
+def agent(world: World, name: str) -> Run:
+    one = made(world, name)
+    return lambda: one.run(ASKED)
+
+
+def async_agent(world: World, name: str) -> AsyncRun:
+    one = made(world, name)
+    return lambda: one.arun(ASKED)
+
+
+def streamed(world: World, name: str) -> Run:
+    one = made(world, name)
+    return lambda: list(one.run(ASKED, stream=True))
+
+
+def team(world: World, names: tuple[str, str]) -> Run:
+    from agno.models.openai import OpenAIChat
+    from agno.team import Team
+
+    one = Team(name=names[0], model=OpenAIChat(id=MODEL), members=[made(world, names[1])], telemetry=False)
+    world.ask_first("delegate_task_to_member", {"member_id": names[1], "task": ASKED})
+    return lambda: one.run(ASKED)
+
+
+def instrument(provider) -> None:
+    from openinference.instrumentation.agno import AgnoInstrumentor
+
+    AgnoInstrumentor().instrument(tracer_provider=provider)

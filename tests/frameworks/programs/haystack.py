@@ -1,0 +1,58 @@
+"""Haystack: an Agent component. It has no name but the one that a pipeline gives it."""
+
+from frameworks.world import MODEL, AsyncRun, Run, World
+
+PACKAGES = ("haystack-ai", "openai")
+INSTRUMENTATION = "openinference-instrumentation-haystack"
+
+
+def made(world: World, read=None):
+    from haystack.components.agents import Agent
+    from haystack.components.generators.chat import OpenAIChatGenerator
+    from haystack.tools import create_tool_from_function
+
+    def lookup(query: str) -> str:
+        """Look something up."""
+        return world.lookup(query)
+
+    return Agent(
+        chat_generator=OpenAIChatGenerator(model=MODEL, max_retries=0, streaming_callback=read),
+        tools=[create_tool_from_function(lookup)],
+        max_agent_steps=40,
+    )
+
+
+def _asked():
+    from haystack.dataclasses import ChatMessage
+
+    return [ChatMessage.from_user("What is the answer?")]
+
+
+def agent(world: World, name: str) -> Run:
+    one = made(world)
+    return lambda: one.run(messages=_asked())
+
+
+def async_agent(world: World, name: str) -> AsyncRun:
+    one = made(world)
+    return lambda: one.run_async(messages=_asked())
+
+
+def streamed(world: World, name: str) -> Run:
+    one = made(world, lambda _: None)
+    return lambda: one.run(messages=_asked())
+
+
+def team(world: World, names: tuple[str, str]) -> Run:
+    from haystack import Pipeline
+
+    pipeline = Pipeline()
+    for name in names:
+        pipeline.add_component(name, made(world))
+    return lambda: pipeline.run({name: {"messages": _asked()} for name in names})
+
+
+def instrument(provider) -> None:
+    from openinference.instrumentation.haystack import HaystackInstrumentor
+
+    HaystackInstrumentor().instrument(tracer_provider=provider)

@@ -1,0 +1,51 @@
+"""LangGraph: agents of LangChain's `create_agent`; the team is a graph with two of them as subgraphs."""
+
+from frameworks.world import MODEL, AsyncRun, Run, World
+
+PACKAGES = ("langgraph", "langchain", "langchain-openai", "openai")
+INSTRUMENTATION = "opentelemetry-instrumentation-langchain"
+
+
+def made(world: World, name: str):
+    from langchain.agents import create_agent
+    from langchain_core.tools import tool
+    from langchain_openai import ChatOpenAI
+
+    return create_agent(ChatOpenAI(model=MODEL, max_retries=0), [tool(world.lookup)], name=name)
+
+
+ASKED = {"messages": [("user", "What is the answer?")]}
+
+
+def agent(world: World, name: str) -> Run:
+    one = made(world, name)
+    return lambda: one.invoke(ASKED)
+
+
+def async_agent(world: World, name: str) -> AsyncRun:
+    one = made(world, name)
+    return lambda: one.ainvoke(ASKED)
+
+
+def streamed(world: World, name: str) -> Run:
+    one = made(world, name)
+    return lambda: list(one.stream(ASKED, stream_mode="messages"))
+
+
+def team(world: World, names: tuple[str, str]) -> Run:
+    from langgraph.graph import END, START, MessagesState, StateGraph
+
+    graph = StateGraph(MessagesState)
+    for name in names:
+        graph.add_node(name, made(world, name))
+    graph.add_edge(START, names[0])
+    graph.add_edge(*names)
+    graph.add_edge(names[1], END)
+    built = graph.compile()
+    return lambda: built.invoke(ASKED)
+
+
+def instrument(provider) -> None:
+    from opentelemetry.instrumentation.langchain import LangchainInstrumentor
+
+    LangchainInstrumentor().instrument(tracer_provider=provider)

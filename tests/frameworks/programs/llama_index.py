@@ -1,0 +1,64 @@
+"""LlamaIndex: function agents; the team is an AgentWorkflow in which one hands over to the other."""
+
+import asyncio
+
+from frameworks.world import MODEL, AsyncRun, Run, World
+
+PACKAGES = ("llama-index-core", "llama-index-llms-openai", "openai")
+INSTRUMENTATION = "openinference-instrumentation-llama-index"
+ASKED = "What is the answer?"
+
+
+def made(world: World, name: str, *, stream: bool = False):
+    from llama_index.core.agent.workflow import FunctionAgent
+    from llama_index.core.tools import FunctionTool
+    from llama_index.llms.openai import OpenAI
+
+    return FunctionAgent(
+        name=name,
+        description="Knows the answer.",
+        streaming=stream,
+        tools=[FunctionTool.from_defaults(world.lookup)],
+        llm=OpenAI(model=MODEL, api_base=world.base_url, api_key="none", max_retries=0),
+    )
+
+
+def async_agent(world: World, name: str) -> AsyncRun:
+    async def run():
+        return await made(world, name).run(user_msg=ASKED, max_iterations=40)
+
+    return run
+
+
+def streamed(world: World, name: str) -> Run:
+    """Which is what an agent does where nobody says otherwise."""
+
+    async def run():
+        handler = made(world, name, stream=True).run(user_msg=ASKED, max_iterations=40)
+        async for _ in handler.stream_events():
+            pass
+        return await handler
+
+    return lambda: asyncio.run(run())
+
+
+def agent(world: World, name: str) -> Run:
+    run = async_agent(world, name)
+    return lambda: asyncio.run(run())
+
+
+def team(world: World, names: tuple[str, str]) -> Run:
+    from llama_index.core.agent.workflow import AgentWorkflow
+
+    async def run():
+        agents = [made(world, name) for name in names]
+        return await AgentWorkflow(agents=agents, root_agent=names[0]).run(user_msg=ASKED)
+
+    world.ask_first("handoff", {"to_agent": names[1], "reason": "It knows."})
+    return lambda: asyncio.run(run())
+
+
+def instrument(provider) -> None:
+    from openinference.instrumentation.llama_index import LlamaIndexInstrumentor
+
+    LlamaIndexInstrumentor().instrument(tracer_provider=provider)

@@ -1,0 +1,64 @@
+"""openai-agents: the team is an agent that hands over to another."""
+
+import asyncio
+
+from agent_fuse.testing import Reply, ToolCall
+from frameworks.world import MODEL, AsyncRun, Run, World
+
+PACKAGES = ("openai-agents", "openai")
+INSTRUMENTATION = "openinference-instrumentation-openai-agents"
+ASKED, TURNS = "What is the answer?", 40
+
+
+def made(world: World, name: str, handoffs=()):
+    from agents import Agent, OpenAIResponsesModel, function_tool
+    from openai import AsyncOpenAI
+
+    model = OpenAIResponsesModel(MODEL, AsyncOpenAI(max_retries=0))
+    return Agent(name=name, model=model, tools=[function_tool(world.lookup)], handoffs=list(handoffs))
+
+
+def agent(world: World, name: str) -> Run:
+    from agents import Runner
+
+    one = made(world, name)
+    return lambda: Runner.run_sync(one, ASKED, max_turns=TURNS)
+
+
+def async_agent(world: World, name: str) -> AsyncRun:
+    from agents import Runner
+
+    one = made(world, name)
+    return lambda: Runner.run(one, ASKED, max_turns=TURNS)
+
+
+def streamed(world: World, name: str) -> Run:
+    from agents import Runner
+
+    async def run():
+        return [one async for one in Runner.run_streamed(made(world, name), ASKED, max_turns=TURNS).stream_events()]
+
+    return lambda: asyncio.run(run())
+
+
+def team(world: World, names: tuple[str, str]) -> Run:
+    from agents import Runner
+
+    first = made(world, names[0], [made(world, names[1])])
+
+    def hand_over(request):
+        offered = "transfer_to_" + names[1]
+        if offered in str(request.body.get("tools")):
+            return Reply(tool_calls=(ToolCall(name=offered, arguments={}),))
+        return None
+
+    world.hand_over = hand_over
+    return lambda: Runner.run_sync(first, ASKED, max_turns=TURNS)
+
+
+def instrument(provider) -> None:
+    import agents
+    from openinference.instrumentation.openai_agents import OpenAIAgentsInstrumentor
+
+    agents.set_tracing_disabled(False)
+    OpenAIAgentsInstrumentor().instrument(tracer_provider=provider)

@@ -1,0 +1,57 @@
+"""smolagents: tool-calling agents; the team is one that manages another. A code agent runs its work in threads."""
+
+from frameworks.world import MODEL, Run, World
+
+PACKAGES = ("smolagents", "openai")
+INSTRUMENTATION = "openinference-instrumentation-smolagents"
+
+
+def made(world: World, name: str, managed=(), *, stream: bool = False):
+    from smolagents import OpenAIServerModel, ToolCallingAgent, tool
+
+    return ToolCallingAgent(
+        tools=[tool(world.lookup)],
+        model=OpenAIServerModel(MODEL, api_base=world.base_url, api_key="none"),
+        name=name,
+        description="Knows the answer.",
+        managed_agents=list(managed),
+        stream_outputs=stream,
+        max_steps=40,
+        verbosity_level=0,
+    )
+
+
+def agent(world: World, name: str) -> Run:
+    _final(world)
+    one = made(world, name)
+    return lambda: one.run("What is the answer?")
+
+
+def streamed(world: World, name: str) -> Run:
+    _final(world)
+    one = made(world, name, stream=True)
+    return lambda: list(one.run("What is the answer?", stream=True))
+
+
+def team(world: World, names: tuple[str, str]) -> Run:
+    _final(world)
+    one = made(world, names[0], [made(world, names[1])])
+    world.ask_first(names[1], {"task": "What is the answer?"})
+    return lambda: one.run("What is the answer?")
+
+
+def pool(world: World, name: str) -> Run:
+    """Managed agents that are called side by side."""
+    one = made(world, name, [made(world, "helper"), made(world, "other")])
+    world.ask_first("helper", {"task": "What is the answer?"}, also="other")
+    return lambda: one.run("What is the answer?")
+
+
+def _final(world: World) -> None:
+    world.final_tool = "final_answer"
+
+
+def instrument(provider) -> None:
+    from openinference.instrumentation.smolagents import SmolagentsInstrumentor
+
+    SmolagentsInstrumentor().instrument(tracer_provider=provider)

@@ -1,0 +1,55 @@
+"""Strands Agents: the team is a Graph of two agents."""
+
+import asyncio
+
+from frameworks.world import MODEL, AsyncRun, Run, World
+
+PACKAGES = ("strands-agents", "openai")
+ASKED = "What is the answer?"
+
+
+def made(world: World, name: str):
+    from strands import Agent, tool
+    from strands.models.openai import OpenAIModel
+
+    def lookup(query: str) -> str:
+        """Look something up.
+
+        Args:
+            query: What to look for.
+        """
+        return world.lookup(query)
+
+    model = OpenAIModel(client_args={"api_key": "none", "base_url": world.base_url}, model_id=MODEL)
+    return Agent(name=name, model=model, tools=[tool(lookup)], callback_handler=None)
+
+
+def agent(world: World, name: str) -> Run:
+    return lambda: made(world, name)(ASKED)  # an agent keeps what was said
+
+
+def async_agent(world: World, name: str) -> AsyncRun:
+    return lambda: made(world, name).invoke_async(ASKED)
+
+
+def streamed(world: World, name: str) -> Run:
+    async def run():
+        return [one async for one in made(world, name).stream_async(ASKED)]
+
+    return lambda: asyncio.run(run())
+
+
+def team(world: World, names: tuple[str, str]) -> Run:
+    from strands.multiagent import GraphBuilder
+
+    builder = GraphBuilder()
+    for name in names:
+        builder.add_node(made(world, name), name)
+    builder.add_edge(*names)
+    builder.set_entry_point(names[0])
+    graph = builder.build()
+    return lambda: graph(ASKED)
+
+
+def instrument(provider) -> None:
+    """Strands makes spans of its own with the global provider."""

@@ -116,6 +116,34 @@ def test_a_key_is_found_in_every_place(setting, provider, key, name):
     assert NOBODY not in one.accounts(key)
 
 
+@pytest.mark.parametrize("per", ["user.id", "session"])
+@pytest.mark.parametrize("name", ["user.id", "enduser.id"])
+@pytest.mark.parametrize("place", PLACES)
+def test_the_journal_tells_whose_a_call_was(setting, provider, place, name, per):
+    """Where a limit is per user wherever that finds one; else where a session, baggage or the context tells."""
+    one = setting(per, calls=9)
+    place(name, one, "ann")
+    one.ask()
+    told = per == "user.id" or place not in (on_a_parent, late_on_a_parent)
+    assert [entry.user_id for entry in one.rig.fuse.ledger.journal()] == ["", "ann" if told else ""]
+
+
+def test_the_journal_tells_whose_an_action_and_a_refusal_were(box):
+    """Tool actions and refused calls have a user as booked calls have."""
+    rig = box(limits=(Limit(calls=1, per="user.id"), Limit(tool_calls=9)))
+    with session("s", user_id="ann"):
+        agent_fuse.check_loop("search", {"q": 1})
+        with agent_fuse.call("gpt-4o", 10, 10) as one:
+            one.usage(10, 10)
+        with pytest.raises(SentinelBudgetExceeded):
+            agent_fuse.pre_flight("gpt-4o", prompt="hi")
+    assert [(entry.tool, entry.status, entry.user_id) for entry in rig.fuse.ledger.journal()] == [
+        ("", "refused", "ann"),
+        ("", "settled", "ann"),
+        ("search", "settled", "ann"),
+    ]
+
+
 REQUESTS = {
     "user": lambda one, caller: one.ask(user=caller),
     "safety_identifier": lambda one, caller: one.ask(safety_identifier=caller),

@@ -182,6 +182,8 @@ class Entry:
     status: Status
     session: str = ""
     agent: str = ""
+    user_id: str = ""
+    """Whose call it was, where its session, its context or a limit per `user.id` told; empty by older versions."""
     provider: str = ""
     model: str = ""
     operation: str = ""

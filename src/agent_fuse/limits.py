@@ -16,6 +16,7 @@ from agent_fuse.windows import Calendar, Window, window
 OnTight = Literal["refuse", "pause", "clamp", "downgrade"]
 
 _SHARED = frozenset({"session", "trace", "process", ALL})
+_USER = "user.id"
 _LASTING = frozenset({Meter.CONCURRENT, Meter.SECONDS})
 """Meters that no window can begin anew."""
 
@@ -173,6 +174,8 @@ class Caller:
     """Span attributes and baggage, by the keys that limits ask for."""
     resource: Mapping[str, str] = field(default_factory=dict[str, str])
     """The same of the tracer provider's resource, which counts last."""
+    user: str = ""
+    """Whose call it is, as its context says, whatever limits ask for."""
 
     def value(self, per: str) -> str:
         """The value of a limit's key for this call."""
@@ -204,6 +207,8 @@ class Demand:
     """Whether a limit has a key that calls may lack."""
     subjects: tuple[str, ...] = ()
     """Accounts of the keys that its sessions bring, whatever limits ask for: what someone may stop it by."""
+    user: str = ""
+    """Whose call it is, by the key `user.id` of its limits or sessions; empty where they tell none."""
     until: float = float("inf")
     """When the first interval of its windows ends, seconds, UTC epoch: then other accounts are due."""
 
@@ -241,11 +246,13 @@ def demand(limits: Sequence[Limit], caller: Caller, fact: Callable[[str], str] =
         object.__setattr__(caller.session, "plan", plan)
     if not plan.keyed:
         return plan.always
-    vague, until = False, plan.always.until
+    vague, user, until = False, plan.always.user, plan.always.until
     accounts, caps = list(plan.always.accounts), list(plan.always.caps)
     for limit in plan.keyed:
         values = [_value(key, caller, fact) for key in limit.keys]
         vague = vague or (NOBODY in values and limit.key != ALL)
+        if _USER in limit.keys and (found := values[limit.keys.index(_USER)]) != NOBODY:
+            user = found
         name = account(limit.key, joined(values), limit.over)
         until = min(until, _add(accounts, caps, limit, name, now=now, final=caller.final))
     return Demand(
@@ -255,6 +262,7 @@ def demand(limits: Sequence[Limit], caller: Caller, fact: Callable[[str], str] =
         vague,
         keyed=True,
         subjects=plan.always.subjects,
+        user=user,
         until=until,
     )
 
@@ -296,7 +304,8 @@ def _plan(limits: Sequence[Limit], of: Session, now: float, *, final: bool) -> _
         keyed += [limit for limit in session.limits if limit.key != "session"]
     brought = [(key_named(key), value) for session in of.chain() for key, value in session.attributes.items()]
     subjects = tuple(dict.fromkeys(account(key, as_value(value)) for key, value in brought))
-    always = Demand(tuple(accounts), tuple(caps), tuple(sources), subjects=subjects, until=until)
+    user = next((value for key, value in brought if key == _USER), "")
+    always = Demand(tuple(accounts), tuple(caps), tuple(sources), subjects=subjects, user=user, until=until)
     return _Plan(limits, always, tuple(keyed), final)
 
 

@@ -69,6 +69,7 @@ def fill(path):
                 status=status,
                 session=session,
                 agent=agent,
+                user_id=due.user,
                 provider=provider,
                 model=model,
                 operation="chat",

@@ -317,6 +317,9 @@ def test_patterns(run, story):
     assert found("--session", "support-742?") == {"support-7421", "support-7422"}
     assert found("--session", "support") == set()
     assert found("--agent", "*er") == {"research-loop", "nightly-summary"}
+    assert found("--user", "ann") == {"research-loop", "nightly-summary"}
+    assert found("--user", "b?b") == {"support-7421", "support-7422"}
+    assert found("--user", "an") == set()
 
 
 def test_without_the_extra(run_python):

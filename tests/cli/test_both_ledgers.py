@@ -25,6 +25,7 @@ READING = {
     "calls refused": ("calls", "--refused", "--json"),
     "calls estimated": ("calls", "--estimated", "--json"),
     "calls of a model": ("calls", "--model", "claude*", "--json"),
+    "calls of a user": ("calls", "--user", "b*", "--json"),
     "calls of a session": ("calls", "--session", "チャット-*", "--json"),
     "top": ("top", "--once", "--json"),
     "top, in words": ("top", "--once"),

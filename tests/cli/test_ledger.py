@@ -242,7 +242,8 @@ def test_init_brings_an_old_file_up(run, own):
     """A file of an older version: check names the version, a copy is refused, init brings it up and says from where."""
     db = apsw.Connection(str(own))
     for table in ("holds", "journal"):
-        db.execute(f"ALTER TABLE {table} DROP COLUMN saved; ALTER TABLE {table} DROP COLUMN saved_by")
+        for column in ("saved", "saved_by", "user_id"):
+            db.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
     db.execute("DROP TABLE controls; ALTER TABLE accounts DROP COLUMN controls; PRAGMA user_version = 4")
     db.close()
     checked = run("ledger", "check", own)

@@ -82,6 +82,7 @@ def test_open_calls_refusals_and_what_is_near(story):
     [
         ({"session": "research-loop"}, {"session=research-loop", "user.id=ann", "user.id=bob", "all"}, 15),
         ({"user": "a*"}, {"user.id=ann", "session=research-loop", "all"}, 2),
+        ({"user": "ann", "session": "research*"}, {"user.id=ann", "session=research-loop"}, 2),
         ({"limit": "*per user.id ann"}, {"user.id=ann"}, 2),
         ({"agent": "writer"}, {"all", "user.id=ann"}, 0),
         ({"model": "claude*"}, {"all", "user.id=ann"}, 14),
@@ -94,9 +95,31 @@ def test_filters(story, filters, limits, refused):
     assert len(found["refusals"]) == refused
     if "user" in filters:
         assert "user.id=bob" not in {one["account"] for one in found["limits"]}
+        assert {one["session"] for one in found["sessions"]} <= {"research-loop", "nightly-summary"}
     if "session" in filters:
         assert {one["value"] for one in found["limits"] if one["per"] == "session"} == {"research-loop"}
         assert found["holds"] == []
+
+
+def test_a_filter_by_user_counts_that_users_calls(url):
+    """Over every kind of ledger: sessions, agents, models and open calls of one user among others', one session shared."""
+    ledger, now = open_ledger(url), time.time()
+    for number, user in enumerate(("ann", "ann", "bob", "")):
+        entry = line(f"c{number}", at=now - 1, session="shared", agent=f"of {user}", user_id=user)
+        ledger.settle(entry, ["all", "session=shared"], amounts(), now=now)
+    ledger.reserve(hold("open", at=now, session="shared", user_id="bob"), now=now)
+    with open_reader(url) as reader:
+
+        def shown(user):
+            found = state(reader, Caps({}), now=now, among=Filter(user=user))
+            (one,) = found["sessions"]
+            return one["calls"], one["open"], [agent["name"] for agent in found["agents"]]
+
+        assert shown("ann") == (2, 0, ["of ann"])
+        assert shown("b*") == (1, 1, ["of bob"])
+        assert shown("") == (4, 1, ["of ann", "of ", "of bob"])
+        assert one_session(reader, {}, "shared", now=now)["users"] == ["ann", "bob"]
+    ledger.close()
 
 
 def test_a_call_of_another_process_is_there_in_the_next_look(url):
@@ -137,6 +160,8 @@ def test_sessions_inside_a_session_and_loops_that_are_near(box, tmp_path):
             ("child", "ch*ld", "other"), "0.0075"
         )
         assert found["loops"] == [{"session": "run", "tool": "search", "times": 4}]
+        (child,) = one_session(reader, {}, "child", now=time.time())["calls"]
+        assert child["model"] == "gpt-4o", "it began before it was admitted"
         assert found["left"]["usd"] == "0.9775"
         assert found["tools"] == [{"name": "search", "calls": 4, "refused": 0}]
         assert one_session(reader, {}, "ch*ld", now=time.time())["calls_made"] == 1

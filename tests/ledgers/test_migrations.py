@@ -236,3 +236,55 @@ def test_fifth_version_goes_on(fifth):
     with open_reader(fifth) as reader:
         assert reader.saved(Selection()) == [Saved(by="downgrade", count=2, saved=7)]
     assert settled(ledger, "all") == COST + 9 + 9
+
+
+# Version 6 -----------------------------------------------------------------------------------------------------------
+# `v6.db` was written by AgentFuse as it was before version 7: a settled, an estimated and a refused call, one open.
+
+
+@pytest.fixture
+def sixth(tmp_path):
+    """A copy of the ledger of version 6."""
+    path = tmp_path / "sixth.db"
+    shutil.copyfile(OLD.with_name("v6.db"), path)
+    return path
+
+
+def test_sixth_version_is_read_before_any_fuse_opens_it(sixth):
+    """Of calls of before users were told nobody is the user, and the file stays."""
+    before = sixth.read_bytes()
+    with open_reader(sixth) as reader:
+        lines = [(one.id, one.user_id, one.saved) for one in reader.entries()]
+        assert lines == [("c3", "", None), ("c2", "", None), ("c1", "", 700)]
+        assert [one.entry.user_id for one in reader.holds(9)] == [""]
+        assert [list(reader.entries(Selection(user=one))) for one in ("ann", "a*")] == [[], []]
+        assert [sums.calls for _, sums in reader.sums(Selection(user="*"), "session")] == [2]
+    assert version(sixth) == 6
+    assert sixth.read_bytes() == before
+
+
+def test_sixth_version_goes_on(sixth):
+    """Taken to the newest version no line changes, and what is booked from then on tells whose it was."""
+    ledger = open_ledger(sixth)
+    assert version(sixth) == len(migrations.MIGRATIONS)
+    assert [(one.id, one.cost, one.user_id) for one in ledger.journal()] == [
+        ("c3", COST, ""),
+        ("c2", COST, ""),
+        ("c1", COST, ""),
+    ]
+    for call in ("c2", "c4", "c5"):
+        entry = Entry(id=call, at=NOW + 9, status=Status.SETTLED, cost=9, user_id="ann")
+        ledger.settle(entry, (), Amounts(usd=9, calls=1), now=NOW)
+    with open_reader(sixth) as reader:
+        assert [one.id for one in reader.entries(Selection(user="ann"))] == ["c5", "c4", "c2"]
+        assert [sums.calls for _, sums in reader.sums(Selection(user="*"), "session")] == [3, 1]
+    assert settled(ledger, "user.id=ann") == COST + 9 + 9
+
+
+def test_user_of_an_open_call_is_presumed_with_it(tmp_path):
+    """A call whose hold expires is still its user's."""
+    ledger = open_ledger(tmp_path / "new.db")
+    entry = Entry(id="a", at=NOW, status=Status.PRESUMED, cost=9, user_id="ann")
+    ledger.reserve(Hold(entry=entry, accounts=("all",), amounts=Amounts(usd=9), expires_at=NOW + 1), now=NOW)
+    assert [one.user_id for one in ledger.sweep(now=NOW + 2)] == ["ann"]
+    assert [one.user_id for one in ledger.journal()] == ["ann"]

@@ -11,7 +11,7 @@ from agent_fuse.errors import ConfigurationError
 from agent_fuse.ledgers import codec, kinds, open_ledger
 from agent_fuse.ledgers.base import Amounts, LedgerError, Settling
 from agent_fuse.ledgers.reading import Selection, open_reader
-from agent_fuse.ledgers.sql_reading import SAVED
+from agent_fuse.ledgers.sql_reading import SAVED, USER
 from agent_fuse.testing import assert_books_balance
 from ledgers.conftest import always_together
 from ledgers.samples import NOW, amounts, cap, disk_waits, hold, line, reserve, usd
@@ -216,19 +216,20 @@ def test_newer_tables(postgres, database):
             ask(database)
 
 
-def test_tables_of_the_version_before_savings(database, monkeypatch):
-    """They are read as they are; brought up no line changes, and calls from then on tell what they saved."""
+@pytest.fixture
+def older(database, monkeypatch):
+    """Tables of an older version, a line in the journal and one open call in them."""
     from agent_fuse.ledgers.postgres import tables
     from agent_fuse.ledgers.postgres.connections import Server
 
-    with monkeypatch.context() as patch:
-        patch.setattr(tables, "MIGRATIONS", tables.MIGRATIONS[:2])
-        server = Server(database, 10.0)
-        tables.bring_up(server)
-        old = [one for one in codec.ENTRY if one not in SAVED]
+    def make(version, lacking):
+        with monkeypatch.context() as patch:
+            patch.setattr(tables, "MIGRATIONS", tables.MIGRATIONS[:version])
+            server = Server(database, 10.0)
+            tables.bring_up(server)
         booked = dict(zip(codec.ENTRY, codec.entry_row(line("old", 5, session="s")), strict=True))
         for table in ("journal", "holds"):
-            cells = {**{one: booked[one] for one in old}, "id": f"of {table}"}
+            cells = {**{name: value for name, value in booked.items() if name not in lacking}, "id": f"of {table}"}
             if table == "holds":
                 cells |= {"accounts": '["all"]', "on_accounts": ["all"], "buckets": [""], "windows": [0]}
                 cells |= {f"hold_{one}": 0 for one in codec.METERS} | {"expires_at": NOW + 9, "host": "h"}
@@ -241,10 +242,18 @@ def test_tables_of_the_version_before_savings(database, monkeypatch):
                     *q
                 ),
             )
-        with open_reader(database) as books:
-            assert [(one.id, one.saved, one.saved_by) for one in books.entries()] == [("of journal", None, "")]
-            assert books.saved(Selection()) == []
         server.close()
+        return database
+
+    return make
+
+
+def test_tables_of_the_version_before_savings(older):
+    """They are read as they are; brought up no line changes, and calls from then on tell what they saved."""
+    database = older(2, (*SAVED, USER))
+    with open_reader(database) as books:
+        assert [(one.id, one.saved, one.saved_by) for one in books.entries()] == [("of journal", None, "")]
+        assert books.saved(Selection()) == []
     ledger = open_ledger(database)
     for call in ("of holds", "new"):
         ledger.reserve(hold("new", 7), now=NOW)
@@ -253,6 +262,27 @@ def test_tables_of_the_version_before_savings(database, monkeypatch):
         assert {one.id: one.saved for one in books.entries()} == {"of journal": None, "of holds": 3, "new": 3}
         assert [(one.by, one.count, one.saved) for one in books.saved(Selection())] == [("clamp", 2, 6)]
     ledger.close()
+
+
+def test_tables_of_the_version_before_users(older):
+    """They are read as they are; brought up no line changes, and calls from then on tell whose they are, leased or not."""
+    database = older(4, (USER,))
+    with open_reader(database) as books:
+        assert [(one.id, one.user_id) for one in books.entries()] == [("of journal", "")]
+        assert [one.entry.user_id for one in books.holds(9)] == [""]
+        assert list(books.entries(Selection(user="a*"))) == []
+        assert [sums.calls for _, sums in books.sums(Selection(user="*"), "session")] == [1]
+    for lease in (False, True):
+        ledger = open_ledger(database, lease=lease)
+        for call in ("of holds", f"new {lease}"):
+            ledger.reserve(replace(hold("x", 7), entry=replace(line(call, 7), user_id="ann")), now=NOW)
+            ledger.settle(replace(line(call, 5), user_id="ann"), ("all",), amounts(5), now=NOW)
+        ledger.close()
+    with open_reader(database) as books:
+        assert {one.id for one in books.entries(Selection(user="a?n"))} == {"of holds", "new False", "new True"}
+        assert {one.id for one in books.entries(Selection(user="*"))} == {
+            *("of holds", "new False", "new True", "of journal")
+        }
 
 
 def test_nothing_to_read_yet(database):

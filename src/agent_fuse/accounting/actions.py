@@ -73,8 +73,7 @@ class Actions:
 
         Raises:
             SentinelLoopError: it goes round in a loop. SentinelBudgetExceeded: a limit on tool calls does not admit it.
-            SentinelSystemError: the ledger failed and fail_safe=True. SentinelError: the session is
-            tripped.
+            SentinelSystemError: the ledger failed and fail_safe=True. SentinelError: the session is tripped.
         """
         known = UNDER_WAY.get()
         if known is not None and source and known.entry.tool == tool and not (known.over or source in known.sources):
@@ -319,6 +318,7 @@ class Actions:
         id: str = "",
     ) -> Action:
         price = self._prices.quote(tool) if cost is None and self._prices is not None else cost
+        due = self._due(caller, tool)
         entry = Entry(
             id=id or self._accounting.new_id(),
             at=self._accounting.clock(),
@@ -326,25 +326,21 @@ class Actions:
             cost=price or 0,
             session=caller.session.id,
             agent=caller.agent,
+            user_id=due.user or caller.user,
             operation="execute_tool",
             tool=tool,
             trace_id=trace_id,
             span_id=span_id,
         )
-        return Action(entry, caller, self._due(caller, tool), sources={source}, priced=price is not None)
+        return Action(entry, caller, due, sources={source}, priced=price is not None)
 
     def _refused(self, action: Action, trip: SentinelError) -> None:
         action.over = action.booked = True
         accounting = self._accounting
         if action.held:
             accounting.retry.release(action.entry.id)
-        entry = replace(
-            action.entry,
-            id=accounting.new_id(),
-            status=Status.REFUSED,
-            reason=trip.reason,
-            refused_by=refused_by(trip),
-        )
+        entry = replace(action.entry, id=accounting.new_id(), status=Status.REFUSED)
+        entry = replace(entry, reason=trip.reason, refused_by=refused_by(trip))
         if not isinstance(trip, SentinelSystemError):
             accounting.retry.refuse(entry, action.due.accounts)
         accounting.tell_refused(Event(entry, action.due, trip))

@@ -286,6 +286,7 @@ class Accounting:
             status=status,
             session=request.caller.session.id,
             agent=request.caller.agent,
+            user_id=pending.due.user or request.caller.user,
             provider=request.provider,
             model=request.model,
             operation=semantic_operation(request.operation),

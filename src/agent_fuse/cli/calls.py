@@ -19,6 +19,7 @@ from agent_fuse.cli.options import (
     Since,
     Tool,
     Until,
+    User,
     reader,
     selection,
 )
@@ -64,6 +65,7 @@ def calls(
     until: Until = None,
     session: Session = None,
     agent: Agent = None,
+    user: User = None,
     model: Model = None,
     tool: Tool = None,
     refused: Refused = False,
@@ -78,6 +80,7 @@ def calls(
         until=until,
         session=session,
         agent=agent,
+        user=user,
         model=model,
         tool=tool,
         refused=refused,

@@ -14,7 +14,7 @@ import typer
 
 from agent_fuse.calls import NOT_BOOKED
 from agent_fuse.cli import clock
-from agent_fuse.cli.options import Agent, Db, Model, Session, Since, Tool, Until, reader, selection
+from agent_fuse.cli.options import Agent, Db, Model, Session, Since, Tool, Until, User, reader, selection
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.foreign_text import csv_cell, in_json
 from agent_fuse.ledgers.reading import EVERY_STATUS
@@ -40,6 +40,7 @@ def export(
     until: Until = None,
     session: Session = None,
     agent: Agent = None,
+    user: User = None,
     model: Model = None,
     tool: Tool = None,
     refused: Annotated[bool, typer.Option("--with-refused", help="Refused calls too, at no cost.")] = False,
@@ -50,7 +51,16 @@ def export(
     The latest call comes first. docs/cli.md says what each column is.
     """
     chosen = Format.JSON if json else form
-    which = selection(now=clock.now(), since=since, until=until, session=session, agent=agent, model=model, tool=tool)
+    which = selection(
+        now=clock.now(),
+        since=since,
+        until=until,
+        session=session,
+        agent=agent,
+        user=user,
+        model=model,
+        tool=tool,
+    )
     if not refused:
         which = replace(which, statuses=EVERY_STATUS - NOT_BOOKED)
     books = reader(db)

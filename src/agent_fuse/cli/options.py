@@ -25,6 +25,9 @@ Until = Annotated[
 ]
 Session = Annotated[str | None, typer.Option("--session", metavar="ID", help="Only this session; * and ? match any.")]
 Agent = Annotated[str | None, typer.Option("--agent", metavar="NAME", help="Only this agent; * and ? match any.")]
+User = Annotated[
+    str | None, typer.Option("--user", metavar="ID", help="Only calls of this user (user.id); * and ? match any.")
+]
 Model = Annotated[str | None, typer.Option("--model", metavar="NAME", help="Only this model; * and ? match any.")]
 Tool = Annotated[str | None, typer.Option("--tool", metavar="NAME", help="Only this tool; * and ? match any.")]
 Refused = Annotated[bool, typer.Option("--refused", help="Only refused calls.")]
@@ -51,6 +54,7 @@ def selection(
     until: str | None = None,
     session: str | None = None,
     agent: str | None = None,
+    user: str | None = None,
     model: str | None = None,
     tool: str | None = None,
     refused: bool = False,
@@ -62,4 +66,6 @@ def selection(
         statuses = NOT_BOOKED if refused else frozenset[Status]()
         statuses |= frozenset([Status.ESTIMATED, Status.PRESUMED] if estimated else [])
     begin, end = period(since, until, now=now)
-    return Selection(since=begin, until=end, session=session, agent=agent, model=model, tool=tool, statuses=statuses)
+    return Selection(
+        since=begin, until=end, session=session, agent=agent, user=user, model=model, tool=tool, statuses=statuses
+    )

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from agent_fuse.cli import clock
-from agent_fuse.cli.options import Agent, Db, Json, Model, Since, Until, reader, selection
+from agent_fuse.cli.options import Agent, Db, Json, Model, Since, Until, User, reader, selection
 from agent_fuse.cli.options import Session as SessionOption
 from agent_fuse.cli.show import clean, console, emit, local, money, say
 from agent_fuse.cli.tables import Column, Row, draw
@@ -30,12 +30,13 @@ def sessions(
     until: Until = None,
     session: SessionOption = None,
     agent: Agent = None,
+    user: User = None,
     model: Model = None,
     limit: Annotated[int, typer.Option("--limit", min=0, metavar="N", help="Most sessions shown; 0 for all.")] = 20,
     json: Json = False,
 ) -> None:
     """What each session spent, from the journal, the latest first."""
-    which = selection(now=clock.now(), since=since, until=until, session=session, agent=agent, model=model)
+    which = selection(now=clock.now(), since=since, until=until, session=session, agent=agent, user=user, model=model)
     found = reader(db).sums(which, "session", limit=limit + 1 if limit else -1)
     more = bool(limit) and len(found) > limit
     found = found[:limit] if limit else found

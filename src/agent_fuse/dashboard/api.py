@@ -186,6 +186,7 @@ def _selection(asked: Mapping[str, str]) -> tuple[Selection, int]:
         until=end,
         session=asked.get("session"),
         agent=asked.get("agent"),
+        user=asked.get("user"),
         model=asked.get("model"),
         tool=asked.get("tool"),
         statuses=statuses or EVERY_STATUS,

@@ -1,11 +1,11 @@
 """What of a ledger is looked at: some sessions, agents, models, users or limits. `*` and `?` match any text."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from fnmatch import fnmatchcase
 
 from agent_fuse.account_names import key_of
-from agent_fuse.calls import Entry
+from agent_fuse.calls import NOT_BOOKED, Entry, RefusedBy
 from agent_fuse.ledgers.base import Hold
 from agent_fuse.ledgers.reading import Selection
 from agent_fuse.views.limit_status import LimitStatus
@@ -19,7 +19,7 @@ class Filter:
     agent: str = ""
     model: str = ""
     user: str = ""
-    """The value of any key with `user` in its name: `user.id`, `enduser.id`. The journal knows it of refusals alone."""
+    """Of calls `Entry.user_id`; of limits, open calls and refusals the value of any key with `user` in its name too."""
     limit: str = ""
     """Words of a limit and whose it is: `*per user.id ann*`."""
 
@@ -31,6 +31,15 @@ class Filter:
     @property
     def selection(self) -> Selection:
         """The journal lines that it asks for."""
+        return replace(self._of_all, user=self.user or None)
+
+    @property
+    def refusals(self) -> Selection:
+        """The refused calls, of which `refusal` picks: a limit per another key may tell a user too."""
+        return replace(self._of_all, statuses=NOT_BOOKED)
+
+    @property
+    def _of_all(self) -> Selection:
         return Selection(session=self.session or None, agent=self.agent or None, model=self.model or None)
 
     def standing(self, one: LimitStatus) -> bool:
@@ -41,7 +50,7 @@ class Filter:
 
     def hold(self, one: Hold) -> bool:
         """Whether an open call is asked for."""
-        call, pairs = one.entry, (key_of(account) for account in one.accounts)
+        call, pairs = one.entry, [("user", one.entry.user_id), *map(key_of, one.accounts)]
         return (
             _fits(call.session, self.session)
             and _fits(call.agent, self.agent)
@@ -51,11 +60,10 @@ class Filter:
         )
 
     def refusal(self, one: Entry) -> bool:
-        """Whether a refused call, one of the `selection`, is asked for."""
-        by = one.refused_by
-        if by is None:
-            return not self.user and not self.limit
-        return _any([(by.per, by.value)], self.user) and _fits(f"{by.limit} {by.value}", self.limit)
+        """Whether a refused call, one of the `refusals`, is asked for."""
+        by = one.refused_by or RefusedBy()
+        whose = [("user", one.user_id), (by.per, by.value)]
+        return _any(whose, self.user) and _fits(f"{by.limit} {by.value}".strip(), self.limit)
 
 
 def _any(pairs: Iterable[tuple[str, str]], user: str) -> bool:

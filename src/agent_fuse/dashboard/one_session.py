@@ -14,13 +14,15 @@ from agent_fuse.views.as_json import Json, exact, iso, usd
 from agent_fuse.views.limit_status import known_caps, standings
 
 _CALLS = 500
+_BEFORE = 3_600.0
+"""Seconds: a call begins before it is admitted, long before where it waits for room or for an answer."""
 
 
 def one_session(reader: Reader, environ: Mapping[str, str], session: str, *, now: float) -> Json | None:
     """All of it, None where the ledger knows no such session. Raises LedgerError, ConfigurationError."""
     name = account("session", session)
     balance = reader.balances([name], now=now)[name]
-    which = Selection(since=balance.since, session=literal(session))
+    which = Selection(since=max(balance.since - _BEFORE, 0), session=literal(session))
     lines = list(islice(reader.entries(which, limit=_CALLS + 1), _CALLS + 1))
     held = [one for one in reader.holds(_CALLS) if Filter(session=literal(session)).hold(one)]
     if not lines and not held and not reader.has_account(name):
@@ -38,6 +40,7 @@ def one_session(reader: Reader, environ: Mapping[str, str], session: str, *, now
         "at": iso(now),
         "session": session,
         "account": name,
+        "users": sorted({one.user_id for one in (*calls, *(one.entry for one in held))} - {""}),
         "spent_usd": usd(balance.settled.usd),
         "held_usd": usd(balance.held.usd),
         "calls_made": balance.settled.calls,

@@ -6,8 +6,8 @@ from agent_fuse.dashboard.acts import VERBS
 from agent_fuse.views.as_json import Json
 
 _FILTERS = ("session", "agent", "model", "user", "limit")
-_JOURNAL = ("session", "agent", "model", "tool", "since", "until", "refused", "estimated", "limit")
-_SESSIONS = ("session", "agent", "model", "since", "until", "limit")
+_JOURNAL = ("session", "agent", "user", "model", "tool", "since", "until", "refused", "estimated", "limit")
+_SESSIONS = ("session", "agent", "user", "model", "since", "until", "limit")
 _PATHS: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
     ("/api/state", "All that the page shows; filters take `*` and `?`.", _FILTERS, "application/json"),
     ("/api/events", "The state again and again, as server-sent events.", _FILTERS, "text/event-stream"),

@@ -68,6 +68,7 @@ function frame(root) {
   root.replaceChildren(
     el("p", {}, el("a", { href: "#/" }, "← all sessions")),
     el("h1", { id: "one-title", tabindex: "-1" }),
+    el("p", { id: "one-users", class: "soft" }),
     el("p", { id: "one-acts", class: "acts" }),
     el("dl", { class: "figures", id: "one-figures" }),
     el("section", {}, el("h2", {}, "Calls in time"), el("div", { id: "one-line" })),
@@ -100,6 +101,8 @@ export function showSession(root, found) {
   }
   const stopped = found.in_force.find((one) => one.stopped);
   text($("one-title"), `Session ${found.session}${stopped ? ", stopped" : ""}`);
+  $("one-users").hidden = !found.users.length;
+  text($("one-users"), `${found.users.length === 1 ? "User" : "Users"}: ${found.users.join(", ")}`);
   document.title = `${clean(found.session)} - AgentFuse`;
   const own = found.in_force.some((one) => one.stopped && one.account === found.account);
   buttons($("one-acts"), found.account, [own ? "resume" : "stop", "top-up"]);

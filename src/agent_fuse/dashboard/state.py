@@ -1,7 +1,7 @@
 """The state of a ledger at one moment, as the page and machines are told it: one JSON object."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
@@ -10,10 +10,9 @@ from agent_fuse import control
 from agent_fuse.accounting import paused_calls
 from agent_fuse.accounting.day_sum import NOTE, spent_today
 from agent_fuse.accounting.published_limits import PREFIX, PublishedLimit, read_published
-from agent_fuse.calls import NOT_BOOKED
 from agent_fuse.dashboard.filters import Filter
 from agent_fuse.ledgers.base import Hold
-from agent_fuse.ledgers.reading import Reader, Selection
+from agent_fuse.ledgers.reading import Reader
 from agent_fuse.loops import state_note
 from agent_fuse.loops.repeating import repeating
 from agent_fuse.views import as_json
@@ -64,13 +63,7 @@ def state(reader: Reader, caps: Caps, *, now: float, among: Filter, blind: Itera
     )
     limits = [(one, until) for one, until in found.limits if among.standing(one)][:_SHOWN]
     holds = [one for one in reader.holds(_MANY) if among.hold(one)]
-    refused = Selection(
-        since=max(now - _HOUR, earliest),
-        session=among.session or None,
-        agent=among.agent or None,
-        model=among.model or None,
-        statuses=NOT_BOOKED,
-    )
+    refused = replace(among.refusals, since=max(now - _HOUR, earliest))
     refusals = islice(filter(among.refusal, reader.entries(refused, limit=_MANY)), _SHOWN)
     noted = reader.notes(paused_calls.NOTE).get(paused_calls.NOTE)
     paused = [one for one in paused_calls.read(noted, now).values() if not one.denied]
@@ -106,6 +99,7 @@ def hold(one: Hold) -> Json:
         "at": iso(call.at),
         "session": call.session,
         "agent": call.agent,
+        "user": call.user_id,
         "model": call.model,
         "tool": call.tool,
         "held_usd": usd(one.amounts.usd),

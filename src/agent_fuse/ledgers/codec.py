@@ -59,7 +59,8 @@ def entry(row: Row) -> Entry:
     if status is None:
         raise _damaged(f"line {row[0]!r}", f"{values['status']!r} is no status")
     values["status"] = status
-    values["saved_by"] = values["saved_by"] or ""
+    for later in ("saved_by", "user_id"):  # NULL in lines of versions that did not know it
+        values[later] = values[later] or ""
     return Entry(**values, refused_by=refused_by(row[len(ENTRY) :]))
 
 

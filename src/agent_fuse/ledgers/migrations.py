@@ -97,6 +97,12 @@ def m006_saved(db: Connection) -> None:
         db.execute(f"ALTER TABLE {table} ADD COLUMN saved_by TEXT")
 
 
+def m007_user(db: Connection) -> None:
+    """Whose call it was, NULL for those that are there."""
+    for table in ("holds", "journal"):
+        db.execute(f"ALTER TABLE {table} ADD COLUMN user_id TEXT")
+
+
 MIGRATIONS: list[Callable[[Connection], None]] = [
     m001_books,
     m002_refused_by,
@@ -104,6 +110,7 @@ MIGRATIONS: list[Callable[[Connection], None]] = [
     m004_since,
     m005_control,
     m006_saved,
+    m007_user,
 ]
 """In order, and never changed once released: `user_version` counts those that a database has been through."""
 

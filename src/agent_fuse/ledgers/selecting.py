@@ -34,18 +34,24 @@ class Selection:
     """Lines before it; None is without end."""
     session: str | None = None
     agent: str | None = None
+    user: str | None = None
+    """As `Entry.user_id`."""
     model: str | None = None
     tool: str | None = None
     statuses: frozenset[Status] = EVERY_STATUS
 
-    def where(self, matching: Matching) -> tuple[str, list[Any]]:
-        """The condition in SQL, and its values; every store has its own way of `matching` a pattern."""
+    def where(self, matching: Matching, *, user: str) -> tuple[str, list[Any]]:
+        """The condition in SQL, and its values; every store has its own way of `matching` a pattern.
+
+        `user` is the expression for whose call it was, which older books do not tell.
+        """
         terms, values = ["at >= ?"], cast("list[Any]", [self.since])
         if self.until is not None:
             terms.append("at < ?")
             values.append(self.until)
-        for column in ("session", "agent", "model", "tool"):
-            text = getattr(self, column)
+        columns = {"session": "session", "agent": "agent", "user": user, "model": "model", "tool": "tool"}
+        for name, column in columns.items():
+            text = getattr(self, name)
             if text is not None:
                 term, value = matching(column, text) if any(mark in text for mark in "*?[") else (f"{column} = ?", text)
                 terms.append(term)

@@ -19,6 +19,7 @@ from agent_fuse.ledgers.selecting import ANY, Fact, Refused, Saved, Selection, S
 from agent_fuse.windows import Rolling
 
 SAVED = ("saved", "saved_by")
+USER = "user_id"
 """Columns that books of an older version lack."""
 PAGE = 200
 """Lines of a journal, or accounts, read at a time."""
@@ -52,6 +53,7 @@ class SqlReader(ABC):
     _keeps_refused_by = True
     _keeps_controls = True
     _keeps_saved = True
+    _keeps_user = True
 
     @abstractmethod
     def close(self) -> None:
@@ -156,7 +158,7 @@ class SqlReader(ABC):
 
     def entries(self, which: Selection = ANY, *, limit: int | None = None) -> Iterator[Entry]:
         """See Reader."""
-        condition, values = which.where(self._matching)
+        condition, values = self._where(which)
         columns = f"{self._call}, {_REFUSED_BY}" if self._keeps_refused_by else self._call
         query = (
             f"SELECT {columns} FROM journal WHERE {condition} AND (at, id) < (?, ?) "  # noqa: S608 - columns
@@ -200,7 +202,7 @@ class SqlReader(ABC):
     def refused(self, which: Selection) -> list[Refused]:
         """See Reader."""
         statuses = which.statuses if which.statuses < NOT_BOOKED else frozenset([Status.REFUSED])
-        condition, values = replace(which, statuses=statuses).where(self._matching)
+        condition, values = self._where(replace(which, statuses=statuses))
         columns, groups = "", "reason"
         if self._keeps_refused_by:
             # Where it was no limit, each tool's loop is a matter of its own.
@@ -232,7 +234,7 @@ class SqlReader(ABC):
         """See Reader."""
         if not self._keeps_saved:
             return []
-        condition, values = which.where(self._matching)
+        condition, values = self._where(which)
         query = (
             "SELECT saved_by, COUNT(*), CAST(SUM(saved) AS BIGINT) FROM journal "  # noqa: S608 - conditions
             f"WHERE saved IS NOT NULL AND {_IS_BOOKED} AND {condition} GROUP BY saved_by ORDER BY 3 DESC, 1"
@@ -256,7 +258,7 @@ class SqlReader(ABC):
         """See Reader."""
         if by not in ("session", "agent", "model", "tool"):
             raise ValueError(f"by is {by!r}; it must be session, agent, model or tool")
-        condition, values = which.where(self._matching)
+        condition, values = self._where(which)
         more = f", {self._names('agent')}, {self._names('model')}" if by == "session" else ""
         query = (
             f"SELECT {by}, {_SUMS}{more} FROM journal WHERE {condition} "  # noqa: S608 - columns
@@ -264,6 +266,10 @@ class SqlReader(ABC):
         )
         most = _LARGEST if limit is None else limit
         return [(row[0], _sums(row[1:])) for row in self._all(query, (*values, most))]
+
+    def _where(self, which: Selection) -> tuple[str, list[Any]]:
+        """The condition in SQL, and its values."""
+        return which.where(self._matching, user=f"COALESCE({USER}, '')" if self._keeps_user else "''")
 
     def _of_scope(self, scope: str, now: float) -> tuple[str, tuple[str, ...]]:
         """The condition for accounts per one key, in SQL, and its values."""

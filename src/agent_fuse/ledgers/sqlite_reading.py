@@ -12,7 +12,7 @@ from agent_fuse.ledgers.anchor import Anchor
 from agent_fuse.ledgers.base import LedgerError
 from agent_fuse.ledgers.migrations import NotOurs, version
 from agent_fuse.ledgers.sql import FAILURES, Connection, words
-from agent_fuse.ledgers.sql_reading import SAVED, SqlReader
+from agent_fuse.ledgers.sql_reading import SAVED, USER, SqlReader
 
 _KEEPS_REFUSED_BY = 2
 """The version of the tables from which on the journal says what refused a call."""
@@ -24,6 +24,7 @@ _KEEPS_SINCE = 4
 """The version from which on accounts say when their first call was admitted."""
 _KEEPS_CONTROLS = 5
 _KEEPS_SAVED = 6
+_KEEPS_USER = 7
 _BUSY_MILLISECONDS = 2_000
 
 
@@ -39,11 +40,13 @@ class SqliteReader(SqlReader):
         absent: Mapping[str, str] = ({} if found >= _KEEPS_BILL else _BILL) | (
             {} if found >= _KEEPS_SAVED else dict.fromkeys(SAVED, "NULL")
         )
+        absent = absent if found >= _KEEPS_USER else {**absent, USER: "NULL"}
         self._call = ", ".join(absent.get(column, column) for column in codec.ENTRY)
         self._fee = absent.get("fee", "fee")
         self._keeps_refused_by = found >= _KEEPS_REFUSED_BY
         self._keeps_controls = found >= _KEEPS_CONTROLS
         self._keeps_saved = found >= _KEEPS_SAVED
+        self._keeps_user = found >= _KEEPS_USER
         if found < _KEEPS_SINCE:
             self._account = self._account.replace("since", "NULL")
             self._since = "NULL"

@@ -99,18 +99,27 @@ def caller_in(
     The agent is that of `agent()` or of a framework's adapter, here or where this thread's work comes from; else
     `agent` (from span attributes).
     """
-    found, named, final = None, session, False
+    found, named, final, user = None, session, False, ""
     agent = AGENT.get() or agent
     here = at if at is not None else context.get_current()
     if (here and here.keys() != _SPAN_ALONE) or ORIGIN.get() is not None:
         final = _FINAL_KEY in here or _FINAL_KEY in (ORIGIN.get() or ())
         agent = AGENT.get() or _agent_before() or agent
         found = session_in(at)
+        user = told_in_context("user.id", at)
         if found is None:
             named = in_baggage(_BAGGAGE_SESSION, at) or session or told_in_context("session", at)
     if found is None:
         found = Session(id=named) if named else fallback
-    return Caller(session=found, agent=agent, trace=trace, process=process, final=final, nameless=found is fallback)
+    return Caller(
+        session=found,
+        agent=agent,
+        trace=trace,
+        process=process,
+        final=final,
+        nameless=found is fallback,
+        user=user,
+    )
 
 
 def _agent_before() -> str:

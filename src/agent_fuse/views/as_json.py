@@ -40,6 +40,7 @@ def call(one: Entry) -> Json:
         "refused_by": refused_by(one.refused_by),
         "session": one.session,
         "agent": one.agent,
+        "user": one.user_id,
         "provider": one.provider,
         "model": one.model,
         "operation": one.operation,

@@ -9,11 +9,13 @@ from agent_fuse.ledgers.base import LedgerError
 from agent_fuse.ledgers.postgres import rows
 from agent_fuse.ledgers.postgres.connections import Server
 from agent_fuse.ledgers.postgres.tables import version
-from agent_fuse.ledgers.sql_reading import SAVED, SqlReader
+from agent_fuse.ledgers.sql_reading import SAVED, USER, SqlReader
 
 _TABLES = re.compile(r"\bFROM (accounts|controls|holds|journal|notes)\b")
 _KEEPS_SAVED = 3
 """The version of the tables from which on the journal says what was saved."""
+_KEEPS_USER = 5
+"""The version from which on it says whose call it was."""
 _SECONDS = 60.0
 """For a report's statement over a long journal."""
 _MARKS = re.compile(r"\[\^?\]?[^]]*\]|[*?]")
@@ -31,9 +33,10 @@ class PostgresReader(SqlReader):
                 self._server.where,
                 "its tables are not there; start a fuse on it first",
             )
-        if found < _KEEPS_SAVED:  # as it is: a reader changes nothing
-            self._call = ", ".join("NULL" if one in SAVED else one for one in codec.ENTRY)
-            self._keeps_saved = False
+        # Tables of an older version are read as they are: a reader changes nothing.
+        self._keeps_saved, self._keeps_user = found >= _KEEPS_SAVED, found >= _KEEPS_USER
+        absent = (*(() if self._keeps_saved else SAVED), *(() if self._keeps_user else (USER,)))
+        self._call = ", ".join("NULL" if one in absent else one for one in codec.ENTRY)
 
     @property
     def where(self) -> str:

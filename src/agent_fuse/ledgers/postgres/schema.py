@@ -86,9 +86,16 @@ def m004_fences() -> str:
     return _again(FENCING, FUNCTIONS, TOGETHER)
 
 
+def m005_user() -> str:
+    """Whose call it was. NULL for those that are there, and by workers of an older version."""
+    column = 'ADD COLUMN user_id text COLLATE "C"'
+    tables = f"ALTER TABLE agent_fuse.holds {column}; ALTER TABLE agent_fuse.journal {column};"
+    return tables + _again(TOGETHER, LEASE)
+
+
 def _again(*functions: str) -> str:
     return "".join(functions).replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION")
 
 
-MIGRATIONS: list[Callable[[], str]] = [m001_books, m002_leases, m003_saved, m004_fences]
+MIGRATIONS: list[Callable[[], str]] = [m001_books, m002_leases, m003_saved, m004_fences, m005_user]
 """In order, and never changed once released: `version` counts those that the tables have been through."""

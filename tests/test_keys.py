@@ -311,6 +311,7 @@ def test_none_is_no_user(setting):
 def test_spans_are_remembered_only_while_they_are_open(setting, monkeypatch):
     """An ended span is forgotten, and of spans that never end only so many are kept."""
     monkeypatch.setattr(live_spans, "MAX_OPEN", 20)
+    monkeypatch.setattr(live_spans.LIVE_SPANS, "_spans", {})
     one = setting("user.id")
     with one.span("a") as span:
         assert live_spans.LIVE_SPANS.get(span.get_span_context().span_id) is span

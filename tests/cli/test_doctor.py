@@ -234,7 +234,10 @@ def test_broken_set_up_exits_with_one(tmp_path):
     done = doctor(tmp_path, "unwritable ledger")
     assert done.returncode == 1
     assert re.search(r"^blind   .*ledger.*\n  fix:  .*db_path", done.stdout, re.MULTILINE)
-    assert done.stdout.endswith("to look at.\n")
+    *_, verdict, unseen = done.stdout.splitlines()
+    assert verdict.endswith("to look at.")
+    assert "gRPC" in unseen
+    assert "curl" in unseen
 
 
 def test_bare(run, own, monkeypatch):

@@ -20,6 +20,7 @@ _GRACE = 30.0
 _STYLES = {"ok": "green", "blind": "bold red", "off": "yellow"}
 _INDENT = 8
 _INSIDE = "What agent_fuse.init() sets up here. For your own program: agent-fuse doctor SCRIPT"
+_NEVER_SEEN = "Seen in no set-up: calls over gRPC without an instrumentation, and those of other programs (curl)."
 _OUTSIDE = "What guards this process from outside, with nothing in its code. For a program: agent-fuse doctor SCRIPT"
 
 
@@ -81,6 +82,7 @@ def _print(out: Console, what: str, facts: list[dict[str, str]]) -> None:
         say(out, f"{wrong} of {len(facts)} to look at.", style="bold red")
     else:
         say(out, "All is well: this set-up is guarded.", style="bold green")
+    say(out, _NEVER_SEEN)
 
 
 def _lines(out: Console, mark: str, text: str, style: str) -> None:

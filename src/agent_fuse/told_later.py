@@ -104,6 +104,11 @@ def goes_on(operation: str, answer: object) -> str:
     return found if operation in LATER and (not status or status in _GOING) else ""
 
 
+def failed(operation: str, answer: object) -> bool:
+    """Whether the work that a request was to begin has failed at once: it costs nothing."""
+    return operation in LATER and _status(fields_of(answer)) in _FAILED
+
+
 @lru_cache(maxsize=2_048)
 def teller_of(method: str, url: str, provider: str) -> tuple[Teller, str] | None:
     """The row of a request, and the id of the work that it asks after; None where its answer tells of none."""

@@ -529,6 +529,65 @@ def test_a_clip_is_held_at_what_its_first_answer_tells(server: Server, desk: Des
     assert [one.cost for one in desk.ledger.sweep(now=hold.expires_at + 1)] == [seconds * 300_000_000]
 
 
+SMALL: Any = {"model": "sora-2", "seconds": "8", "size": "720x1280"}
+
+
+def begin_video(server: Server, desk: Desk, **first: Any) -> None:
+    server.answers["POST /videos"] = video("queued", **first)
+    desk.openai.videos.create(model="sora-2", prompt="a cat", seconds="8")
+    assert (desk.held, desk.spent) == (800_000_000, 0)
+
+
+@pytest.mark.parametrize("first", [SMALL, {}], ids=["told at once", "told at its end"])
+@pytest.mark.parametrize(("status", "cost"), [("completed", 800_000_000), ("failed", 0)])
+def test_a_clip_is_booked_by_its_end(server: Server, desk: Desk, first: Any, status: str, cost: int) -> None:
+    """Held while it is made; booked once it is, and given back where it failed."""
+    begin_video(server, desk, **first)
+    server.answers["GET /videos/video_1"] = video("in_progress", **SMALL)
+    desk.openai.videos.retrieve("video_1")
+    assert desk.spent == 0
+    server.answers["GET /videos/video_1"] = video(status, **SMALL)
+    for _ in range(2):
+        desk.openai.videos.retrieve("video_1")
+    assert (desk.held, desk.spent) == (0, cost)
+    assert [(one.cost, one.status) for one in desk.ledger.journal()] == [(cost, Status.SETTLED)] * bool(cost)
+
+
+@pytest.mark.parametrize("status", ["completed", "failed"])
+def test_a_clip_that_ends_in_its_first_answer(server: Server, desk: Desk, status: str) -> None:
+    """Nobody asks again: it is booked, or given back, at once."""
+    server.answers["POST /videos"] = video(status, **SMALL)
+    desk.openai.videos.create(model="sora-2", prompt="a cat", seconds="8")
+    assert (desk.held, desk.spent) == (0, 800_000_000 if status == "completed" else 0)
+
+
+VIDEO_ELSEWHERE = """
+import sys, agent_fuse, openai
+agent_fuse.init(budget=1_000, session_id=sys.argv[3], db_path=sys.argv[2])
+client = openai.OpenAI(base_url=sys.argv[1] + "/v1", api_key="x", max_retries=0)
+if sys.argv[4] == "begin":
+    client.videos.create(model="sora-2", prompt="a cat", seconds="8")
+else:
+    client.videos.retrieve("video_1")
+"""
+
+
+@pytest.mark.parametrize(("status", "cost"), [("completed", 800_000_000), ("failed", 0)])
+def test_another_process_tells_of_a_clip(server: Server, tmp_path: Any, status: str, cost: int) -> None:
+    """Begun in a process that is gone, it is booked or given back by one that asks after it."""
+    path = str(tmp_path / "ledger.db")
+    server.answers["POST /videos"] = video("queued", **SMALL)
+    server.answers["GET /videos/video_1"] = video(status, **SMALL)
+    for session, what in (("s", "begin"), ("other", "tell")):
+        command = [sys.executable, "-c", VIDEO_ELSEWHERE, server.url, path, session, what]
+        subprocess.run(command, check=True, capture_output=True, timeout=120)
+    ledger = SqliteLedger(tmp_path / "ledger.db")
+    balance = ledger.balances(["session=s"])["session=s"]
+    assert (balance.held.usd, balance.settled.usd) == (0, cost)
+    assert not ledger.holds()
+    ledger.close()
+
+
 @pytest.mark.parametrize(("end", "cost"), [(video("failed", **CLIP), 0), (video("completed"), 2_000_000_000)])
 def test_a_clip_that_failed_or_tells_nothing(server: Server, desk: Desk, end: dict[str, Any], cost: int) -> None:
     """One that failed costs nothing; one of which nothing is told stays at its quote."""

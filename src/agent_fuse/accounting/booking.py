@@ -203,30 +203,32 @@ class Accounting:
                 input_tokens=quoted.input_tokens if told.input_tokens is None else told.input_tokens,
                 output_tokens=quoted.output_tokens if told.output_tokens is None else told.output_tokens,
             )
+        opened = request_parameters.opened(request.body)
+        asked = request_parameters.tier(opened) if opened is not None else ""
+        served = asked if tier is None else request_parameters.priced_tier(tier)
         by_quote = pending.quote is not None and (usage is None or pending.quote.fixed)
         bill = (
             (pending.quote.cost, pending.quote.fee)
             if by_quote and pending.quote is not None
-            else self._bill(pending, full, model, tier)
+            else self._bill(pending, full, model, served, apart=served != asked)
         )
         reason = "" if exact else "cut off" if pending.cut else "quote" if by_quote else "counted"
         status = Status.SETTLED if exact else Status.ESTIMATED
         entry = self.entry(pending, status, bill, full, reason=reason, response_id=response_id)
         if pending.altered.marks or pending.foreseen.marks:
-            entry = quietly("telling what was saved", GOES_ON, self._with_savings, pending, entry, full, tier) or entry
+            entry = (
+                quietly("telling what was saved", GOES_ON, self._with_savings, pending, entry, full, served) or entry
+            )
         if told.told_cost is not None:
             entry = replace(
                 entry, cost=told.told_cost, fee=min(entry.fee, told.told_cost), source=PROVIDER, computed=entry.cost
             )
         return entry, full
 
-    def _with_savings(self, pending: PendingCall, entry: Entry, usage: Usage, tier: str | None) -> Entry:
+    def _with_savings(self, pending: PendingCall, entry: Entry, usage: Usage, tier: str) -> Entry:
         from agent_fuse.accounting.savings import savings  # noqa: PLC0415  few calls are altered
 
-        opened = request_parameters.opened(pending.request.body)
-        asked = request_parameters.tier(opened) if opened is not None else ""
-        served = asked if tier is None else request_parameters.priced_tier(tier)
-        found = savings(pending, usage, lambda request: self.rates(request, served))
+        found = savings(pending, usage, lambda request: self.rates(request, tier))
         return entry if found is None else replace(entry, saved=found[0], saved_by=found[1])
 
     def _at_quote(self, pending: PendingCall, usage: Usage | None, response_id: str) -> tuple[Entry, Usage]:
@@ -243,16 +245,14 @@ class Accounting:
             request.caller.session.id, request.model, quoted=pending.quote, body_bytes=request.body_bytes, usage=usage
         )
 
-    def _bill(self, pending: PendingCall, usage: Usage, model: str, tier: str | None) -> Bill:
+    def _bill(self, pending: PendingCall, usage: Usage, model: str, tier: str, *, apart: bool) -> Bill:
+        """By the model and the tier that served it; `apart`: not the tier that was asked for, and quoted."""
         request = pending.request
-        opened = request_parameters.opened(request.body) if request.body is not None else None
-        asked_tier = request_parameters.tier(opened) if opened is not None else ""
         rates = pending.quote.rates if pending.quote is not None and request.body is not None else self.rates(request)
         if rates.origin is Origin.FALLBACK and model and request.model:
             self.book.served(request.model, request.provider or None, model)
-        served_tier = asked_tier if tier is None else request_parameters.priced_tier(tier)
-        if rates.origin is Origin.FALLBACK or served_tier != asked_tier:
-            rates = self.rates(request, served_tier)
+        if rates.origin is Origin.FALLBACK or apart:
+            rates = self.rates(request, tier)
         cost, fee = rates.bill(usage)
         for name, part in usage.parts:
             more, of_it = self.rates(replace(request, model=name or request.model)).bill(part)

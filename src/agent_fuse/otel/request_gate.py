@@ -21,9 +21,7 @@ from agent_fuse.endpoints import UNKNOWN
 from agent_fuse.errors import SentinelError
 from agent_fuse.fuse import Fuse, Seen
 from agent_fuse.otel.altering import mark
-from agent_fuse.otel.blind import warn_of
 from agent_fuse.otel.cut_off import CutOff, Form, can_be_cut_off
-from agent_fuse.otel.facts import blind
 from agent_fuse.otel.gate import CallSite, admit, call_site, refused
 from agent_fuse.otel.open_spans import around
 from agent_fuse.otel.response import Observe, Reader, Sieve, observe
@@ -32,7 +30,7 @@ from agent_fuse.quoting.families import hides_reasoning
 from agent_fuse.quoting.names import bare
 from agent_fuse.seams import BOOKED_AT_QUOTE, GOES_ON, HELD_AT_QUOTE, fault, quietly
 from agent_fuse.sightings import Layer, Outcome
-from agent_fuse.told_later import clip_of, goes_on
+from agent_fuse.told_later import clip_of, failed, goes_on
 from agent_fuse.wire import Reading, StreamReader, asks_for_usage, count_whole, read_body
 
 SOURCE = "request"
@@ -82,6 +80,8 @@ class Flight:
         """Keeps from the caller what was asked for on his behalf."""
         self._operation = ""
         self._in_background = False
+        self._failed = False
+        """What it asked for was not made, and costs nothing."""
         self._counts = False
         """What is written is counted, should it be cut off."""
         self._carried: Form = _as_it_is
@@ -103,8 +103,11 @@ class Flight:
         if site is None or not site.fuse.settings.request_gate:
             return
         self._fuse = fuse = site.fuse
-        if operation == UNKNOWN and not _is_gated(fuse.settings.unknown_endpoint, self.provider, url):
-            return
+        if operation == UNKNOWN:
+            from agent_fuse.otel.unknown_endpoints import is_gated  # noqa: PLC0415  few are not known
+
+            if not is_gated(fuse.settings.unknown_endpoint, self.provider, url):
+                return
         fields: Mapping[str, Any] = cast("Mapping[str, Any]", body) if isinstance(body, Mapping) else {}
         model = fields.get("model")
         self._in_background = fields.get("background") is True
@@ -261,6 +264,7 @@ class Flight:
         if self.seen is not None:
             self.seen.call.payload.later = goes_on(self._operation, body)
             self.seen.call.payload.clip = clip_of(body)
+            self._failed = failed(self._operation, body)
 
     def _stream_ended(self, broken: bool) -> None:
         self._finish(broken=broken)
@@ -283,7 +287,11 @@ class Flight:
             return
         if pending is not None and self._in_background and not reading.final:
             pending.later = reading.response_id  # its stream was left, and it goes on
-        if pending is not None and pending.quote is not None and pending.quote.fixed and not broken:
+        if self._failed:
+            self._close(Outcome.FAILED)
+        elif (
+            pending is not None and pending.quote is not None and pending.quote.fixed and not (broken or pending.later)
+        ):
             self._close(Outcome.DONE, usage=self._with_cost(pending.quote.usage))
         elif reading.usage is not None and (reading.final or not broken):
             told = reading.cost is not None or self._charged is not None
@@ -332,15 +340,6 @@ class Flight:
 
 def _as_it_is(trip: SentinelError) -> SentinelError:
     return trip
-
-
-def _is_gated(unknown: str, provider: str, url: str) -> bool:
-    """Whether a request to an endpoint that the table does not know is judged; each is told of once."""
-    path = url.partition("?")[0]
-    so = {"estimate": "is held at an estimate", "block": "is blocked", "free": "passes"}[unknown]
-    what = f"a request of the {provider} SDK to {path[:120]}, which AgentFuse does not know, {so}"
-    warn_of([blind(what, "upgrade agent-fuse, or choose unknown_endpoint='estimate', 'block' or 'free'")])
-    return unknown != "free"
 
 
 def _deployment(url: str) -> str:

@@ -90,7 +90,9 @@ class Told:
     stopped: bool = False
     """It is over, and nothing more will be told of what it cost."""
     file: str = ""
-    """Id of the file that will tell what this does not."""
+    """Id of the file of its results: where nothing else is told, that will tell."""
+    results: bool = False
+    """These are the results of a batch: they tell what it cost, whoever began it."""
 
 
 def goes_on(operation: str, answer: object) -> str:
@@ -160,7 +162,8 @@ class LaterReader:
                 self.told = Told(id=self._work, parts=(_part(reading),))
         elif self._lines:
             self._parts += filter(None, [_part_of_line(b"".join(self._rest))])
-            self.told = Told(id=self._work, parts=tuple(self._parts), free=not self._parts)
+            parts = tuple(self._parts)
+            self.told = Told(id=self._work, parts=parts, free=not parts, results=bool(parts))
         else:
             self.told = read_told(self._work, _object(b"".join(self._rest)))
         self._rest, self._parts = [], []
@@ -176,15 +179,17 @@ def read_told(work: str, body: dict[str, Any]) -> Told | None:
         return Told(id=work, trained_tokens=trained, clip=clip)
     counts = fields_of(body.get("request_counts"))
     done = count(counts("completed") if body.get("object") == "batch" else counts("succeeded"))
+    found = body.get("output_file_id")
+    file = found if isinstance(found, str) else ""
     reading = Reading()
     if read_body(body, reading) and (reading.usage or Usage()).total_tokens:
         part = _part(reading)
-        return Told(id=work, parts=(Part(usage=part.usage, model=part.model, tier=part.tier, requests=done or 1),))
+        part = Part(usage=part.usage, model=part.model, tier=part.tier, requests=done or 1)
+        return Told(id=work, parts=(part,), file=file)
     if done == 0 or (done is None and status in _FAILED):
         return Told(id=work, free=True)
     if done:  # its results tell
-        file = body.get("output_file_id")
-        return Told(id=work, file=file) if isinstance(file, str) else None
+        return Told(id=work, file=file) if file else None
     return Told(id=work, stopped=True)
 
 
@@ -204,6 +209,8 @@ def _part(reading: Reading) -> Part:
 def _part_of_line(line: bytes) -> Part | None:
     """The usage of one request of a batch: OpenAI's `response.body`, Anthropic's `result.message`."""
     told = _object(line)
+    if "custom_id" not in told:  # lines of another file
+        return None
     answer = fields_of(told.get("response"))("body") or fields_of(told.get("result"))("message")
     reading = Reading()
     known = isinstance(answer, dict) and read_body(cast("dict[str, Any]", answer), reading)

@@ -402,6 +402,52 @@ def test_a_batch_whose_results_are_booked_is_over(server: Server, desk: Desk) ->
     assert len(events) == 1
 
 
+def test_results_of_a_batch_that_nobody_saw(server: Server, tmp_path: Any, desk: Desk) -> None:
+    """They are a call of whoever reads them, once, in whichever process, at the batch price."""
+    an_output(server)
+    for _ in range(2):
+        desk.openai.files.content("file_2").read()
+    command = [sys.executable, "-c", BATCH_ELSEWHERE, server.url, str(tmp_path / "ledger.db"), "other", "content"]
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    entry = desk.settled()
+    assert (entry.session, entry.cost, entry.status, entry.model) == ("s", COST // 2, Status.SETTLED, "gpt-4o")
+    assert (entry.input_tokens, entry.output_tokens, entry.response_id) == (1000, 100, "file_2")
+
+
+@pytest.mark.parametrize("more", [{}, {"usage": USAGE, "model": "gpt-4o"}], ids=["by its file", "by its usage"])
+def test_a_batch_is_no_second_call_beside_its_results(server: Server, desk: Desk, more: Any) -> None:
+    """Seen done after its results were read, it gives its hold back; its own usage is not booked beside them."""
+    begin_batch(server, desk)
+    an_output(server)
+    desk.openai.files.content("file_2").read()
+    assert desk.held > 0
+    server.answers["GET /batches/batch_1"] = batch("completed", 2, output_file_id="file_2", **more)
+    for _ in range(2):
+        desk.openai.batches.retrieve("batch_1")
+        desk.openai.files.content("file_2").read()
+    assert desk.settled().cost == COST // 2
+
+
+def test_results_are_no_second_call_beside_their_batch(server: Server, desk: Desk) -> None:
+    """A batch that told its usage itself is booked; reading its results adds nothing."""
+    begin_batch(server, desk)
+    an_output(server)
+    told = batch("completed", 2, usage=USAGE, model="gpt-4o", output_file_id="file_2")
+    server.answers["GET /batches/batch_1"] = told
+    desk.openai.batches.retrieve("batch_1")
+    for _ in range(2):
+        desk.openai.files.content("file_2").read()
+    assert desk.settled().cost == COST // 2
+
+
+@pytest.mark.parametrize("line", [{"usage": USAGE}, {"response": {"body": {"usage": USAGE}}}, {"custom_id": "1"}])
+def test_another_file_is_no_result(server: Server, desk: Desk, line: Any) -> None:
+    """Files of another kind, and lines of requests that failed, cost nothing."""
+    server.answers["GET /files/file_2/content"] = json.dumps(line) + "\n"
+    desk.openai.files.content("file_2").read()
+    assert not list(desk.ledger.journal())
+
+
 @pytest.mark.parametrize("status", ["failed", "expired", "cancelled"])
 def test_a_batch_of_which_nothing_was_done_costs_nothing(server: Server, desk: Desk, status: str) -> None:
     """Its hold is given back."""
@@ -433,9 +479,23 @@ def test_a_message_batch_is_settled_by_its_results(server: Server, desk: Desk, b
     result = {"type": "succeeded", "message": {**message, "stop_reason": "end_turn", "usage": usage}}
     lines = [{"custom_id": str(one), "result": result} for one in range(2)]
     server.answers["GET /messages/batches/msgbatch_1/results"] = "".join(json.dumps(one) + "\n" for one in lines)
-    assert len(list(batches.results("msgbatch_1"))) == 2
+    for _ in range(2):
+        assert len(list(batches.results("msgbatch_1"))) == 2
     entry = desk.settled()
     assert (entry.status, entry.cost) == (Status.SETTLED, 1000 * 3_000 + 100 * 15_000)
+
+
+def test_results_of_a_message_batch_that_nobody_saw(server: Server, desk: Desk) -> None:
+    """They are a call of whoever reads them, once."""
+    usage = {"input_tokens": 1000, "output_tokens": 100}
+    message = {"id": "m", "type": "message", "role": "assistant", "model": "claude-sonnet-4-5", "content": []}
+    result = {"type": "succeeded", "message": {**message, "stop_reason": "end_turn", "usage": usage}}
+    server.answers["GET /messages/batches/msgbatch_1"] = message_batch(server.url, "ended", 1)
+    server.answers["GET /messages/batches/msgbatch_1/results"] = json.dumps({"custom_id": "1", "result": result})
+    for _ in range(2):
+        assert len(list(desk.anthropic.messages.batches.results("msgbatch_1"))) == 1
+    entry = desk.settled()
+    assert (entry.cost, entry.provider, entry.model) == (2_250_000, "anthropic", "claude-sonnet-4-5")
 
 
 # Runs and jobs -------------------------------------------------------------------------------------------------------

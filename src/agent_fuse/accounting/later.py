@@ -14,7 +14,7 @@ from agent_fuse.accounting.ledger_retry import LedgerRetry
 from agent_fuse.accounting.listeners import Listeners
 from agent_fuse.calls import Entry, Status
 from agent_fuse.errors import UnknownModelError
-from agent_fuse.ledgers.base import ZERO, Amounts, Hold, Ledger
+from agent_fuse.ledgers.base import ZERO, Amounts, Hold, Ledger, Settling
 from agent_fuse.limits import Demand
 from agent_fuse.prices import PriceBook
 from agent_fuse.quoting import request_parameters, units
@@ -31,6 +31,8 @@ _ASKED = 1_024
 """Ids of the work last asked after that are remembered."""
 
 _BATCHES = ("batch", "message_batch")
+_DONE = b"done"
+"""Note of work that is booked: its results may be read again, and are no other call."""
 _SUMMED = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
 
 
@@ -111,7 +113,7 @@ class Later:
         )
 
         def work() -> None:
-            first = self._note(pending.later, lambda value: (value or kept.packed(), value))
+            first = self._note(pending.later, lambda value: (_open(value) or kept.packed(), _open(value)))
             again = first is not None and _Kept.unpacked(first).entry.id != entry.id
             if again and pending.request.operation == "run":  # its tools' outputs were handed in: it is held already
                 self._ledger.release(entry.id, now=self._clock())
@@ -122,27 +124,48 @@ class Later:
 
         self._retry.do("reserve", work)
 
-    def settle(self, told: Told) -> None:
-        """An answer with this id came by; it may be of any process's call, or of none."""
-        self._retry.do("settle", lambda: self._settle(told))
+    def settle(self, told: Told, reader: tuple[Entry, Demand] | None = None) -> None:
+        """An answer with this id came by; it may be of any process's call, or of none.
 
-    def _settle(self, told: Told) -> None:
+        `reader` is the line of a call by whoever asked: on it are booked results of which nobody saw the batch.
+        """
+        self._retry.do("settle", lambda: self._settle(told, reader))
+
+    def _settle(self, told: Told, reader: tuple[Entry, Demand] | None) -> None:
         value = self._note(told.id, lambda value: (value, value))
+        if value == _DONE:
+            return
         if value is None:
+            if reader is not None and told.results:
+                self._book_results(told, *reader)
             return
-        kept = _Kept.unpacked(value)
-        now = self._clock()
         if told.file:
-            self._note(told.file, lambda _: (value, None))
-            self._note(told.id, lambda _: (None, None))  # else each time it is asked after, its file tells anew
-            return
+            note = _DONE if told.parts else value
+            if self._note(told.file, lambda known: (known if known == _DONE else note, known)) == _DONE:
+                told = Told(id=told.id, free=True)  # its results were read, and booked, before anybody saw it done
+            elif not told.parts:
+                self._note(told.id, lambda _: (None, None))  # else each time it is asked after, its file tells anew
+                return
+        self._settle_kept(_Kept.unpacked(value), told)
+
+    def _settle_kept(self, kept: _Kept, told: Told) -> None:
+        now = self._clock()
         if not (told.free and self._ledger.release(kept.entry.id, now=now)):
             entry = self._entry(kept, told)
             amounts = ZERO if told.free else amounts_of(entry)
             self._ledger.settle(entry, kept.accounts, amounts, now=now)
             self._tell(Event(entry, Demand(kept.accounts, (), ())))
         if not told.stopped:
-            self._note(told.id, lambda _: (None, None))
+            self._note(told.id, lambda _: (_DONE if told.results else None, None))
+
+    def _book_results(self, told: Told, line: Entry, due: Demand) -> None:
+        """Nobody saw their batch: they are a call of who reads them, once, whichever processes do so."""
+        line = replace(line, id=f"results of {told.id}", operation=_BATCHES[0])
+        kept = _Kept(entry=line, accounts=due.accounts, tier="batch")
+        entry = self._entry(kept, told)
+        if self._ledger.settle(entry, kept.accounts, amounts_of(entry), now=self._clock()) is Settling.BOOKED:
+            self._tell(Event(entry, due))
+        self._note(told.id, lambda _: (_DONE, None))
 
     def _entry(self, kept: _Kept, told: Told) -> Entry:
         entry = replace(
@@ -187,6 +210,11 @@ class Later:
 
     def _note(self, id: str, change: Callable[[bytes | None], tuple[bytes | None, bytes | None]]) -> bytes | None:
         return self._ledger.update_note(f"later/{id}", change, now=self._clock())
+
+
+def _open(value: bytes | None) -> bytes | None:
+    """The note of work that is not booked yet."""
+    return None if value == _DONE else value
 
 
 def _of_clip(kept: _Kept, entry: Entry, clip: Clip) -> Entry:

@@ -5,21 +5,27 @@ from http import HTTPStatus
 from typing import Any
 
 from agent_fuse import foreign_text
+from agent_fuse.accounting.call_request import CallRequest, PendingCall
+from agent_fuse.calls import Entry, Status, Usage
 from agent_fuse.endpoints import OPENAI
 from agent_fuse.fuse import Fuse
-from agent_fuse.otel.gate import call_site
-from agent_fuse.otel.request_gate import Flight
+from agent_fuse.limits import Demand, demand
+from agent_fuse.otel.gate import CallSite, call_site
+from agent_fuse.otel.request_gate import SOURCE, Flight
 from agent_fuse.otel.response import observe
 from agent_fuse.quoting.batch_files import quote_file, upload_of
-from agent_fuse.told_later import LaterReader, teller_of
+from agent_fuse.sightings import Layer
+from agent_fuse.told_later import LaterReader, Told, teller_of
 
 
 class Telling(Flight):
     """Such a request under way. It costs nothing, so nothing is judged."""
 
-    def __init__(self, provider: str, fuse: Fuse, asked: "partial[LaterReader]") -> None:
+    def __init__(self, provider: str, site: CallSite, asked: "partial[LaterReader]") -> None:
         super().__init__(provider)
-        self._books = fuse
+        self._books = site.fuse
+        self._caller = site.caller
+        self._span_id = site.span_id
         self._asked = asked
         self._heard = False
 
@@ -38,9 +44,26 @@ class Telling(Flight):
 
     def _settle(self, reader: LaterReader, broken: bool) -> None:
         del broken  # what was told was told
-        if reader.told is not None:
-            accounting = self._books.accounting
-            self._books.reentrancy.account(partial(accounting.later.settle, reader.told))
+        if (told := reader.told) is not None:
+            later = self._books.accounting.later
+            self._books.reentrancy.account(partial(later.settle, told, self._line(told) if told.results else None))
+
+    def _line(self, told: Told) -> tuple[Entry, Demand]:
+        """The call that these results are, should nobody have seen their batch."""
+        request = CallRequest(
+            layer=Layer.REQUEST,
+            source=SOURCE,
+            caller=self._caller,
+            operation="batch",
+            provider=self.provider,
+            model=next((part.model for part in told.parts if part.model), ""),
+            trace_id=self._caller.trace,
+            span_id=self._span_id,
+        )
+        accounting, now = self._books.accounting, self._books.clock()
+        due = demand(self._books.limits, self._caller, request.fact, now=now)
+        pending = PendingCall(accounting.new_id(), request, now, due)
+        return accounting.entry(pending, Status.SETTLED, (0, 0), Usage(), response_id=told.id), due
 
 
 class Upload(Flight):
@@ -75,4 +98,4 @@ def telling(method: str, url: str, sdk: str, body: object) -> Flight | None:
     if found is None:
         return Upload(sdk, site.fuse, file or b"")
     site.fuse.accounting.later.ask_after(found[1])
-    return Telling(sdk, site.fuse, partial(LaterReader, *found))
+    return Telling(sdk, site, partial(LaterReader, *found))

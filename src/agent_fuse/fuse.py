@@ -61,7 +61,7 @@ class Fuse:
         self.keys = KeyWatch()
         self.listen(self.keys.met)
         self.actions = Actions(settings, self.accounting, self.tripped, self.reentrancy, self.admission.patience)
-        self.conversations = Conversations(settings, self.actions, self.reentrancy)
+        self.conversations = Conversations(settings, self.actions, self.reentrancy, self.tripped)
         self.presumed: tuple[Entry, ...] = ()
         """Calls of dead processes, booked when it was opened."""
         self._lock = threading.Lock()
@@ -254,7 +254,7 @@ class Fuse:
         if isinstance(self.ledger, FallbackLedger) and self.ledger.owes():
             self.accounting.retry.hand_over(self.ledger.pay)  # nobody will ask it again, and so bring it back
         else:
-            self.ledger.close()
+            self.accounting.retry.close()
 
     def balances(self, accounts: Sequence[str]) -> dict[str, Balance]:
         """Accounts as they stand, for whoever looks on from another thread. Takes no write lock.

@@ -1,4 +1,4 @@
-"""The backlog: accounting that the ledger could not take, written by one thread that ends when nothing waits."""
+"""The backlog: accounting that the ledger could not take, or that nobody waits for, written by one thread."""
 
 import atexit
 import logging
@@ -22,6 +22,8 @@ _REMEMBERED = 10_000
 """Calls kept one by one; of more, the older half is summed into one line for each set of accounts."""
 
 _REST = 1_000
+_ROUNDS = 10
+"""Times that a thread that stays looks again."""
 _EXIT_SECONDS = 5.0
 
 
@@ -31,6 +33,9 @@ class Backlog:
     Args:
         inside: runs work as the fuse's own, so that a finaliser that comes in between waits.
     """
+
+    _stays = 0
+    """Times that the thread looks again though nothing waits."""
 
     def __init__(
         self, ledger: Ledger, clock: Callable[[], float], inside: Callable[[Callable[[], None]], None]
@@ -71,9 +76,14 @@ class Backlog:
         """Do `work` later; of very much, the oldest is forgotten. It raises LedgerError to be tried again."""
         self._rest.append(work)
 
-    def start(self, *, soon: bool = False) -> None:
-        """See to it that there is a thread that writes: after a while, or as soon as others let it."""
+    def start(self, *, soon: bool = False, stays: bool = False) -> None:
+        """See to it that there is a thread that writes: after a while, or as soon as others let it.
+
+        It ends when nothing waits; `stays`: some time later, since more is likely to come.
+        """
         with self._lock:
+            if stays:
+                self._stays = _ROUNDS
             if soon:
                 self._wake.set()
             if self._thread is None or not self._thread.is_alive():
@@ -111,6 +121,7 @@ class Backlog:
         self._wake = threading.Event()
         self._thread = None
         self._resting = False
+        self._stays = 0
         self.failed = False
         """Whether the ledger was away: else it was only not waited for."""
 
@@ -126,8 +137,10 @@ class Backlog:
                 fault("booking what the ledger could not take", error, HELD_AT_QUOTE)
             with self._lock:
                 if not self:
-                    self._thread = None
-                    return
+                    self._stays -= 1
+                    if self._stays < 0:
+                        self._stays, self._thread = 0, None
+                        return
 
     def _write(self) -> None:
         owed, written = self._owed, 0

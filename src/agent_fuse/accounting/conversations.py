@@ -6,6 +6,7 @@ from typing import Any
 
 from agent_fuse.accounting.actions import Actions
 from agent_fuse.accounting.reentrancy import Reentrancy
+from agent_fuse.accounting.tripped import TrippedSessions
 from agent_fuse.conversation import UNKNOWN_CALL, ToolUse, history_of, last_turn
 from agent_fuse.errors import SentinelError, SentinelLoopError
 from agent_fuse.limits import Caller
@@ -17,11 +18,12 @@ from agent_fuse.settings import Settings
 class Conversations:
     """Judges what conversations tell by the loop rule, each call once."""
 
-    def __init__(self, settings: Settings, actions: Actions, reentrancy: Reentrancy) -> None:
+    def __init__(self, settings: Settings, actions: Actions, reentrancy: Reentrancy, tripped: TrippedSessions) -> None:
         self._fail_safe = settings.fail_safe
         self._enabled = settings.loop_detection_enabled
         self._actions = actions
         self._reentrancy = reentrancy
+        self._tripped_sessions = tripped
         self._told: Recent[tuple[str, str], bool] = Recent(8_192)
         """Calls that were told of before, by session and id."""
         self._tripped: Recent[tuple[str, str], int] = Recent(256)
@@ -84,12 +86,19 @@ class Conversations:
             elif not action.told:  # nobody else told what came of it
                 actions.learn(action, use.result, error="tool" if use.failed else "", message=str(use.result))
         try:
-            nudge = actions.loops.turn(caller, fresh)
+            nudge = actions.loops.turns.judge(caller, fresh, self._late) if fresh else ""
         except SentinelLoopError as trip:
             return trip
         if nudge:
             actions.nudged(caller, fresh[-1][1].tool, nudge)
         return None
+
+    def _late(self, caller: Caller, tool: str, told: SentinelLoopError | str) -> None:
+        """A request that told of this had left: another process of the session had counted meanwhile."""
+        if isinstance(told, SentinelLoopError):
+            self._tripped_sessions.blow(caller.session.id, told)
+        else:
+            self._actions.nudged(caller, tool, told)
 
     def _named(self, use: ToolUse) -> ToolUse | None:
         if use.arguments is not UNKNOWN_CALL:

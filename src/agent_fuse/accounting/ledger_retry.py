@@ -91,6 +91,13 @@ class LedgerRetry:
         self.backlog.do(work)
         self.backlog.start()
 
+    def close(self) -> None:
+        """Write what waits, and close the ledger. Raises LedgerError: something could not be written."""
+        try:
+            self.backlog.flush()
+        finally:
+            self._ledger.close()
+
     def _keep(self, operation: str, work: Callable[[], object], wait: Callable[[], None]) -> None:
         if self._failed_at and time.monotonic() - self._failed_at < TRY_AGAIN_SECONDS:
             wait()  # it failed just now: asking again would keep the host waiting for nothing

@@ -3,10 +3,11 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from agent_fuse.accounting.booking import Accounting
 from agent_fuse.conversation import ToolUse
-from agent_fuse.errors import SentinelLoopError
 from agent_fuse.ledgers.base import NoteChange
 from agent_fuse.limits import Caller
 from agent_fuse.loops import (
@@ -18,14 +19,17 @@ from agent_fuse.loops import (
     ToolOutcome,
     Verdict,
     error_outcome,
+    nudge_of,
     observe_call,
     observe_result,
-    observe_turn,
     result_outcome,
     signature,
     state_note,
 )
 from agent_fuse.settings import Settings
+
+if TYPE_CHECKING:
+    from agent_fuse.accounting.loop_turns import LoopTurns
 
 _KEY_NOTE = "loops/key"
 
@@ -50,7 +54,7 @@ class LoopCheck:
         Raises:
             SentinelLoopError: it goes round in a loop.
         """
-        return _told(self.verdict, self.signature, self.caller)
+        return nudge_of(self.verdict, self.signature, session=self.caller.session.id) if self.verdict else ""
 
     def _observe(self, note: bytes | None) -> tuple[bytes | None, bool]:
         state, self.verdict = observe_call(LoopState.from_bytes(note), self.signature, self.policy)
@@ -63,7 +67,7 @@ class LoopGate:
     def __init__(self, settings: Settings, accounting: Accounting) -> None:
         self._accounting = accounting
         self._key: bytes | None = None
-        self._policy = LoopPolicy(
+        self.policy = LoopPolicy(
             enabled=settings.loop_detection_enabled,
             threshold=settings.loop_threshold,
             per_tool=settings.loop_tool_thresholds,
@@ -71,16 +75,29 @@ class LoopGate:
             allow=frozenset(settings.loop_allow),
         )
 
+    @cached_property
+    def turns(self) -> "LoopTurns":
+        """Where turns of conversations are judged; there once a conversation told of one."""
+        from agent_fuse.accounting.loop_turns import LoopTurns  # noqa: PLC0415  not all agents call tools
+
+        return LoopTurns(self._accounting, self.policy, self._told, self.key)
+
+    def matters(self, tool: str) -> bool:
+        """Whether calls of this tool are judged."""
+        return self.policy.enabled and tool not in self.policy.allow
+
     def check(self, caller: Caller, tool: str, arguments: object) -> LoopCheck | None:
         """A tool is asked for with these arguments: what is to be asked of the rule; None where loops do not matter.
 
         Raises:
             SentinelSystemError: the ledger failed.
         """
-        if not self._policy.enabled or tool in self._policy.allow:
+        if not self.matters(tool):
             return None
-        doing = signature(tool, arguments, ignore=self._policy.ignore_args, key=self._read_key())
-        return LoopCheck(doing, caller, self._policy)
+        if "turns" in self.__dict__:
+            self.turns.meet(caller)
+        doing = signature(tool, arguments, ignore=self.policy.ignore_args, key=self.key())
+        return LoopCheck(doing, caller, self.policy)
 
     def ask(self, check: LoopCheck) -> None:
         """Ask the rule alone, for a call that is counted at another time.
@@ -107,38 +124,29 @@ class LoopGate:
             return observe_result(LoopState.from_bytes(note), doing, outcome).to_bytes(), None
 
         self._accounting.ledger.update_note(state_note(caller.session.id), change, now=self._accounting.clock())
+        if "turns" in self.__dict__:
+            self.turns.forget(caller)
 
-    def turn(self, caller: Caller, uses: Sequence[tuple[bytes, ToolUse]]) -> str:
-        """Ask the rule about one turn of a conversation; what to tell of it, or "".
+    def _told(self, uses: Sequence[tuple[bytes, ToolUse]]) -> list[Told]:
+        """Calls that a conversation tells of, by their marks, as the rule wants them; less those that do not matter.
 
         Raises:
-            SentinelLoopError: it goes round in a loop. SentinelSystemError: the ledger failed.
+            SentinelSystemError: the ledger failed.
         """
-        turn = [
+        return [
             Told(
                 mark,
-                check.signature,
+                signature(use.tool, use.arguments, ignore=self.policy.ignore_args, key=self.key()),
                 self.outcome(
                     use.result, error="tool" if use.failed else "", message=str(use.result) if use.failed else ""
                 ),
             )
             for mark, use in uses
-            if (check := self.check(caller, use.tool, use.arguments)) is not None
+            if self.matters(use.tool)
         ]
-        if not turn:
-            return ""
 
-        def change(note: bytes | None) -> tuple[bytes | None, tuple[Verdict, Signature | None]]:
-            state, verdict, action = observe_turn(LoopState.from_bytes(note), turn, self._policy)
-            return state.to_bytes(), (verdict, action)
-
-        ledger, now = self._accounting.ledger, self._accounting.clock()
-        asked = self._accounting.retry.ask(
-            "loop check", lambda: ledger.update_note(state_note(caller.session.id), change, now=now)
-        )
-        return _told(asked[0], asked[1] or turn[0].action, caller)
-
-    def _read_key(self) -> bytes:
+    def key(self) -> bytes:
+        """The installation's secret, which digests are keyed with. Raises SentinelSystemError: the ledger failed."""
         if self._key is None:
             fresh = os.urandom(16)
             ledger, now = self._accounting.ledger, self._accounting.clock()
@@ -146,18 +154,3 @@ class LoopGate:
                 "read", lambda: ledger.update_note(_KEY_NOTE, lambda note: (note or fresh, note or fresh), now=now)
             )
         return self._key
-
-
-def _told(verdict: Verdict | None, action: Signature, caller: Caller) -> str:
-    if verdict is None:
-        return ""
-    if verdict.level is Level.TRIP:
-        raise SentinelLoopError(
-            verdict.message,
-            tool=action.tool,
-            call_count=verdict.count,
-            pattern=verdict.pattern,
-            kind=str(verdict.kind),
-            session=caller.session.id,
-        )
-    return verdict.message if verdict.level is Level.NUDGE else ""

@@ -19,6 +19,7 @@ The seed rule: with `threshold` 5, five identical calls of a session pass and th
 Without results (nobody reported them) nothing is news and the seed rule holds as it stands.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
@@ -106,6 +107,36 @@ def stale_actions(state: LoopState) -> Iterator[tuple[str, int]]:
             yield _named(tool[3]), stale
 
 
+LOW = 1, 8
+"""The counts that `levels` leaves out as too low to matter."""
+
+
+def levels(state: LoopState) -> dict[bytes, tuple[int, int]]:
+    """By a tool's digest: the highest count that its next call can add one to, and the most often that one was called.
+
+    No count of a verdict grows by more than one a turn, so what lies far below a threshold cannot reach it in the next.
+    """
+    low, seldom = LOW
+    rows = _ACTIONS.record.iter_unpack(state.actions)
+    found = [
+        (digest, stale if news == state.news else 0, total)
+        for digest, stale, total, news, _ in rows
+        if (stale > low and news == state.news) or total > seldom
+    ]
+    asked = _QUESTIONS.record.iter_unpack(state.questions)
+    found += [(key, times, 0) for key, _, times, changes, _ in asked if times > low and changes == state.changes]
+    found += [(digest, errors, 0) for digest, errors, _, _ in _TOOLS.record.iter_unpack(state.tools) if errors > low]
+    called = list(_CALLS.record.iter_unpack(state.calls))
+    again = [(digest, times) for digest, times in Counter([digest for digest, _ in called]).items() if times > low]
+    for digest, times in again:  # rounds of a cycle
+        found.append((digest, min(times, 1 + sum(one == digest and news == state.news for one, news in called)), 0))
+    most: dict[bytes, tuple[int, int]] = {}
+    for digest, level, total in found:
+        known = most.get(digest[:TOOL_BYTES], LOW)
+        most[digest[:TOOL_BYTES]] = max(level, known[0]), max(total, known[1])
+    return most
+
+
 def knows(state: LoopState, id: bytes) -> bool:
     """Whether a conversation told of this call before."""
     return _SEEN.get(state.seen, id) is not None
@@ -138,7 +169,7 @@ def observe_call(state: LoopState, action: Signature, policy: LoopPolicy) -> tup
         verdict = replace(verdict, pattern=_round(state, period))
     calls = state.calls if verdict.level is Level.TRIP else _CALLS.append(state.calls, action.digest, state.news)
     actions = _ACTIONS.put(state.actions, action.digest, stale, total, state.news, results)
-    return replace(state, calls=calls, actions=actions, tools=tools), verdict
+    return LoopState(state.news, state.changes, calls, actions, state.questions, state.seen, tools), verdict
 
 
 def observe_result(state: LoopState, action: Signature, outcome: ToolOutcome | None) -> LoopState:

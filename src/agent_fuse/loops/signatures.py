@@ -112,7 +112,7 @@ def signature(tool: str, args: object = None, *, ignore: Collection[str] = froze
     """
     plain = _arguments(args)
     text = f"{tool}|{canonical(plain, ignore=ignore)}"
-    head = _tool_digest(tool, key)
+    head = head_of(tool, key)
     digest = head + _digest(text, key, DIGEST_BYTES - TOOL_BYTES)
     near, words, effect = digest, 0, Effect.UNKNOWN
     with suppress(Exception):  # someone else's object may raise anything when looked at
@@ -177,5 +177,6 @@ def _digest(text: str, key: bytes, size: int) -> bytes:
 
 
 @lru_cache(maxsize=256)
-def _tool_digest(tool: str, key: bytes) -> bytes:
+def head_of(tool: str, key: bytes) -> bytes:
+    """What the digests of all calls of a tool begin with."""
     return _digest(tool, key, TOOL_BYTES)

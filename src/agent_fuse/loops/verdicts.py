@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from agent_fuse.errors import ConfigurationError
+from agent_fuse.errors import ConfigurationError, SentinelLoopError
 from agent_fuse.foreign_text import name
 from agent_fuse.loops.signatures import Signature
 
@@ -63,6 +63,11 @@ class LoopPolicy:
         """Whether the `count`th call is one to warn about."""
         return count >= max(limit - 1 if self.nudge_at is None else self.nudge_at, 2)
 
+    def is_far(self, tool: str, level: int, total: int) -> bool:
+        """Whether a call of this tool that comes to these counts at most can only pass, without a word."""
+        limit = self.limit(tool)
+        return not self.nudges(level, limit) and level <= limit and total <= limit * self.hard_multiple
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -79,6 +84,24 @@ class Verdict:
 
 
 PASS = Verdict()
+
+
+def nudge_of(verdict: Verdict, action: Signature, *, session: str) -> str:
+    """What to tell the model of a verdict, or "".
+
+    Raises:
+        SentinelLoopError: it goes round in a loop.
+    """
+    if verdict.level is Level.TRIP:
+        raise SentinelLoopError(
+            verdict.message,
+            tool=action.tool,
+            call_count=verdict.count,
+            pattern=verdict.pattern,
+            kind=str(verdict.kind),
+            session=session,
+        )
+    return verdict.message if verdict.level is Level.NUDGE else ""
 
 
 def judge(policy: LoopPolicy, action: Signature, *, rounds: int, stale: int, total: int, errors: int) -> Verdict:

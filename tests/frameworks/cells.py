@@ -14,10 +14,12 @@ HOLDS = {
     "beside": "side by side",
     "agent": "agents",
     "streamed agent": "streamed",
+    "forms": "other teams",
     "ends": "ends",
 }
 
 _TRIP = re.compile(r"(Sentinel\w+) \((BaseException|Exception)\)")
+_FORM = re.compile(rf"[1-{FITS}] sent, Sentinel\w+ \(\w+\), alpha beta")
 _SENT = re.compile(r"(\d+) sent, exact")
 _STREAM = re.compile(r"(\d+) sent, billed (\d+)% of the budget, (exact|counted \d+%)")
 
@@ -37,6 +39,8 @@ def cell(column: str, word: str | None) -> Cell:
         return _loop(word)
     if column in ("agent", "streamed agent"):
         return _agent(column, word)
+    if column == "forms":
+        return _forms(word)
     if column == "ends":
         return _ends(word)
     return Cell(GREEN) if word == "each its own" else Cell(RED, word)
@@ -68,6 +72,12 @@ def _agent(column: str, word: str) -> Cell:
         return Cell(NONE)
     names = set(re.findall(r"[a-z]\w+", word))
     return Cell(GREEN) if names == ({"alpha", "beta"} if column == "agent" else {"alpha"}) else Cell(RED, word)
+
+
+def _forms(word: str) -> Cell:
+    found = dict(one.split(": ", 1) for one in word.split("; "))
+    good = all(_FORM.fullmatch(one) for one in found.values())
+    return Cell(GREEN, ", ".join(found)) if good else Cell(RED, word)
 
 
 def _ends(word: str) -> Cell:

@@ -175,6 +175,28 @@ def agent(program: ModuleType, world: World) -> dict[str, str]:
     return {"agent": words}
 
 
+def forms(program: ModuleType, world: World) -> dict[str, str]:
+    """Other ways to put two agents together: is one that runs away stopped, and whose are the calls of both?"""
+    found: dict[str, str] = {}
+    for title, build in getattr(program, "FORMS", {}).items():
+        processor = init(world, 1.0)
+        world.mode, before = "once", world.provider.count
+        with agent_fuse.session(f"{title}, once"):
+            failed = caught(build(world, ("alpha", "beta")))
+        booked = [one for one in calls(journal(processor)) if one.session == f"{title}, once"]
+        names = " ".join(sorted({one.agent or "nobody" for one in booked}))
+        lost = world.provider.count - before - len(booked)
+        world.mode, before = "runaway", world.provider.count
+        with agent_fuse.session(f"{title}, runaway", budget=SIX):
+            error = caught(build(world, ("alpha", "beta")))
+        rest()
+        words = [f"{world.provider.count - before} sent", named(error), names]
+        words += [f"{lost} of another session"] if lost else []
+        words += [f"at first {named(failed)}"] if failed else []
+        found[title] = ", ".join(words)
+    return {"forms": "; ".join(f"{title}: {words}" for title, words in found.items())} if found else {}
+
+
 def spans(program: ModuleType, world: World) -> dict[str, str]:
     """With the framework's own spans or those of an instrumentation: are calls admitted and booked as without?"""
     if not hasattr(program, "instrument"):
@@ -190,5 +212,5 @@ def spans(program: ModuleType, world: World) -> dict[str, str]:
 
 
 QUESTIONS: dict[str, Question] = {
-    one.__name__: one for one in (stops, awaited, streamed, team, loop, session, beside, agent, spans)
+    one.__name__: one for one in (stops, awaited, streamed, team, loop, session, beside, agent, forms, spans)
 }

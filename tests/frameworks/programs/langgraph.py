@@ -45,6 +45,27 @@ def team(world: World, names: tuple[str, str]) -> Run:
     return lambda: built.invoke(ASKED)
 
 
+def as_tool(world: World, names: tuple[str, str]) -> Run:
+    """The second is called by a tool of the first."""
+    from langchain.agents import create_agent
+    from langchain_core.tools import tool
+    from langchain_openai import ChatOpenAI
+
+    second = made(world, names[1])
+
+    def ask_other(query: str) -> str:
+        """Asks somebody else."""
+        return str(second.invoke({"messages": [("user", query)]})["messages"][-1].content)
+
+    tools = [tool(world.lookup), tool(ask_other)]
+    first = create_agent(ChatOpenAI(model=MODEL, max_retries=0), tools, name=names[0])
+    world.ask_first("ask_other")
+    return lambda: first.invoke(ASKED)
+
+
+FORMS = {"agents as tools": as_tool}
+
+
 def instrument(provider) -> None:
     from opentelemetry.instrumentation.langchain import LangchainInstrumentor
 

@@ -56,6 +56,19 @@ def team(world: World, names: tuple[str, str]) -> Run:
     return lambda: Runner.run_sync(first, ASKED, max_turns=TURNS)
 
 
+def as_tool(world: World, names: tuple[str, str]) -> Run:
+    """The second is a tool of the first."""
+    from agents import Runner
+
+    first, second = (made(world, name) for name in names)
+    first.tools.append(second.as_tool(f"ask_{names[1]}", "Asks somebody else."))
+    world.ask_first(f"ask_{names[1]}", {"input": ASKED})
+    return lambda: Runner.run_sync(first, ASKED, max_turns=TURNS)
+
+
+FORMS = {"agents as tools": as_tool}
+
+
 def instrument(provider) -> None:
     import agents
     from openinference.instrumentation.openai_agents import OpenAIAgentsInstrumentor

@@ -1,7 +1,8 @@
-"""Strands Agents: the team is a Graph of two agents."""
+"""Strands Agents: the team is a Graph of two agents, and as another form a Swarm."""
 
 import asyncio
 
+from agent_fuse.testing import Reply, Request, ToolCall
 from frameworks.world import MODEL, AsyncRun, Run, World
 
 PACKAGES = ("strands-agents", "openai")
@@ -49,6 +50,27 @@ def team(world: World, names: tuple[str, str]) -> Run:
     builder.set_entry_point(names[0])
     graph = builder.build()
     return lambda: graph(ASKED)
+
+
+def swarm(world: World, names: tuple[str, str]) -> Run:
+    """The first hands over to the second."""
+    from strands.multiagent import Swarm
+
+    asked = {"agent_name": names[1], "message": "Look it up."}
+    world.hand_over = lambda request: None if world.mode != "once" else handed(request)
+    done: list[str] = []
+
+    def handed(request: Request) -> Reply | None:
+        if done:
+            return None
+        done.append("handed over")
+        return Reply(tool_calls=(ToolCall(name="handoff_to_agent", arguments=asked),))
+
+    agents = [made(world, name) for name in names]
+    return lambda: Swarm(agents)(ASKED)
+
+
+FORMS = {"Swarm": swarm}
 
 
 def instrument(provider) -> None:

@@ -112,6 +112,18 @@ def test_a_history_sent_again_is_no_loop(provider, tmp_path):
     assert provider.count == 14
 
 
+def test_an_id_that_is_given_again_is_another_call(provider, tmp_path):
+    """Recorded runs (tau-bench) hold ids twice: each time counts, wherever its history begins; sent again it does not."""
+    provider.ask = [ToolCall(name="ls", arguments=SAME, id="call_of_a_cache_that_answers_twice")]
+    history = chat_agent(provider, turns=3)
+    system = {"role": "system", "content": "another agent"}
+    for _ in range(8):
+        chat_agent(provider, turns=1, history=[system, *history])
+    with pytest.raises(SentinelLoopError) as trip:
+        chat_agent(provider, history=history)
+    assert trip.value.call_count == 6
+
+
 def test_what_a_tool_gate_saw_counts_once(provider):
     """A guarded tool's calls are told of by the conversation as well: the gate trips at the sixth, no request before."""
 

@@ -32,15 +32,17 @@ class ToolUse:
     arguments: object
     result: object
     failed: bool = False
+    at: int = 0
+    """Where in its history it was asked for."""
 
 
-def last_turn(body: Mapping[str, Any], known: Callable[[str], bool] = lambda _: False) -> list[ToolUse]:
+def last_turn(body: Mapping[str, Any], known: Callable[[str], int | None] = lambda _: None) -> list[ToolUse]:
     """The tool calls of the last turn that have a result, in order; empty where the last turn had none.
 
-    `known`: whether a call was told before; what lies behind one that was is not looked at.
+    `known`: where in its history a call was told of before; what lies behind one that was is not looked at.
     """
     history = history_of(body)
-    turn = _Turn(known)
+    turn = _Turn(history, known)
     for at in range(len(history) - 1, max(len(history) - 1 - _MOST, -1), -1):
         if turn.ends_before(history[at], at):
             break
@@ -56,7 +58,8 @@ def history_of(body: Mapping[str, Any]) -> Sequence[object]:
 class _Turn:
     """The last turn, as far as it is found, from its end."""
 
-    def __init__(self, known: Callable[[str], bool]) -> None:
+    def __init__(self, history: Sequence[object], known: Callable[[str], int | None]) -> None:
+        self._history = history
         self._known = known
         self._uses: list[ToolUse] = []
         self._results: dict[str, tuple[object, bool]] = {}
@@ -84,10 +87,16 @@ class _Turn:
         if found is None or self._over:
             return
         own = call_id if len(call_id) >= _SHORT_ID else f"{call_id}@{at}"
-        if self._known(own):
+        place = self._known(own)
+        if place is not None and place != at:  # sent again with more before it, or an id that was given to another call
+            times = sum(one == call_id for item in self._history[: at + 1] for one, _, _ in _calls(item))
+            if times > 1:
+                own = f"{own}#{times}"
+                place = self._known(own)
+        if place is not None:
             self._over = True
         else:
-            self._uses.append(ToolUse(own, call_id, tool, arguments, *found))
+            self._uses.append(ToolUse(own, call_id, tool, arguments, *found, at=at))
 
     def in_order(self) -> list[ToolUse]:
         lost = {} if self._over else self._results

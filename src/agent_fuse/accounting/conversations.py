@@ -24,8 +24,8 @@ class Conversations:
         self._actions = actions
         self._reentrancy = reentrancy
         self._tripped_sessions = tripped
-        self._told: Recent[tuple[str, str], bool] = Recent(8_192)
-        """Calls that were told of before, by session and id."""
+        self._told: Recent[tuple[str, str], int] = Recent(8_192)
+        """Where calls stood that were told of before, by session and id."""
         self._tripped: Recent[tuple[str, str], int] = Recent(256)
         """The call that a conversation tripped at, and how long it was then."""
         self._asked: Recent[str, tuple[str, object]] = Recent(4_096)
@@ -56,7 +56,7 @@ class Conversations:
 
     def _judge(self, caller: Caller, body: Mapping[str, Any]) -> SentinelError | None:
         session, told = caller.session.id, self._told
-        turn = last_turn(body, lambda one: told.get((session, one)) is not None)
+        turn = last_turn(body, lambda one: told.get((session, one)))
         turn = [use for one in turn if (use := self._named(one)) and told.get((session, use.id)) is None]
         if not turn:
             return None
@@ -67,7 +67,7 @@ class Conversations:
             trip = self._looped(caller, turn)
         if trip is None:
             for use in turn:
-                told.put((session, use.id), True)
+                told.put((session, use.id), use.at)
         else:
             self._tripped.put((session, turn[-1].id), length)
         return trip
@@ -104,7 +104,7 @@ class Conversations:
         if use.arguments is not UNKNOWN_CALL:
             return use if use.tool else None
         asked = self._asked.get(use.call_id)
-        return ToolUse(use.id, use.call_id, *asked, use.result, use.failed) if asked else None
+        return ToolUse(use.id, use.call_id, *asked, use.result, use.failed, use.at) if asked else None
 
 
 def _mark(call_id: str) -> bytes:

@@ -5,10 +5,10 @@ import sys
 
 import pytest
 
-from conformance.cells import GREEN, cell
+from conformance.cells import GREEN, NONE, cell
 from conformance.environments import ENVIRONMENTS, HERE
 from conformance.matrix import modes, run
-from conformance.page import PAGE, page
+from conformance.page import PAGE, loops, page
 from conformance.reasons import REASONS
 from conformance.setups import SETUPS
 
@@ -67,6 +67,20 @@ def test_a_green_cell_is_earned() -> None:
     assert cell("broken", "once, estimated, a hold is left").sign != GREEN
     assert cell("tools", "not at all").sign != GREEN
     assert cell("session", "not found").sign != GREEN
+
+
+def test_a_loop_is_said_to_be_stopped_where_the_latest_trip_came() -> None:
+    """The glance takes the worst of the calls, tells spans apart, and says nothing where no agent was tried."""
+    trip = "SentinelLoopError (BaseException)"
+    early, late = {"tools": f"before the body, {trip}"}, {"tools": f"at the next gate, {trip}"}
+    assert loops({"gate": {"a": early, "b": early}, "spans": {"a": early}}) == "before the call"
+    assert loops({"gate": {"a": early, "b": late}}) == "at the next gate"
+    assert (
+        loops({"gate": {"a": late}, "spans": {"a": {"tools": "not at all"}}})
+        == "at the next gate; by spans alone never"
+    )
+    assert loops({"gate": {"a": late, "b": {"tools": "after 9 bodies, no trip"}}}) == "never"
+    assert loops({"gate": {"a": {"exhausted": "0 sent"}}}) == NONE
 
 
 @pytest.mark.parametrize(("setup", "mode"), [(setup, mode) for setup in QUICK for mode in modes(setup)])

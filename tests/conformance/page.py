@@ -16,6 +16,8 @@ from .text import INTRODUCTION, LEGEND, ON_THE_WIRE, UNSTOPPABLE
 
 PAGE = ROOT / "docs" / "enforcement.md"
 MODES = {"gate": "request gate on", "spans": "spans only"}
+STOPPED = {"before the body": "before the call", "at the next gate": "at the next gate", "not at all": "never"}
+"""What measure.py says of a tool loop, and what the page does; the earliest first."""
 UNTOLD = frozenset({"chat stream without usage", "chat-completions model, stream"})
 """Kinds to which the provider tells no usage: counting is the best there is."""
 
@@ -76,13 +78,25 @@ def judged(setup: str, mode: str, rows: Rows) -> Iterator[tuple[str, str, str | 
 
 
 def _glance(stored: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    yield "| set-up | releases | request gate on | spans only |"
-    yield "|---|---|---|---|"
+    yield "| set-up | releases | request gate on | spans only | a tool loop is stopped |"
+    yield "|---|---|---|---|---|"
     for environment, found in stored.items():
         for setup, entry in found.items():
             link = f"[{SETUPS[setup].title}](#{_anchor(environment, setup)})"
             counts = [_count(setup, mode, entry.get(mode)) for mode in MODES]
-            yield f"| {link} | {_versions(entry)} | {counts[0]} | {counts[1]} |"
+            yield f"| {link} | {_versions(entry)} | {counts[0]} | {counts[1]} | {loops(entry)} |"
+
+
+def loops(entry: Mapping[str, Any]) -> str:
+    """Where the trip of a tool loop comes: the latest that was seen of any kind of call; by spans alone where that differs."""
+    found: list[str] = []
+    for mode in MODES:
+        words = [one["tools"].partition(", ")[0] for one in entry.get(mode, {}).values() if "tools" in one]
+        places = [STOPPED.get(word, "never") for word in words]
+        found += [max(places, key=list(STOPPED.values()).index)] if places else []
+    if not found:
+        return NONE
+    return found[0] if len(set(found)) == 1 else f"{found[0]}; by spans alone {found[1]}"
 
 
 def _count(setup: str, mode: str, rows: Rows | None) -> str:

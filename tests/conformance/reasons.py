@@ -176,8 +176,9 @@ REASONS: tuple[Reason, ...] = (
         key="tools-late",
         columns=("tools",),
         words="^at the next gate",
-        text="The tool's arguments are told after its body ran: the repeated call is counted then, and the next model or "
-        "tool call of the session is refused. To stop before the body, use `loop_guard` on the tool.",
+        text="The tool's arguments are told after its body ran, by its span or by the conversation that the next request sends: the repeated "
+        "call is counted then, and the next model or tool call of the session is refused. To stop before the body, use `loop_guard` on "
+        "the tool.",
     ),
     Reason(
         key="tools-untold-agents",

@@ -24,6 +24,15 @@ provider bills. The programs are `tests/frameworks/roads/programs`. [Agent frame
 """
 
 LEGEND = """\
+**A tool loop is stopped** *before the call* where the tool's span tells its arguments in time: the call that is too many does not
+run. Elsewhere it is stopped *at the next gate*: the tool runs once more, and the request that would tell its result does not leave.
+With the request gate on that is so for every agent that sends its conversation, whatever its spans tell ([Loops](loops.md)): the answer that
+asks for the call too many has been paid for by then. *Never*: no gate learns the arguments. —: these calls are no agent's; an agent by hand
+over the same SDKs is stopped at the next gate (`tests/test_conversation.py`: chat, Responses, history kept by the provider, Messages), and agent
+frameworks are on [their own page](frameworks.md). Measured with conversations read: the tool loops of the environments `newest` and `genai-old`. The tool loops of the other environments
+were measured before AgentFuse read conversations, and not again since: where they say *never* with the request gate on, today's answer is not
+known from here.
+
 ## How to read the tables
 
 ✅ is as good as it can be, 🟡 is short of that, ❌ does not hold, — does not apply. Every 🟡 and ❌ has a footnote that

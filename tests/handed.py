@@ -1,5 +1,7 @@
 """What a worker process does with work that was handed to it with headers; importable by spawned processes."""
 
+import openai
+
 import agent_fuse
 from agent_fuse.otel import active
 
@@ -20,3 +22,18 @@ def work(headers: dict[str, str] | None) -> str:
             return active.guards()[0].caller(None, None).session.id
     except agent_fuse.SentinelBudgetExceeded as trip:
         return trip.limit
+
+
+def ask(url: str) -> str:
+    """One request of a process that has set nothing up: on which session it went, or what refused it."""
+    with openai.OpenAI(base_url=url, api_key="test", max_retries=0) as client:
+        try:
+            client.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": "hi"}])
+        except agent_fuse.SentinelBudgetExceeded as trip:
+            return trip.limit
+    return active.guards()[0].caller(None, None).session.id
+
+
+def trip(_: int) -> None:
+    """A task that is refused."""
+    raise agent_fuse.SentinelBudgetExceeded("refused")

@@ -401,6 +401,29 @@ def test_a_session_crosses_processes(box, tmp_path):
     assert rig.spent("run") == rig.spent("step") == 4 * 7_500_000
 
 
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_a_spawned_process_is_guarded_as_its_starter(box, provider, tmp_path, method):
+    """Nobody calls init() in it: same limits, same ledger, the same session, pickled with the process or left out."""
+    box(limits=(Limit(calls=2),), db_path=str(tmp_path / "ledger.db"), session_id="here", on_warning=lambda _: None)
+    before = provider.count
+    told = []
+    for _ in range(2):
+        with ProcessPoolExecutor(1, multiprocessing.get_context(method)) as pool:
+            told += pool.map(handed.ask, [provider.openai_base_url] * 2)
+    assert told == ["here"] * 2 + ["2 calls per session 'here'"] * 2
+    assert provider.count - before == 2
+
+
+@pytest.mark.parametrize("made", [ThreadPool, multiprocessing.get_context("spawn").Pool])
+def test_a_trip_ends_a_task_of_an_old_pool(box, made):
+    """These pools know no BaseException: their worker would die of it, and who waits would wait for ever."""
+    box(budget=1)
+    with made(1) as pool:
+        for waiting in (pool.map_async(handed.trip, [1, 2]), pool.apply_async(handed.trip, (1,))):
+            with pytest.raises(SentinelBudgetExceeded, match="refused"):
+                waiting.get(timeout=100)
+
+
 LIMITS = (
     Limit(usd="0.123456789"),
     Limit(tokens=5, per="user.id"),

@@ -4,19 +4,23 @@ A thread begins with an empty context. While AgentFuse guards, each thread takes
 *origin*, and each task of a pool its submitter's, whenever and wherever the pool was made. An origin is looked at for
 accounts alone: spans, baggage and context variables of the host's threads stay as they are. The seams lie beneath those
 of OpenTelemetry's own threading instrumentation (`Thread.start`, `Thread.run`, `ThreadPoolExecutor.submit`), so that
-either can come and go as it likes; no frame of ours stands in a task's traceback.
+either can come and go as it likes; no frame of ours stands in a task's traceback. The pools of `multiprocessing` know
+no BaseException: it ends their worker, and whoever waits for the task waits for ever. There a trip ends a task softly.
 """
 
 import functools
+import importlib
 import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import thread as pools
 from contextvars import Context
 from multiprocessing import pool as old_pools
-from multiprocessing.pool import ThreadPool
+from multiprocessing.pool import Pool, ThreadPool
+from multiprocessing.process import BaseProcess
 from typing import Any
 
+from agent_fuse.errors import SentinelError, soften
 from agent_fuse.otel.context import ORIGIN, where_from
 from agent_fuse.seams import quietly
 
@@ -24,9 +28,13 @@ log = logging.getLogger("agent_fuse")
 
 _MARK = "_agent_fuse_original"
 _ORIGIN = "_agent_fuse_origin"
+_PROCESS, _UNGUARDED = "starting a process", "it is not guarded unless it calls init() itself"
 _PLACE, _SO = "handing work to a thread", "that work has no session"
 _POOL_WORKERS: tuple[Any, ...] = (getattr(pools, "_worker", _MARK), getattr(old_pools, "worker", _MARK))
 """Bodies of threads that live for many tasks: each task has an origin of its own, the thread has none."""
+
+_TASKS = ("apply_async", "_map_async", "imap", "imap_unordered")
+"""By which a pool of `multiprocessing` is given work; all others come to these."""
 
 _lock = threading.Lock()
 _on = False
@@ -97,6 +105,19 @@ def _carrying(bootstrap: Any) -> Any:
     return begin
 
 
+def _start_process(original: Callable[..., None]) -> Callable[..., None]:
+    def start(self: Any) -> None:
+        if _on:
+            self.agent_fuse_guard = quietly(_PROCESS, _UNGUARDED, _taken_along)
+        original(self)
+
+    return start
+
+
+def _taken_along() -> object:
+    return importlib.import_module("agent_fuse.otel.spawning").taken_along()  # few programs start processes
+
+
 def _make_item(original: Callable[..., None]) -> Callable[..., None]:
     def init(self: Any, *args: Any, **kwargs: Any) -> None:
         original(self, *args, **kwargs)
@@ -129,9 +150,26 @@ def _hand_over(original: Callable[..., Any]) -> Callable[..., Any]:
 def _run_task(origin: Any, func: Any, /, *args: Any, **kwargs: Any) -> Any:
     token = ORIGIN.set(origin)
     try:
-        return func(*args, **kwargs)
+        return _softly(func, *args, **kwargs)
     finally:
         ORIGIN.reset(token)
+
+
+def _send_over(original: Callable[..., Any]) -> Callable[..., Any]:
+    def send_over(self: Any, func: Any, *args: Any, **kwargs: Any) -> Any:
+        return original(self, functools.partial(_softly, func) if _on else func, *args, **kwargs)
+
+    return send_over
+
+
+def _softly(func: Any, /, *args: Any, **kwargs: Any) -> Any:
+    """A task of a pool, in whichever process."""
+    try:
+        return func(*args, **kwargs)
+    except SentinelError as trip:
+        if isinstance(trip, Exception):
+            raise
+        raise soften(trip) from trip
 
 
 def _seams() -> tuple[tuple[Any, str, Callable[[Callable[..., Any]], Callable[..., Any]]], ...]:
@@ -141,7 +179,9 @@ def _seams() -> tuple[tuple[Any, str, Callable[[Callable[..., Any]], Callable[..
         (threading, joinable if hasattr(threading, joinable) else "_start_new_thread", _start_thread),
         (item, "__init__", _make_item),
         (item, "run", _run_item),
-        *((ThreadPool, name, _hand_over) for name in ("apply_async", "_map_async", "imap", "imap_unordered")),
+        (BaseProcess, "start", _start_process),
+        *((ThreadPool, name, _hand_over) for name in _TASKS),
+        *((Pool, name, _send_over) for name in _TASKS),  # after the class that inherits them
     )
 
 

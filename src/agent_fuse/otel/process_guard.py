@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import Span
@@ -15,7 +15,7 @@ from agent_fuse.otel.opening import on_open, open_fuse
 from agent_fuse.otel.saying import tell_once, words_of
 from agent_fuse.otel.self_test import self_test
 from agent_fuse.otel.span_processor import AgentFuseSpanProcessor
-from agent_fuse.settings import settings
+from agent_fuse.settings import Settings, settings
 
 _lock = threading.Lock()
 _guard: "ProcessGuard | None" = None
@@ -49,11 +49,25 @@ def guard_process(environ: Mapping[str, str] = os.environ) -> ProcessGuard:
     Raises:
         CannotGuard: a bad option, or a ledger that cannot be opened.
     """
+    return _guarded_by(lambda: _open(environ), _own_limits)
+
+
+def guard_as(found: Settings) -> ProcessGuard:
+    """Guard this process by settings that another process found.
+
+    Raises:
+        SentinelSystemError: the ledger cannot be opened, and fail_safe=True.
+    """
+    return _guarded_by(lambda: open_fuse(found))
+
+
+def _guarded_by(opened: Callable[[], Fuse], *watchers: Callable[[Fuse], None]) -> ProcessGuard:
     global _guard
     with _lock:
         if _guard is None:
-            _guard = ProcessGuard(fuse=_open(environ))
-            on_open(_own_limits)
+            _guard = ProcessGuard(fuse=opened())
+            for watcher in watchers:
+                on_open(watcher)
         provider = every_provider.follow(_guard)
         langchain_tools.turn_on_when_used()
         warn_of([self_test(provider)])

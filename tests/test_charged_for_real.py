@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import json
 import socket
 import urllib.request
@@ -269,6 +270,18 @@ def test_a_cancel_before_the_request_is_free_where_every_request_is_seen(box: An
         raise asyncio.CancelledError
 
     assert fail(gated(box), in_an_sdk_span, work) == []
+
+
+def test_a_span_that_is_dropped_before_the_request_is_free_where_every_request_is_seen(box: Any) -> None:
+    """Traceloop ends none whose task is cancelled: no request of it was seen, so none is booked when it is dropped."""
+    rig = gated(box)
+    tracing = TracerProvider(shutdown_on_exit=False)
+    tracing.add_span_processor(rig.processor)
+    span = tracing.get_tracer(SCOPE).start_span("chat gpt-4o", attributes=GATED)
+    del span
+    gc.collect()
+    assert list(rig.fuse.ledger.journal()) == []
+    assert rig.fuse.ledger.holds() == []
 
 
 def test_a_transport_error_is_booked_even_where_no_request_was_seen(box: Any) -> None:

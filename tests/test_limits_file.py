@@ -24,6 +24,8 @@ def test_the_file_of_the_docs(tmp_path):
         Limit(calls=60, per=("user.id", "model"), window="1m"),
     )
     assert settings({}, limits=path).limits == wanted
+    path.write_text(blocks(DOCS, "toml"), "utf-8-sig")  # as Windows' editors save it
+    assert settings({}, limits=path).limits == wanted
     found = settings({"AGENTFUSE_LIMITS": str(path)})
     assert (found.limits, found.budget) == (wanted, None)
     assert settings({"AGENTFUSE_LIMITS": str(path), "AGENTFUSE_BUDGET": "2"}).budget == 2

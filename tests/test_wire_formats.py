@@ -3,12 +3,14 @@
 import json
 from typing import Any
 
+import httpx
 import pytest
 
 from agent_fuse.calls import Usage
 from agent_fuse.quoting import request_parameters
 from agent_fuse.wire import Reading
 from agent_fuse.wire_formats import FORMATS, find, model_in
+from agent_fuse.wire_formats.forms import form_fields
 
 NAMED = {one.name: one for one in FORMATS}
 HI = [{"role": "user", "content": "hi"}]
@@ -162,3 +164,28 @@ def test_rubbish_is_passed_over(case: str) -> None:
         reader.feed(rubbish)
         reader.close()
         assert reading.usage is None
+
+
+def test_what_vertex_is_asked_for_stands_in_instances() -> None:
+    """Each text to embed, or what the first image shows; how many, and how long, beside it."""
+    words = NAMED["google media"].words
+    assert words({"instances": [{"content": "a"}, {"content": "b"}]}) == {"input": ["a", "b"]}
+    asked = {"instances": [{"prompt": "a cat"}], "parameters": {"sampleCount": 2, "durationSeconds": 8}}
+    assert words(asked) == {"prompt": "a cat", "n": 2, "seconds": 8}
+
+
+def test_what_a_form_says() -> None:
+    """Its fields and files; nothing where it is none."""
+    request = httpx.Request("POST", "http://x/", data={"model": "m", "a": "é"}, files={"file": ("f", b"--\r\n\r\n\0")})
+    assert form_fields(request.read()) == {"model": "m", "a": "é", "file": b"--\r\n\r\n\0"}
+    for other in (b"", b"--", b"{}", b"--x\r\n", b"--x\r\nname\r\n\r\nx", json.dumps({"a": 1}).encode()):
+        assert form_fields(other) is None
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/v1/projects/p/endpoints/7:predict", "/v1/files", "/v1/conversations", "/v1/moderations", "/v1/fine_tuning"],
+)
+def test_what_is_like_them_and_is_none_passes(path: str) -> None:
+    """A model of one's own at Vertex is paid by the hour; what is kept or moderated is free."""
+    assert find(path) is None

@@ -215,6 +215,8 @@ def test_a_keyword_that_was_an_attribute_warns(box):
 
 ENVIRONMENT = [
     ("AGENTFUSE_BUGDET", "5", "AGENTFUSE_BUGDET is no option; did you mean AGENTFUSE_BUDGET?"),
+    ("AGENT_FUSE_BUDGET", "5", "AGENT_FUSE_BUDGET is no option; did you mean AGENTFUSE_BUDGET?"),
+    ("agentfuse_db_path", "x", "agentfuse_db_path is no option; did you mean AGENTFUSE_DB_PATH?"),
     ("AGENTFUSE_COLOUR", "red", "AGENTFUSE_COLOUR is no option; there are AGENTFUSE_BUDGET, AGENTFUSE_TOTAL_BUDGET"),
     ("AGENTFUSE_LIMITS", "5", "AGENTFUSE_LIMITS is '5', and there is no such file"),
     (

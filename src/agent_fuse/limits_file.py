@@ -23,7 +23,7 @@ def read(path: str | PathLike[str], option: str) -> tuple[Limit, ...]:
     """
     name = fspath(path)
     try:
-        text = Path(name).expanduser().read_text("utf-8")
+        text = Path(name).expanduser().read_text("utf-8-sig")
         data = foreign_text.read_toml(text)
     except FileNotFoundError:
         raise ConfigurationError(f"{option} is {name!r}, and there is no such file") from None

@@ -81,7 +81,11 @@ def check_environment(environ: Mapping[str, str] = os.environ) -> None:
         ConfigurationError: naming the variable, and the one that was meant.
     """
     for name in sorted(environ):
-        if not name.startswith(PREFIX) or not environ[name].strip():
+        if not environ[name].strip():
+            continue
+        if meant := meant_by(name):
+            raise ConfigurationError(f"{name} is no option; did you mean {meant}?")
+        if not name.startswith(PREFIX):
             continue
         option = next((one for one in OPTIONS if PREFIX + one.name.upper() == name), None)
         if option is None:
@@ -89,6 +93,18 @@ def check_environment(environ: Mapping[str, str] = os.environ) -> None:
             raise misspelt(name, "option", known, prefix=PREFIX)
         if not option.env:
             raise ConfigurationError(f"{name} is set, but {option.name} is given in code alone: init({option.name}=…)")
+
+
+def meant_by(name: str) -> str:
+    """The variable that one without our prefix is a misspelling of (`AGENT_FUSE_BUDGET`); empty for all others."""
+    plain = _letters(name)
+    if name.startswith((PREFIX, "_")) or not plain.startswith(_letters(PREFIX)):
+        return ""
+    return next((one.variable for one in OPTIONS if one.env and _letters(one.variable) == plain), "")
+
+
+def _letters(name: str) -> str:
+    return name.upper().replace("_", "").replace("-", "")
 
 
 def settings(environ: Mapping[str, str] = os.environ, /, **given: object) -> Settings:

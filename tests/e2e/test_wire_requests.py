@@ -310,3 +310,20 @@ def test_a_paused_request_that_is_given_up_asks_nobody(rig: Rig) -> None:
 
     asyncio.run(main())
     assert len(rig.provider.served) == 1
+
+
+def test_a_client_that_is_closed_costs_nothing(ready: Rig) -> None:
+    """It sends nothing, and says so with an error that tells nothing of a request."""
+    client = httpx.Client()
+    client.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        client.post(ready.provider.url + WHOLE, json=BODY)
+
+    async def post() -> None:
+        async with httpx.AsyncClient() as closed:
+            pass
+        await closed.post(ready.provider.url + WHOLE, json=BODY)
+
+    with pytest.raises(RuntimeError, match="closed"):
+        asyncio.run(post())
+    assert booked(ready) == []

@@ -77,4 +77,4 @@ def _fact(sdk: str, roads: tuple[str, ...], *, wanted: bool) -> Fact:
     bare = [one for one in roads if one not in wire_install.LIBRARIES]
     if bare:
         return off(f"{sdk}: its requests go by {' or '.join(bare)} and are NOT judged on the wire", _USE)
-    return ok(f"{sdk}: every request is judged before it leaves (wire gate)")
+    return ok(f"{sdk}: its model requests are judged before they leave (wire gate; which those are: docs/wire-gate.md)")

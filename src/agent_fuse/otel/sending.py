@@ -73,6 +73,13 @@ def watch(client: Any, is_async: Callable[[], bool]) -> bool:
     return owner is not None and patches.put(owner, "send", around_async if is_async() else around)
 
 
+def _failed(client: Any, flight: Flight, error: BaseException) -> None:
+    if isinstance(error, RuntimeError) and getattr(client, "is_closed", False) is True and not flight.has_answer:
+        flight.give_back()  # a client that is closed sends nothing
+    else:
+        flight.failed(error)
+
+
 def around(original: patches.Method) -> patches.Method:
     """The wrapper of a client's `send`."""
 
@@ -90,7 +97,7 @@ def around(original: patches.Method) -> patches.Method:
                 FLIGHT.reset(token)
             quietly(_READING, HELD_AT_QUOTE, flight.answered, response)
         except BaseException as error:
-            quietly(_FAILING, HELD_AT_QUOTE, flight.failed, error)
+            quietly(_FAILING, HELD_AT_QUOTE, _failed, self, flight, error)
             raise
         return response
 
@@ -114,7 +121,7 @@ def around_async(original: patches.Method) -> patches.Method:
                 FLIGHT.reset(token)
             quietly(_READING, HELD_AT_QUOTE, flight.answered, response)
         except BaseException as error:
-            quietly(_FAILING, HELD_AT_QUOTE, flight.failed, error)
+            quietly(_FAILING, HELD_AT_QUOTE, _failed, self, flight, error)
             raise
         return response
 

@@ -291,10 +291,10 @@ class SpanGates:
         close(span, node)
 
     def _lost(self, node: OpenSpan) -> None:
-        """The span was dropped without an end: what it may have cost is booked at the quote."""
+        """The span was dropped without an end: it is booked at the quote, unless a gate that follows saw no request."""
         self.nodes.drop(node)
         if node.seen is not None:
-            node.fuse.close_call(node.seen, outcome=Outcome.BROKEN)
+            node.fuse.close_call(node.seen, outcome=Outcome.BROKEN, unsure=True)
 
 
 def _started_late(span: Span) -> bool:

@@ -48,7 +48,7 @@ class WireFlight(Flight):
         fields: Mapping[str, Any] = cast("Mapping[str, Any]", body) if isinstance(body, Mapping) else {}
         named = fields.get("model")
         model = named if isinstance(named, str) and named else model_in(path)
-        if operation == "chat" and "embed" in model:  # at Bedrock the path tells no more than the model
+        if operation in ("chat", "image") and "embed" in model:  # at Bedrock and Vertex the path tells no more
             operation = "embeddings"
         self._in_background = fields.get("background") is True
         self._wants_text = (

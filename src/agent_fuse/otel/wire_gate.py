@@ -25,6 +25,7 @@ from agent_fuse.otel.wire_flight import WireFlight
 from agent_fuse.prices import model_endpoint
 from agent_fuse.seams import GOES_ON, quietly
 from agent_fuse.wire_formats import LAST_WORDS, find
+from agent_fuse.wire_formats.forms import form_fields
 
 _PLACE = "judging a request on the wire"
 
@@ -156,9 +157,11 @@ def _named(text: str, url: str) -> str | None:
 
 
 def _decoded(content: bytes, encoding: str) -> object:
-    """The JSON that a body is, None where it is none."""
+    """The JSON that a body is, or the fields of a form; None where it is neither."""
     if encoding in ("gzip", "deflate"):
         content = zlib.decompressobj(wbits=47).decompress(content)  # either of them, by its head
+    if content.startswith(b"--"):
+        return form_fields(content)
     try:
         return cast("object", foreign_text.read_json(content))
     except ValueError:

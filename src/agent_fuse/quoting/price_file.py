@@ -44,7 +44,7 @@ def read(path: str | PathLike[str], option: str) -> dict[str, Own]:
 def _data(file: Path, content: bytes) -> object:
     match file.suffix.lower():
         case ".toml":
-            return foreign_text.read_toml(content.decode("utf-8"))
+            return foreign_text.read_toml(content.decode("utf-8-sig"))
         case ".json":
             return foreign_text.read_json(content, exact=_once)
         case other:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from importlib.metadata import entry_points
 from typing import cast
 
-from agent_fuse.wire_formats import anthropic, bedrock, cohere, gemini, ollama, openai
+from agent_fuse.wire_formats import anthropic, bedrock, cohere, gemini, ollama, openai, openai_other
 from agent_fuse.wire_formats.base import Whole, WireFormat, model_in
 
 __all__ = ["BUILT_IN", "FORMATS", "LAST_WORDS", "Whole", "WireFormat", "find", "model_in"]
@@ -17,9 +17,13 @@ GROUP = "agent_fuse.wire_formats"
 
 BUILT_IN: tuple[WireFormat, ...] = (
     openai.FORMAT,
+    *openai_other.FORMATS,
     anthropic.FORMAT,
+    anthropic.BATCHES,
     bedrock.FORMAT,
+    bedrock.JOBS,
     gemini.FORMAT,
+    *gemini.OTHERS,
     cohere.FORMAT,
     ollama.FORMAT,
 )

@@ -74,7 +74,7 @@ class WireFormat:
     source: str
     """Where it is written down."""
     ends: Mapping[str, str]
-    """The end of a priced path, from a slash or a colon on, and the operation that a POST to it is."""
+    """The end of a priced path, with a slash or a colon in it, and the operation that a POST to it is."""
     provider: str = ""
     """Whose prices hold where the host does not tell; empty: the model's maker's."""
     asks: tuple[str, ...]

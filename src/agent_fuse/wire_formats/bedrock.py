@@ -70,3 +70,20 @@ FORMAT = WireFormat(
     whole=_whole,
     in_headers=_in_headers,
 )
+
+JOBS = WireFormat(
+    name="bedrock jobs",
+    source="docs.aws.amazon.com/bedrock/latest/APIReference: StartAsyncInvoke, CreateModelInvocationJob, "
+    "RetrieveAndGenerate, RetrieveAndGenerateStream",
+    ends={
+        "/async-invoke": "unknown",
+        "/model-invocation-job": "batch",
+        "/retrieveAndGenerate": "unknown",
+        "/retrieveAndGenerateStream": "unknown",
+    },
+    provider="aws",
+    asks=("modelInput", "inputDataConfig", "retrieveAndGenerateConfiguration"),
+    model_in_body=False,
+    words=lambda body: {**body, "model": body["modelId"]} if isinstance(body.get("modelId"), str) else body,
+)
+"""Work that goes on elsewhere, or over several calls: held and booked at an estimate."""

@@ -49,7 +49,7 @@ def _whole(body: object, reading: Reading) -> bool:
 
 FORMAT = WireFormat(
     name="cohere",
-    source="docs.cohere.com/reference: chat, chat-stream, embed, rerank; v1 and v2",
+    source="docs.cohere.com/reference: chat, chat-stream, embed, rerank; v1 and v2; classify",
     ends={
         "/v2/chat": "chat",
         "/v1/chat": "chat",
@@ -57,6 +57,7 @@ FORMAT = WireFormat(
         "/v1/embed": "embeddings",
         "/v2/rerank": "rerank",
         "/v1/rerank": "rerank",
+        "/v1/classify": "text_completion",
     },
     provider="cohere",
     asks=("messages", "message", "texts", "inputs", "images", "documents"),

@@ -97,3 +97,41 @@ FORMAT = WireFormat(
     whole=_whole,
     streams_json=True,
 )
+
+
+def _instances(body: Body) -> Body:
+    """What Imagen, Veo and Vertex's embeddings are asked for stands in `instances`, how much of it in `parameters`."""
+    told: dict[str, Any] = dict(body)
+    given = _objects(told.pop("instances", None))
+    if given and "content" in given[0]:
+        told["input"] = [one.get("content") for one in given]
+    elif given:
+        told.update(given[0])
+    parameters = told.pop("parameters", None)
+    fields: Body = cast("Body", parameters) if isinstance(parameters, dict) else {}
+    for ours, theirs in (("n", "sampleCount"), ("seconds", "durationSeconds")):
+        if theirs in fields:
+            told[ours] = fields[theirs]
+    return told
+
+
+OTHERS = (
+    WireFormat(
+        name="google media",
+        source="ai.google.dev/api/models: predict (Imagen; embeddings at Vertex), predictLongRunning (Veo)",
+        ends={**{f"-00{one}:predict": "image" for one in range(1, 6)}, ":predictLongRunning": "video"},
+        provider="google",
+        asks=("instances",),
+        model_in_body=False,
+        words=_instances,
+    ),
+    WireFormat(
+        name="gemini jobs",
+        source="ai.google.dev/api/batch-mode; ai.google.dev/api/interactions-api",
+        ends={":batchGenerateContent": "batch", "/interactions": "unknown"},
+        provider="google",
+        asks=("batch", "input"),
+        model_in_body=False,
+    ),
+)
+"""Images, clips, and work that goes on at the provider: held and booked by what is asked for, or at an estimate."""

@@ -10,7 +10,6 @@ FORMAT = WireFormat(
         "/chat/completions": "chat",
         "/completions": "text_completion",
         "/fim/completions": "text_completion",
-        "/agents/completions": "chat",
         "/responses": "responses",
         "/embeddings": "embeddings",
     },

@@ -1,0 +1,78 @@
+"""Priced endpoints beside chats, by an HTTP library alone: refused before they leave, booked by what they ask for."""
+
+from typing import Any
+
+import groq
+import httpx
+import pytest
+
+from agent_fuse import SentinelBudgetExceeded
+from agent_fuse.calls import Status
+
+from .conftest import Rig
+
+pytestmark = pytest.mark.parametrize("wired", ["none"], indirect=True)
+
+WAV = b"RIFF\x00\x00\x00\x00WAVEfmt \x10\x00\x00\x00\x01\x00\x01\x00" + (8_000).to_bytes(4, "little")
+WAV += (16_000).to_bytes(4, "little") + bytes(320_000 - 32)
+"""Twenty seconds at 16,000 bytes a second."""
+
+SPOKEN: dict[str, Any] = {"model": "tts-1", "voice": "alloy", "input": "hi" * 100}
+ASKED: dict[str, dict[str, Any]] = {
+    "/v1/images/generations": {"model": "gpt-image-2", "prompt": "a cat"},
+    "/v1/audio/speech": SPOKEN,
+    "/v1/videos": {"model": "sora-2", "prompt": "a cat", "seconds": "8"},
+    "/v1/batches": {"input_file_id": "f", "endpoint": "/v1/chat/completions", "completion_window": "24h"},
+    "/v1/batch/jobs": {"input_files": ["f"], "model": "mistral-small-latest", "endpoint": "/v1/chat/completions"},
+    "/v1/fine_tuning/jobs": {"model": "gpt-4.1-mini", "training_file": "f"},
+    "/v1/ocr": {"model": "mistral-ocr-latest", "document": {"type": "document_url", "document_url": "https://x"}},
+    "/v1/agents/completions": {"agent_id": "a", "messages": [{"role": "user", "content": "hi"}]},
+    "/v1/classify": {"model": "x", "inputs": ["a"]},
+    "/v1/messages/batches": {"requests": []},
+    "/v1beta/models/imagen-4.0-generate-001:predict": {
+        "instances": [{"prompt": "x"}],
+        "parameters": {"sampleCount": 1},
+    },
+    "/v1/publishers/google/models/text-embedding-005:predict": {"instances": [{"content": "x" * 9}]},
+    "/v1beta/models/veo-3.0-generate-001:predictLongRunning": {"instances": [{"prompt": "x"}]},
+    "/v1beta/models/gemini-2.5-flash:batchGenerateContent": {"batch": {"displayName": "x"}},
+    "/v1beta/interactions": {"model": "gemini-2.5-flash", "input": "x"},
+    "/async-invoke": {"modelId": "amazon.nova-reel-v1:0", "modelInput": {}},
+    "/model-invocation-job": {"modelId": "amazon.nova-lite-v1:0", "inputDataConfig": {}},
+    "/retrieveAndGenerate": {"input": {"text": "x"}, "retrieveAndGenerateConfiguration": {}},
+}
+
+
+@pytest.mark.parametrize("path", ASKED)
+def test_nothing_leaves_with_the_budget_used_up(rig: Rig, path: str) -> None:
+    """Whatever is asked for, by a library that knows nothing of models."""
+    rig.use(budget="0.000000001")
+    with pytest.raises(SentinelBudgetExceeded):
+        httpx.post(rig.provider.url + path, json=ASKED[path])
+    assert rig.provider.requests == []
+    assert rig.books.open_holds() == []
+
+
+def test_what_the_request_fixes_is_the_bill(rig: Rig) -> None:
+    """200 characters at $15 a million, whatever comes back."""
+    rig.use(budget="100")
+    sound = httpx.Response(200, content=b"\xff\xf3audio", headers={"content-type": "audio/mpeg"})
+    with httpx.Client(transport=httpx.MockTransport(lambda _: sound)) as client:
+        assert client.post("https://api.openai.com/v1/audio/speech", json=SPOKEN).content == b"\xff\xf3audio"
+    (spoken,) = rig.books.entries()
+    assert (spoken.status, spoken.cost) == (Status.SETTLED, 200 * 15_000)
+    assert rig.books.open_holds() == []
+
+
+def test_a_recording_is_sent_in_a_form_and_quoted_by_its_length(rig: Rig) -> None:
+    """By groq's SDK, which has no gate of its own, and by httpx: 20 seconds of whisper-1 are $0.002."""
+    rig.use(budget="0.0019")
+    with pytest.raises(SentinelBudgetExceeded, match="whisper-1"):
+        httpx.post(
+            f"{rig.provider.openai_base_url}/audio/transcriptions", data={"model": "whisper-1"}, files={"file": WAV}
+        )
+    with groq.Groq(base_url=rig.provider.url, api_key="x", max_retries=0) as client:
+        rig.use(budget="0.000000001", session_id="other")
+        with pytest.raises(SentinelBudgetExceeded, match="whisper-large-v3"):
+            client.audio.transcriptions.create(model="whisper-large-v3", file=("a.wav", WAV))
+    assert rig.provider.requests == []

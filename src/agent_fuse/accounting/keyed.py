@@ -1,6 +1,7 @@
 """Keyed limits whose key no call tells: their calls share one account, which few expect. Said once, and kept to ask."""
 
 import logging
+from collections.abc import Callable
 
 from agent_fuse.account_names import is_nobodys
 from agent_fuse.accounting.call_request import Event
@@ -14,6 +15,8 @@ class KeyWatch:
     """Listens to what is booked and refused, and knows which keys have never had a value in this process."""
 
     def __init__(self) -> None:
+        self.on_absent: Callable[[], None] | None = None
+        """Told when another key is missed."""
         self._seen: set[str] = set()
         self._absent: dict[str, Limit] = {}
 
@@ -32,6 +35,8 @@ class KeyWatch:
             elif limit.key not in self._absent:
                 self._absent[limit.key] = limit
                 log.warning("%s; %s", missing(limit), how(limit))
+                if self.on_absent is not None:
+                    self.on_absent()
 
     def absent(self) -> tuple[Limit, ...]:
         """Limits whose key no call of this process has told so far."""

@@ -34,6 +34,7 @@ def _families(state: Json | None) -> Iterator[tuple[str, str, str, list[_Sample]
     yield "held_usd", "gauge", "US dollars held by calls under way.", [({}, state["open"]["held_usd"])]
     yield "paused_calls", "gauge", "Calls that wait for a person's answer.", [({}, len(state["paused"]))]
     yield "loops_near", "gauge", "Tools that repeat with nothing new.", [({}, len(state["loops"]))]
+    yield "blind_spots", "gauge", "What the page says needs a look, loops apart.", [({}, len(state["blind"]))]
     yield "stopped", "gauge", "Accounts that are stopped.", [({}, sum(one["stopped"] for one in state["in_force"]))]
     tightest: dict[tuple[str, str, str], float] = {}
     for one in state["limits"]:

@@ -19,6 +19,7 @@ from agent_fuse.views import as_json
 from agent_fuse.views.as_json import Json, iso, usd
 from agent_fuse.views.burn_rate import LIMITS, Pace, measure
 from agent_fuse.views.limit_status import with_budget
+from agent_fuse.views.other_processes import told_by_processes
 
 WINDOW = 300.0
 """Seconds over which rates look back."""
@@ -87,7 +88,7 @@ def state(reader: Reader, caps: Caps, *, now: float, among: Filter, blind: Itera
         "paused": [as_json.paused(one) for one in sorted(paused, key=lambda one: one.at)],
         "in_force": [as_json.control(one) for one in reader.controls()],
         "decisions": decisions(reader, now),
-        "blind": list(blind),
+        "blind": [*blind, *({"what": one.what, "fix": one.fix} for one in told_by_processes(reader, now=now))],
     }
 
 

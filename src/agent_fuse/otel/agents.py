@@ -15,6 +15,7 @@ from agent_fuse import frameworks
 from agent_fuse.errors import SentinelError
 from agent_fuse.frameworks import Seam
 from agent_fuse.keys import text
+from agent_fuse.otel import blind
 from agent_fuse.otel.context import AGENT
 from agent_fuse.otel.patches import MARK
 from agent_fuse.otel.trips import CARRIER, Carrier
@@ -103,6 +104,7 @@ def _adapt(module_name: str, module: ModuleType) -> None:
             problems[f"{module_name}.{seam.function}"] = (
                 f"{module_name} has no {seam.function}: agents of this release are not known by name"
             )
+            blind.changed()
         elif not hasattr(original, MARK):
             setattr(owner, name, _wrapped(original, seam))
 

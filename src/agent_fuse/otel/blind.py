@@ -2,17 +2,19 @@
 
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from opentelemetry.sdk.trace import ConcurrentMultiSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased, Sampler
 
 from agent_fuse.otel.facts import Fact, State, blind
 from agent_fuse.otel.sampler import AgentFuseSampler
+from agent_fuse.seams import GOES_ON, quietly
 
 log = logging.getLogger("agent_fuse")
 
-_warned: set[str] = set()
+_warned: dict[str, Fact] = {}
+_watchers: tuple[Callable[[], object], ...] = ()
 
 
 def blind_at_start() -> list[Fact]:
@@ -73,9 +75,28 @@ def known_blind() -> list[str]:
     return sorted(_warned)
 
 
+def known() -> list[Fact]:
+    """The same, with what to do about each."""
+    return list(_warned.values())
+
+
 def warn_of(found: Iterable[Fact]) -> None:
-    """Say each blind spot loudly, once in this process; other facts are no news."""
-    for one in found:
-        if one.state is State.BLIND and one.what not in _warned:
-            _warned.add(one.what)
-            log.warning("AgentFuse is partly blind: %s; %s", one.what, one.fix)
+    """Say each blind spot loudly, once in this process, and note it in the ledger; other facts are no news."""
+    fresh = [one for one in found if one.state is State.BLIND and one.what not in _warned]
+    for one in fresh:
+        _warned[one.what] = one
+        log.warning("AgentFuse is partly blind: %s; %s", one.what, one.fix)
+    if fresh:
+        changed()
+
+
+def on_change(watcher: Callable[[], object]) -> None:
+    """Tell this one when something is found blind."""
+    global _watchers
+    _watchers = tuple(dict.fromkeys((*_watchers, watcher)))
+
+
+def changed() -> None:
+    """Something is found blind: whoever reads the ledger is to know."""
+    for watcher in _watchers:
+        quietly("noting a blind spot", GOES_ON, watcher)

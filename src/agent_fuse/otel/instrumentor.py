@@ -24,7 +24,7 @@ from wrapt import register_post_import_hook
 
 from agent_fuse.accounting.waits import AWAITED, Waited, WaitFor
 from agent_fuse.errors import SentinelError
-from agent_fuse.otel import active, patches, sdk_check, sending, websockets, wire_install
+from agent_fuse.otel import active, blind, patches, sdk_check, sending, websockets, wire_install
 from agent_fuse.otel.altering import options_with
 from agent_fuse.otel.gate import not_judged
 from agent_fuse.otel.request_gate import Flight
@@ -126,6 +126,7 @@ def _gate(sdk: str) -> None:
                 problems[sdk] = f"{sdk}._base_client {what}: this version's requests are not gated"
                 active.set_request_gate(False)
                 log.warning("%s; spans still are. Upgrade agent-fuse, or use an earlier %s", problems[sdk], sdk)
+                blind.changed()
                 for watcher in _watchers:
                     watcher(problems[sdk])
                 return

@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
+from weakref import ref
 
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
@@ -15,6 +17,7 @@ from agent_fuse.fuse import Fuse
 from agent_fuse.ledgers import open_ledger
 from agent_fuse.ledgers.base import Ledger, LedgerError
 from agent_fuse.ledgers.fallback import FallbackLedger
+from agent_fuse.otel.blind import changed, on_change
 from agent_fuse.seams import GOES_ON, quietly
 from agent_fuse.settings import Settings
 
@@ -70,6 +73,12 @@ def open_fuse(settings: Settings, *, clock: Clock = time.time) -> Fuse:
     poster.post(now=clock())
     fuse.listen(poster.heard)
     fuse.accounting.on_refused.add(_write_down)
+    fuse.keys.on_absent = changed
+    on_change(_note_blind)
+    fails = partial(_note_failure, ref(fuse))
+    fuse.accounting.retry.on_error.add(fails)
+    if isinstance(ledger, FallbackLedger):
+        ledger.listen(lambda error: fails(error.operation))
     if settings.webhook is not None:
         from agent_fuse.webhook import telling  # noqa: PLC0415  few have one
 
@@ -77,6 +86,20 @@ def open_fuse(settings: Settings, *, clock: Clock = time.time) -> Fuse:
     for watcher in _watchers:
         watcher(fuse)
     return fuse
+
+
+def _note_blind() -> None:
+    from agent_fuse.otel import noting  # noqa: PLC0415  most processes see all
+
+    noting.changed()
+
+
+def _note_failure(of: "ref[Fuse]", operation: str) -> None:
+    from agent_fuse.otel import noting  # noqa: PLC0415  most ledgers never fail
+
+    fuse = of()
+    if fuse is not None:
+        noting.failed(fuse, operation)
 
 
 def _write_down(event: Event) -> None:

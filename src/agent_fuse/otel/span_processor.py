@@ -1,5 +1,6 @@
 """The OpenTelemetry span processor that users add to their provider."""
 
+import sys
 from collections.abc import Sequence
 from typing import Unpack
 
@@ -13,8 +14,8 @@ from agent_fuse.fuse import Fuse
 from agent_fuse.limits import Limit
 from agent_fuse.metrics import meters
 from agent_fuse.option_types import ProcessorOptions
-from agent_fuse.otel import active, agents, carrying
-from agent_fuse.otel.blind import blind_at_start, known_blind, warn_of
+from agent_fuse.otel import active, agents, carrying, wire_install
+from agent_fuse.otel.blind import blind_at_start, changed, known_blind, warn_of
 from agent_fuse.otel.instrumentor import instrument, problems
 from agent_fuse.otel.opening import open_fuse
 from agent_fuse.otel.self_test import PROBE, refuse_probe
@@ -85,6 +86,8 @@ class AgentFuseSpanProcessor(SpanProcessor):
         if fuse.settings.request_gate:
             instrument()
         warn_of(blind_at_start())
+        if _blind():
+            changed()
 
     def use(self, fuse: Fuse) -> None:
         """From now on, judge by this fuse. Calls that are open stay with the one that let them go."""
@@ -101,6 +104,8 @@ class AgentFuseSpanProcessor(SpanProcessor):
         else:
             self._meters.follow(fuse, instead_of=before, blind=_blind)
             before.retire()
+        if _blind():
+            changed()
 
     @property
     def fuse(self) -> Fuse:
@@ -144,6 +149,8 @@ class AgentFuseSpanProcessor(SpanProcessor):
             quietly("shutting down", GOES_ON, carrying.uninstall)
             quietly("shutting down", GOES_ON, agents.uninstall)
         if not _is_used(fuse):
+            if "agent_fuse.otel.noting" in sys.modules:
+                quietly("shutting down", GOES_ON, sys.modules["agent_fuse.otel.noting"].ends, fuse)
             quietly("shutting down", GOES_ON, fuse.retire)
         quietly("shutting down", GOES_ON, self.gates.rest)
 
@@ -157,4 +164,5 @@ def _is_used(fuse: Fuse) -> bool:
 
 
 def _blind() -> list[str]:
-    return [*known_blind(), *problems.values()]
+    elsewhere = (*agents.problems.values(), *wire_install.problems.values(), *filter(None, (carrying.problem,)))
+    return [*known_blind(), *problems.values(), *elsewhere]

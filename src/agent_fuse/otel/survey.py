@@ -13,7 +13,7 @@ from agent_fuse.accounting.keyed import how, missing
 from agent_fuse.dialects import Dialects
 from agent_fuse.dialects.base import Dialect
 from agent_fuse.otel import active, agents, carrying, instrumentor, langchain_tools, openai_spans
-from agent_fuse.otel.blind import blind_at_start, blind_by_processor, blind_by_sampler
+from agent_fuse.otel.blind import blind_at_start, blind_by_processor, blind_by_sampler, known
 from agent_fuse.otel.facts import Fact, State, blind, off, ok
 from agent_fuse.otel.model_sdks import of_model_sdks
 from agent_fuse.otel.self_test import guards_of, self_test
@@ -57,6 +57,21 @@ def survey(provider: TracerProvider | None = None) -> list[Fact]:
             ]
         )
     )
+
+
+def blind_spots() -> list[Fact]:
+    """What is blind, as far as it is known without a look at all live objects."""
+    found = [
+        *known(),
+        *blind_at_start(),
+        *_of_threads(),
+        *_of_agents(),
+        *_of_keys(),
+        *of_handlers(),
+        *(fact for sdk in instrumentor.SDKS for fact in _of_sdk(sdk)),
+        *of_model_sdks(),
+    ]
+    return list({one.what: one for one in found if one.state is State.BLIND}.values())
 
 
 def _provider() -> TracerProvider | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from wrapt import register_post_import_hook
 
-from agent_fuse.otel import patches
+from agent_fuse.otel import blind, patches
 from agent_fuse.seams import harmless
 
 log = logging.getLogger("agent_fuse")
@@ -67,6 +67,7 @@ def _gate(library: str) -> None:
     if what:
         problems[library] = f"{library} {what}: requests are not judged on the wire"
         log.warning("%s; the other gates stand. Upgrade agent-fuse, or use an earlier %s", problems[library], library)
+        blind.changed()
         return
     problems.pop(library, None)
     with _lock:

@@ -24,6 +24,7 @@ from agent_fuse.quoting.families import Vocabulary
 from agent_fuse.quoting.rates import Origin
 from agent_fuse.quoting.vocabularies import load
 from agent_fuse.settings import Settings, settings
+from agent_fuse.views.other_processes import told_by_processes
 from agent_fuse.webhook.telling import NOTE
 
 __all__ = ["Fact", "State", "doctor"]
@@ -66,6 +67,7 @@ def _of_rest(db_path: str | None, environ: Mapping[str, str]) -> Iterator[Fact]:
         chosen = settings({})
     url = db_path or chosen.db_path
     yield from _of_ledger(url)
+    yield from _of_processes(url)
     yield _of_tokenizer()
     yield from _of_models(url, chosen)
     yield from _of_webhook(url, chosen)
@@ -93,6 +95,15 @@ def _of_ledger(url: str) -> Iterator[Fact]:
         )
     else:
         yield ok(f"the ledger {where} can be read and written")
+
+
+def _of_processes(url: str) -> Iterator[Fact]:
+    """What others that write to it told."""
+    try:
+        with open_reader(url) as reader:
+            yield from told_by_processes(reader, now=time.time())
+    except (ConfigurationError, LedgerError):
+        return  # told already
 
 
 def _of_missing(url: str, failed: LedgerError) -> Fact:

@@ -152,7 +152,7 @@ function showNear(state) {
 function showForce(state) {
   $("s-force").hidden = !state.in_force.length;
   rows($("force"), state.in_force, (one) => one.account, [
-    ["account", "words", said((one) => (one.account === "all" ? "everything" : one.account))],
+    ["account", "words", (cell, one) => (one.account.startsWith("session=") ? sessionLink(cell, one.account.slice(8)) : text(cell, one.account === "all" ? "everything" : one.account))],
     ["now", "words", (cell, one) => {
       text(cell, [one.stopped && "stopped", ...one.top_ups.map((up) => `+${amount(up.meter, up.amount)}${up.until ? ` until ${clock(up.until)}` : ""}`)].filter(Boolean).join(", "));
       cell.classList.toggle("bad", one.stopped);
@@ -180,8 +180,9 @@ function showLimits(state) {
     ["used", "", show],
     ["left", "number", said((one) => amount(one.meter, one.left))],
     ["reached in", "number", (cell, one) => {
-      text(cell, one.reached ? "now" : one.seconds_until_cap === null ? "" : span(one.seconds_until_cap));
-      cell.classList.toggle("bad", one.reached);
+      const still = stopped.has(one.account);
+      text(cell, still ? "stopped" : one.reached ? "now" : one.seconds_until_cap === null ? "" : span(one.seconds_until_cap));
+      cell.classList.toggle("bad", still || one.reached);
     }],
     ["refused", "number", said((one) => count(one.refused))],
     ["", "acts", (cell, one) => buttons(cell, one.account, [...(one.meter === "usd" ? ["top-up"] : []), ...(one.account === "all" ? [] : [stopped.has(one.account) ? "resume" : "stop"])])],

@@ -36,14 +36,15 @@ class Caps:
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
-        self._notes: dict[str, bytes] | None = None
+        self._stand: tuple[int, float] | None = None
         self._known: list[PublishedLimit] = []
 
     def of(self, reader: Reader) -> list[PublishedLimit]:
         """Those in this ledger. Raises LedgerError, ConfigurationError."""
-        notes = reader.notes(PREFIX)
-        if notes != self._notes:
-            self._notes, self._known = notes, with_budget(read_published(notes), self._environ)
+        stand = reader.notes_stand(PREFIX)
+        if stand != self._stand:
+            self._known = with_budget(read_published(reader.notes(PREFIX)), self._environ)
+            self._stand = stand
         return self._known
 
 

@@ -85,6 +85,10 @@ class Reader(Protocol):
         """Notes whose key begins with `prefix`, an ASCII text."""
         ...
 
+    def notes_stand(self, prefix: str) -> tuple[int, float]:
+        """How many notes begin with `prefix`, and the sum of the times of their changes: another where one changed."""
+        ...
+
     def entries(self, which: Selection = ANY, *, limit: int | None = None) -> Iterator[Entry]:
         """Journal lines, newest first, read a page at a time."""
         ...

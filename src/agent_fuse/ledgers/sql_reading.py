@@ -22,7 +22,9 @@ SAVED = ("saved", "saved_by")
 USER = "user_id"
 """Columns that books of an older version lack."""
 PAGE = 200
-"""Lines of a journal, or accounts, read at a time."""
+"""Lines of a journal read at a time."""
+_NAMES = 1_000
+"""Accounts asked for at a time."""
 
 _FACTS = 10_000
 _LARGEST = 2**63 - 1
@@ -81,8 +83,8 @@ class SqlReader(ABC):
         """See Reader."""
         at = time.time() if now is None else now
         rows: dict[str, codec.Row] = {}
-        for start in range(0, len(accounts), PAGE):
-            some = tuple(accounts[start : start + PAGE])
+        for start in range(0, len(accounts), _NAMES):
+            some = tuple(accounts[start : start + _NAMES])
             query = f"SELECT name, {self._account} FROM accounts WHERE name IN ({', '.join('?' * len(some))})"  # noqa: S608 - columns
             rows.update((row[0], row[1:]) for row in self._all(query, some))
         return {name: self._balance(name, rows.get(name, NO_ACCOUNT), at) for name in accounts}
@@ -152,9 +154,14 @@ class SqlReader(ABC):
 
     def notes(self, prefix: str) -> dict[str, bytes]:
         """See Reader."""
-        after = prefix[:-1] + chr(ord(prefix[-1]) + 1)
-        found = self._all("SELECT key, value FROM notes WHERE key >= ? AND key < ?", (prefix, after))
+        found = self._all("SELECT key, value FROM notes WHERE key >= ? AND key < ?", _from_to(prefix))
         return {key: bytes(value) for key, value in found}
+
+    def notes_stand(self, prefix: str) -> tuple[int, float]:
+        """See Reader."""
+        query = "SELECT COUNT(*), COALESCE(SUM(at), 0.0) FROM notes WHERE key >= ? AND key < ?"
+        count, times = self._all(query, _from_to(prefix))[0]
+        return int(count), float(times)
 
     def entries(self, which: Selection = ANY, *, limit: int | None = None) -> Iterator[Entry]:
         """See Reader."""
@@ -282,6 +289,11 @@ class SqlReader(ABC):
             return "name >= ? AND name < ? AND name NOT LIKE ?", (begin, end, f"%{OF}%")
         term, value = self._matching("name", f"*{within('', window.interval(now))}")
         return f"name >= ? AND name < ? AND {term}", (begin, end, value)
+
+
+def _from_to(prefix: str) -> tuple[str, str]:
+    """Between which keys those lie that begin with it."""
+    return prefix, prefix[:-1] + chr(ord(prefix[-1]) + 1)
 
 
 def _sums(row: codec.Row) -> Sums:

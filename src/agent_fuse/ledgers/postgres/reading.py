@@ -18,6 +18,8 @@ _KEEPS_USER = 5
 """The version from which on it says whose call it was."""
 _SECONDS = 60.0
 """For a report's statement over a long journal."""
+_ITS_MARKS = re.compile(r"[\\%_]")
+_LIKE = str.maketrans("*?", "%_")
 _MARKS = re.compile(r"\[\^?\]?[^]]*\]|[*?]")
 
 
@@ -68,7 +70,10 @@ class PostgresReader(SqlReader):
         return [rows.got(one) for one in self._server.ask("read", *spoken(query, values))]
 
     def _matching(self, column: str, pattern: str) -> tuple[str, str]:
-        return f"{column} ~ ?", f"^{_regex(pattern)}$"
+        if "[" in pattern:
+            return f"{column} ~ ?", f"^{_regex(pattern)}$"
+        # Several times as fast as the same in a regular expression.
+        return f"{column} LIKE ?", _ITS_MARKS.sub(r"\\\g<0>", pattern).translate(_LIKE)
 
     def _names(self, column: str) -> str:
         return f"json_agg(DISTINCT {column})::text"

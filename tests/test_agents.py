@@ -87,9 +87,17 @@ async def team(work):
         raise RuntimeError(str(error))
     finally:
         pass
+
+async def served(work):
+    return work()
 '''
 ADAPTER = """
 from agent_fuse.frameworks import Seam
+
+def answer(trip):
+    if trip.limit is None:
+        raise TypeError("a fault of the adapter's")
+    return RuntimeError("429: " + trip.message)
 
 def name(agent, *args, **kwargs):
     return agent.name
@@ -98,7 +106,7 @@ def tool(tool, query):
     return tool.name, {"query": query}
 
 KINDS = "plain", "coroutine", "generator", "async_generator", "block", "later", "pulled", "static", "gone"
-SEAMS = (*(Seam(function=f"Agent.{one}", agent=name) for one in KINDS), Seam(function="team", soft=True), Seam(function="Tool.__call__", tool=tool))
+SEAMS = (*(Seam(function=f"Agent.{one}", agent=name) for one in KINDS), Seam(function="team", soft=True), Seam(function="served", instead=answer), Seam(function="Tool.__call__", tool=tool))
 NONE = "no seam"
 """
 ENTRIES = "[agent_fuse.frameworks]\nacme_agents = acme_fuse:SEAMS\nacme_other = acme_fuse:NONE\n"
@@ -334,6 +342,22 @@ def test_trips_get_out_of_a_host_that_knows_only_exception(acme: Any) -> None:
         with pytest.raises(RuntimeError, match="other"):
             asyncio.run(acme.team(lambda: (_ for _ in ()).throw(RuntimeError("other"))))
         assert provider.count == 0
+
+
+def test_a_host_that_answers_another_process_tells_it_so(acme: Any) -> None:
+    """What the adapter makes of a trip is raised, the trip as its cause; other errors pass, and where it fails the trip."""
+
+    def refused(limit: str | None) -> None:
+        raise SentinelBudgetExceeded("no more", limit=limit)
+
+    with pytest.raises(RuntimeError, match="429: no more") as caught:
+        asyncio.run(acme.served(lambda: refused("limit")))
+    assert isinstance(caught.value.__cause__, SentinelBudgetExceeded)
+    with pytest.raises(SentinelBudgetExceeded):
+        asyncio.run(acme.served(lambda: refused(None)))
+    with pytest.raises(KeyError):
+        asyncio.run(acme.served({}.popitem))
+    assert asyncio.run(acme.served(lambda: 5)) == 5
 
 
 @pytest.mark.parametrize("answer", ["nothing", ValueError("no such thing")])

@@ -137,6 +137,7 @@ def test_the_judge_of_roads_is_strict() -> None:
     """Green is nothing sent and the trip raised, or one call sent and booked exactly."""
     cell = roads.cell
     assert cell(UP, f"0 sent, {SOFT}").sign == GREEN
+    assert cell(UP, "0 sent, 429 from the proxy").sign == GREEN
     assert cell(UP, "0 sent, 500 from the proxy").sign == HALF
     assert cell(UP, f"1 sent, {SOFT}").sign == RED
     assert cell(ROOM, "1 sent, exact").sign == GREEN

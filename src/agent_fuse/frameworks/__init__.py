@@ -13,6 +13,8 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import cast
 
+from agent_fuse.errors import SentinelError
+
 log = logging.getLogger("agent_fuse")
 
 GROUP = "agent_fuse.frameworks"
@@ -30,6 +32,7 @@ _OURS = {
     "google.adk.agents.base_agent": "google_adk",
     "haystack.core.pipeline.pipeline": "haystack",
     "langgraph.pregel.main": "langgraph",
+    "litellm.proxy.common_request_processing": "litellm_proxy",
     "llama_index.core.agent.workflow": "llama_index",
     "pydantic_ai.agent": "pydantic_ai",
     "smolagents.agents": "smolagents",
@@ -51,6 +54,8 @@ class Seam:
     tool: Callable[..., tuple[str, object]] | None = None
     """It is one run of a tool: the tool's name and its arguments, read off the function's own. For frameworks that keep
     tool calls out of the conversation's own fields, where AgentFuse would see them."""
+    instead: Callable[[SentinelError], Exception] | None = None
+    """What it raises in a trip's stead, where whoever called it is another process."""
     soft: bool = False
     """Only an Exception gets out of it: trips inside are raised in their soft form, and leave it whole."""
 

@@ -35,11 +35,17 @@ problems: dict[str, str] = {}
 class _Turn:
     """What each piece of a run happens in: the agent's turn, and the form in which trips leave."""
 
-    __slots__ = ("_agent", "_carried", "_carrier", "_name")
+    __slots__ = ("_agent", "_carried", "_carrier", "_instead", "_name")
 
-    def __init__(self, name: str, carrier: Carrier | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        carrier: Carrier | None = None,
+        instead: Callable[[SentinelError], Exception] | None = None,
+    ) -> None:
         self._name = name
         self._carrier = carrier
+        self._instead = instead
         self._agent: Token[str] | None = None
         self._carried: Token[Carrier | None] | None = None
 
@@ -59,11 +65,15 @@ class _Turn:
         trip = self._carrier.trip if self._carrier is not None else None
         if trip is not None and isinstance(error, Exception) and not isinstance(error, _LEFT_ALONE):
             raise trip from error
+        if self._instead is not None and isinstance(error, SentinelError):
+            other = quietly("telling a framework of a trip", "it gets the trip itself", self._instead, error)
+            if other is not None:
+                raise other from error
 
 
 def _turn(seam: Seam, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Turn:
     name = quietly(_PLACE, _SO, _read, seam, args, kwargs) if _on and seam.agent is not None else None
-    return _Turn(name or "", Carrier() if _on and seam.soft else None)
+    return _Turn(name or "", Carrier() if _on and seam.soft else None, seam.instead if _on else None)
 
 
 def _read(seam: Seam, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:

@@ -16,15 +16,18 @@ if TYPE_CHECKING:
 TITLES = {UP: "budget used up", ROOM: "with room"}
 
 _REFUSED = re.compile(r"0 sent, Sentinel\w+ \((BaseException|Exception)\)")
+_ANSWERED = re.compile(r"0 sent, 429 from the proxy")
 _UNTOLD = re.compile(r"0 sent, .+")
 _ESTIMATED = re.compile(r"1 sent, (by \w+|held|exact)(, then .+)?")
 
 
 def cell(column: str, word: str) -> Cell:
-    """Judge one call: green where nothing was sent and the caller got the trip, or where one was sent and booked exactly."""
+    """Judge one call: green where nothing was sent and the caller was told, or where one was sent and booked exactly."""
     if column == UP:
         if found := _REFUSED.fullmatch(word):
             return Cell(GREEN, f"0 sent, {'soft' if found[1] == 'Exception' else 'hard'}")
+        if _ANSWERED.fullmatch(word):
+            return Cell(GREEN, word)
         return Cell(HALF if _UNTOLD.fullmatch(word) else RED, word)
     if word == "1 sent, exact":
         return Cell(GREEN, "exact")

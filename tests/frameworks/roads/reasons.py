@@ -36,13 +36,6 @@ def reason(program: str, provider: str, column: str, words: str) -> Reason:
 
 REASONS: tuple[Reason, ...] = (
     Reason(
-        key="proxy-500",
-        programs="^litellm_proxy",
-        words="^0 sent, 500 from the proxy$",
-        text="The trip ends the request inside the proxy, which answers its client with 500, and goes on. A client that tries "
-        "again is refused again. The proxy's log says which limit it was.",
-    ),
-    Reason(
         key="untold-embeddings",
         provider="gemini",
         words="^1 sent, by quote$",

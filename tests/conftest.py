@@ -83,6 +83,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.programs)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Each worker runs the same tests in the same order every time."""
+    from shares import Shares  # whose base is not there where xdist is turned off
+
+    return Shares(config, log) if config.option.dist == "loadfile" else None
+
+
 def pytest_collection_finish() -> None:
     """What is imported is here to stay: the collector, which many tests run, need not look at it each time."""
     gc.collect()

@@ -1,0 +1,63 @@
+"""Which worker runs which files: the same ones in the same order on every machine, whoever is free first."""
+
+from collections.abc import Iterable
+
+from xdist.scheduler.loadfile import LoadFileScheduling
+
+SECONDS = {
+    "e2e/test_races": 25,
+    "e2e/test_refusal": 26,
+    "e2e/test_span_attributes": 21,
+    "e2e/test_told_later": 17,
+    "e2e/test_trips": 14,
+    "e2e/test_without_usage": 14,
+    "faults/test_every_function": 57,
+    "ledgers/test_contract": 50,
+    "ledgers/test_leases": 21,
+    "ledgers/test_postgres": 17,
+    "test_charged_for_real": 15,
+    "test_comparison": 23,
+    "test_defects_clients": 15,
+    "test_hostile_spans": 15,
+    "test_interrupts": 32,
+    "test_order": 18,
+    "test_recordings": 17,
+}
+"""What the longest files take, about; any other file a tenth of a second a test."""
+
+
+class Shares(LoadFileScheduling):
+    """One share of the files for each worker.
+
+    Handed out by who is free, they would run in another order each time, and a test that another one disturbs would
+    fail now and then, on somebody else's machine.
+    """
+
+    def schedule(self) -> None:
+        """Set the shares before anything is handed out."""
+        if self.collection is None:
+            tests = next(iter(self.registered_collections.values()))
+            self.share_of = shares((test.partition("::")[0] for test in tests), len(self.nodes))
+        super().schedule()
+
+    def _split_scope(self, nodeid: str) -> str:
+        return self.share_of[super()._split_scope(nodeid)]
+
+
+def shares(files: Iterable[str], workers: int) -> dict[str, str]:
+    """The share of each file: the heaviest first, to whoever has least so far.
+
+    Args:
+        files: the file of each test.
+    """
+    weights: dict[str, float] = {}
+    for file in files:
+        weights[file] = weights.get(file, 0) + 0.1
+    weights |= {f"tests/{name}.py": taken for name, taken in SECONDS.items() if f"tests/{name}.py" in weights}
+    loads = dict.fromkeys((f"share {number}" for number in range(workers)), 0.0)
+    found: dict[str, str] = {}
+    for file in sorted(weights, key=lambda one: (-weights[one], one)):
+        share = min(loads, key=lambda one: loads[one])
+        found[file] = share
+        loads[share] += weights[file]
+    return found

@@ -430,3 +430,35 @@ def test_audio_is_priced_where_the_data_has_text_rates_only() -> None:
     usage = Usage(input_tokens=1000, output_tokens=500, input_audio_tokens=900, output_audio_tokens=400)
     cost = PriceBook().rates("gpt-4o-audio-preview", "openai").cost(usage)
     assert cost == 100 * 2_500 + 900 * 40_000 + 100 * 10_000 + 400 * 80_000
+
+
+def code(container):
+    return {"type": "code_interpreter_call", "container_id": container}
+
+
+def shell(container):
+    return {"type": "shell_call", "environment": {"type": "container_reference", "container_id": container}}
+
+
+def interpreter(memory):
+    return {"type": "code_interpreter", "container": {"type": "auto", "memory_limit": memory}}
+
+
+@pytest.mark.parametrize(
+    ("output", "tools", "containers"),
+    [
+        ([code("c1"), code("c1")], [interpreter("16g")], 16),
+        ([code("c1"), code("c2")], [interpreter("4g")], 8),
+        ([code("c1")], [interpreter(None)], 1),
+        ([code("c1")], [{"type": "code_interpreter", "container": "c1"}], 1),
+        ([code("c1")], None, 1),
+        ([shell("c1")], [{"type": "shell", "environment": {"type": "container_auto", "memory_limit": "64g"}}], 64),
+        ([shell("c1"), code("c1")], [interpreter("4g")], 4),
+        ([{"type": "shell_call", "environment": {"type": "local"}}], [{"type": "shell"}], None),
+        ([{"type": "message"}], [interpreter("64g")], None),
+    ],
+)
+def test_containers_are_counted_by_their_memory(output, tools, containers):
+    """Each container once, as many as its gigabytes, which the tools that the answer repeats tell."""
+    body = {"usage": {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2}, "output": output, "tools": tools}
+    assert read_usage(body).containers == containers

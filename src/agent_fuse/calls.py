@@ -79,7 +79,7 @@ class Usage:
     web_searches: int | None = None
     file_searches: int | None = None
     containers: int | None = None
-    """Containers in which code ran at the provider."""
+    """Containers in which code ran at the provider, each as many as the gigabytes of its memory."""
     told_cost: int | None = None
     """Nano-dollars that the provider's answer says all this cost, where that is believed."""
     parts: "tuple[tuple[str, Usage], ...]" = ()

@@ -44,7 +44,7 @@ def read_usage(body: object) -> Usage | None:
     if found is None:
         return None
     output = field("output")
-    return _with_tools(found, cast("list[object]", output)) if isinstance(output, list) else found
+    return _with_tools(found, cast("list[object]", output), field("tools")) if isinstance(output, list) else found
 
 
 def later(known: Usage | None, new: Usage) -> Usage:
@@ -223,18 +223,49 @@ def _with_parts(usage: Usage, iterations: object) -> Usage:
     return replace(usage, parts=tuple(parts))
 
 
-def _with_tools(usage: Usage, output: list[object]) -> Usage:
+def gigabytes(tool: object) -> int:
+    """Memory of the container that a tool runs in at the provider, 1 where it names none; 0 where it runs in none.
+
+    Source: OpenAI's guides "Code interpreter" and "Shell"; the openai SDK's `ContainerAuto.memory_limit`.
+    """
+    field = fields_of(tool)
+    place = fields_of(field("container" if field("type") == "code_interpreter" else "environment"))
+    if field("type") != "code_interpreter" and not (
+        field("type") == "shell" and place("type") in ("container_auto", "container_reference")
+    ):
+        return 0
+    told = place("memory_limit")
+    return _GIGABYTES.get(told, 1) if isinstance(told, str) else 1
+
+
+_GIGABYTES = {"1g": 1, "4g": 4, "16g": 16, "64g": 64}
+
+
+def _with_tools(usage: Usage, output: list[object], tools: object) -> Usage:
     """Count what tools that ran at the provider did, for it is billed beside the tokens.
 
-    Source: the items of OpenAI's Responses API, `output`.
+    Source: the items of OpenAI's Responses API, `output`, and the `tools` that its answers repeat.
     """
     kinds = [(fields_of(item)("type"), item) for item in output]
     web = (usage.web_searches or 0) + sum(kind == "web_search_call" and _searches(item) for kind, item in kinds)
     files = sum(kind == "file_search_call" for kind, _ in kinds)
-    places = {str(fields_of(item)("container_id")) for kind, item in kinds if kind == "code_interpreter_call"}
+    places = dict(filter(None, (_place(kind, item) for kind, item in kinds)))
     if not (web or files or places):
         return usage
-    return replace(usage, web_searches=web or None, file_searches=files or None, containers=len(places) or None)
+    offered = cast("Sequence[object]", tools) if isinstance(tools, list | tuple) else ()
+    sizes = {fields_of(tool)("type"): gigabytes(tool) for tool in offered}
+    memory = sum(sizes.get(kind) or 1 for kind in places.values())
+    return replace(usage, web_searches=web or None, file_searches=files or None, containers=memory or None)
+
+
+def _place(kind: object, item: object) -> tuple[str, str] | None:
+    """The id of the container in which an item of an answer ran, and the tool that ran in it."""
+    if kind == "code_interpreter_call":
+        return str(fields_of(item)("container_id")), "code_interpreter"
+    if kind != "shell_call":
+        return None
+    found = fields_of(fields_of(item)("environment"))("container_id")
+    return (found, "shell") if isinstance(found, str) else None
 
 
 def _searches(item: object) -> bool:

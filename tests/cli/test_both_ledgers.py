@@ -6,9 +6,12 @@ from types import SimpleNamespace
 import pytest
 
 from agent_fuse import control
+from agent_fuse.calls import Entry, Status
 from agent_fuse.dashboard.filters import Filter
 from agent_fuse.dashboard.prometheus import exposition
 from agent_fuse.dashboard.state import Caps, state
+from agent_fuse.ledgers import open_ledger
+from agent_fuse.ledgers.base import Amounts
 from agent_fuse.ledgers.reading import open_reader
 from agent_fuse.report import gather
 from cli import filled
@@ -105,3 +108,30 @@ def test_the_files_are_the_same(run, both, tmp_path):
         pages[kind] = plain(path.read_text("utf-8"), url)
     assert pages["sqlite"] == pages["postgresql"]
     assert "research-loop" in pages["sqlite"]
+
+
+FEES = (
+    ("paid", Status.SETTLED, 1_500_000_000, 250_000_000, 60),
+    ("estimated", Status.ESTIMATED, 500_000_000, 0, 60),
+    ("refused", Status.REFUSED, 900_000_000, 400_000_000, 60),
+    ("long ago", Status.SETTLED, 7_000_000_000, 3_000_000_000, 9 * 3_600),
+)
+"""Id, status, cost, fee, age in seconds."""
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_status_tells_fees_beside_tokens(run, postgres, tmp_path, kind):
+    """What was paid since then for tokens, and what for anything else; refused calls were never paid."""
+    url = postgres.database() if kind == "postgresql" else str(tmp_path / "ledger.db")
+    ledger = open_ledger(url)
+    for name, status, cost, fee, age in FEES:
+        entry = Entry(id=name, at=filled.NOW - age, status=status, session="s", cost=cost, fee=fee)
+        if status is Status.REFUSED:
+            ledger.refuse(entry, ("session=s", "all"), now=filled.NOW)
+        else:
+            ledger.settle(entry, ("session=s", "all"), Amounts(usd=cost, calls=1), now=filled.NOW)
+    ledger.close()
+    found = json.loads(run("status", "--db", url, "--json").out)
+    assert found["booked"] == {"usd": "2", "token_usd": "1.75", "fee_usd": "0.25"}
+    assert "In the last hour: $1.75 for tokens, $0.2500 for fees." in run("status", "--db", url).out
+    assert "$5.75 for tokens, $3.25 for fees." in run("status", "--db", url, "--since", "1d").out

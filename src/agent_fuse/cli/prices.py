@@ -28,7 +28,7 @@ _UNITS = (("per_character", "a character of speech"), ("per_second", "a second o
 _FEES = (
     ("per_web_search", "a web search"),
     ("per_file_search", "a file search"),
-    ("per_container", "a container for code"),
+    ("per_container", "a GB of a container for code, for 20 minutes"),
 )
 _FEES_SOURCE = "from the price data, else OpenAI's and Anthropic's pricing pages, 2026-11"
 _PICOS_PER_TOKEN_OF_USD_PER_MILLION = 1_000_000

@@ -66,6 +66,7 @@ def status(
     observed = books.refused(replace(lately, statuses=frozenset([Status.WOULD_REFUSE])))
     observed = [one for one in observed if _concerns(one, account)]
     saved = books.saved(lately) if account is None else []
+    cost, fees = books.booked(lately)
     found = standings(books, known_caps(books, os.environ), now=now, limit=limit, account=account, refused=refused)
     if json:
         emit(
@@ -81,6 +82,7 @@ def status(
             tightest=as_json.standing(found.tightest) if found.tightest is not None else None,
             since=iso(begin),
             until=None if end is None else iso(end),
+            booked={"usd": usd(cost), "token_usd": usd(cost - fees), "fee_usd": usd(fees)},
             refused=[as_json.refusals(one) for one in refused],
             would_refuse=[as_json.refusals(one) for one in observed],
             saved=[as_json.savings(one) for one in saved if not one.by.startswith(WOULD)],
@@ -94,6 +96,9 @@ def status(
         if account is None:
             _print_sum(out, found, everything.settled.usd, today)
         when = "in the last hour" if since == _LATELY else f"since {local(begin)}"
+        if fees and account is None:
+            say(out)
+            paragraph(out, f"{when[0].upper()}{when[1:]}: {money(cost - fees)} for tokens, {money(fees)} for fees.")
         _print_refused(out, refused, "", when)
         _print_refused(out, observed, "would, without mode='observe', have been", when)
         _print_saved(out, saved, when)

@@ -113,6 +113,10 @@ class Reader(Protocol):
         """What calls saved that were clamped or downgraded, or only observed, summed by that; the most first."""
         ...
 
+    def booked(self, which: Selection) -> tuple[int, int]:
+        """Nano-dollars booked, and what of them is fees: no tokens."""
+        ...
+
     def count_lines(self, before: float) -> int:
         """Journal lines older than `before`."""
         ...

@@ -248,6 +248,14 @@ class SqlReader(ABC):
         )
         return [Saved(by=by, count=count, saved=saved) for by, count, saved in self._all(query, values)]
 
+    def booked(self, which: Selection) -> tuple[int, int]:
+        """See Reader."""
+        condition, values = self._where(which)
+        sums = ", ".join(f"COALESCE(CAST(SUM({column}) AS BIGINT), 0)" for column in ("cost", self._fee))
+        query = f"SELECT {sums} FROM journal WHERE {_IS_BOOKED} AND {condition}"  # noqa: S608 - conditions
+        cost, fee = self._all(query, values)[0]
+        return int(cost), int(fee)
+
     def count_lines(self, before: float) -> int:
         """See Reader."""
         return int(self._all("SELECT COUNT(*) FROM journal WHERE at < ?", (before,))[0][0])

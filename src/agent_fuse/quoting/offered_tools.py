@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from agent_fuse.calls import MAX_TOKENS, Usage, usage_of
+from agent_fuse.usage_reader import gigabytes
 
 _KINDS = (
     ("web_search", "web_searches"),
     ("file_search", "file_searches"),
-    ("code_interpreter", "containers"),
 )
 """What a tool's type begins with (`web_search_20250305`, `web_search_preview`), and what it is billed as."""
 
@@ -21,17 +21,20 @@ def offered(body: Mapping[str, Any]) -> Usage | None:
     """What the tools offered may do for a fee; None where none of them has one."""
     tools = body.get("tools")
     counts: dict[str, int | None] = {}
+    containers: dict[object, int] = {}
     if isinstance(body.get("web_search_options"), Mapping):  # chat completions of OpenAI's search models
         counts["web_searches"] = 1
     for tool in cast("list[object]", tools) if isinstance(tools, list | tuple) else ():
         fields: Mapping[str, Any] = cast("Mapping[str, Any]", tool) if isinstance(tool, Mapping) else {}
         kind = fields.get("type")
         billed = next((unit for name, unit in _KINDS if isinstance(kind, str) and kind.startswith(name)), None)
-        if billed == "containers":
-            counts[billed] = 1  # however often code runs, it is one container
+        if memory := gigabytes(fields):
+            containers[kind] = memory  # however often code runs, it is one container
         elif billed is not None:
             most = _most(fields.get("max_uses")) or _most(body.get("max_tool_calls")) or 1
             counts[billed] = max(counts.get(billed) or 0, most)
+    if containers:
+        counts["containers"] = sum(containers.values())
     return usage_of(counts) if counts else None
 
 

@@ -17,7 +17,9 @@ WEB_SEARCH_KCOUNT = Decimal(10)
 FILE_SEARCH_KCOUNT = Decimal("2.5")
 """The same for file searches: OpenAI's pricing page, "Built-in tools" (2026-11)."""
 CONTAINER_USD = Decimal("0.03")
-"""USD for a container of 1 GB in which code ran: the same page (2026-11)."""
+"""USD for a container in which code ran, for each gigabyte of its memory and session of 20 minutes: the same page
+(2026-11). OpenAI bills "eligible" sessions by the minute since 2026-06-02, at least 5 of them (its changelog); how long
+one ran no answer tells, so a whole session is booked."""
 
 
 def supplemented(provider: str, model: str, prices: PriceOf) -> PriceOf:

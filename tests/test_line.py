@@ -1,6 +1,10 @@
 """Calls that wait for open ones go in the order in which they came: a later small one does not starve an earlier one."""
 
 import asyncio
+import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -8,8 +12,10 @@ import openai
 import pytest
 
 import agent_fuse
-from agent_fuse import Limit, SentinelBudgetExceeded
-from agent_fuse.accounting.line import GONE_SECONDS, Line
+from agent_fuse import Limit, SentinelBudgetExceeded, control
+from agent_fuse.accounting.line import MOST, Standing
+from agent_fuse.ledgers.base import Cap, Meter, Refusal
+from agent_fuse.ledgers.controls import read
 from agent_fuse.testing import LoopbackProvider, Reply
 
 WAIT = 2.0
@@ -136,19 +142,172 @@ def test_who_was_cancelled_holds_nobody_up(box) -> None:
 
         asyncio.run(run())
     assert [one.body["messages"][0]["content"] for one in provider.requests] == ["first", "third"]
-    line = one.fuse.admission.patience.line
-    assert line is not None
-    assert line.places == {}
+    assert one.fuse.ledger.controls() == {}, "nobody is in line any more"
 
 
-def test_who_asks_no_more_is_forgotten() -> None:
-    now = [0.0]
-    line = Line(lambda: now[0])
-    line.stand("a", ["x"])
-    line.stand("b", ["x", "y"])
-    assert line.ahead("c", ["x", "z"]) == {"x"}
-    assert line.ahead("b", ["x", "y"]) == {"x"}
-    assert line.ahead("a", ["x"]) == frozenset()
-    now[0] = GONE_SECONDS + 0.1
-    assert line.ahead("b", ["y"]) == frozenset()
-    assert line.places == {}
+# Over processes -----------------------------------------------------------------------------------------------------
+
+WAITER = """
+import sys
+import agent_fuse
+from agent_fuse import Limit
+tokens, url, window = sys.argv[1:]
+limit = Limit(output_tokens=100, per="all", window=window or None, on_limit="wait", max_wait=7200)
+agent_fuse.init(limits=[limit], db_path=url)
+with agent_fuse.call("gpt-4o", 0, int(tokens)) as made:
+    print("in", flush=True)
+    sys.stdin.readline()
+    made.usage(0, 0)
+"""
+"""Waits until there is room for so many of a hundred tokens, says so, and keeps it until it is told."""
+
+ROOM = Limit(output_tokens=100, per="all", on_limit="wait", max_wait=600)
+
+
+class Waiter:
+    """A process that waits, or has its room."""
+
+    def __init__(self, tokens, url, window):
+        command = [sys.executable, "-c", WAITER, str(tokens), url, window]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def is_in(self):
+        """Waits for that."""
+        assert self.process.stdout.readline() == "in\n"
+
+    def end(self):
+        """Its call is over, and free."""
+        self.process.stdin.write("\n")
+        self.process.stdin.close()
+        assert self.process.wait(60) == 0
+        self.process.stdout.close()
+
+    def stand_still(self, ledger):
+        """Between two of its steps: whoever is stopped in a transaction on a file holds up all, in line or not."""
+        is_free = getattr(ledger, "is_free", lambda: True)
+        while True:
+            self.signal(signal.SIGSTOP)
+            os.waitid(os.P_PID, self.process.pid, os.WSTOPPED)
+            if is_free():
+                return
+            self.signal(signal.SIGCONT)
+            time.sleep(0.01)
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request, tmp_path):
+    return str(tmp_path / "books.db") if request.param == "sqlite" else request.getfixturevalue("postgres").database()
+
+
+@pytest.fixture
+def waiter(url):
+    """Starts one; all are gone at the end."""
+    made = []
+
+    def make(tokens, window=""):
+        made.append(Waiter(tokens, url, window))
+        return made[-1]
+
+    yield make
+    for one in made:
+        if one.process.poll() is None:
+            one.signal(signal.SIGCONT)
+            one.process.kill()
+        one.process.wait()
+        for pipe in (one.process.stdin, one.process.stdout):
+            pipe.close()
+
+
+def amounts_in_line(fuse):
+    """What others wait for, the first come first."""
+    found = read(fuse.ledger.controls()).by_account.get("all")
+    waiting = found.waiting if found is not None else ()
+    return [one.amount for one in sorted(waiting, key=lambda one: one.since) if one.waits_at(time.time())]
+
+
+def until(holds):
+    """Wait for that, a minute at most."""
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_processes_go_in_the_order_in_which_they_came(box, url, waiter) -> None:
+    """The large one needs all there is. The small one, of another process, would fit at once, and lets it go first."""
+    fuse = box(limits=[ROOM], db_path=url).fuse
+    with agent_fuse.call("gpt-4o", 0, 50) as mine:
+        large = waiter(100)
+        until(lambda: amounts_in_line(fuse) == [100])
+        small = waiter(20)
+        until(lambda: amounts_in_line(fuse) == [100, 20])
+        mine.usage(0, 0)
+    large.is_in()
+    until(lambda: amounts_in_line(fuse) == [20])
+    large.end()
+    small.is_in()
+    small.end()
+    until(lambda: fuse.ledger.controls() == {})
+
+
+def test_who_is_killed_or_stopped_in_line_holds_nobody_up(box, url, waiter) -> None:
+    """Its place is given up a moment later; one that only stood still has its turn when it goes on."""
+    fuse = box(limits=[ROOM], db_path=url).fuse
+    with agent_fuse.call("gpt-4o", 0, 50) as mine:
+        killed = waiter(100)
+        until(lambda: amounts_in_line(fuse) == [100])
+        killed.signal(signal.SIGKILL)
+        small = waiter(20)
+        small.is_in()
+        stopped = waiter(100)
+        until(lambda: amounts_in_line(fuse) == [100])
+        stopped.stand_still(fuse.ledger)
+        late = waiter(20)
+        late.is_in()
+        stopped.signal(signal.SIGCONT)
+        late.end()
+        small.end()
+        mine.usage(0, 0)
+    stopped.is_in()
+    stopped.end()
+
+
+def test_a_windows_room_goes_to_who_came_first_too(box, url, waiter) -> None:
+    """The small one would fit into what its window has left, and stands back behind one that does not."""
+    fuse = box(limits=[Limit(output_tokens=100, per="all", window="1h")], db_path=url).fuse
+    with agent_fuse.call("gpt-4o", 0, 60) as made:
+        made.usage(0, 60)
+    large = waiter(50, "1h")
+    until(lambda: [one.amount for one in waiting(fuse)] == [50])
+    small = waiter(20, "1h")
+    until(lambda: sorted(one.amount for one in waiting(fuse)) == [20, 50])
+    control.top_up("all", output_tokens=10, db_path=url, who="test")
+    large.is_in()
+    until(lambda: [one.amount for one in waiting(fuse)] == [20])
+    control.top_up("all", output_tokens=20, db_path=url, who="test")
+    small.is_in()
+    large.end()
+    small.end()
+
+
+def waiting(fuse):
+    return [one for each in read(fuse.ledger.controls()).by_account.values() for one in each.waiting]
+
+
+# In the ledger ------------------------------------------------------------------------------------------------------
+
+
+def test_a_line_is_no_longer_than_it_may_be(box) -> None:
+    """Who comes when it is full waits without a place, and gets one when there is one."""
+    fuse = box().fuse
+    short = Refusal(Cap("all", Meter.CALLS, 1), 0, 1, 1)
+    those = [Standing(fuse.ledger, float(number)) for number in range(MOST + 1)]
+    for one in those:
+        one.stand(short, 1000.0, 0.1)
+    assert [one.since for one in waiting(fuse)] == [float(number) for number in range(MOST)]
+    those[0].leave(1000.0)
+    those[-1].stand(short, 1001.0, 0.1)
+    assert waiting(fuse)[-1].since == float(MOST)

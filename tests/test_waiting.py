@@ -40,7 +40,6 @@ def test_a_call_waits_until_its_window_has_room(desk):
     for _ in range(6):
         spend(one)
     assert 120 <= one.clock() - began <= 124
-    assert len(one.slept) == 2
     assert not [event for event in one.events if event.trip], "nothing was refused"
     assert one.books.balance("all").settled.calls == 6
 
@@ -49,7 +48,7 @@ def test_a_calendars_window_is_waited_for(desk):
     one = desk(Limit(calls=1, per="all", window="hour", on_limit="wait", max_wait=3600))
     for _ in range(3):
         spend(one)
-    assert one.slept == [3600.0, 3600.0], "the clock began on the hour"
+    assert sum(one.slept) == 7200, "the clock began on the hour"
 
 
 def test_what_would_take_longer_is_refused_at_once(desk):

@@ -21,9 +21,9 @@ from agent_fuse.accounting.paused_calls import PausedCall
 from agent_fuse.calls import Usd, to_nanos, to_usd
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.keys import key_named
-from agent_fuse.ledgers import open_ledger
+from agent_fuse.ledgers import deciding, open_ledger
 from agent_fuse.ledgers.base import AMOUNTS, Ledger, Meter
-from agent_fuse.ledgers.controls import Control, TopUp, read, read_one
+from agent_fuse.ledgers.controls import Control, TopUp, read
 from agent_fuse.otel import active
 from agent_fuse.settings import settings
 
@@ -181,7 +181,7 @@ def in_force(*, db_path: str | None = None) -> list[Control]:
     """What is stopped or topped up now. Raises LedgerError."""
     with _ledger(db_path) as (ledger, _):
         found = read(ledger.controls())
-    return sorted(found.by_account.values(), key=lambda one: one.account)
+    return sorted((one for one in found.by_account.values() if one.is_decided), key=lambda one: one.account)
 
 
 def account_of(what: str) -> str:
@@ -224,11 +224,9 @@ def _decide(
     with _ledger(db_path) as (ledger, now):
         decision = {"at": now, "what": verb, "account": account, "amount": amount, "who": by, "why": why}
         note = _log_key(now), json.dumps(decision).encode()
-        while True:
-            before = ledger.controls((account,)).get(account)
-            after = replace(change(read_one(account, before), now), who=by, why=why, at=now).in_force_at(now)
-            if ledger.control(account, before, after.written(), note, now=now):
-                return after  # else another has decided in between: on top of that
+        return deciding.change(
+            ledger, account, lambda one: replace(change(one, now), who=by, why=why, at=now), note, now=now
+        )
 
 
 def _log(ledger: Ledger, decision: dict[str, Any], now: float) -> None:

@@ -74,7 +74,6 @@ class Fuse:
         """In a forked child: its parent's calls and locks are its parent's."""
         self._lock = threading.Lock()
         self._closing.clear()
-        self.admission.patience.line = None
         self.reentrancy.renew()
         self.accounting.renew()
 

@@ -15,8 +15,9 @@ from agent_fuse.calls import Entry, Status, show_usd
 from agent_fuse.errors import ConfigurationError, SentinelBudgetExceeded, SentinelError
 from agent_fuse.foreign_text import inline
 from agent_fuse.fuse import Fuse
-from agent_fuse.ledgers.base import Amounts, Hold, Ledger, LedgerError, Meter, Refusal
-from agent_fuse.ledgers.controls import Control, Fence, read, read_one
+from agent_fuse.ledgers import deciding
+from agent_fuse.ledgers.base import Amounts, Hold, Ledger, Meter, Refusal
+from agent_fuse.ledgers.controls import Control, Fence, read
 from agent_fuse.ledgers.owners import Owner, is_dead, this_process
 from agent_fuse.ledgers.waiting import patience, pauses
 from agent_fuse.limits import Caller, Session, demand
@@ -151,7 +152,7 @@ def _refused(fuse: Fuse, answer: Refusal, around: Caller, child: str, amount: in
 
 
 def drop_dead(ledger: Ledger, now: float) -> None:
-    """Take down what dead processes of this machine kept. Raises LedgerError."""
+    """Take down what dead processes of this machine kept, and the places of those that waited. Raises LedgerError."""
     here = this_process()
     for one in read(ledger.controls()).by_account.values():
         of = [
@@ -159,7 +160,7 @@ def drop_dead(ledger: Ledger, now: float) -> None:
             for fence in one.fences
             if is_dead(Owner(host=fence.host, pid=fence.pid, started=fence.started), here=here)
         ]
-        if of:
+        if of or one.waiting:
             _change(ledger, one.account, {fence.id for fence in of}, None, now=now)
 
 
@@ -175,12 +176,8 @@ def _bare(ledger: Ledger, around: Caller, names: dict[str, None]) -> tuple[str, 
 
 
 def _change(ledger: Ledger, name: str, without: set[str], more: Fence | None, *, now: float) -> None:
-    for tries in count():
-        before = ledger.controls([name]).get(name)
-        one = read_one(name, before)
+    def changed(one: Control) -> Control:
         fences = tuple(fence for fence in one.fences if fence.id not in without) + ((more,) if more else ())
-        after = replace(one, fences=fences).in_force_at(now).written()
-        if after == before or ledger.control(name, before, after, now=now):
-            return
-        if tries > _TRIES:
-            raise LedgerError("control", name, "others changed it all the time")
+        return replace(one, fences=fences)
+
+    deciding.change(ledger, name, changed, now=now)

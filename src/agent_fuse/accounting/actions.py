@@ -191,13 +191,7 @@ class Actions:
         self._accounting.tell(Event(action.entry, action.due, nudge=nudge))
 
     def close(
-        self,
-        action: Action,
-        result: object = UNTOLD,
-        *,
-        error: str = "",
-        message: str = "",
-        cost: int | None = None,
+        self, action: Action, result: object = UNTOLD, *, error: str = "", message: str = "", cost: int | None = None
     ) -> None:
         """The tool ran. Its result, or its error, tells progress from a loop; the first told counts. Never raises.
 
@@ -294,6 +288,7 @@ class Actions:
             caps=caps,
             expires_at=self._accounting.clock() + _HOLD_SECONDS,
             subjects=tuple if action.observed else subjects,
+            place=None if action.held else action.place,
         )
 
     def _keep(self, action: Action) -> None:

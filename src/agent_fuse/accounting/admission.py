@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from agent_fuse.account_names import is_nobodys
 from agent_fuse.accounting.booking import Accounting
@@ -18,9 +18,6 @@ from agent_fuse.quotes import Quote
 from agent_fuse.refusals import BEFORE_SENT, explain, of_stop, unpriced
 from agent_fuse.seams import GOES_ON, quietly, refusal
 from agent_fuse.settings import Settings
-
-if TYPE_CHECKING:
-    from agent_fuse.accounting.line import Line
 
 _ROOMY = 0.5
 """Share of a limit up to which a quote may be a bound."""
@@ -84,9 +81,10 @@ class Admission:
             self.hold_uncapped(pending, pending.quote)
 
     def _hold(self, pending: PendingCall) -> None:
-        waited: Waited | None = None
+        waited = AWAITED.get()
+        if waited is not None:
+            pending.place = waited.place
         while True:
-            waited = waited if self.patience.line is None else self._in_turn(self.patience.line, pending, waited)
             quote, answer = self._take(pending, wait=False)
             if quote.provisional and not self._has_room(pending.due, answer):
                 quote, answer = self._take(pending, wait=True)  # a bound refuses nobody, and warns of nothing
@@ -94,8 +92,8 @@ class Admission:
                 continue
             if not isinstance(answer, Refusal):
                 break
-            waited = waited or AWAITED.get() or Waited()
-            if not self._has_waited(pending, answer, waited):
+            waited = waited or Waited()
+            if not self._asks_again(pending, answer, waited):
                 if quietly(_FITTING, _SO, self._is_left, pending, answer):
                     return
                 fitted = quietly(_FITTING, _SO, self._fitted, pending, answer) or answer
@@ -104,19 +102,9 @@ class Admission:
                     break
                 waited.end()
                 raise refusal(partial(self.exceeded, pending, fitted, waited))
-        waited = waited or AWAITED.get()
         if waited is not None:
             waited.end()
         self._accounting.on_reserved(pending.request.caller, pending.due, answer.balances)
-
-    def _in_turn(self, line: "Line", pending: PendingCall, waited: Waited | None) -> Waited | None:
-        """Let those go first who came first; how long it has waited for them, if it has."""
-        while line.places:
-            waited = waited or AWAITED.get() or Waited()
-            if not self.patience.stands_back(line, pending.due, waited):
-                break
-            self._ask_anew(pending)
-        return waited
 
     def _take(self, pending: PendingCall, *, wait: bool) -> tuple[Quote, Reservation | Refusal]:
         try:
@@ -166,6 +154,7 @@ class Admission:
             caps=caps,
             expires_at=now + self._settings.hold_seconds,
             subjects=subjects,
+            place=None if pending.held else pending.place,
         )
         work = partial(self._ledger.reserve, hold, now=now)
         answer = self._accounting.retry.ask("reserve", work, pending.may_be_held)
@@ -185,18 +174,19 @@ class Admission:
                 return False
         return True
 
-    def _has_waited(self, pending: PendingCall, answer: Refusal, waited: Waited) -> bool:
-        if not self.patience.has_waited(
-            answer, pending.due, waited, lambda: Asker(pending.id, pending.request.caller, pending.request.model)
-        ):
-            return False
-        self._ask_anew(pending)
-        return True
-
-    def _ask_anew(self, pending: PendingCall) -> None:
-        """It is admitted later than it was asked for, perhaps in another interval."""
+    def _asks_again(self, pending: PendingCall, answer: Refusal, waited: Waited) -> bool:
+        """Whether it has waited for what refused it, or only for others who wait, for whom it will not any more."""
         request = pending.request
-        pending.due = demand(self._accounting.limits, request.caller, request.fact, now=self._clock())
+        if self.patience.has_waited(
+            answer, pending.due, waited, lambda: Asker(pending.id, request.caller, request.model)
+        ):
+            pending.place = waited.place
+            # It is admitted later than it was asked for, perhaps in another interval.
+            pending.due = demand(self._accounting.limits, request.caller, request.fact, now=self._clock())
+            return True
+        if answer.ahead:
+            pending.place = None
+        return bool(answer.ahead)
 
     def _is_left(self, pending: PendingCall, answer: Refusal) -> bool:
         """Whether a gate that can alter what leaves judges the call next, and so is to judge it alone."""

@@ -8,7 +8,7 @@ from typing import Any, cast
 from agent_fuse.calls import Entry
 from agent_fuse.errors import SentinelError
 from agent_fuse.keys import first, spellings, told
-from agent_fuse.ledgers.base import Amounts
+from agent_fuse.ledgers.base import LAST, Amounts, Place
 from agent_fuse.limits import Caller, Demand, Limit, demand
 from agent_fuse.loops import Signature
 from agent_fuse.quotes import Quote
@@ -126,6 +126,8 @@ class PendingCall:
     due: Demand
     quote: Quote | None = None
     held: bool = False
+    place: Place | None = LAST
+    """Where it stands in line, until it is held."""
     altered: Altered = AS_ASKED
     foreseen: Altered = AS_ASKED
     """How it would have been altered, in observe mode, which alters nothing."""
@@ -190,6 +192,8 @@ class Action:
     """It costs money: held when it begins, booked when it ends."""
     arguments: object = UNTOLD
     """Kept where its price depends on them."""
+    place: Place | None = LAST
+    """Where it stands in line, until it is held."""
     observed: bool = False
     """It goes in observe mode alone: nothing is asked of limits any more."""
 

@@ -1,13 +1,11 @@
 """Patience: what a limit does not admit waits where that helps: for its window, for open calls, for a person."""
 
-import threading
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from agent_fuse.accounting.booking import Accounting
 from agent_fuse.accounting.listeners import Listeners
 from agent_fuse.accounting.waits import (
-    BUSY_SECONDS,
     Asker,
     Waited,
     WaitFor,
@@ -17,14 +15,8 @@ from agent_fuse.accounting.waits import (
     wait,
 )
 from agent_fuse.ledgers.base import Refusal
-from agent_fuse.limits import Demand
+from agent_fuse.limits import Demand, Limit
 from agent_fuse.settings import Settings
-
-if TYPE_CHECKING:
-    from agent_fuse.accounting.line import Line
-
-
-_making = threading.Lock()
 
 
 class Patience:
@@ -34,49 +26,8 @@ class Patience:
         self._settings = settings
         self._ledger = accounting.ledger
         self._clock = accounting.clock
-        self.line: Line | None = None
-        """Who waits for open calls; None until someone does."""
         self.on_paused: Listeners[[Any]] = Listeners("telling of a paused call")
         """Told of what waits for a person's answer (a `paused_calls.PausedCall`)."""
-
-    def stands_back(self, line: "Line", due: Demand, waited: Waited) -> bool:
-        """Wait a moment behind calls that came first and wait for room that this one asks for; whether it did.
-
-        It does so for as long as it would wait itself, and asks for room then.
-
-        Raises:
-            WaitFor: someone else waits for it.
-        """
-        ahead = line.ahead(waited, (cap.account for cap in due.caps))
-        if not ahead or self._settings.observes:
-            return False
-        limits = [limit for cap, limit in zip(due.caps, due.limits, strict=True) if cap.account in ahead]
-        patient = max((limit.max_wait for limit in limits if limit.on_limit == "wait"), default=0.0)
-        if waited.seconds + BUSY_SECONDS > patient:
-            if waited.busy_seconds + BUSY_SECONDS > self._settings.busy_wait:
-                return False
-            waited.busy_seconds += BUSY_SECONDS
-        return self._in_line(BUSY_SECONDS, waited, ahead)
-
-    def _in_line(self, seconds: float, waited: Waited, accounts: Iterable[str]) -> bool:
-        if can_wait():
-            waited.line = self._line()
-            waited.line.stand(waited, accounts)
-        try:
-            return wait(seconds, waited)
-        except WaitFor:
-            raise
-        except BaseException:  # a KeyboardInterrupt
-            waited.end()
-            raise
-
-    def _line(self) -> "Line":
-        with _making:
-            if self.line is None:
-                from agent_fuse.accounting.line import Line  # noqa: PLC0415  few calls wait
-
-                self.line = Line()
-            return self.line
 
     def has_waited(self, answer: Refusal, due: Demand, waited: Waited, who: Callable[[], Asker]) -> bool:
         """Wait for what refused something, where that helps; whether its limits may be asked again.
@@ -88,25 +39,36 @@ class Patience:
         """
         if answer.stop is not None or self._settings.observes:
             return False
+        limit, now = due.limits[due.caps.index(answer.cap)], self._clock()
         try:
-            seconds = self._seconds(answer, due, waited, who)
-            if seconds is not None and answer.busy:
-                return self._in_line(seconds, waited, (answer.cap.account,))
+            seconds = until_it_fits(answer, limit, waited, now)
+            if seconds is None:
+                seconds = busy(answer, limit, waited, self._settings.busy_wait)
+            if seconds is not None:
+                self._stand(answer, waited, now, seconds)
+            elif (limit.on_tight or self._settings.on_tight) == "pause":
+                seconds = self._asked(answer, limit, waited, who)
             return seconds is not None and wait(seconds, waited)
         except WaitFor:
             raise
-        except BaseException:  # a KeyboardInterrupt: nobody is to be asked any more
+        except BaseException:  # a KeyboardInterrupt: it asks nobody any more
             waited.end()
             raise
 
-    def _seconds(self, answer: Refusal, due: Demand, waited: Waited, who: Callable[[], Asker]) -> float | None:
-        limit = due.limits[due.caps.index(answer.cap)]
-        seconds = until_it_fits(answer, limit, waited, self._clock())
-        if seconds is None:
-            seconds = busy(answer, limit, waited, self._settings.busy_wait)
-        if seconds is not None or (limit.on_tight or self._settings.on_tight) != "pause":
-            return seconds
+    def _stand(self, short: Refusal, waited: Waited, now: float, seconds: float) -> None:
+        """In line with all others who wait for room there."""
+        if not can_wait():
+            return
+        standing = waited.standing
+        if standing is None:
+            from agent_fuse.accounting.line import Standing  # noqa: PLC0415  few calls wait
+
+            standing = waited.standing = Standing(self._ledger, now)
+        waited.leave = lambda: standing.leave(self._clock())
+        standing.stand(short, now, seconds)
+
+    def _asked(self, short: Refusal, limit: Limit, waited: Waited, who: Callable[[], Asker]) -> float | None:
         most = self._settings.pause_for if limit.pause_for is None else limit.pause_for
         from agent_fuse.accounting.pauses import Pauses  # noqa: PLC0415  few calls ever ask a person
 
-        return Pauses(self._ledger, self._clock, self.on_paused).until_asked_again(who, answer, limit, waited, most)
+        return Pauses(self._ledger, self._clock, self.on_paused).until_asked_again(who, short, limit, waited, most)

@@ -58,8 +58,14 @@ class ToolRoom:
         def who() -> Asker:
             return Asker(action.entry.id, action.caller, tool=action.entry.tool)
 
-        if not self._patience.has_waited(short, action.due, waited, who):
-            raise refusal(lambda: self._exceeded(action, short, waited))
+        try:
+            goes_on = self._patience.has_waited(short, action.due, waited, who)
+        finally:
+            action.place = waited.place
+        if not goes_on:
+            if not short.ahead:
+                raise refusal(lambda: self._exceeded(action, short, waited))
+            action.place = None  # it waits no longer, neither for others who do
 
     def _exceeded(self, action: Action, short: Refusal, waited: Waited) -> SentinelBudgetExceeded:
         what, session = f"tool {quoted(action.entry.tool)}", action.caller.session.id

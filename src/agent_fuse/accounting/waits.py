@@ -11,19 +11,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent_fuse.errors import SentinelError
-from agent_fuse.ledgers.base import Meter, Refusal
+from agent_fuse.ledgers.base import LAST, Meter, Place, Refusal
 from agent_fuse.ledgers.waiting import in_event_loop
 from agent_fuse.limits import Caller, Limit
 from agent_fuse.refusals import frees_at
 
 if TYPE_CHECKING:
     from agent_fuse.accounting.call_request import Action
-    from agent_fuse.accounting.line import Line
+    from agent_fuse.accounting.line import Standing
     from agent_fuse.accounting.paused_calls import PausedCall
 
 BUSY_SECONDS = 0.05
 """How often to ask again while others hold what is left."""
 
+_LONGEST = 0.5
+"""How often to ask again, and to say that the call still waits, while a window's time passes."""
 _SHORTEST = 0.001
 
 
@@ -56,16 +58,23 @@ class Waited:
         """The question that it asked of a person, and what came of it."""
         self.withdraw: Callable[[], None] | None = None
         """Withdraws the question, where one was asked."""
-        self.line: Line | None = None
-        """Where it stands in line."""
+        self.standing: Standing | None = None
+        """In line, once it waits for room."""
+        self.leave: Callable[[], None] | None = None
+        """Leaves the line, where it stands in it."""
         self.action: Action | None = None
         """The tool action that it is: its loop rule has been asked, and is not asked again."""
 
+    @property
+    def place(self) -> Place:
+        """In line; behind everyone as long as it has not waited."""
+        return LAST if self.standing is None else self.standing.place
+
     def end(self) -> None:
         """It waits no longer."""
-        line, self.line = self.line, None
-        if line is not None:
-            line.leave(self)
+        leave, self.leave = self.leave, None
+        if leave is not None:
+            leave()
         withdraw, self.withdraw = self.withdraw, None
         if withdraw is not None:
             withdraw()
@@ -95,7 +104,7 @@ def until_it_fits(refusal: Refusal, limit: Limit, waited: Waited, now: float) ->
         seconds = max(at - now, _SHORTEST)
     else:
         return None
-    return seconds if waited.seconds + seconds <= limit.max_wait else None
+    return min(seconds, _LONGEST) if waited.seconds + seconds <= limit.max_wait else None
 
 
 def busy(refusal: Refusal, limit: Limit, waited: Waited, most: float) -> float | None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from math import inf
 from typing import Protocol, TypeVar
 
 from agent_fuse.calls import Entry
@@ -41,6 +42,13 @@ class Amounts:
 ZERO = Amounts()
 
 
+Place = tuple[float, str]
+"""In line for room: since when (seconds, UTC epoch), and who, where two came at the same moment."""
+
+LAST: Place = (inf, "")
+"""Behind everyone who waits."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cap:
     """On `account`, settled + held of `meter` must never pass `amount`.
@@ -71,6 +79,8 @@ class Hold:
     """Its call goes on when its process is gone: nobody owns it, so that it can only expire."""
     subjects: Callable[[], Iterable[str]] = tuple
     """Accounts that the call would be booked on if limits asked for them; asked only where something is stopped."""
+    place: "Place | None" = None
+    """Where it stands in line: what those before it wait for is held, for it. None: it passes them by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +149,8 @@ class Refusal:
 
     extra: int = 0
     """What the cap was topped up by."""
+    ahead: int = 0
+    """Of `held`: what no call holds, but others wait for who came first."""
     stop: "Stop | None" = None
     """Where it was no cap: who stopped the account, and why."""
 

@@ -60,8 +60,7 @@ def used_up(db: Connection, caps: Sequence[Cap], subjects: Iterable[str], now: f
     used = used_now(partial(find, db))
 
     def refused(cap: Cap) -> Refusal | None:
-        extra = controls.topped_up(cap.account, cap.meter, now)
         there = beside(NOTHING, controls.kept(cap.account, used, now))
-        return short(cap, read(db, cap.account, now), None, there, now=now, buckets=of, extra=extra)
+        return short(cap, read(db, cap.account, now), None, there, now=now, buckets=of, controls=controls)
 
     return stopped(controls, accounts) or tightest(refused(cap) for cap in caps)

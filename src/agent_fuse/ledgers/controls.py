@@ -1,4 +1,4 @@
-"""Controls: what a person has decided about accounts while agents run: stopped, or topped up."""
+"""Controls: what is in force for accounts while agents run: stopped, topped up, kept for some, waited for by others."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -8,7 +8,10 @@ from types import MappingProxyType
 from typing import Any, cast
 
 from agent_fuse.account_names import plain
-from agent_fuse.ledgers.base import AMOUNTS, Meter
+from agent_fuse.ledgers.base import AMOUNTS, Cap, Meter, Place
+
+FARTHEST = 10.0
+"""Seconds that whoever waits may be believed for at a time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +48,25 @@ class Fence:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Waiter:
+    """A call or a tool that waits for room under a cap: what it waits for is held, for those who come later."""
+
+    since: float
+    """When it began to wait, seconds, UTC epoch; with `id` its place."""
+    id: str
+    on: str
+    """The cap's account, with its window."""
+    meter: Meter
+    amount: int
+    until: float
+    """When it waits no more unless it says so again: a process that was killed, or stands still, holds nobody up."""
+
+    def waits_at(self, now: float) -> bool:
+        """Whether it is to be believed. What is far ahead was written by a clock that is wrong."""
+        return now < self.until <= now + FARTHEST
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Control:
     """What is in force for one account, and who decided it last."""
 
@@ -53,13 +75,19 @@ class Control:
     stopped: bool = False
     top_ups: tuple[TopUp, ...] = field(default=())
     fences: tuple[Fence, ...] = field(default=())
+    waiting: tuple[Waiter, ...] = field(default=())
     who: str = ""
     why: str = ""
     at: float = 0.0
     """Seconds, UTC epoch."""
 
+    @property
+    def is_decided(self) -> bool:
+        """Whether any of it is more than who waits."""
+        return self.stopped or bool(self.top_ups or self.fences)
+
     def in_force_at(self, now: float) -> "Control":
-        """What of it is still in force: without top-ups that have ended, those for good one for each meter."""
+        """What of it is still in force: without what has ended, top-ups for good one for each meter."""
         lasting: dict[Meter, int] = {}
         for more in self.top_ups:
             if more.until is None:
@@ -67,11 +95,12 @@ class Control:
         top_ups = [TopUp(meter=meter, amount=amount) for meter, amount in lasting.items()]
         ending = [more for more in self.top_ups if more.until is not None and more.until > now]
         standing = tuple(one for one in self.fences if now < one.until)
-        return replace(self, top_ups=(*top_ups, *ending), fences=standing)
+        waiting = tuple(one for one in self.waiting if one.waits_at(now))
+        return replace(self, top_ups=(*top_ups, *ending), fences=standing, waiting=waiting)
 
     def written(self) -> str | None:
         """As text; None where nothing is in force any more."""
-        if not self.stopped and not self.top_ups and not self.fences:
+        if not self.is_decided and not self.waiting:
             return None
         top_ups = [{"meter": more.meter, "amount": more.amount, "until": more.until} for more in self.top_ups]
         said: dict[str, Any] = {
@@ -83,6 +112,8 @@ class Control:
         }
         if self.fences:
             said["fences"] = [asdict(one) for one in self.fences]
+        if self.waiting:
+            said["waiting"] = [asdict(one) for one in self.waiting]
         return json.dumps(said)
 
 
@@ -116,6 +147,21 @@ class Controls:
             return 0
         return sum(one.amount for one in found.top_ups if one.meter is meter and (one.until is None or now < one.until))
 
+    def ahead(self, cap: Cap, place: Place | None, now: float) -> int:
+        """What others wait for under the cap who stand before this place."""
+        found = self.by_account.get(plain(cap.account)) if place is not None else None
+        if found is None or place is None:
+            return 0
+        return sum(
+            one.amount
+            for one in found.waiting
+            if one.on == cap.account and one.meter is cap.meter and (one.since, one.id) < place and one.waits_at(now)
+        )
+
+    def more_for(self, cap: Cap, place: Place | None, now: float) -> int:
+        """What the cap is raised by, for a call at this place; below zero where those before it wait for more."""
+        return self.topped_up(cap.account, cap.meter, now) - self.ahead(cap, place, now)
+
     def kept(self, account: str, used: Callable[[str], int], now: float, apart: Iterable[str] = ()) -> int:
         """Nano-dollars kept on the account for others; `used` tells what they have used, `apart` who is no other."""
         found = self.by_account.get(plain(account))
@@ -144,6 +190,17 @@ def read_fences(said: object) -> tuple[Fence, ...]:
     return tuple(Fence(**{name: one[name] for name in names if name in one}) for one in found)
 
 
+def _read_waiting(said: object, meters: Mapping[str, Meter]) -> tuple[Waiter, ...]:
+    names = [one.name for one in fields(Waiter)]
+    found: list[Waiter] = []
+    for one in cast("list[dict[str, Any]]", said or []):
+        if one.get("meter") in meters:
+            given: dict[str, Any] = {name: one[name] for name in names}
+            given["meter"] = meters[one["meter"]]
+            found.append(Waiter(**given))
+    return tuple(found)
+
+
 @lru_cache(maxsize=256)
 def read_one(account: str, text: str | None) -> Control:
     """What is in force for one account; None is nothing."""
@@ -158,6 +215,7 @@ def read_one(account: str, text: str | None) -> Control:
             if one.get("meter") in meters
         ),
         fences=read_fences(found.get("fences")),
+        waiting=_read_waiting(found.get("waiting"), meters),
         who=str(found.get("who", "")),
         why=str(found.get("why", "")),
         at=float(found.get("at", 0.0)),

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterable, Sequence
 
 from agent_fuse.account_names import rolling
-from agent_fuse.ledgers.base import AMOUNTS, Cap, Meter, Refusal, Stop
+from agent_fuse.ledgers.base import AMOUNTS, Cap, Meter, Place, Refusal, Stop
 from agent_fuse.ledgers.codec import NO_ACCOUNT, NOTHING, PLACE, SINCE, WIDTH, Account, Figures
-from agent_fuse.ledgers.controls import Controls
+from agent_fuse.ledgers.controls import NONE, Controls
 
 _USD = PLACE[Meter.USD]
 CALLS = PLACE[Meter.CALLS]
@@ -22,7 +22,8 @@ def short(
     *,
     now: float,
     buckets: Buckets,
-    extra: int = 0,
+    controls: Controls = NONE,
+    stands: Place | None = None,
 ) -> Refusal | None:
     """Why a cap does not admit a call; None where it does.
 
@@ -30,7 +31,8 @@ def short(
         account: the row of the cap's account, as it stands at `now`; None where there is none.
         asked: what the call asks of it; None where it only asks whether anything is left.
         mine: what the call holds on it already.
-        extra: what the cap is topped up by.
+        controls: what is in force for the account: the cap may be topped up, and others wait for room under it.
+        stands: where the call stands among those.
     """
     row = account or NO_ACCOUNT
     match cap.meter:
@@ -42,13 +44,14 @@ def short(
         case _:
             place = PLACE[cap.meter]
             settled = row[place]
-    held = row[WIDTH + place] - mine[place]
+    extra, ahead = controls.topped_up(cap.account, cap.meter, now), controls.ahead(cap, stands, now)
+    held = row[WIDTH + place] - mine[place] + ahead
     requested = 0 if asked is None else asked[place]
     amount = cap.amount - cap.kept + extra
     if settled + held + (requested if asked is not None else 1) <= amount:
         return None
     frees_at = None if requested > amount else _frees_at(cap, settled + held + requested - amount, buckets, now)
-    return Refusal(cap, settled, held, requested, frees_at, extra)
+    return Refusal(cap, settled, held, requested, frees_at, extra, ahead)
 
 
 def stopped(controls: Controls, accounts: Iterable[str]) -> Refusal | None:

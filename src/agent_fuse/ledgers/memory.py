@@ -80,10 +80,10 @@ class MemoryLedger:
 
             def short_of(cap: Cap) -> Refusal | None:
                 name = cap.account
-                extra = controls.topped_up(name, cap.meter, now)
+                of = self._oldest_first
                 row, requested = (found[name], asked) if name in found else (self._as_of(name, now), NOTHING)
                 mine_there = beside(before.get(name, NOTHING), controls.kept(name, used, now))
-                return short(cap, row, requested, mine_there, now=now, buckets=self._oldest_first, extra=extra)
+                return short(cap, row, requested, mine_there, now=now, buckets=of, controls=controls, stands=hold.place)
 
             refused = tightest(short_of(cap) for cap in hold.caps)
             if refused is not None:
@@ -166,7 +166,7 @@ class MemoryLedger:
                     beside(NOTHING, controls.kept(cap.account, used_now(self._accounts.get), now)),
                     now=now,
                     buckets=self._oldest_first,
-                    extra=controls.topped_up(cap.account, cap.meter, now),
+                    controls=controls,
                 )
                 for cap in caps
             )

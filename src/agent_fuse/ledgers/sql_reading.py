@@ -117,7 +117,7 @@ class SqlReader(ABC):
         if not self._keeps_controls:
             return []
         found = read_controls(dict(self._all("SELECT account, control FROM controls")))
-        return sorted(found.by_account.values(), key=lambda one: one.account)
+        return sorted((one for one in found.by_account.values() if one.is_decided), key=lambda one: one.account)
 
     def knows(self, account: str) -> bool:
         """See Reader."""

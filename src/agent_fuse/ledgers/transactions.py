@@ -200,10 +200,10 @@ def _refused(
 
     def refused(cap: Cap) -> Refusal | None:
         name = cap.account
-        extra = controls.topped_up(name, cap.meter, now)
         row, requested = (found[name], asked) if name in found else (as_of(db, name, now), NOTHING)
         there = beside(mine.get(name, NOTHING), controls.kept(name, used, now))
-        return short(cap, row, requested, there, now=now, buckets=partial(buckets, db), extra=extra)
+        of = partial(buckets, db)
+        return short(cap, row, requested, there, now=now, buckets=of, controls=controls, stands=hold.place)
 
     return tightest(refused(cap) for cap in hold.caps)
 

@@ -31,8 +31,8 @@ def on_open(watcher: Callable[[Fuse], None]) -> None:
 
 
 def _drop_fences(ledger: Ledger, now: float) -> None:
-    """What processes that died kept for sessions is for everybody again."""
-    if any('"fences"' in text for text in ledger.controls().values()):
+    """What processes that died kept for sessions, or waited for, is for everybody again."""
+    if any('"fences"' in text or '"waiting"' in text for text in ledger.controls().values()):
         from agent_fuse.ring_fences import drop_dead  # noqa: PLC0415  few ledgers have any
 
         drop_dead(ledger, now)

@@ -198,7 +198,7 @@ class PostgresLedger:
                 refused = stopped(controls, accounts)
                 if refused is not None and note_first is not None:
                     self.update_note(note_first.key, note_first.change, now=now)
-                extras = [controls.topped_up(cap.account, cap.meter, now) for cap in hold.caps]
+                extras = [controls.more_for(cap, hold.place, now) for cap in hold.caps]
                 judged = True
             if refused is not None:
                 return refused, {}
@@ -235,7 +235,7 @@ class PostgresLedger:
                 beside(NOTHING, controls.kept(cap.account, used, now)),
                 now=now,
                 buckets=self._buckets,
-                extra=controls.topped_up(cap.account, cap.meter, now),
+                controls=controls,
             )
             for cap in caps
         )

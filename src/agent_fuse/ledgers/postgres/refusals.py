@@ -51,7 +51,8 @@ def tightest_of(hold: Hold, controls: Controls, now: float, facts: str) -> Refus
             beside(tuple(mine[1:]) if cap.account in held_on else NOTHING, kept(cap.account)),
             now=now,
             buckets=buckets,
-            extra=controls.topped_up(cap.account, cap.meter, now),
+            controls=controls,
+            stands=hold.place,
         )
         for cap in hold.caps
     )

@@ -1,6 +1,10 @@
 """Ring-fenced sessions: a share of what is left is kept for a session inside, from all around it, until it ends."""
 
+import contextlib
 import json
+import signal
+import subprocess
+import sys
 import threading
 from contextvars import Context
 from decimal import Decimal
@@ -12,6 +16,7 @@ from agent_fuse import Limit, SentinelBudgetExceeded, control
 from agent_fuse.calls import to_nanos
 from agent_fuse.cli import main
 from agent_fuse.errors import ConfigurationError
+from agent_fuse.ledgers import open_ledger
 from agent_fuse.ledgers.controls import read
 from agent_fuse.ring_fences import LONGEST, drop_dead
 from agent_fuse.testing import assert_books_balance
@@ -205,6 +210,32 @@ def test_observe_mode_keeps_nothing(box) -> None:
     one = box(budget=1, mode="observe")
     with agent_fuse.session("team"), agent_fuse.session("helper", budget="50%", ring_fenced=True):
         assert one.fuse.ledger.controls() == {}
+
+
+KILLED = """
+import os, signal, sys
+import agent_fuse
+from agent_fuse import ring_fences
+ring_fences._change = lambda *given, **named: os.kill(os.getpid(), signal.SIGKILL)
+agent_fuse.init(limits=[agent_fuse.Limit(usd=1)], db_path=sys.argv[1])
+with agent_fuse.session("team"), agent_fuse.session("helper", budget="50%", ring_fenced=True):
+    print("never")
+"""
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_a_process_killed_while_it_puts_one_up_spends_nothing(box, request, tmp_path, kind) -> None:
+    """Between the hold and the fence: the next guard gives the place back."""
+    url = str(tmp_path / "killed.db") if kind == "sqlite" else request.getfixturevalue("postgres").database()
+    done = subprocess.run([sys.executable, "-c", KILLED, url], capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout) == (-signal.SIGKILL, "")
+    with contextlib.closing(open_ledger(url)) as left:
+        assert [one.amounts.usd for one in left.holds()] == [to_nanos("0.5")]
+    one = box(budget=1, db_path=url)
+    assert one.books.open_holds() == []
+    assert one.spent("team") == 0
+    with agent_fuse.session("team"):
+        assert how_often() == 10
 
 
 def test_commands_tell_what_is_kept(box, capsys) -> None:

@@ -92,10 +92,18 @@ def test_who_asks_sees_it(guarded: Any, provider: LoopbackProvider) -> None:
     assert booked(rig) == [(Status.SETTLED, COST)] * 2
 
 
-@pytest.mark.parametrize("given", [{"stream_usage": False}, {"mode": "observe"}])
-def test_it_is_not_asked_for_where_it_is_not_wanted(guarded: Any, provider: LoopbackProvider, given: Any) -> None:
-    """Off, and in observe mode, which alters nothing: counted by what came."""
-    rig = guarded(**given)
+def test_observe_mode_asks_too(guarded: Any, provider: LoopbackProvider) -> None:
+    """What real work costs is what limits are chosen by: it is exact there as well, and its caller sees nothing."""
+    rig = guarded(mode="observe")
+    with openai.OpenAI(base_url=provider.openai_base_url, api_key="x") as client:
+        chunks = list(client.chat.completions.create(**ASK, stream=True))
+    assert all(one.choices and one.usage is None for one in chunks)
+    assert booked(rig) == [(Status.SETTLED, COST)]
+
+
+def test_it_is_not_asked_for_where_it_is_not_wanted(guarded: Any, provider: LoopbackProvider) -> None:
+    """Counted by what came."""
+    rig = guarded(stream_usage=False)
     with openai.OpenAI(base_url=provider.openai_base_url, api_key="x") as client:
         list(client.chat.completions.create(**ASK, stream=True))
     assert sent(provider) is None

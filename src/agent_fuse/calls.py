@@ -165,6 +165,9 @@ class RefusedBy:
     """What to do, in words that fit the limit."""
 
 
+RING_FENCE = "ring_fence"
+"""`Entry.operation` of a hold that only keeps a place for a moment: nobody's spending, whoever dies."""
+
 WOULD = "would "
 """Begins `Entry.saved_by` of what was only observed."""
 

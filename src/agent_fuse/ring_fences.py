@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from agent_fuse import sessions, spend
 from agent_fuse.account_names import account, is_nobodys, plain
-from agent_fuse.calls import Entry, Status, show_usd
+from agent_fuse.calls import RING_FENCE, Entry, Status, show_usd
 from agent_fuse.errors import ConfigurationError, SentinelBudgetExceeded, SentinelError
 from agent_fuse.foreign_text import inline
 from agent_fuse.fuse import Fuse
@@ -120,7 +120,7 @@ def put_up(fuse: Fuse, around: Caller, child: str, amount: int) -> RingFence | R
     fence = Fence(
         id=mine, child=inner, amount=amount, until=now + LONGEST, host=here.host, pid=here.pid, started=here.started
     )
-    entry = Entry(id=mine, at=now, status=Status.PRESUMED, session=child, operation="ring_fence", cost=amount)
+    entry = Entry(id=mine, at=now, status=Status.PRESUMED, session=child, operation=RING_FENCE, cost=amount)
     accounts, amounts = due.accounts, Amounts(usd=amount)
     hold = Hold(entry=entry, accounts=accounts, amounts=amounts, caps=caps, expires_at=now + _HOLD_SECONDS)
     fuse.reentrancy.enter()

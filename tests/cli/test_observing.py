@@ -99,8 +99,8 @@ def test_spans_tools_and_loops_go_on(observe):
 
     assert pay() == "paid"
     found = would()
-    assert found.count(("budget", "$0.00001 per session")) == 2  # the charge and the tool: the span's call is left to
-    # the request gate, which it turns out that it has not
+    assert found.count(("budget", "$0.00001 per session")) == 3  # the charge, the tool, and the span's call, though
+    # that was left to a request gate which it turns out that it has not
     assert [one for one in found if one[0] == "loop"]
     assert ("budget", "2 tool calls per session") in found
     settled = journal(Status.SETTLED)

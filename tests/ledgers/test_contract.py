@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from agent_fuse.calls import Entry, RefusedBy, Status
+from agent_fuse.calls import RING_FENCE, Entry, RefusedBy, Status
 from agent_fuse.ledgers.base import (
     AMOUNTS,
     Amounts,
@@ -249,6 +249,16 @@ def test_sweep_presumes_expired_holds(ledger):
     assert list(ledger.journal()) == [presumed]
     assert ledger.settle(line("old", 50), (), amounts(50), now=NOW + 11) is Settling.CORRECTED
     assert usd(ledger) == (50, 5)
+    assert_books_balance(ledger)
+
+
+def test_what_only_kept_a_place_is_given_back_by_a_sweep(ledger):
+    """The hold behind which a ring-fence is put up is nobody's spending, whatever became of who asked for it."""
+    reserve(ledger, "fence", 60, expires_at=NOW + 10, operation=RING_FENCE)
+    assert ledger.sweep(now=NOW + 10) == []
+    assert usd(ledger) == (0, 0)
+    assert ledger.holds() == []
+    assert list(ledger.journal()) == []
     assert_books_balance(ledger)
 
 

@@ -25,6 +25,7 @@ PLACE = {meter: place for place, meter in enumerate(AMOUNTS)}
 WIDTH = len(METERS)
 STATUS = ENTRY.index("status")
 REASON = ENTRY.index("reason")
+OPERATION = ENTRY.index("operation")
 
 Figures = tuple[int, ...]
 """Amounts, one for each of METERS."""

@@ -7,7 +7,7 @@ from operator import add, neg, sub
 from typing import TypeVar
 
 from agent_fuse.account_names import OF, booked_on, calendar, has_left, plain, rolling, within
-from agent_fuse.calls import Entry, Status
+from agent_fuse.calls import RING_FENCE, Entry, Status
 from agent_fuse.ledgers import codec, forks
 from agent_fuse.ledgers.base import (
     ZERO,
@@ -229,7 +229,9 @@ class MemoryLedger:
             found: list[Entry] = []
             for hold in [hold for hold in self.holds() if hold.expires_at <= now]:
                 entry = replace(hold.entry, status=Status.PRESUMED, reason="expired")
-                if self.settle(entry, (), hold.amounts, now=now) is Settling.BOOKED:
+                if entry.operation == RING_FENCE:
+                    self.release(entry.id, now=now)
+                elif self.settle(entry, (), hold.amounts, now=now) is Settling.BOOKED:
                     found.append(entry)
             return found
 
@@ -272,10 +274,7 @@ class MemoryLedger:
     def forget(self, line: Account) -> bool:
         """Drop a journal line if it is still as given; accounts keep its figures."""
         with self._lock:
-            if self._lines.get(line.entry.id) is not line:
-                return False
-            del self._lines[line.entry.id]
-            return True
+            return self._lines.get(line.entry.id) is line and self._lines.pop(line.entry.id) is line
 
     def before_fork(self) -> None:
         """Wait until no other thread is in the middle of a change."""

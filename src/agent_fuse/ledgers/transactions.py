@@ -6,7 +6,7 @@ from operator import add, neg, sub
 from typing import TypeVar
 
 from agent_fuse.account_names import ALL, booked_on, has_left
-from agent_fuse.calls import Entry, Status
+from agent_fuse.calls import RING_FENCE, Entry, Status
 from agent_fuse.ledgers import codec, control_rows
 from agent_fuse.ledgers.account_rows import (
     ACCOUNT,
@@ -314,6 +314,9 @@ def presume(db: Connection, which: str, values: Row, reason: str, now: float) ->
     booked: list[Entry] = []
     for row in page:
         cells = list(row[: len(ENTRY)])
+        if cells[codec.OPERATION] == RING_FENCE:
+            release(db, row[0])
+            continue
         cells[STATUS], cells[REASON] = Status.PRESUMED, reason
         line = tuple(cells)
         if book(db, line, (), row[len(ENTRY) + 1 :], now) is Settling.BOOKED:

@@ -2,14 +2,15 @@
 
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import StatusCode
 
-from agent_fuse.accounting.call_request import UNTOLD
+from agent_fuse.accounting.call_request import UNTOLD, Stage
 from agent_fuse.dialects.base import Dialect, Ending
 from agent_fuse.otel.open_spans import OpenSpan
-from agent_fuse.seams import BOOKED_AT_QUOTE, GOES_ON, fault
+from agent_fuse.seams import BOOKED_AT_QUOTE, GOES_ON, fault, quietly
 from agent_fuse.sightings import Outcome
 
 _NOTHING: Mapping[str, object] = {}
@@ -26,6 +27,16 @@ def close(span: ReadableSpan, node: OpenSpan) -> None:
         fault("reading the end of a span", error, BOOKED_AT_QUOTE)
         node.fuse.close_call(node.seen, outcome=Outcome.BROKEN)
         return
+    request = node.seen.call.payload.request
+    if request.stage is Stage.FOLLOWED and ending.usage is not None and node.fuse.settings.observes:
+        # No gate judged what was left to one: in observe mode it is not too late to tell what it would have said.
+        quietly(
+            "judging a call that has been made",
+            GOES_ON,
+            node.fuse.requote,
+            node.seen,
+            replace(request, stage=Stage.READY),
+        )
     node.fuse.close_call(
         node.seen,
         outcome=ending.outcome,

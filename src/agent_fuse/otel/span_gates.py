@@ -245,6 +245,8 @@ class SpanGates:
         if node is None:
             self._missed(span)
             return
+        asked = node.seen.call.payload if node.seen is not None else None
+        left = asked is not None and asked.request.stage is Stage.FOLLOWED
         try:
             close(span, node)
         except BaseException:  # a KeyboardInterrupt: what was paid for is booked all the same
@@ -252,7 +254,7 @@ class SpanGates:
             raise
         if node.lost is not None:
             node.lost.detach()
-        if node.seen is not None and node.seen.call.payload.request.stage is Stage.FOLLOWED:
+        if left and node.seen is not None and node.seen.call.payload is asked:
             self._not_followed(node.seen)
 
     def _follows(self, source: str) -> bool:

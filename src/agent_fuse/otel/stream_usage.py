@@ -29,7 +29,7 @@ def asking(body: Mapping[str, Any], settings: Settings, to: Any) -> dict[str, ob
     machine. `to`: the URL it goes to (httpx).
     """
     wanted = _is_known(str(to.host)) if settings.stream_usage is None else settings.stream_usage
-    if settings.observes or not wanted:
+    if not wanted:
         return {}
     options: object = body.get("stream_options")
     given: Mapping[str, object] = cast("Mapping[str, object]", options) if isinstance(options, Mapping) else {}

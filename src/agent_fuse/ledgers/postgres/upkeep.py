@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from agent_fuse.account_names import OF, calendar, rolling
-from agent_fuse.calls import Entry, Status
+from agent_fuse.calls import RING_FENCE, Entry, Status
 from agent_fuse.ledgers import codec
 from agent_fuse.ledgers.base import Ledger, Settling
 from agent_fuse.ledgers.owners import Owner, is_dead
@@ -26,7 +26,9 @@ def _presume(server: Server, ledger: Ledger, which: tuple[str, codec.Row, str], 
     while page := server.ask("sweep", query, values):
         for one in map(codec.hold, map(rows.got, page)):
             entry = replace(one.entry, status=Status.PRESUMED, reason=reason)
-            if ledger.settle(entry, one.accounts, one.amounts, now=now) is Settling.BOOKED:
+            if entry.operation == RING_FENCE:
+                ledger.release(entry.id, now=now)
+            elif ledger.settle(entry, one.accounts, one.amounts, now=now) is Settling.BOOKED:
                 booked.append(entry)
     return booked
 

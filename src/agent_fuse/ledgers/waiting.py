@@ -20,10 +20,32 @@ _FIRST_PAUSE, _GROWTH, _LAST_PAUSE = 20e-6, 1.3, 500e-6
 
 
 def in_event_loop() -> bool:
-    """Whether this thread is running an asyncio event loop, which stands still meanwhile."""
+    """Whether this thread is running an event loop, of asyncio (uvloop's too) or Trio, which stands still meanwhile."""
     asyncio = sys.modules.get("asyncio")
     running = getattr(asyncio, "_get_running_loop", None)
-    return running is not None and running() is not None
+    return (running is not None and running() is not None) or ("trio" in sys.modules and _in_trio())
+
+
+def _in_trio() -> bool:
+    """Asked of Trio alone: what knows both (`sniffio`, `anyio`) need not be there."""
+    lowlevel = sys.modules.get("trio.lowlevel")
+    current: Any = getattr(lowlevel, "current_trio_token", None)  # `in_trio_run` is younger
+    if current is None:
+        return False  # it is being imported
+    try:
+        current()
+    except RuntimeError:
+        return False
+    return True
+
+
+async def rest(seconds: float) -> None:
+    """Wait while the event loop that runs here goes on."""
+    asyncio, trio = sys.modules.get("asyncio"), sys.modules.get("trio")
+    if trio is not None and _in_trio():
+        await trio.sleep(seconds)
+    elif asyncio is not None:
+        await asyncio.sleep(seconds)
 
 
 def patience(seconds: float) -> float:

@@ -1,10 +1,10 @@
 """Awaits a judgement: where a limit says to wait, the event loop goes on meanwhile, and then it is judged again."""
 
-import asyncio
 from collections.abc import Callable
 from typing import TypeVar
 
 from agent_fuse.accounting.waits import AWAITED, Waited, WaitFor
+from agent_fuse.ledgers.waiting import rest
 from agent_fuse.seams import GOES_ON, quietly
 
 T = TypeVar("T")
@@ -27,6 +27,6 @@ async def awaited(judged: Callable[[], T]) -> T:
                 seconds = limit.seconds
             finally:
                 AWAITED.reset(token)
-            await asyncio.sleep(seconds)
+            await rest(seconds)
     finally:
         quietly("ending a wait", GOES_ON, waited.end)

@@ -6,7 +6,6 @@ it is (`call_site`), says what it knows of it in a `CallRequest`, and comes here
 refused; `refused` is what the refused caller gets.
 """
 
-import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -17,6 +16,7 @@ from agent_fuse.accounting.waits import WaitFor
 from agent_fuse.dialects.base import Dialect, SpanRole, Spot
 from agent_fuse.errors import SentinelError, soften
 from agent_fuse.fuse import Fuse, Seen
+from agent_fuse.ledgers.waiting import in_event_loop
 from agent_fuse.limits import Caller
 from agent_fuse.otel import active
 from agent_fuse.otel.active import Guard
@@ -128,7 +128,7 @@ def refused(
     would wait for ever on anything but an Exception.
     """
     soft = not hard and quietly("looking for LangChain", GOES_ON, under_langchain) is True
-    soft = soft and (not trip.__dict__.get("tripped") or _in_event_loop())
+    soft = soft and (not trip.__dict__.get("tripped") or in_event_loop())
     carrier = CARRIER.get()
     if carrier is not None:
         carrier.trip, soft = trip, True
@@ -164,14 +164,6 @@ def _formed(trip: SentinelError, span: object, hard: bool) -> SentinelError:
 def fail_safe() -> bool:
     """Whether a call by hand that cannot be judged is blocked: the guards at work say, else the settings."""
     return active.fail_safe() if active.guards() else settings().fail_safe
-
-
-def _in_event_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
 
 
 def _no_span() -> None:

@@ -10,7 +10,6 @@ rewrites it.
 the base class after it.
 """
 
-import asyncio
 import importlib
 import logging
 import sys
@@ -24,6 +23,7 @@ from wrapt import register_post_import_hook
 
 from agent_fuse.accounting.waits import AWAITED, Waited, WaitFor
 from agent_fuse.errors import SentinelError
+from agent_fuse.ledgers.waiting import rest
 from agent_fuse.otel import active, blind, patches, sdk_check, sending, websockets, wire_install
 from agent_fuse.otel.altering import options_with
 from agent_fuse.otel.gate import not_judged
@@ -199,7 +199,7 @@ def _posted(original: patches.Method) -> patches.Method:
                     return await original(self, *args, **kwargs)
                 except WaitFor as limit:
                     seconds = limit.seconds
-                await asyncio.sleep(seconds)
+                await rest(seconds)
         finally:
             AWAITED.reset(token)
             quietly("ending a wait", GOES_ON, waited.end)

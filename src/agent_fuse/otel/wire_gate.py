@@ -6,7 +6,6 @@ judged where its host is known for models, where the user named it (`endpoints`)
 request's. One that an SDK's own gate has judged is that gate's.
 """
 
-import asyncio
 import functools
 import zlib
 from collections.abc import Awaitable, Callable
@@ -17,6 +16,7 @@ from agent_fuse import foreign_text
 from agent_fuse.accounting.waits import AWAITED, Waited, WaitFor
 from agent_fuse.dialects.http import Endpoint
 from agent_fuse.errors import SentinelError
+from agent_fuse.ledgers.waiting import rest
 from agent_fuse.otel import active
 from agent_fuse.otel.gate import call_site, not_judged
 from agent_fuse.otel.request_gate import FLIGHT
@@ -102,7 +102,7 @@ async def judge_awaited(sent: Callable[[], Awaitable[Sent | None]]) -> WireFligh
                 if token is None:
                     raise
                 seconds = limit.seconds
-            await asyncio.sleep(seconds)
+            await rest(seconds)
     except SentinelError:
         raise
     except Exception as error:  # noqa: BLE001  fail_safe decides

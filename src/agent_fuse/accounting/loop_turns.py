@@ -2,7 +2,7 @@
 
 No count of the rule grows by more than one a turn. So a turn whose tools are all far below their thresholds can only
 pass: it waits in memory, and is judged and written with the next one that is near, or by a thread while the provider
-thinks (docs/decisions/0020).
+thinks (docs/decisions/0021).
 """
 
 from collections.abc import Callable, Sequence

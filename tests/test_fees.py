@@ -3,12 +3,13 @@
 import pytest
 
 from agent_fuse.calls import Usage
+from agent_fuse.prices import PriceBook
 from agent_fuse.quoting.rates import Price
 from agent_fuse.report.tally import Tally
 from agent_fuse.views.focus_export import charges
 from fuses import PRICE, Desk
 
-SEARCH, CONTAINER, FILES = 10_000_000, 30_000_000, 2_500_000
+SEARCH, PREVIEW, CONTAINER, FILES = 10_000_000, 25_000_000, 30_000_000, 2_500_000
 
 
 def booked(usage, **options):
@@ -24,6 +25,7 @@ def booked(usage, **options):
     [
         ({}, 0),
         ({"web_searches": 2}, 2 * SEARCH),
+        ({"preview_searches": 2}, 2 * PREVIEW),
         ({"file_searches": 3}, 3 * FILES),
         ({"containers": 1}, CONTAINER),
         ({"web_searches": 1, "file_searches": 1, "containers": 1}, SEARCH + FILES + CONTAINER),
@@ -33,6 +35,21 @@ def test_fees_are_booked_and_told_apart(tools, fee):
     """The cost is tokens and fees, and the line says how much of it is fees."""
     entry = booked(Usage(input_tokens=1000, output_tokens=500, **tools))
     assert (entry.cost, entry.fee) == (PRICE + fee, fee)
+
+
+@pytest.mark.parametrize(
+    ("model", "fee"),
+    [
+        ("gpt-4o", PREVIEW),
+        ("gpt-4.1-mini", PREVIEW),
+        ("gpt-5", SEARCH),
+        ("o4-mini", SEARCH),
+        ("claude-sonnet-4-5", SEARCH),
+    ],
+)
+def test_searches_of_the_preview_tool(model, fee):
+    """OpenAI asks $25 for 1,000 of models that do not reason, $10 of those that do."""
+    assert PriceBook().rates(model).fees(Usage(preview_searches=1)) == fee
 
 
 def test_charge_for_each_call_is_a_fee():
@@ -65,7 +82,8 @@ def test_report_sums_fees():
     ("body", "fee"),
     [
         ({"tools": [{"type": "web_search_20250305", "max_uses": 3}]}, 3 * SEARCH),
-        ({"tools": [{"type": "web_search_preview"}]}, SEARCH),
+        ({"tools": [{"type": "web_search_preview"}]}, PREVIEW),
+        ({"tools": [{"type": "web_search_preview_2025_03_11"}], "max_tool_calls": 2}, 2 * PREVIEW),
         ({"tools": [{"type": "web_search"}], "max_tool_calls": 4}, 4 * SEARCH),
         ({"tools": [{"type": "web_search"}, {"type": "file_search"}]}, SEARCH + FILES),
         ({"tools": [{"type": "code_interpreter", "container": {"type": "auto"}}], "max_tool_calls": 4}, CONTAINER),

@@ -462,3 +462,21 @@ def test_containers_are_counted_by_their_memory(output, tools, containers):
     """Each container once, as many as its gigabytes, which the tools that the answer repeats tell."""
     body = {"usage": {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2}, "output": output, "tools": tools}
     assert read_usage(body).containers == containers
+
+
+@pytest.mark.parametrize(
+    ("tools", "searches"),
+    [
+        ([{"type": "web_search"}], (2, None)),
+        ([{"type": "web_search_preview"}], (None, 2)),
+        ([{"type": "function"}, {"type": "web_search_preview_2025_03_11"}], (None, 2)),
+        (None, (2, None)),
+    ],
+)
+def test_searches_of_the_preview_tool_are_told_apart(tools, searches):
+    """The tools that the answer repeats tell which it was; opening a page found is no search."""
+    output = [{"type": "web_search_call"}, {"type": "web_search_call", "action": {"type": "search"}}]
+    output.append({"type": "web_search_call", "action": {"type": "open_page"}})
+    body = {"usage": {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2}, "output": output, "tools": tools}
+    usage = read_usage(body)
+    assert (usage.web_searches, usage.preview_searches) == searches

@@ -77,6 +77,8 @@ class Usage:
     seconds: int | None = None
     """Of a recording, where that is what is billed."""
     web_searches: int | None = None
+    preview_searches: int | None = None
+    """Web searches by OpenAI's preview tool, which has a fee of its own; not among `web_searches`."""
     file_searches: int | None = None
     containers: int | None = None
     """Containers in which code ran at the provider, each as many as the gigabytes of its memory."""

@@ -12,14 +12,20 @@ from typing import Literal
 
 from agent_fuse.errors import ConfigurationError, UnknownModelError
 from agent_fuse.quoting import library
-from agent_fuse.quoting.families import max_output
+from agent_fuse.quoting.families import hides_reasoning, max_output
 from agent_fuse.quoting.library import FREE, Listed, load, model_endpoint, provider_named
 from agent_fuse.quoting.names import bare, fine_tuned, provider_id
 from agent_fuse.quoting.overrides import Overrides, Own
 from agent_fuse.quoting.rates import Origin, Price, Rates, flat, picos, scaled
 from agent_fuse.quoting.recent import Recent
 from agent_fuse.quoting.request_parameters import PRICED_TIERS
-from agent_fuse.quoting.supplements import CONTAINER_USD, FILE_SEARCH_KCOUNT, WEB_SEARCH_KCOUNT, supplemented
+from agent_fuse.quoting.supplements import (
+    CONTAINER_USD,
+    FILE_SEARCH_KCOUNT,
+    PREVIEW_SEARCH_KCOUNT,
+    WEB_SEARCH_KCOUNT,
+    supplemented,
+)
 from agent_fuse.quoting.tariffs import per_call, per_character, per_search, per_second, tiers
 
 __all__ = [
@@ -237,6 +243,7 @@ def checked(own: Overrides) -> Overrides:
     return own
 
 
+_OPENAIS = ("openai", "azure")
 _BY_FALLBACK = flat(FALLBACK_PRICE, origin=Origin.FALLBACK, max_output_tokens=0).tiers
 
 
@@ -244,13 +251,17 @@ def _from_data(listed: Listed, *, at: float, tier: str) -> Rates:
     provider, model, own = listed
     asked = {"service_tier": tier, "speed": tier, "processing": tier} if tier and own else {}
     prices = supplemented(provider.id, model.id, model.at(datetime.fromtimestamp(at, UTC), asked))
+    web = per_search(prices, "web_searches_kcount", WEB_SEARCH_KCOUNT)
+    dear = provider.id in _OPENAIS and not hides_reasoning(bare(model.id))
+    preview = picos(PREVIEW_SEARCH_KCOUNT, Decimal(10) ** 9) if dear else web
     return Rates(
         # A model that is billed by the second or the character is not free where tokens are told of it.
         tiers=tiers(prices) if prices.get("input_mtok") is not None or model.id.endswith(FREE) else _BY_FALLBACK,
         per_call=per_call(prices),
         per_character=per_character(prices),
         per_second=per_second(prices),
-        per_web_search=per_search(prices, "web_searches_kcount", WEB_SEARCH_KCOUNT),
+        per_web_search=web,
+        per_preview_search=preview,
         per_file_search=per_search(prices, "storage_searches_kcount", FILE_SEARCH_KCOUNT),
         per_container=picos(CONTAINER_USD, Decimal(10) ** 12),
         max_output_tokens=max_output(bare(model.id), model.context_window),

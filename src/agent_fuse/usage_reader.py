@@ -74,6 +74,7 @@ _COUNTS = (
     "input_image_tokens",
     "output_image_tokens",
     "web_searches",
+    "preview_searches",
     "file_searches",
     "containers",
 )
@@ -247,15 +248,22 @@ def _with_tools(usage: Usage, output: list[object], tools: object) -> Usage:
     Source: the items of OpenAI's Responses API, `output`, and the `tools` that its answers repeat.
     """
     kinds = [(fields_of(item)("type"), item) for item in output]
-    web = (usage.web_searches or 0) + sum(kind == "web_search_call" and _searches(item) for kind, item in kinds)
+    web = sum(kind == "web_search_call" and _searches(item) for kind, item in kinds)
     files = sum(kind == "file_search_call" for kind, _ in kinds)
     places = dict(filter(None, (_place(kind, item) for kind, item in kinds)))
     if not (web or files or places):
         return usage
     offered = cast("Sequence[object]", tools) if isinstance(tools, list | tuple) else ()
     sizes = {fields_of(tool)("type"): gigabytes(tool) for tool in offered}
+    preview = web if any(str(kind).startswith("web_search_preview") for kind in sizes) else 0
     memory = sum(sizes.get(kind) or 1 for kind in places.values())
-    return replace(usage, web_searches=web or None, file_searches=files or None, containers=memory or None)
+    return replace(
+        usage,
+        web_searches=(usage.web_searches or 0) + web - preview or None,
+        preview_searches=preview or None,
+        file_searches=files or None,
+        containers=memory or None,
+    )
 
 
 def _place(kind: object, item: object) -> tuple[str, str] | None:

@@ -155,7 +155,7 @@ def test_a_remix_of_a_clip_is_an_estimate(server: Server, tmp_path: Any) -> None
     server.answer = b'{"id":"video_2","object":"video","status":"queued"}'
     fuse = run(server, tmp_path, lambda o, _: o.videos.remix("video_1", prompt="a dog"), 1_000)
     (hold,) = fuse.ledger.holds()
-    assert hold.amounts.usd == 4 * 500_000_000
+    assert hold.amounts.usd == 4 * 700_000_000
     assert not list(fuse.ledger.journal())
 
 

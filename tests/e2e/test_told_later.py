@@ -567,7 +567,7 @@ def test_a_changed_clip_is_settled_once_it_is_made(server: Server, desk: Desk, n
     where, ask, seconds = CHANGES[name]
     server.answers[where] = video("queued")
     ask(desk)
-    assert (desk.held, desk.spent) == (4 * 500_000_000, 0)
+    assert (desk.held, desk.spent) == (4 * 700_000_000, 0)
     server.answers["GET /videos/video_1"] = video("in_progress", **CLIP)
     desk.openai.videos.retrieve("video_1")
     assert desk.spent == 0
@@ -648,7 +648,7 @@ def test_another_process_tells_of_a_clip(server: Server, tmp_path: Any, status: 
     ledger.close()
 
 
-@pytest.mark.parametrize(("end", "cost"), [(video("failed", **CLIP), 0), (video("completed"), 2_000_000_000)])
+@pytest.mark.parametrize(("end", "cost"), [(video("failed", **CLIP), 0), (video("completed"), 2_800_000_000)])
 def test_a_clip_that_failed_or_tells_nothing(server: Server, desk: Desk, end: dict[str, Any], cost: int) -> None:
     """One that failed costs nothing; one of which nothing is told stays at its quote."""
     server.answers["POST /videos/video_0/remix"] = video("queued")

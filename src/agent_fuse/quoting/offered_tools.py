@@ -11,10 +11,11 @@ from agent_fuse.calls import MAX_TOKENS, Usage, usage_of
 from agent_fuse.usage_reader import gigabytes
 
 _KINDS = (
+    ("web_search_preview", "preview_searches"),
     ("web_search", "web_searches"),
     ("file_search", "file_searches"),
 )
-"""What a tool's type begins with (`web_search_20250305`, `web_search_preview`), and what it is billed as."""
+"""What a tool's type begins with (`web_search_20250305`, `web_search_preview_2025_03_11`), and what it is billed as."""
 
 
 def offered(body: Mapping[str, Any]) -> Usage | None:

@@ -96,6 +96,7 @@ class Rates:
     per_second: int = 0
     """Pico-dollars for each second of a recording."""
     per_web_search: int = 0
+    per_preview_search: int = 0
     per_file_search: int = 0
     per_container: int = 0
     """Pico-dollars for each: fees of tools that run at the provider."""
@@ -168,6 +169,7 @@ class Rates:
         return (
             self.per_call
             + _count(usage.web_searches) * self.per_web_search
+            + _count(usage.preview_searches) * self.per_preview_search
             + _count(usage.file_searches) * self.per_file_search
             + _count(usage.containers) * self.per_container
         )
@@ -262,6 +264,7 @@ def _replace(rates: Rates, *, tiers: Iterable[Tier], per_call: int) -> Rates:
         per_character=rates.per_character,
         per_second=rates.per_second,
         per_web_search=rates.per_web_search,
+        per_preview_search=rates.per_preview_search,
         per_file_search=rates.per_file_search,
         per_container=rates.per_container,
         max_output_tokens=rates.max_output_tokens,
@@ -281,6 +284,7 @@ _rare = attrgetter(
     "characters",
     "seconds",
     "web_searches",
+    "preview_searches",
     "file_searches",
     "containers",
 )

@@ -14,6 +14,9 @@ AUDIO: Mapping[tuple[str, str], Mapping[str, Decimal]] = {
 
 WEB_SEARCH_KCOUNT = Decimal(10)
 """USD for 1,000 web searches of a model for which the data names no fee: what OpenAI and Anthropic ask (2026-11)."""
+PREVIEW_SEARCH_KCOUNT = Decimal(25)
+"""The same for OpenAI's `web_search_preview`, of a model that does not reason: its pricing page, "Built-in tools"
+(2026-11). Of one that does it is no dearer than other searches."""
 FILE_SEARCH_KCOUNT = Decimal("2.5")
 """The same for file searches: OpenAI's pricing page, "Built-in tools" (2026-11)."""
 CONTAINER_USD = Decimal("0.03")

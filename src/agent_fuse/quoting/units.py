@@ -25,12 +25,15 @@ PER_IMAGE: Mapping[str, tuple[int, int]] = {
 }
 """Nano-dollars an image, square and not: OpenAI's price list before it retired them (2026-05-12)."""
 
-VIDEO_SECOND: tuple[tuple[str, int, int], ...] = (
-    ("sora-2-pro", 300_000_000, 500_000_000),
-    ("sora-2", 100_000_000, 100_000_000),
+VIDEO_SECOND: tuple[tuple[str, Mapping[int, int]], ...] = (
+    ("sora-2-pro", {720: 300_000_000, 1_024: 500_000_000, 1_080: 700_000_000}),
+    ("sora-2", {720: 100_000_000}),
 )
-"""Nano-dollars a second, at 720p and above it: OpenAI's price list, 2026-11."""
-VIDEO_SECOND_UNKNOWN = 500_000_000
+"""Nano-dollars a second, by the short side of the picture: OpenAI's pricing page, "Video", and its changelog of
+2026-03-12 (1080p), as of 2026-11."""
+VIDEO_SECOND_UNKNOWN = 700_000_000
+VIDEO_SIDE = 720
+"""Short side of a clip where the request names no size (openai SDK, `video_create_params`)."""
 VIDEO_SECONDS = 4
 """Length of a clip where the request names none (openai SDK, `video_create_params`)."""
 
@@ -82,16 +85,23 @@ def per_image(model: str, body: Mapping[str, Any]) -> int | None:
 
 
 def video(model: str, body: Mapping[str, Any]) -> int:
-    """Nano-dollars of a clip: its seconds at the model's rate for its size."""
+    """Nano-dollars of a clip: its seconds at the model's rate for its size, the dearest where that is not known."""
     try:
         seconds = min(max(int(str(body.get("seconds") or VIDEO_SECONDS)), 1), 3_600)
     except ValueError:
         seconds = VIDEO_SECONDS
-    large = body.get("size") not in (None, "720x1280", "1280x720")
-    for family, small_rate, large_rate in VIDEO_SECOND:
-        if model.startswith(family):
-            return seconds * (large_rate if large else small_rate)
-    return seconds * VIDEO_SECOND_UNKNOWN
+    rates = next((rates for family, rates in VIDEO_SECOND if model.startswith(family)), None)
+    if rates is None:
+        return seconds * VIDEO_SECOND_UNKNOWN
+    return seconds * (rates.get(_short_side(body.get("size"))) or max(rates.values()))
+
+
+def _short_side(size: object) -> int:
+    """Of a size as `1280x720`; 0 where it cannot be read, which no model has."""
+    if size is None:
+        return VIDEO_SIDE
+    sides = str(size).split("x")
+    return min(map(int, sides)) if len(sides) == 2 and all(side.isdecimal() for side in sides) else 0  # noqa: PLR2004
 
 
 def training(model: str, tokens: int = TRAINING_TOKENS) -> int:

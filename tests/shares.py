@@ -5,6 +5,9 @@ from collections.abc import Iterable
 from xdist.scheduler.loadfile import LoadFileScheduling
 
 SECONDS = {
+    "cli/test_doctor": 53,
+    "dashboard/test_accessible": 23,
+    "dashboard/test_page": 33,
     "e2e/test_races": 25,
     "e2e/test_refusal": 26,
     "e2e/test_span_attributes": 21,
@@ -15,13 +18,21 @@ SECONDS = {
     "ledgers/test_contract": 50,
     "ledgers/test_leases": 21,
     "ledgers/test_postgres": 17,
+    "running/test_run": 18,
+    "running/test_servers": 26,
     "test_charged_for_real": 15,
     "test_comparison": 23,
     "test_defects_clients": 15,
+    "test_docs": 36,
+    "test_enforcement": 28,
+    "test_examples": 27,
     "test_hostile_spans": 15,
+    "test_howtos": 34,
+    "test_instrumented_when_used": 18,
     "test_interrupts": 32,
     "test_order": 18,
     "test_recordings": 17,
+    "test_survey": 37,
 }
 """What the longest files take, about; any other file a tenth of a second a test."""
 

@@ -33,7 +33,7 @@ def test_every_adapter_is_tried() -> None:
     """Each file in `agent_fuse.frameworks` is for a framework of the page, and each framework has its program."""
     folder = Path(agent_fuse.frameworks.__file__).parent
     ours = {path.stem for path in folder.glob("*.py") if path.stem != "__init__"}
-    assert {name for one in FRAMEWORKS for name in one.adapters} == ours
+    assert {name for one in (*FRAMEWORKS, *ROADS) for name in one.adapters} == ours
     programs = {path.stem for path in (ROOT / "tests" / "frameworks" / "programs").glob("*.py")} - {"__init__"}
     assert {one.name for one in FRAMEWORKS} == programs
 

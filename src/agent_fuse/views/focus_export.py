@@ -40,7 +40,6 @@ COLUMNS: tuple[str, ...] = (
     "x_Session",
     "x_Agent",
     "x_User",
-    "x_User",
     "x_Tool",
     "x_QuotedCost",
     "x_Fee",

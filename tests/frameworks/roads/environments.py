@@ -25,13 +25,13 @@ class Roads(Framework):
         return HERE / "results" / f"{self.program}.json"
 
 
-def _roads(program: str, title: str, environment: str = "") -> Roads:
-    return Roads(name=environment or program, why=title, setups=(), program=program)
+def _roads(program: str, title: str, environment: str = "", *adapters: str) -> Roads:
+    return Roads(name=environment or program, why=title, setups=(), program=program, adapters=adapters)
 
 
 ROADS = (
     _roads("litellm", "LiteLLM"),
-    _roads("litellm_proxy", "LiteLLM's proxy, by `opentelemetry-instrument`"),
+    _roads("litellm_proxy", "LiteLLM's proxy, by `opentelemetry-instrument`", "litellm_proxy", "litellm_proxy"),
     _roads("litellm_proxy_run", "LiteLLM's proxy, by `agent-fuse run`", "litellm_proxy"),
     _roads("google_adk", "Google ADK"),
     _roads("strands", "Strands Agents"),

@@ -71,8 +71,8 @@ def test_json(run, snapshot, story, name):
 
 
 def test_prices_output(run, snapshot):
-    """A known model, a tiered one and an unknown one are shown on a terminal and as JSON."""
-    for model in ("gpt-4o-mini", "gemini-2.5-pro", "nobody-knows-it"):
+    """A known model, a tiered one, those billed by the unit and an unknown one are shown on a terminal and as JSON."""
+    for model in ("gpt-4o-mini", "gemini-2.5-pro", "gpt-image-1", "dall-e-3", "sora-2-pro", "nobody-knows-it"):
         snapshot(f"prices-{model}-terminal", run("prices", model, tty=True).plain)
         done = run("prices", model, "--json")
         snapshot(f"prices-{model}-json", done.out)

@@ -1,6 +1,7 @@
 """`agent-fuse prices`: what a model costs and why, with one's own prices and without."""
 
 import json
+import re
 
 import pytest
 
@@ -91,3 +92,60 @@ def test_slips(run, tmp_path, monkeypatch, arguments, told):
 def test_providers_as_instrumentations_write_them(run, name):
     """A provider may be named as spans name it."""
     assert run("prices", "gpt-4o", "--provider", name).code == 0
+
+
+RATES = ("input", "output", "cache_read", "cache_write", "cache_write_1h", "input_audio", "output_audio")
+RATES += ("input_image", "output_image", "output_text")
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        *("gpt-4o", "gpt-image-1", "tts-1", "whisper-1", "sora-2", "claude-sonnet-4-5", "gpt-4o-audio-preview"),
+        *("base", "ft:gpt-5-mini:acme::1", "nobody-knows-it"),
+    ],
+)
+def test_every_rate_names_its_source(run, file, model):
+    """Each rate and each fee that is not 0 stands under one source: dated, of a version, or in words."""
+    found = json.loads(run("prices", model, "--json", "--prices", file).out)
+    sourced = [rate for one in found["sources"] for rate in one["rates"]]
+    fees = [name.removesuffix("_usd") for name, usd in found.items() if name.startswith("per_") and usd != "0"]
+    assert sorted(sourced) == sorted([*RATES, *fees])
+    for source in [*(one["source"] for one in found["sources"]), *(one["source"] for one in found["units"])]:
+        assert re.search(r"genai-prices [0-9.]+, from https://|20[0-9]{2}-[0-9]{2}|not priced apart|your own", source)
+
+
+@pytest.mark.parametrize(
+    ("model", "units"),
+    [
+        ("sora-2-pro", {"a second of video at 720p": "0.3", "a second of video at 1080p": "0.7"}),
+        ("dall-e-3", {"an image of 1024x1024": "0.04", "an image in hd of 1792x1024": "0.12"}),
+        ("gpt-image-1", {"an image of high quality, square": "0.1664"}),
+        ("gpt-4.1-nano", {"a million trained tokens": "1.5"}),
+    ],
+)
+def test_prices_by_the_unit(run, model, units):
+    """What a model is billed by besides tokens is told with its source, on a terminal too."""
+    found = {one["unit"]: one["usd"] for one in json.loads(run("prices", model, "--json").out)["units"]}
+    assert found.items() >= units.items()
+    shown = run("prices", model).out
+    assert all(f"and ${usd} {unit}\n" in shown for unit, usd in units.items())
+
+
+@pytest.mark.parametrize(
+    "model", ["claude-sonnet-4-5", "gpt-4o-audio-preview", "gpt-4-turbo", "gpt-5", "nobody-knows-it"]
+)
+def test_models_of_text_have_no_units(run, model):
+    """Only those that draw, film or can be trained have prices by the unit."""
+    assert json.loads(run("prices", model, "--json").out)["units"] == []
+
+
+def test_audio_of_our_own_table_names_it(run):
+    """The data lacks the rates of this model's audio; they are told to be from another source than its text's."""
+    by_rate = {
+        rate: one["source"]
+        for one in json.loads(run("prices", "gpt-4o-audio-preview", "--json").out)["sources"]
+        for rate in one["rates"]
+    }
+    assert "Audio tokens" in by_rate["input_audio"]
+    assert "genai-prices" in by_rate["input"]

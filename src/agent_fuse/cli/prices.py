@@ -2,8 +2,8 @@
 
 import logging
 import os
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from importlib import metadata
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,6 +15,7 @@ from agent_fuse.quoting.rates import Origin, Rates
 
 if TYPE_CHECKING:
     from agent_fuse.prices import Why
+    from agent_fuse.quoting.unit_prices import UnitPrice
 
 _BUCKETS = ("input", "output", "cache_read", "cache_write", "input_audio", "output_audio")
 _RARE = {
@@ -27,13 +28,15 @@ _RARE = {
 _UNITS = (("per_character", "a character of speech"), ("per_second", "a second of a recording"))
 _FEES = (
     ("per_web_search", "a web search"),
+    ("per_preview_search", "a search by web_search_preview"),
     ("per_file_search", "a file search"),
     ("per_container", "a GB of a container for code, for 20 minutes"),
 )
-_FEES_SOURCE = "from the price data, else OpenAI's and Anthropic's pricing pages, 2026-11"
 _PICOS_PER_TOKEN_OF_USD_PER_MILLION = 1_000_000
 _PICOS_PER_USD = 10**12
+_NANOS_PER_USD = 10**9
 
+_BY_UNIT = "not in the bundled price data, but priced by the unit; tokens would be reckoned at the fallback"
 _UNKNOWN = {
     Origin.FALLBACK: "no price is known: reckoned at the fallback; give it one with prices={...}",
     Origin.FREE: "no price is known: free, since AGENTFUSE_UNKNOWN_MODEL=free",
@@ -59,6 +62,9 @@ def prices(
     makes of it; where that is `block`, the exit code is 2.
     """
     from agent_fuse.prices import PriceBook, provider_named  # noqa: PLC0415 - other commands do without
+    from agent_fuse.quoting import library  # noqa: PLC0415
+    from agent_fuse.quoting.sources import price_data, sources  # noqa: PLC0415
+    from agent_fuse.quoting.unit_prices import unit_prices  # noqa: PLC0415
     from agent_fuse.settings import settings  # noqa: PLC0415
 
     logging.getLogger("agent_fuse").addHandler(logging.NullHandler())  # what it would warn of is what is shown
@@ -67,7 +73,9 @@ def prices(
     host = provider_named("--provider", provider) if provider is not None else None
     book = PriceBook(chosen.prices, chosen.unknown_model)
     rates, why = book.rates(model, host), book.why(model, host)
-    words = _words(rates, why, file or given.get("AGENTFUSE_PRICES", ""))
+    listed = library.listed(why.model, why.provider) if why.model else None
+    units, origins = unit_prices(book.stands_for(model, host) or model, rates), sources(rates, listed)
+    words = _words(rates, why, file or given.get("AGENTFUSE_PRICES", ""), by_unit=bool(units))
     if json:
         emit(
             "prices",
@@ -80,8 +88,9 @@ def prices(
             alias_of=why.alias or None,
             per_call_usd=_text(rates.per_call, _PICOS_PER_USD),
             **{f"{name}_usd": _text(getattr(rates, name), _PICOS_PER_USD) for name, _ in (*_UNITS, *_FEES)},
-            fees_source=_FEES_SOURCE,
-            price_data=_data(),
+            units=[{"unit": one.unit, "usd": _text(one.nanos, _NANOS_PER_USD), "source": one.source} for one in units],
+            sources=[{"source": source, "rates": names} for source, names in _by_source(origins)],
+            price_data=price_data(),
             tiers=[
                 {
                     "above_input_tokens": max(tier.above, 0),
@@ -93,10 +102,11 @@ def prices(
             max_output_tokens=rates.max_output_tokens,
         )
         return
-    _print(model, rates, words)
+    _print(model, rates, words, units)
+    _print_sources(origins, units)
 
 
-def _words(rates: Rates, why: "Why", source: str) -> str:
+def _words(rates: Rates, why: "Why", source: str, *, by_unit: bool) -> str:
     """Where the price comes from, in one line."""
     steps: list[str] = []
     if why.key:
@@ -108,12 +118,14 @@ def _words(rates: Rates, why: "Why", source: str) -> str:
     if why.model:
         base = f"twice its base {why.fine_tune_of}, " if why.fine_tune_of else ""
         steps.append(f"{base}{why.model} of {why.provider} in the bundled price data")
-    if rates.origin in _UNKNOWN:
+    if rates.origin is Origin.FALLBACK and by_unit:
+        steps.append(_BY_UNIT)
+    elif rates.origin in _UNKNOWN:
         steps.append(_UNKNOWN[rates.origin])
     return "; ".join(steps)
 
 
-def _print(model: str, rates: Rates, words: str) -> None:
+def _print(model: str, rates: Rates, words: str, units: "list[UnitPrice]") -> None:
     out = console()
     known = f" is {rates.model} of {rates.provider}" if rates.model else ""
     say(out, clean(f"{model}{known}"), style="bold")
@@ -135,20 +147,37 @@ def _print(model: str, rates: Rates, words: str) -> None:
     for name, what in _UNITS:
         if unit := getattr(rates, name):
             say(out, f"and ${_text(unit, _PICOS_PER_USD)} {what}")
-    fees = [f"${_text(fee, _PICOS_PER_USD)} {what}" for name, what in _FEES if (fee := getattr(rates, name))]
+    for one in units:
+        say(out, f"and ${_text(one.nanos, _NANOS_PER_USD)} {one.unit}")
+    same = {"per_preview_search"} if rates.per_preview_search == rates.per_web_search else set[str]()
+    fees = [
+        f"${_text(fee, _PICOS_PER_USD)} {what}"
+        for name, what in _FEES
+        if name not in same and (fee := getattr(rates, name))
+    ]
     if fees:
-        paragraph(out, f"tools run at the provider: {', '.join(fees)} ({_FEES_SOURCE})")
+        paragraph(out, f"tools run at the provider: {', '.join(fees)}")
     window = f"; context window {rates.context_window:,} tokens" if rates.context_window else ""
     say(out, f"longest answer {rates.max_output_tokens:,} tokens{window}")
-    say(out, f"bundled price data: {_data()}", style="dim")
 
 
-def _data() -> str:
-    """Which price data is bundled, and so of when it is: its releases are dated where it is published."""
-    try:
-        return f"genai-prices {metadata.version('genai-prices')}"
-    except metadata.PackageNotFoundError:
-        return "genai-prices"
+def _print_sources(origins: Mapping[str, str], units: "Iterable[UnitPrice]") -> None:
+    """A line for each source, and what is from it."""
+    out = console()
+    say(out)
+    say(out, "Sources:")
+    for source, names in _by_source(origins):
+        paragraph(out, clean(f"{', '.join(names).replace('_', ' ')}: {source}"), indent=2, style="dim")
+    for source in dict.fromkeys(one.source for one in units):
+        what = "; ".join(one.unit for one in units if one.source == source)
+        paragraph(out, f"{what}: {source}", indent=2, style="dim")
+
+
+def _by_source(origins: Mapping[str, str]) -> list[tuple[str, list[str]]]:
+    """The sources in the order of the rates, each with the names of those that are from it."""
+    return [
+        (source, [name for name, its in origins.items() if its == source]) for source in dict.fromkeys(origins.values())
+    ]
 
 
 def _usd(picos: int) -> str:

@@ -19,6 +19,7 @@ def read() -> list[Provider]:
 def _provider(theirs: "types.Provider") -> Provider:
     return Provider(
         id=theirs.id,
+        pricing_urls=theirs.pricing_urls or (),
         api_pattern=theirs.api_pattern,
         makes=theirs.model_match.is_match if theirs.model_match is not None else None,
         is_called=theirs.provider_match.is_match if theirs.provider_match is not None else None,

@@ -84,6 +84,8 @@ class Provider:
     """One provider."""
 
     id: str
+    pricing_urls: Sequence[str]
+    """Pages that its prices were taken from."""
     api_pattern: str
     """A regular expression of the URLs of its API, from their start."""
     makes: Match | None

@@ -115,6 +115,7 @@ def _provider_as_written(
     id: str,
     api_pattern: str,
     models: price_list.Models,
+    pricing_urls: Sequence[str] | None = None,
     model_match: Match | None = None,
     provider_match: Match | None = None,
     fallback_model_providers: Sequence[str] | None = None,
@@ -123,6 +124,7 @@ def _provider_as_written(
     del told
     return Provider(
         id=id,
+        pricing_urls=pricing_urls or (),
         api_pattern=api_pattern,
         makes=model_match,
         is_called=provider_match,

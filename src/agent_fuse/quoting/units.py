@@ -7,6 +7,8 @@ import struct
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
+from agent_fuse.quoting.supplements import PAGE
+
 NANOS = 1_000_000_000
 
 IMAGE_TOKENS: Mapping[str, tuple[int, int]] = {
@@ -14,7 +16,13 @@ IMAGE_TOKENS: Mapping[str, tuple[int, int]] = {
     "medium": (1_056, 1_584),
     "high": (4_160, 6_240),
 }
-"""Output tokens of one image, square and not: OpenAI's guide "Image generation", table of gpt-image-1."""
+"""Output tokens of one image, square and not."""
+IMAGE_SOURCE = (
+    "its output tokens by OpenAI's guide (developers.openai.com/api/docs/guides/image-generation), table of "
+    "gpt-image-1, 2026-11"
+)
+DRAWS = ("gpt-image", "chatgpt-image")
+"""Families of models that draw by tokens."""
 PARTIAL_IMAGE_TOKENS = 100
 """Of each partial image that a stream shows before the last: the same guide."""
 
@@ -23,14 +31,15 @@ PER_IMAGE: Mapping[str, tuple[int, int]] = {
     "dall-e-3-hd": (80_000_000, 120_000_000),
     "dall-e-2": (20_000_000, 20_000_000),
 }
-"""Nano-dollars an image, square and not: OpenAI's price list before it retired them (2026-05-12)."""
+"""Nano-dollars an image, square and not."""
+PER_IMAGE_SOURCE = f'{PAGE}, "Image generation", before it retired them, 2026-05-12'
 
 VIDEO_SECOND: tuple[tuple[str, Mapping[int, int]], ...] = (
     ("sora-2-pro", {720: 300_000_000, 1_024: 500_000_000, 1_080: 700_000_000}),
     ("sora-2", {720: 100_000_000}),
 )
-"""Nano-dollars a second, by the short side of the picture: OpenAI's pricing page, "Video", and its changelog of
-2026-03-12 (1080p), as of 2026-11."""
+"""Nano-dollars a second, by the short side of the picture."""
+VIDEO_SOURCE = f'{PAGE}, "Video", 2026-11; 1080p since 2026-03-12 (its changelog)'
 VIDEO_SECOND_UNKNOWN = 700_000_000
 VIDEO_SIDE = 720
 """Short side of a clip where the request names no size (openai SDK, `video_create_params`)."""
@@ -47,7 +56,8 @@ TRAINING_MTOK: tuple[tuple[str, int], ...] = (
     ("gpt-4", 25_000_000_000),
     ("o4-mini", 100_000_000_000),
 )
-"""Nano-dollars for a million trained tokens: OpenAI's price list, "Fine-tuning" (o4-mini: an hour)."""
+"""Nano-dollars for a million trained tokens (o4-mini: an hour)."""
+TRAINING_SOURCE = f'{PAGE}, "Fine-tuning", 2026-11'
 TRAINING_UNKNOWN = 25_000_000_000
 
 BATCH_LINES = 100

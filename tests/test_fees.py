@@ -88,7 +88,15 @@ def test_report_sums_fees():
         ({"tools": [{"type": "web_search"}, {"type": "file_search"}]}, SEARCH + FILES),
         ({"tools": [{"type": "code_interpreter", "container": {"type": "auto"}}], "max_tool_calls": 4}, CONTAINER),
         ({"tools": [{"type": "code_interpreter", "container": {"type": "auto", "memory_limit": "4g"}}]}, 4 * CONTAINER),
-        ({"tools": [{"type": "code_interpreter", "container": "cntr_1"}]}, CONTAINER),
+        ({"tools": [{"type": "code_interpreter", "container": "cntr_of_whom"}]}, 64 * CONTAINER),
+        (
+            {"tools": [{"type": "code_interpreter", "container": {"type": "auto", "memory_limit": "9t"}}]},
+            64 * CONTAINER,
+        ),
+        (
+            {"tools": [{"type": "shell", "environment": {"type": "container_reference", "container_id": "cntr_?"}}]},
+            64 * CONTAINER,
+        ),
         (
             {"tools": [{"type": "shell", "environment": {"type": "container_auto", "memory_limit": "64g"}}]},
             64 * CONTAINER,

@@ -224,22 +224,30 @@ def _with_parts(usage: Usage, iterations: object) -> Usage:
     return replace(usage, parts=tuple(parts))
 
 
-def gigabytes(tool: object) -> int:
+def gigabytes(tool: object, *, unseen: int = 1) -> int:
     """Memory of the container that a tool runs in at the provider, 1 where it names none; 0 where it runs in none.
 
+    Where it names a container by its id, that one's memory, or `unseen` where its making was not seen.
     Source: OpenAI's guides "Code interpreter" and "Shell"; the openai SDK's `ContainerAuto.memory_limit`.
     """
     field = fields_of(tool)
-    place = fields_of(field("container" if field("type") == "code_interpreter" else "environment"))
+    named = field("container" if field("type") == "code_interpreter" else "environment")
+    place = fields_of(named)
     if field("type") != "code_interpreter" and not (
         field("type") == "shell" and place("type") in ("container_auto", "container_reference")
     ):
         return 0
-    told = place("memory_limit")
-    return _GIGABYTES.get(told, 1) if isinstance(told, str) else 1
+    made, told = named if isinstance(named, str) else place("container_id"), place("memory_limit")
+    if isinstance(made, str):
+        from agent_fuse.containers import memory_of  # noqa: PLC0415 - few name one
+
+        return memory_of(made) or unseen
+    return GIGABYTES.get(told, unseen) if isinstance(told, str) else 1
 
 
-_GIGABYTES = {"1g": 1, "4g": 4, "16g": 16, "64g": 64}
+GIGABYTES = {"1g": 1, "4g": 4, "16g": 16, "64g": 64}
+"""What a container's `memory_limit` may be (the openai SDK's `ContainerAuto`, 2026-11)."""
+MOST_GIGABYTES = max(GIGABYTES.values())
 
 
 def _with_tools(usage: Usage, output: list[object], tools: object) -> Usage:
@@ -253,10 +261,12 @@ def _with_tools(usage: Usage, output: list[object], tools: object) -> Usage:
     places = dict(filter(None, (_place(kind, item) for kind, item in kinds)))
     if not (web or files or places):
         return usage
+    from agent_fuse.containers import memory_of  # noqa: PLC0415 - few answers have any
+
     offered = cast("Sequence[object]", tools) if isinstance(tools, list | tuple) else ()
     sizes = {fields_of(tool)("type"): gigabytes(tool) for tool in offered}
     preview = web if any(str(kind).startswith("web_search_preview") for kind in sizes) else 0
-    memory = sum(sizes.get(kind) or 1 for kind in places.values())
+    memory = sum(memory_of(place) or sizes.get(kind) or 1 for place, kind in places.items())
     return replace(
         usage,
         web_searches=(usage.web_searches or 0) + web - preview or None,

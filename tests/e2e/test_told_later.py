@@ -5,16 +5,17 @@ import io
 import json
 import subprocess
 import sys
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
-from typing import Any
+from typing import Any, cast
 
 import anthropic
 import openai
 import pytest
 
-from agent_fuse import SentinelBudgetExceeded, init
+from agent_fuse import SentinelBudgetExceeded, containers, init
 from agent_fuse.accounting.later import LATER_SECONDS
 from agent_fuse.calls import Entry, Status
 from agent_fuse.ledgers.base import Ledger
@@ -27,7 +28,7 @@ Answers = dict[str, Any]
 
 
 class Server(ThreadingHTTPServer):
-    """Answers by `METHOD path` with what `answers` holds: an object as JSON, a list of objects as events, or text."""
+    """Answers by `METHOD path` with what `answers` holds: an object as JSON, a list as events, text, or their maker."""
 
     answers: Answers
 
@@ -49,6 +50,8 @@ class Handler(BaseHTTPRequestHandler):
         asked = f"{self.command} {self.path.partition('?')[0].removeprefix('/v1')}"
         self.server.received.append(asked)
         answer = self.server.answers[asked]
+        if callable(answer):
+            answer = answer()
         kind = "application/json"
         if isinstance(answer, list):
             kind, answer = "text/event-stream", "".join(f"data: {json.dumps(one)}\n\n" for one in answer)
@@ -656,3 +659,60 @@ def test_a_clip_that_failed_or_tells_nothing(server: Server, desk: Desk, end: di
     server.answers["GET /videos/video_1"] = end
     desk.openai.videos.retrieve("video_1")
     assert (desk.held, desk.spent) == (0, cost)
+
+
+# Containers made apart --------------------------------------------------------------------------------------------------
+
+CONTAINER_GB = 30_000_000
+RAN: Any = {"id": "ci_1", "type": "code_interpreter_call", "status": "completed", "code": "1", "outputs": []}
+
+
+@pytest.fixture
+def no_containers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None was seen yet."""
+    monkeypatch.setattr(containers, "_known", OrderedDict[str, int]())
+
+
+def run_in(server: Server, desk: Desk, id: str) -> tuple[int, Entry]:
+    """What is held while code runs in a container named by its id, and the line of the answer."""
+    tools = [{"type": "code_interpreter", "container": id}]
+    holds: list[int] = []
+    answer = response("completed", USAGE, output=[{**RAN, "container_id": id}], tools=tools, background=False)
+    server.answers["POST /responses"] = lambda: holds.append(desk.held) or answer
+    desk.openai.responses.create(model="gpt-4o", input="hi", max_output_tokens=10, tools=cast("Any", tools))
+    return holds[0], desk.settled()
+
+
+@pytest.mark.parametrize("how", ["create", "retrieve", "list"])
+@pytest.mark.usefixtures("no_containers")
+def test_container_is_billed_by_the_memory_of_its_making(server: Server, desk: Desk, how: str) -> None:
+    """Its maker, or a look at it, tells its memory: so it is held, and so it is booked."""
+    made = {"id": "cntr_1", "object": "container", "created_at": 1, "name": "c", "status": "running"}
+    made["memory_limit"] = "16g"
+    server.answers["POST /containers"] = server.answers["GET /containers/cntr_1"] = made
+    server.answers["GET /containers"] = {"object": "list", "data": [made], "has_more": False}
+    if how == "create":
+        desk.openai.containers.create(name="c", extra_body={"memory_limit": "16g"})
+    elif how == "retrieve":
+        desk.openai.containers.retrieve("cntr_1")
+    else:
+        assert len(list(desk.openai.containers.list())) == 1
+    held, entry = run_in(server, desk, "cntr_1")
+    assert 16 * CONTAINER_GB < held < 17 * CONTAINER_GB
+    assert (entry.cost, entry.fee) == (COST + 16 * CONTAINER_GB, 16 * CONTAINER_GB)
+
+
+@pytest.mark.usefixtures("no_containers")
+def test_container_whose_making_nobody_saw_is_held_as_the_largest(server: Server, desk: Desk) -> None:
+    """Nothing tells its memory: it is held as the largest there is, and booked at the provider's default."""
+    held, entry = run_in(server, desk, "cntr_2")
+    assert 64 * CONTAINER_GB < held < 65 * CONTAINER_GB
+    assert (entry.cost, entry.fee) == (COST + CONTAINER_GB, CONTAINER_GB)
+
+
+@pytest.mark.usefixtures("no_containers")
+def test_containers_kept_are_bounded() -> None:
+    """The oldest is forgotten."""
+    for number in range(containers.KEPT + 1):
+        containers.note(f"cntr_{number}", 4)
+    assert [containers.memory_of(one) for one in ("cntr_0", "cntr_1", "cntr_x")] == [None, 4, None]

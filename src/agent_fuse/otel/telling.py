@@ -1,8 +1,8 @@
-"""Free requests that tell of money: those that ask after work begun before, and the upload of a batch's input."""
+"""Free requests that tell of money: those after work begun before, a batch's input, containers that are made."""
 
 from functools import partial
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 from agent_fuse import foreign_text
 from agent_fuse.accounting.call_request import CallRequest, PendingCall
@@ -16,6 +16,7 @@ from agent_fuse.otel.response import observe
 from agent_fuse.quoting.batch_files import quote_file, upload_of
 from agent_fuse.sightings import Layer
 from agent_fuse.told_later import LaterReader, Told, teller_of
+from agent_fuse.usage_reader import GIGABYTES, fields_of
 
 
 class Telling(Flight):
@@ -86,15 +87,44 @@ class Upload(Flight):
             quoter.batch_files.put(name, quoted)
 
 
+class Containers(Flight):
+    """Containers being made or looked at: their memory is what code that runs in them later is billed by."""
+
+    def answered(self, response: Any) -> None:
+        """Their ids and memory are here."""
+        if response.status_code >= HTTPStatus.MULTIPLE_CHOICES or not response.is_closed:
+            return
+        from agent_fuse.containers import note  # noqa: PLC0415 - few make one
+
+        told: object = foreign_text.read_json(response.content)
+        listed = fields_of(told)("data")
+        for one in cast("list[object]", listed) if isinstance(listed, list) else (told,):
+            field = fields_of(one)
+            name, memory = field("id"), field("memory_limit")
+            if isinstance(name, str) and isinstance(memory, str) and memory in GIGABYTES:
+                note(name, GIGABYTES[memory])
+
+
+def _tells_of_containers(method: str, url: str, sdk: str) -> bool:
+    """Whether a request makes a container, or asks for one or all."""
+    if sdk != OPENAI or method.lower() not in ("post", "get"):
+        return False
+    segments = url.partition("?")[0].rstrip("/").split("/")
+    return segments[-1] == "containers" or (method.lower() == "get" and segments[-2:-1] == ["containers"])
+
+
 def telling(method: str, url: str, sdk: str, body: object) -> Flight | None:
     """What follows a request that asks after such work; None for every other."""
     found = teller_of(method, url, sdk)
     file = upload_of(method, url, body) if found is None and sdk == OPENAI else None
-    if found is None and file is None:
+    makes = found is None and _tells_of_containers(method, url, sdk)
+    if found is None and file is None and not makes:
         return None
     site = call_site(asks=False)
     if site is None or not site.fuse.settings.request_gate:
         return None
+    if makes:
+        return Containers(sdk)
     if found is None:
         return Upload(sdk, site.fuse, file or b"")
     site.fuse.accounting.later.ask_after(found[1])

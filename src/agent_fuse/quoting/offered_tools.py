@@ -1,14 +1,15 @@
 """Tools that a request offers and the provider runs, billed beside the tokens, as often as they may run at most.
 
 Sources (2026-11): OpenAI's page on built-in tools and `max_tool_calls` of its Responses; Anthropic's page on the web
-search tool, `max_uses`. Where no most is told, each is quoted once.
+search tool, `max_uses`. Where no most is told, each is quoted once. A container of which only the id is known is
+quoted as the largest there is; `usage_reader` says what it is booked as.
 """
 
 from collections.abc import Mapping
 from typing import Any, cast
 
 from agent_fuse.calls import MAX_TOKENS, Usage, usage_of
-from agent_fuse.usage_reader import gigabytes
+from agent_fuse.usage_reader import MOST_GIGABYTES, gigabytes
 
 _KINDS = (
     ("web_search_preview", "preview_searches"),
@@ -29,7 +30,7 @@ def offered(body: Mapping[str, Any]) -> Usage | None:
         fields: Mapping[str, Any] = cast("Mapping[str, Any]", tool) if isinstance(tool, Mapping) else {}
         kind = fields.get("type")
         billed = next((unit for name, unit in _KINDS if isinstance(kind, str) and kind.startswith(name)), None)
-        if memory := gigabytes(fields):
+        if memory := gigabytes(fields, unseen=MOST_GIGABYTES):
             containers[kind] = memory  # however often code runs, it is one container
         elif billed is not None:
             most = _most(fields.get("max_uses")) or _most(body.get("max_tool_calls")) or 1

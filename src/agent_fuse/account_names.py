@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import blake2b
 
+from agent_fuse.foreign_text import unbroken
 from agent_fuse.mistakes import ConfigurationError
 from agent_fuse.windows import Calendar, Rolling, Window, read
 
@@ -50,8 +51,10 @@ def account(per: str, value: str, window: Window | None = None) -> str:
 
     The first `=` parts key and value, so one in the key's own name is written `%3D`. Every other name is as it is.
     """
+    if not value.isascii():
+        value = unbroken(value)
     if len(value) > _MAX_VALUE:
-        value = f"{value[:_MAX_VALUE]}#{blake2b(value.encode('utf-8', 'replace'), digest_size=8).hexdigest()}"
+        value = f"{value[:_MAX_VALUE]}#{blake2b(value.encode(), digest_size=8).hexdigest()}"
     if window is not None:
         name = f"{escaped(per)}@{window}"
         return name if per == ALL else f"{name}={value.replace(OF, '%1F')}"

@@ -1,11 +1,13 @@
 """Calls, usage and money: the values that travel between modules, and nothing else."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Decimal, InvalidOperation
 from enum import StrEnum
 from operator import attrgetter
+from typing import Any
 
+from agent_fuse.foreign_text import unbroken
 from agent_fuse.mistakes import ConfigurationError
 
 NANOS_PER_USD = 1_000_000_000
@@ -219,3 +221,15 @@ class Entry:
     span_id: str = ""
     refused_by: RefusedBy | None = None
     """Of a refused call; None where an older version wrote the line."""
+
+
+_TOLD = ("session", "agent", "user_id", "provider", "model", "operation", "tool", "reason", "response_id")
+"""Texts of a line that models, spans and answers tell."""
+
+told_texts = attrgetter(*_TOLD)
+
+
+def in_unbroken_texts(entry: Entry) -> Entry:
+    """The line as the books can keep it, whatever its texts hold."""
+    found: Any = {name: unbroken(text) for name, text in zip(_TOLD, told_texts(entry), strict=True)}
+    return replace(entry, **found)

@@ -3,7 +3,7 @@
 Names of models, tools, sessions and agents come from whoever fills them in: a model, a web request, a tool server.
 What a terminal or a log would obey (control characters, escape sequences), what hides or turns round what stands there
 (marks of direction, zero-width characters) and what begins another line is written as an escape. The books keep it as
-it was.
+it was, but for what is no text: a lone surrogate, which JSON can tell, is half a character, and no database keeps it.
 """
 
 import json
@@ -25,6 +25,7 @@ _FIRST = json.JSONDecoder().raw_decode
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?", re.ASCII)
 _FORMULA = re.compile(r"(^|;)(?=[\s\"']*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20])")
 """Where a spreadsheet would take what follows for a formula; many of them part cells at semicolons too."""
+_HALF = re.compile("[\ud800-\udfff]")
 _ASCII = 0x80
 _ODD_BYTES = range(0xDC80, 0xDD00)
 """What Python makes of a byte that is no UTF-8: bytes 0x80 to 0xFF."""
@@ -50,6 +51,11 @@ def quoted(text: str) -> str:
 def escaped(text: str) -> str:
     """As `inline`, however long it is."""
     return text if text.isprintable() else _escaped(text)
+
+
+def unbroken(text: str) -> str:
+    """The text as the books keep it: U+FFFD stands for each half of a character."""
+    return text if text.isascii() else _HALF.sub("\ufffd", text)
 
 
 def shell_word(text: str) -> str:

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 
+from agent_fuse.foreign_text import unbroken
 from agent_fuse.mistakes import near
 
 ASSOCIATION = "traceloop.association.properties."
@@ -81,7 +82,8 @@ def attribute_names(key: str) -> tuple[str, ...]:
 def text(value: object) -> str:
     """A key's value as text; empty where there is none (None, a truth value, something that is no text)."""
     if isinstance(value, str):
-        return value.replace("\0", "\ufffd") if "\0" in value else value
+        value = value.replace("\0", "\ufffd") if "\0" in value else value
+        return value if value.isascii() else unbroken(value)
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else ""
 
 

@@ -5,6 +5,7 @@ from typing import cast
 from agent_fuse.account_names import ALL
 from agent_fuse.calls import Usd, to_nanos
 from agent_fuse.errors import ConfigurationError
+from agent_fuse.foreign_text import unbroken
 from agent_fuse.keys import canonical
 from agent_fuse.ledgers.base import Meter
 
@@ -30,7 +31,7 @@ def keys(per: object) -> tuple[str, ...]:
     those = cast("tuple[object, ...]", per) if isinstance(per, tuple) else (per,)
     given: list[str] = []
     for one in those:
-        if not isinstance(one, str) or not one.strip() or "," in one:
+        if not isinstance(one, str) or not one.strip() or "," in one or unbroken(one) != one:
             raise ConfigurationError(
                 f"Limit per={per!r}; it must be 'session', 'agent', ... or an attribute name, or a pair of them: "
                 "per=('user.id', 'model')"

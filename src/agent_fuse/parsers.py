@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from agent_fuse.calls import Usd, to_nanos, to_usd
 from agent_fuse.dialects.http import Endpoint
 from agent_fuse.errors import ConfigurationError
+from agent_fuse.foreign_text import unbroken
 from agent_fuse.limits import Limit
 from agent_fuse.prices import checked
 from agent_fuse.quoting.overrides import Overrides, Own
@@ -76,6 +77,8 @@ def words(name: str, value: object) -> str:
         raise ConfigurationError(f"{name} is {value!r}; it must be a text that is not empty")
     if "\0" in found:
         raise ConfigurationError(f"{name} is {value!r}; it must be a text without NUL characters")
+    if unbroken(found) != found:
+        raise ConfigurationError(f"{name} is {value!r}; it holds half a character (a lone surrogate)")
     return found
 
 

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from agent_fuse.calls import MAX_TOKENS, Usage
 from agent_fuse.errors import ConfigurationError
+from agent_fuse.foreign_text import unbroken
 
 _PARTS = {
     **dict.fromkeys(("cache_read_tokens", "cache_write_tokens", "input_audio_tokens"), "input_tokens"),
@@ -50,7 +51,7 @@ def terms(
     Raises:
         ConfigurationError: naming the argument, its value and what is allowed.
     """
-    named = name(what, "model", model)
+    named = told_name(what, "model", model)
     if not isinstance(provider, str):
         raise ConfigurationError(f"{what} provider is {provider!r}; it must be a text, such as 'openai'")
     into = tokens(what, "estimated_input_tokens", estimated_input_tokens)
@@ -97,7 +98,14 @@ def name(what: str, argument: str, value: object) -> str:
         raise ConfigurationError(f"{what} {argument} is {_short(value)}; it must be a text that is not empty")
     if "\0" in value:
         raise ConfigurationError(f"{what} {argument} is {_short(value)}; it must be a text without NUL characters")
+    if unbroken(value) != value:
+        raise ConfigurationError(f"{what} {argument} is {_short(value)}; it holds half a character (a lone surrogate)")
     return value
+
+
+def told_name(what: str, argument: str, value: object) -> str:
+    """The same of a name that a model may have made up: halves of characters become U+FFFD."""
+    return name(what, argument, unbroken(value) if isinstance(value, str) else value)
 
 
 def tokens(what: str, argument: str, value: object) -> int | None:

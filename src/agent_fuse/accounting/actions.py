@@ -14,8 +14,9 @@ from agent_fuse.accounting.reentrancy import Reentrancy
 from agent_fuse.accounting.tool_room import ToolRoom
 from agent_fuse.accounting.tripped import TrippedSessions
 from agent_fuse.accounting.waits import WaitFor, resumed
-from agent_fuse.calls import Entry, Status
+from agent_fuse.calls import Entry, Status, in_unbroken_texts, told_texts
 from agent_fuse.errors import SentinelError, SentinelSystemError
+from agent_fuse.foreign_text import unbroken
 from agent_fuse.ledgers.base import Hold, Meter, NoteChange, Refusal, Reservation
 from agent_fuse.limits import Caller, Demand, demand, subjects_of
 from agent_fuse.refusals import refused_by
@@ -75,7 +76,7 @@ class Actions:
             SentinelLoopError: it goes round in a loop. SentinelBudgetExceeded: a limit on tool calls does not admit it.
             SentinelSystemError: the ledger failed and fail_safe=True. SentinelError: the session is tripped.
         """
-        known = UNDER_WAY.get()
+        known, tool = UNDER_WAY.get(), unbroken(tool)
         if known is not None and source and known.entry.tool == tool and not (known.over or source in known.sources):
             known.sources.add(source)
             if arguments is not UNTOLD:
@@ -137,7 +138,7 @@ class Actions:
         self, caller: Caller, tool: str, arguments: object = UNTOLD, *, source: str = "", trace_id: str = ""
     ) -> Action:
         """A tool has run that no gate saw begin: it is counted, and what should have stopped it stops the next gate."""
-        known = UNDER_WAY.get()
+        known, tool = UNDER_WAY.get(), unbroken(tool)
         if known is not None and known.entry.tool == tool and source not in known.sources:
             known.sources.add(source)
             return known
@@ -327,6 +328,8 @@ class Actions:
             trace_id=trace_id,
             span_id=span_id,
         )
+        if not "".join(told_texts(entry)).isascii():
+            entry = in_unbroken_texts(entry)
         return Action(entry, caller, due, sources={source}, priced=price is not None)
 
     def _refused(self, action: Action, trip: SentinelError) -> None:

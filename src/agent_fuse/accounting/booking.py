@@ -10,7 +10,7 @@ from agent_fuse.accounting.call_request import Action, CallRequest, Event, Pendi
 from agent_fuse.accounting.later import Later
 from agent_fuse.accounting.ledger_retry import LedgerRetry
 from agent_fuse.accounting.listeners import Listeners
-from agent_fuse.calls import PROVIDER, Entry, Status, Usage
+from agent_fuse.calls import PROVIDER, Entry, Status, Usage, in_unbroken_texts, told_texts
 from agent_fuse.endpoints import UNKNOWN
 from agent_fuse.errors import SentinelError, SentinelSystemError, UnknownModelError
 from agent_fuse.ledgers.base import Amounts, Balance, Ledger
@@ -280,7 +280,7 @@ class Accounting:
     ) -> Entry:
         """The call's line of the journal."""
         request = pending.request
-        return Entry(
+        entry = Entry(
             id=pending.id,
             at=pending.started_at,
             status=status,
@@ -302,3 +302,4 @@ class Accounting:
             trace_id=request.trace_id,
             span_id=request.span_id,
         )
+        return entry if "".join(told_texts(entry)).isascii() else in_unbroken_texts(entry)

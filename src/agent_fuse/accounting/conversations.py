@@ -1,6 +1,7 @@
 """Tool calls seen in the conversation: an agent's next request tells what it called and what came back."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
 
@@ -9,6 +10,7 @@ from agent_fuse.accounting.reentrancy import Reentrancy
 from agent_fuse.accounting.tripped import TrippedSessions
 from agent_fuse.conversation import UNKNOWN_CALL, ToolUse, history_of, last_turn
 from agent_fuse.errors import SentinelError, SentinelLoopError
+from agent_fuse.foreign_text import unbroken
 from agent_fuse.limits import Caller
 from agent_fuse.quoting.recent import Recent
 from agent_fuse.seams import unjudged
@@ -101,10 +103,14 @@ class Conversations:
             self._actions.nudged(caller, tool, told)
 
     def _named(self, use: ToolUse) -> ToolUse | None:
-        if use.arguments is not UNKNOWN_CALL:
-            return use if use.tool else None
-        asked = self._asked.get(use.call_id)
-        return ToolUse(use.id, use.call_id, *asked, use.result, use.failed, use.at) if asked else None
+        if use.arguments is UNKNOWN_CALL:
+            asked = self._asked.get(use.call_id)
+            if asked is None:
+                return None
+            use = ToolUse(use.id, use.call_id, *asked, use.result, use.failed, use.at)
+        if not use.tool.isascii():
+            use = replace(use, tool=unbroken(use.tool))
+        return use if use.tool else None
 
 
 def _mark(call_id: str) -> bytes:

@@ -14,6 +14,7 @@ from agent_fuse.accounting.ledger_retry import LedgerRetry
 from agent_fuse.accounting.listeners import Listeners
 from agent_fuse.calls import Entry, Status
 from agent_fuse.errors import UnknownModelError
+from agent_fuse.foreign_text import unbroken
 from agent_fuse.ledgers.base import ZERO, Amounts, Hold, Ledger, Settling
 from agent_fuse.limits import Demand
 from agent_fuse.prices import PriceBook
@@ -209,7 +210,7 @@ class Later:
             return self._book.rates(None, None)
 
     def _note(self, id: str, change: Callable[[bytes | None], tuple[bytes | None, bytes | None]]) -> bytes | None:
-        return self._ledger.update_note(f"later/{id}", change, now=self._clock())
+        return self._ledger.update_note(f"later/{unbroken(id)}", change, now=self._clock())
 
 
 def _open(value: bytes | None) -> bytes | None:
@@ -220,7 +221,7 @@ def _open(value: bytes | None) -> bytes | None:
 def _of_clip(kept: _Kept, entry: Entry, clip: Clip) -> Entry:
     """The line of a video, by its seconds, model and size; those asked for are the ones that are made."""
     cost = units.video(bare(clip.model), {"seconds": kept.seconds or clip.seconds, "size": clip.size})
-    return replace(entry, cost=cost, fee=0, model=entry.model or clip.model, input_tokens=0, output_tokens=0)
+    return replace(entry, cost=cost, fee=0, model=entry.model or unbroken(clip.model), input_tokens=0, output_tokens=0)
 
 
 def amounts_of(entry: Entry) -> Amounts:

@@ -7,6 +7,7 @@ from typing import Any, Literal, cast, get_args
 from agent_fuse import control
 from agent_fuse.account_names import ALL
 from agent_fuse.errors import ConfigurationError
+from agent_fuse.foreign_text import unbroken
 from agent_fuse.views import as_json
 from agent_fuse.views.as_json import Json
 
@@ -67,7 +68,7 @@ def _text(asked: Mapping[str, Any], name: str) -> str:
     value: object = asked.get(name, "")
     if not isinstance(value, str) or len(value) > _LONGEST:
         raise ConfigurationError(f"{name} must be a text of at most {_LONGEST} characters")
-    if not value.isascii() and any("\ud800" <= one <= "\udfff" for one in value):
+    if unbroken(value) != value:
         raise ConfigurationError(f"{name} holds half a character (a lone surrogate); send whole ones")
     return value
 

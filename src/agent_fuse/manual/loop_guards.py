@@ -38,7 +38,7 @@ def check_loop(tool_name: str, args: object = None, session_id: str | None = Non
 
 
 def _check(tool_name: str, args: object, session_id: str | None) -> None:
-    tool = check.name("check_loop", "tool_name", tool_name)
+    tool = check.told_name("check_loop", "tool_name", tool_name)
     site = guarded_call_site(init)
     caller = site.caller
     if session_id is not None:
@@ -64,7 +64,7 @@ def loop_guard(tool_name: Any = None) -> Any:
     """
     if callable(tool_name):
         return wrap("loop_guard", cast("Callable[..., Any]", tool_name), lambda func: _start(func, None))
-    named = None if tool_name is None else check.name("loop_guard", "tool_name", tool_name)
+    named = None if tool_name is None else check.told_name("loop_guard", "tool_name", tool_name)
 
     def decorate(func: F) -> F:
         return wrap("loop_guard", func, lambda one: _start(one, named))

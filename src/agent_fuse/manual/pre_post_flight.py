@@ -133,7 +133,7 @@ def post_flight(
     """
     if metadata is not None and not isinstance(metadata, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigurationError(f"post_flight metadata is {metadata!r}; it must be a mapping, or None")
-    named = checked(_BOOKING, HELD_AT_QUOTE, check.name, "post_flight", "model", model) or model
+    named = checked(_BOOKING, HELD_AT_QUOTE, check.told_name, "post_flight", "model", model) or model
     used = checked(
         _BOOKING,
         HELD_AT_QUOTE,

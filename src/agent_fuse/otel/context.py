@@ -10,6 +10,7 @@ from typing import cast
 from opentelemetry import baggage, context, trace
 from opentelemetry.context import Context
 
+from agent_fuse.foreign_text import unbroken
 from agent_fuse.keys import spellings, text, told
 from agent_fuse.limits import Caller, Session
 
@@ -110,7 +111,7 @@ def caller_in(
         if found is None:
             named = in_baggage(_BAGGAGE_SESSION, at) or session or told_in_context("session", at)
     if found is None:
-        found = Session(id=named) if named else fallback
+        found = Session(id=unbroken(named)) if named else fallback
     return Caller(
         session=found,
         agent=agent,

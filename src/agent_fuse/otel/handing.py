@@ -103,6 +103,7 @@ def _read(text: object) -> Session:
     session: Session | None = None
     try:
         chain = cast("list[dict[str, Any]]", json.loads(cast("str", text)))
+        json.dumps(chain, ensure_ascii=False).encode()  # no ledger keeps half a character: a ValueError
         for one in reversed(chain):
             limits = tuple(Limit(**terms) for terms in one["limits"])
             attributes = {str(name): str(value) for name, value in one["attributes"].items()}

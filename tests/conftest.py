@@ -173,11 +173,12 @@ def _nothing_under_way() -> None:
 
 UNDER_WAY: dict[str, Callable[[Any], object]] = {
     "agent_fuse.accounting.actions": lambda module: module.UNDER_WAY.set(None),
+    "agent_fuse.containers": lambda module: module._known.clear(),
     "agent_fuse.otel.open_spans": lambda module: module.CURRENT_FRAME.set(None),
     "agent_fuse.manual.calls": lambda module: module._OPEN.set(()),
     "agent_fuse.manual.pre_post_flight": lambda module: module._pending.renew(),
 }
-"""What a context remembers of calls, and how it is forgotten."""
+"""What a context, or the process, remembers of calls, and how it is forgotten."""
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ from agent_fuse import Limit, SentinelSystemError, call, check_loop, loop_guard
 from agent_fuse.accounting import backlog as backlogs
 from agent_fuse.calls import Status
 from agent_fuse.ledgers import open_ledger
-from agent_fuse.ledgers.base import LedgerError
+from agent_fuse.ledgers.base import LedgerError, Unwritable
 from agent_fuse.sightings import Outcome
 from agent_fuse.testing import assert_books_balance
 from boxes import PRICE
@@ -19,8 +19,9 @@ from boxes import PRICE
 class Broken:
     """Breaks the writes of a ledger, as a disk that is gone does, and mends them."""
 
-    def __init__(self, ledger):
+    def __init__(self, ledger, kind=LedgerError):
         self._database = ledger._database
+        self._kind = kind
         self._write = self._database.write
         self.tried = 0
 
@@ -33,7 +34,7 @@ class Broken:
 
     def _fail(self, operation, work):
         self.tried += 1
-        raise LedgerError(operation, "the file", "disk gone (simulated)")
+        raise self._kind(operation, "the file", "disk gone (simulated)")
 
 
 @pytest.fixture
@@ -147,9 +148,10 @@ def test_very_many_are_summed(rig, waiting, monkeypatch):
 
 
 def test_what_can_never_be_written_is_said_once(rig, waiting, caplog):
-    """A text that no ledger can hold is not tried for ever: it is said, and the next call is booked."""
+    """What no ledger can hold is not tried for ever: it is said, and the next call is booked."""
     one = call("gpt-4o", 1000, 500).open()
-    rig.fuse.close_call(one.seen, outcome=Outcome.DONE, response_id="\ud800")
+    with Broken(rig.fuse.ledger, Unwritable):
+        rig.fuse.close_call(one.seen, outcome=Outcome.DONE)
     assert not waiting
     assert [one.getMessage() for one in caplog.records if "it can never be booked" in one.getMessage()]
     with call("gpt-4o", 1000, 500):
@@ -160,7 +162,7 @@ def test_what_can_never_be_written_is_said_once(rig, waiting, caplog):
 AT_EXIT = """
 import logging, sys
 from agent_fuse import AgentFuseSpanProcessor, call
-from agent_fuse.ledgers.base import LedgerError
+from agent_fuse.ledgers.base import LedgerError, Unwritable
 logging.basicConfig(format="%(message)s")
 processor = AgentFuseSpanProcessor(budget=1, db_path=sys.argv[1], session_id="s", request_gate=False)
 database = processor.fuse.ledger._database

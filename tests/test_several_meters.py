@@ -71,22 +71,22 @@ def test_a_replaced_fuse_goes_away_though_metrics_followed_it(tmp_path):
     assert first() is None
 
 
-def ended(fuse):
-    """Whether nobody but the fuse itself is told of anything."""
+def told(fuse):
+    """How many are told of what its fuse does beside its calls."""
     accounting = fuse.accounting
-    return not (fuse.alerts.on_alert.those or accounting.retry.on_error.those or accounting.on_gate.those)
+    return [len(one.those) for one in (fuse.alerts.on_alert, accounting.retry.on_error, accounting.on_gate)]
 
 
 def test_metrics_of_a_processor_that_shuts_down_end(tmp_path):
     """Its reader counts the call that was open, and none that began later; the fuse, still at work, keeps nothing of it."""
     processor = AgentFuseSpanProcessor(budget=1, db_path=str(tmp_path / "l.db"))
-    own = len(processor.fuse.accounting.tell.those)
+    own, alone = len(processor.fuse.accounting.tell.those), told(processor.fuse)
     reader = InMemoryMetricReader()
     second = AgentFuseSpanProcessor(fuse=processor.fuse, meter_provider=MeterProvider([reader]))
-    assert not ended(processor.fuse)
+    assert told(processor.fuse) == [one + 1 for one in alone]
     agent_fuse.pre_flight("gpt-4o", 10, 10)
     second.shutdown()
-    assert ended(processor.fuse)
+    assert told(processor.fuse) == alone
     with agent_fuse.call("gpt-4o-mini", 10, 10):
         assert len(processor.fuse.accounting.tell.those) == own + 1
     agent_fuse.post_flight("gpt-4o", 10, 10)

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from agent_fuse.calls import Usage
 from agent_fuse.prices import PriceBook
 from agent_fuse.usage_plans import Layout
-from agent_fuse.usage_reader import count, later, layouts, read_usage
+from agent_fuse.usage_reader import count, gigabytes, later, layouts, read_usage
 from agent_fuse.usage_shapes import SHAPES, Shape
 from agent_fuse.wire import Reading, StreamReader
 
@@ -462,6 +462,20 @@ def test_containers_are_counted_by_their_memory(output, tools, containers):
     """Each container once, as many as its gigabytes, which the tools that the answer repeats tell."""
     body = {"usage": {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2}, "output": output, "tools": tools}
     assert read_usage(body).containers == containers
+
+
+def test_a_container_that_a_request_made_is_known_by_its_id():
+    """The request that made it told its memory, and the answer its id; a later one names it by that."""
+    ran = {"type": "code_interpreter_call", "container_id": "cntr_a"}
+    by_id = {"type": "code_interpreter", "container": "cntr_a"}
+    assert gigabytes(by_id, unseen=64) == 64
+    auto = {"type": "code_interpreter", "container": {"type": "auto", "memory_limit": "4g"}}
+    read_usage({"output": [ran], "tools": [auto], "usage": {"input_tokens": 1, "output_tokens": 1}})
+    assert gigabytes(by_id, unseen=64) == 4
+    assert (
+        read_usage({"output": [ran], "tools": [by_id], "usage": {"input_tokens": 1, "output_tokens": 1}}).containers
+        == 4
+    )
 
 
 @pytest.mark.parametrize(

@@ -261,12 +261,17 @@ def _with_tools(usage: Usage, output: list[object], tools: object) -> Usage:
     places = dict(filter(None, (_place(kind, item) for kind, item in kinds)))
     if not (web or files or places):
         return usage
-    from agent_fuse.containers import memory_of  # noqa: PLC0415 - few answers have any
+    from agent_fuse.containers import memory_of, note  # noqa: PLC0415 - few answers have any
 
     offered = cast("Sequence[object]", tools) if isinstance(tools, list | tuple) else ()
-    sizes = {fields_of(tool)("type"): gigabytes(tool) for tool in offered}
+    sizes = {fields_of(tool)("type"): gigabytes(tool, unseen=0) for tool in offered}
     preview = web if any(str(kind).startswith("web_search_preview") for kind in sizes) else 0
-    memory = sum(memory_of(place) or sizes.get(kind) or 1 for place, kind in places.items())
+    memory = 0
+    for place, kind in places.items():
+        known = memory_of(place) or sizes.get(kind)
+        if known:
+            note(place, known)  # a later request may name it by its id
+        memory += known or 1
     return replace(
         usage,
         web_searches=(usage.web_searches or 0) + web - preview or None,

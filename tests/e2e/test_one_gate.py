@@ -65,7 +65,7 @@ def test_where_no_exact_gate_follows_the_span_holds_from_the_second_call_on(
     rig: Rig, caplog: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first call is booked at its answer, and said; the budget admits what it can pay for and nothing more."""
-    monkeypatch.setattr(blind, "_warned", set())
+    monkeypatch.setattr(blind, "_warned", {})
     rig.use(budget="0.003", wire_gate=False)
     rig.provider.default = Reply(usage=Usage(input_tokens=100, output_tokens=100))
     client = RequestsOfItsOwn(base_url=rig.provider.openai_base_url, api_key="x", max_retries=0)

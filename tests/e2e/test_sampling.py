@@ -35,7 +35,7 @@ def provider() -> Iterator[LoopbackProvider]:
 
 @pytest.fixture(autouse=True)
 def _fresh_warnings(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blind, "_warned", set())
+    monkeypatch.setattr(blind, "_warned", {})
 
 
 def ask(provider: LoopbackProvider) -> None:

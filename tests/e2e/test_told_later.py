@@ -5,7 +5,6 @@ import io
 import json
 import subprocess
 import sys
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -667,12 +666,6 @@ CONTAINER_GB = 30_000_000
 RAN: Any = {"id": "ci_1", "type": "code_interpreter_call", "status": "completed", "code": "1", "outputs": []}
 
 
-@pytest.fixture
-def no_containers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """None was seen yet."""
-    monkeypatch.setattr(containers, "_known", OrderedDict[str, int]())
-
-
 def run_in(server: Server, desk: Desk, id: str) -> tuple[int, Entry]:
     """What is held while code runs in a container named by its id, and the line of the answer."""
     tools = [{"type": "code_interpreter", "container": id}]
@@ -684,7 +677,6 @@ def run_in(server: Server, desk: Desk, id: str) -> tuple[int, Entry]:
 
 
 @pytest.mark.parametrize("how", ["create", "retrieve", "list"])
-@pytest.mark.usefixtures("no_containers")
 def test_container_is_billed_by_the_memory_of_its_making(server: Server, desk: Desk, how: str) -> None:
     """Its maker, or a look at it, tells its memory: so it is held, and so it is booked."""
     made = {"id": "cntr_1", "object": "container", "created_at": 1, "name": "c", "status": "running"}
@@ -702,7 +694,6 @@ def test_container_is_billed_by_the_memory_of_its_making(server: Server, desk: D
     assert (entry.cost, entry.fee) == (COST + 16 * CONTAINER_GB, 16 * CONTAINER_GB)
 
 
-@pytest.mark.usefixtures("no_containers")
 def test_container_whose_making_nobody_saw_is_held_as_the_largest(server: Server, desk: Desk) -> None:
     """Nothing tells its memory: it is held as the largest there is, and booked at the provider's default."""
     held, entry = run_in(server, desk, "cntr_2")
@@ -710,7 +701,6 @@ def test_container_whose_making_nobody_saw_is_held_as_the_largest(server: Server
     assert (entry.cost, entry.fee) == (COST + CONTAINER_GB, CONTAINER_GB)
 
 
-@pytest.mark.usefixtures("no_containers")
 def test_containers_kept_are_bounded() -> None:
     """The oldest is forgotten."""
     for number in range(containers.KEPT + 1):

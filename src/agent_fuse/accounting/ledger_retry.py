@@ -91,6 +91,10 @@ class LedgerRetry:
         self.backlog.do(work)
         self.backlog.start()
 
+    def failing(self) -> bool:
+        """Whether the ledger failed, and has taken nothing since."""
+        return self._failed_at > 0
+
     def close(self) -> None:
         """Write what waits, and close the ledger. Raises LedgerError: something could not be written."""
         try:

@@ -30,6 +30,7 @@ class Noting:
     def __init__(self, fuse: Fuse) -> None:
         self._ledger, self._clock = fuse.ledger, fuse.clock
         self._account = WeakMethod(fuse.reentrancy.account)  # it knows its fuse, which is not to be kept
+        self._failing = WeakMethod(fuse.accounting.retry.failing)
         self._failed_at, self._failed = 0.0, ""
         self._next, self._pid = 0.0, os.getpid()
         fuse.listen(self.heard)
@@ -44,8 +45,9 @@ class Noting:
         self._failed_at, self._failed, self._next = self._clock(), operation, 0.0
 
     def heard(self, event: Event) -> None:
-        """A call was booked or refused: the ledger is at work."""
-        if isinstance(event.trip, SentinelSystemError):
+        """A call was booked or refused: the ledger is at work, unless it failed just now."""
+        failing = self._failing()
+        if isinstance(event.trip, SentinelSystemError) or (failing is not None and failing()):
             return
         if self._clock() >= self._next or os.getpid() != self._pid:
             self._tell()

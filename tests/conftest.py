@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, settings
 from opentelemetry import context, trace
 
 from boxes import box  # noqa: F401  a fixture for every test
+from browsers import browser  # noqa: F401  another
 from postgres_server import own_server, postgres  # noqa: F401  others
 from unpatch import restored
 

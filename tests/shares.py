@@ -8,33 +8,34 @@ SECONDS = {
     "cli/test_doctor": 53,
     "dashboard/test_accessible": 23,
     "dashboard/test_page": 33,
-    "e2e/test_races": 25,
-    "e2e/test_refusal": 26,
-    "e2e/test_span_attributes": 21,
-    "e2e/test_told_later": 17,
-    "e2e/test_trips": 14,
-    "e2e/test_without_usage": 14,
-    "faults/test_every_function": 57,
-    "ledgers/test_contract": 50,
-    "ledgers/test_leases": 21,
-    "ledgers/test_postgres": 17,
+    "e2e/test_booking": 11,
+    "e2e/test_races": 12,
+    "e2e/test_refusal": 20,
+    "e2e/test_told_later": 37,
+    "e2e/test_wire_sdks": 13,
+    "e2e/test_without_usage": 15,
+    "faults/test_every_function": 92,
+    "ledgers/test_contract": 27,
+    "ledgers/test_leases": 16,
+    "ledgers/test_stateful": 14,
     "running/test_run": 18,
     "running/test_servers": 26,
-    "test_charged_for_real": 15,
-    "test_comparison": 23,
-    "test_defects_clients": 15,
+    "test_charged_for_real": 18,
+    "test_comparison": 19,
+    "test_defects_clients": 23,
     "test_docs": 36,
     "test_enforcement": 28,
     "test_examples": 27,
-    "test_hostile_spans": 15,
     "test_howtos": 34,
     "test_instrumented_when_used": 18,
-    "test_interrupts": 32,
-    "test_order": 18,
-    "test_recordings": 17,
+    "test_interrupts": 14,
+    "test_keys": 15,
+    "test_line": 14,
+    "test_request_ends": 12,
+    "test_several_guards": 12,
     "test_survey": 37,
 }
-"""What the longest files take, about; any other file a tenth of a second a test."""
+"""What the longest files take, about; any other file a twelfth of a second a test."""
 
 
 class Shares(LoadFileScheduling):
@@ -63,7 +64,7 @@ def shares(files: Iterable[str], workers: int) -> dict[str, str]:
     """
     weights: dict[str, float] = {}
     for file in files:
-        weights[file] = weights.get(file, 0) + 0.1
+        weights[file] = weights.get(file, 0) + 1 / 12
     weights |= {f"tests/{name}.py": taken for name, taken in SECONDS.items() if f"tests/{name}.py" in weights}
     loads = dict.fromkeys((f"share {number}" for number in range(workers)), 0.0)
     found: dict[str, str] = {}

@@ -15,9 +15,17 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 
 import agent_fuse
-from agent_fuse import ConfigurationError, Limit, SentinelBudgetExceeded, SentinelError, SentinelLoopError, trip_of
+from agent_fuse import (
+    ConfigurationError,
+    Limit,
+    SentinelBudgetExceeded,
+    SentinelError,
+    SentinelLoopError,
+    frameworks,
+    trip_of,
+)
 from agent_fuse.calls import Status
-from agent_fuse.errors import is_soft, soften
+from agent_fuse.errors import SentinelSystemError, is_soft, soften
 from agent_fuse.otel import active, agents
 from agent_fuse.testing import LoopbackProvider
 
@@ -358,6 +366,31 @@ def test_a_host_that_answers_another_process_tells_it_so(acme: Any) -> None:
     with pytest.raises(KeyError):
         asyncio.run(acme.served({}.popitem))
     assert asyncio.run(acme.served(lambda: 5)) == 5
+
+
+class StandInForProxyException(Exception):
+    """LiteLLM is not installed here; `make frameworks` asks its real proxy."""
+
+    def __init__(self, *, message: str, type: str, param: None, code: int, headers: dict[str, str]) -> None:
+        super().__init__(message)
+        self.said = (type, code, headers)
+
+
+def test_litellms_proxy_answers_for_a_trip(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for a budget of its own, not to be tried again; where the ledger failed, as a service that is not there."""
+    stand_in = types.SimpleNamespace(ProxyException=StandInForProxyException)
+    monkeypatch.setitem(sys.modules, "litellm.proxy._types", stand_in)
+    (seam,) = frameworks.seams_of("litellm.proxy.common_request_processing")
+    assert seam.instead is not None
+    for trip, kind, code in (
+        (SentinelBudgetExceeded("no more"), "budget_exceeded", 429),
+        (SentinelLoopError("again"), "loop", 429),
+        (SentinelSystemError("no disk"), "system", 503),
+    ):
+        answer = seam.instead(trip)
+        assert isinstance(answer, StandInForProxyException)
+        assert str(answer) == trip.message
+        assert answer.said == (kind, code, {"x-should-retry": "false"})
 
 
 @pytest.mark.parametrize("answer", ["nothing", ValueError("no such thing")])

@@ -25,13 +25,13 @@ AMOUNTS = Amounts(usd=7_500_000, tokens=1200, output_tokens=200, calls=1)
 LONG_HISTORY = 1_000_000
 
 
-def entry(call: str, status: Status, at: float) -> Entry:
+def entry(call: str, status: Status, at: float, session: str = "run-1") -> Entry:
     """A typical call."""
     return Entry(
         id=call,
         at=at,
         status=status,
-        session="run-1",
+        session=session,
         agent="researcher",
         provider="openai",
         model="gpt-4o-mini",

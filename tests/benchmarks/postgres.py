@@ -17,38 +17,20 @@ from uuid import uuid4
 
 import psycopg
 
-from agent_fuse.calls import Entry, Status
+from agent_fuse.calls import Status
 from agent_fuse.ledgers import open_ledger
-from agent_fuse.ledgers.base import Amounts, Cap, Hold, Ledger, Meter, Reservation
+from agent_fuse.ledgers.base import Cap, Hold, Ledger, Meter, Reservation
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from bench_ledger import AMOUNTS, entry
+
 from postgres_server import PostgresServer
 
-AMOUNTS = Amounts(usd=7_500_000, tokens=1200, output_tokens=200, calls=1)
 FULL = 10**17
 UPDATE = "UPDATE plain SET n = n + 1 WHERE id = 1 AND n < 1000000000"
 CONTEXT = multiprocessing.get_context("spawn")
 Work = Callable[[int], None]
-
-
-def entry(call: str, session: str, status: Status, at: float) -> Entry:
-    """A typical call."""
-    return Entry(
-        id=call,
-        at=at,
-        status=status,
-        session=session,
-        agent="researcher",
-        provider="openai",
-        model="gpt-4o-mini",
-        operation="chat",
-        cost=7_500_000,
-        input_tokens=1000,
-        output_tokens=200,
-        trace_id="0af7651916cd43dd8448eb211c80319c",
-        span_id="b7ad6b7169203331",
-    )
 
 
 def pair(ledger: Ledger, session: str, capped: str) -> None:
@@ -56,7 +38,7 @@ def pair(ledger: Ledger, session: str, capped: str) -> None:
     now, call = time.time(), uuid4().hex
     accounts = ("all", f"session={session}")
     hold = Hold(
-        entry=entry(call, session, Status.ESTIMATED, now),
+        entry=entry(call, Status.ESTIMATED, now, session),
         accounts=accounts,
         amounts=AMOUNTS,
         caps=(Cap(capped, Meter.USD, FULL),),
@@ -64,7 +46,7 @@ def pair(ledger: Ledger, session: str, capped: str) -> None:
     )
     if not isinstance(ledger.reserve(hold, now=now), Reservation):
         raise SystemExit("refused: the benchmark's cap is too small")
-    ledger.settle(entry(call, session, Status.SETTLED, now), accounts, AMOUNTS, now=now)
+    ledger.settle(entry(call, Status.SETTLED, now, session), accounts, AMOUNTS, now=now)
 
 
 def plain(url: str) -> Work:

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -156,21 +155,6 @@ def test_labels_of_time_do_not_collide(canvas, begin, length):
     assert len(places) <= canvas.labels + 1
     assert all(left[1] + 4 <= right[0] for left, right in pairwise(places))
     assert places[-1][1] <= canvas.width
-
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """Debian's chromium, driven by playwright."""
-    if CHROMIUM is None:
-        pytest.skip("no chromium on PATH; apt-get install chromium")
-    api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
-    with api.sync_playwright() as driver:
-        found = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield found
-        found.close()
 
 
 @pytest.fixture

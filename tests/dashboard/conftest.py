@@ -1,7 +1,6 @@
 """The dashboard as it is run: a process of its own that serves a ledger on loopback, and people who look at it."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +12,6 @@ import httpx
 import pytest
 
 PROGRAM = str(Path(sys.executable).with_name("agent-fuse"))
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
 class Served:
@@ -81,15 +79,3 @@ def url(request, tmp_path):
     if request.param == "sqlite":
         return str(tmp_path / "ledger.db")
     return request.getfixturevalue("postgres").database()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """Debian's chromium, driven by playwright."""
-    if CHROMIUM is None:
-        pytest.skip("no chromium on PATH; apt-get install chromium")
-    api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
-    with api.sync_playwright() as driver:
-        found = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield found
-        found.close()

@@ -67,7 +67,7 @@ OTHER_ROADS = """\
 The tables above go by the `openai` SDK. Here the same frameworks reach other providers by those providers' SDKs or by HTTP
 libraries of their own, where the [wire gate](wire-gate.md) stands: each call once with the budget used up, and once with room, under
 `agent_fuse.init(budget=…)` alone, or in the proxy's case its environment. ✅ *0 sent*: the provider received nothing, and the caller
-gets the trip. ✅ *exact*: it received one request, and the ledger holds one call, at the usage that the provider bills. *by quote*, *held*: one
+gets the trip, or from the proxy an answer that tells it. ✅ *exact*: it received one request, and the ledger holds one call, at the usage that the provider bills. *by quote*, *held*: one
 call, at what it was quoted. The programs are `tests/frameworks/roads/programs`.
 
 """

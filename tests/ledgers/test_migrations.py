@@ -33,12 +33,19 @@ BY = RefusedBy(
 )
 
 
-@pytest.fixture
-def old(tmp_path):
-    """A copy of the old ledger."""
-    path = tmp_path / "old.db"
-    shutil.copyfile(OLD, path)
-    return path
+def copied(number):
+    """A fixture: a copy of the ledger of that version."""
+
+    @pytest.fixture
+    def copy(tmp_path):
+        path = tmp_path / f"v{number}.db"
+        shutil.copyfile(OLD.with_name(path.name), path)
+        return path
+
+    return copy
+
+
+old, second, fifth, sixth = (copied(number) for number in (1, 2, 5, 6))
 
 
 def version(path):
@@ -143,14 +150,6 @@ def test_older_version_keeps_off(old, monkeypatch):
 # `v2.db` was written by AgentFuse as it was before version 3: a settled, an estimated and a refused call, one open.
 
 
-@pytest.fixture
-def second(tmp_path):
-    """A copy of the ledger of version 2."""
-    path = tmp_path / "second.db"
-    shutil.copyfile(OLD.with_name("v2.db"), path)
-    return path
-
-
 def told(entry):
     return entry.id, entry.cost, entry.fee, entry.source, entry.computed, entry.refused_by
 
@@ -198,14 +197,6 @@ def test_fee_of_an_open_call_is_presumed_with_it(tmp_path):
 # `v5.db` was written by AgentFuse as it was before version 6: a settled, an estimated and a refused call, one open.
 
 
-@pytest.fixture
-def fifth(tmp_path):
-    """A copy of the ledger of version 5."""
-    path = tmp_path / "fifth.db"
-    shutil.copyfile(OLD.with_name("v5.db"), path)
-    return path
-
-
 def test_fifth_version_is_read_before_any_fuse_opens_it(fifth):
     """Of calls of before savings were told nothing is known, and the file stays."""
     before = fifth.read_bytes()
@@ -240,14 +231,6 @@ def test_fifth_version_goes_on(fifth):
 
 # Version 6 -----------------------------------------------------------------------------------------------------------
 # `v6.db` was written by AgentFuse as it was before version 7: a settled, an estimated and a refused call, one open.
-
-
-@pytest.fixture
-def sixth(tmp_path):
-    """A copy of the ledger of version 6."""
-    path = tmp_path / "sixth.db"
-    shutil.copyfile(OLD.with_name("v6.db"), path)
-    return path
 
 
 def test_sixth_version_is_read_before_any_fuse_opens_it(sixth):

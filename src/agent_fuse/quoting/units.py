@@ -9,8 +9,6 @@ from typing import Any, cast
 
 from agent_fuse.quoting.supplements import PAGE
 
-NANOS = 1_000_000_000
-
 IMAGE_TOKENS: Mapping[str, tuple[int, int]] = {
     "low": (272, 408),
     "medium": (1_056, 1_584),

@@ -286,10 +286,7 @@ class PostgresLedger:
             before = self._note(key)
             after, answer = change(before)
             values = (rows.put(key), before, after, now)
-            if (
-                before == after
-                or self._server.ask("update_note", "SELECT agent_fuse.swap_note(%s, %s, %s, %s)", values)[0][0]
-            ):
+            if before == after or self._server.ask("update_note", queries.SWAP_NOTE, values)[0][0]:
                 return answer
         raise Busy("update_note", self._server.where, "others changed the same note all the time")
 

@@ -28,7 +28,8 @@ class _Forks:
 
     def before(self) -> None:
         self.turn.acquire()
-        self.resting = list(self.watched)
+        # `keyrefs` copies in one step: another thread may begin to be watched meanwhile.
+        self.resting = [one for known in self.watched.keyrefs() if (one := known()) is not None]
         for one in self.resting:
             one.before_fork()
 

@@ -121,16 +121,16 @@ def _plain(func: Callable[..., Any], start: Start) -> Callable[..., Any]:
         except BaseException as error:
             quietly(_END, HELD_AT_QUOTE, watch.raised, error)
             raise
-        return _awaited(lambda: result, watch)
+        return _awaited(result, watch)
 
     return call
 
 
-async def _awaited(work: Callable[[], Awaitable[Any]], watch: GuardedRun) -> Any:
+async def _awaited(result: Awaitable[Any], watch: GuardedRun) -> Any:
     try:
         quietly(_AROUND, GOES_ON, watch.enter)
         try:
-            value = await work()
+            value = await result
         finally:
             quietly(_AROUND, GOES_ON, watch.leave)
         quietly(_END, HELD_AT_QUOTE, watch.returned, value)
@@ -143,7 +143,17 @@ async def _awaited(work: Callable[[], Awaitable[Any]], watch: GuardedRun) -> Any
 def _coroutine(func: Callable[..., Any], start: Start) -> Callable[..., Any]:
     async def call(*args: Any, **kwargs: Any) -> Any:
         watch = await awaited(partial(_begun, start, args, kwargs))
-        return await _awaited(partial(func, *args, **kwargs), watch)
+        try:
+            quietly(_AROUND, GOES_ON, watch.enter)
+            try:
+                value = await func(*args, **kwargs)
+            finally:
+                quietly(_AROUND, GOES_ON, watch.leave)
+            quietly(_END, HELD_AT_QUOTE, watch.returned, value)
+        except BaseException as error:
+            quietly(_END, HELD_AT_QUOTE, watch.raised, error)
+            raise
+        return value
 
     return call
 

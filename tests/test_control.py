@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -127,12 +127,20 @@ def test_an_account_that_cannot_be(what, words, path):
         ({"usd": -1}, "top-up usd is -1"),
         ({"calls": 0}, "top-up calls=0; it must be a whole number, 1 or more"),
         ({"tokens": 1.5}, "top-up tokens=1.5"),
+        ({"usd": 0}, "top-up usd is 0; it must be more than 0"),
+        ({"usd": 1, "until": 5}, "until is 5; it must be a datetime, or a timedelta from now"),
+        ({"usd": 1, "until": "18:00"}, "until is '18:00'; it must be a datetime"),
+        ({"usd": 1, "until": timedelta(0)}, "which is past; name a time to come"),
+        ({"usd": 1, "until": datetime.min.replace(tzinfo=UTC)}, "which is past; name a time to come"),
+        ({"usd": 1, "who": ["ann"]}, "who is ['ann']; it must be a text"),
+        ({"usd": 1, "why": 5}, "why is 5; it must be a text"),
     ],
 )
 def test_a_top_up_that_cannot_be(given, words, path):
     with pytest.raises(ConfigurationError) as caught:
         control.top_up("run-1", db_path=path, **given)
     assert words in str(caught.value)
+    assert not control.in_force(db_path=path)
 
 
 def test_spellings_of_a_key_are_one_key(path):

@@ -45,7 +45,13 @@ def test_the_file_of_the_docs(tmp_path):
         ("[[limit]]\nusd = -1\n", "line 2: Limit usd is -1"),
         ("[[limit]]\nusd = 1\nper = ['all', 'model']\n", "line 3: Limit per=('all', 'model')"),
         ("[[limit]]\nusd = \n", "at line 2"),
-        ("\xff", "codec can't decode"),
+        ("[[limit]]\nusd = 1\n# \xff", "line 3 is no text in UTF-8"),
+        ("[limit]\nusd = 1\n", "line 1: [limit] is no list of limits; write [[limit]]"),
+        ("[[limit]]\nusd = 1\n[[limit]]\nusd = 2\n", "line 3: $2.00 per session, and line 1 limits it too; keep one"),
+        ("[[limit]]\nusd = 1\nuser.id = 'ann'\n", "line 3: user is no argument of Limit"),
+        ("[[limit]]\nusd = 1\n[limit.more]\n", "line 3: more is no argument of Limit"),
+        ("[[limit]]\nusd = 1\non_limit = ['wait']\n", "line 3: Limit on_limit=['wait']; it must be 'refuse' or 'wait'"),
+        ("[[limit]]\nusd = nan\n", "line 2: Limit usd is nan; it must be a finite amount"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_named_by_its_line(text, words, tmp_path):
@@ -58,11 +64,25 @@ def test_a_mistake_is_named_by_its_line(text, words, tmp_path):
     assert "\n" not in str(caught.value)
 
 
+def test_numbers_with_a_point(tmp_path):
+    """They are what they would be in code: seconds with a fraction, whole counts, and money as it is printed."""
+    path = tmp_path / "limits.toml"
+    path.write_text(
+        "[[limit]]\nusd = 0.1\non_limit = 'wait'\nmax_wait = 2.5\n[[limit]]\ncalls = 3.0\npause_for = 0.5\n"
+    )
+    money, calls = settings({}, limits=path).limits
+    assert (money.cap, money.max_wait, calls.cap, calls.pause_for) == (100_000_000, 2.5, 3, 0.5)
+
+
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(ConfigurationError, match=r"AGENTFUSE_LIMITS is '.*none.toml', and there is no such file"):
         settings({"AGENTFUSE_LIMITS": str(tmp_path / "none.toml")})
     with pytest.raises(ConfigurationError, match=r"limits is '.*', which cannot be read: "):
         settings({}, limits=tmp_path)
+    for path in ("~nobody-of-this-name/limits.toml", "a\0b"):
+        for option in ("limits", "prices"):
+            with pytest.raises(ConfigurationError, match=rf"{option} is '.*', which is no path: "):
+                settings({}, **{option: path})
 
 
 AGENT = """

@@ -196,7 +196,7 @@ def test_files_that_cannot_be_read(tmp_path):
             settings({"AGENTFUSE_PRICES": str(path)})
         assert str(caught.value) == message.format(path)
     (tmp_path / "p.toml").write_bytes(b"\xff\xfe")
-    with pytest.raises(ConfigurationError, match=r"p\.toml: 'utf-8' codec"):
+    with pytest.raises(ConfigurationError, match=r"p\.toml: line 1 is no text in UTF-8 .*; save the file as UTF-8"):
         settings({"AGENTFUSE_PRICES": str(tmp_path / "p.toml")})
 
 

@@ -6,6 +6,9 @@ import os
 import subprocess
 import sys
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -14,12 +17,14 @@ import pytest
 
 import agent_fuse
 from agent_fuse import Limit, SentinelBudgetExceeded, control
-from agent_fuse.accounting import paused_calls
+from agent_fuse.accounting import paused_calls, waits
 from agent_fuse.alert import AlertKind
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.ledgers import open_ledger
+from agent_fuse.ledgers.base import Meter
+from agent_fuse.ledgers.controls import TopUp
 from agent_fuse.sightings import Outcome
-from agent_fuse.testing import LoopbackProvider
+from agent_fuse.testing import FakeClock, LoopbackProvider
 from alone import leave_nobody
 from fuses import PRICE, Desk
 
@@ -246,6 +251,94 @@ def test_nothing_to_answer_is_said(tmp_path):
     for answer in (control.approve, control.deny):
         with pytest.raises(ConfigurationError, match="no call is paused on session=run-1"):
             answer("run-1", db_path=path)
+
+
+def called():
+    with agent_fuse.call("gpt-4o", 10, 10) as one:
+        one.usage(10, 10)
+
+
+@pytest.fixture
+def approving(box, monkeypatch):
+    """A guard under such a limit, and a person who approves whatever has waited for 40 seconds of its clock."""
+
+    def make(limit):
+        clock = FakeClock(1_800_000_000.0)
+        box(clock=clock, limits=[limit], session_id="s", warn_at="none", busy_wait=0)
+
+        def sleep(seconds):
+            clock.advance(seconds)
+            patient = [one.account for one in control.paused() if clock() - one.at > 40]
+            approved.extend(control.approve(account).top_ups[0] for account in patient)
+
+        approved = []
+        monkeypatch.setattr(waits.time, "sleep", sleep)
+        return clock, approved
+
+    return make
+
+
+def test_an_approval_of_seconds_reaches_from_then_on(approving):
+    """Time goes by while a call waits: the limit is raised by that too, and ten seconds more."""
+    clock, approved = approving(Limit(seconds=5, on_tight="pause", pause_for=60))
+    called()
+    clock.advance(30)
+    called()
+    (one,) = approved
+    assert (one.meter, 75 <= one.amount <= 77) == ("seconds", True)
+
+
+def test_an_approval_lets_one_more_call_be_open(approving):
+    _, approved = approving(Limit(concurrent=1, on_tight="pause", pause_for=60))
+    with agent_fuse.call("gpt-4o", 10, 10):
+        called()
+    assert [(one.meter, one.amount) for one in approved] == [("concurrent", 1)]
+
+
+@pytest.mark.parametrize("calls", [1, 4])
+def test_an_approval_lets_all_go_that_wait(calls, tmp_path):
+    """What they lack together, whatever was left: under $1 of which $0.95 is spent, four times $0.10 lack $0.35."""
+    limits = [Limit(usd=1, on_tight="pause", pause_for=60)]
+    agent_fuse.init(limits=limits, session_id="s", db_path=str(tmp_path / "l.db"), busy_wait=0, warn_at="none")
+
+    def pay(usd="0.10"):
+        with agent_fuse.charge("gpu", usd=usd):
+            pass
+
+    pay("0.95")
+    with ThreadPoolExecutor(calls) as pool:
+        asked = [pool.submit(pay) for _ in range(calls)]
+        try:
+            wait_for(lambda: len(control.paused()) == calls)
+            approved = control.approve("s").top_ups
+            wait_for(lambda: all(one.done() for one in asked))
+        finally:
+            for one in control.paused()[:1]:
+                control.deny(one.account)
+        assert [one.amount for one in approved] == [calls * 100_000_000 - 50_000_000]
+        assert [one.result() for one in asked] == [None] * calls
+    leave_nobody()
+
+
+def wait_for(what):
+    end = time.monotonic() + 60
+    while not what():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_dollars_for_calls_that_lack_none(tmp_path):
+    """An approval that would let nothing go says so."""
+    path = str(tmp_path / "l.db")
+    one = paused_calls.PausedCall(
+        id="1", at=time.time(), until=time.time() + 600, account="session=s", limit="1 call per session 's'",
+        meter=Meter.CALLS, short=1, requested=1, session="s", agent="", model="gpt-4o",
+    )  # fmt: skip
+    with closing(open_ledger(path)) as ledger:
+        paused_calls.change(ledger, lambda those: those.update({one.id: one}), time.time())
+    with pytest.raises(ConfigurationError, match="paused on session=s lack calls, not USD; approve without an amount"):
+        control.approve("s", 2, db_path=path)
+    assert control.approve("s", db_path=path).top_ups == (TopUp(meter=Meter.CALLS, amount=1),)
 
 
 @pytest.mark.parametrize(

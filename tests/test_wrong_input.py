@@ -82,6 +82,9 @@ WRONG: list[tuple[Any, dict[str, Any], str]] = [
     (SESSION, {"id": ""}, "session id is ''; it must be a text that is not empty"),
     (SESSION, {"id": None}, "session id is None; it must be a text that is not empty"),
     (SESSION, {"id": "x", "budget": -3}, "session budget is -3; it must be a finite amount of USD, 0 or more"),
+    (SESSION, {"id": "x", "on_child_trip": ["end"]}, "session on_child_trip is ['end']; it must be 'raise' or 'end'"),
+    (agent_fuse.charge, {"name": "gpu", "usd": 1, "id": []}, "charge id is []; it must be a text that is not empty"),
+    (Limit, {"usd": 1, "on_limit": ["wait"]}, "Limit on_limit=['wait']; it must be 'refuse' or 'wait'"),
     (SESSION, {"id": "x", "limits": (1,)}, "session limits holds 1; each must be a Limit"),
     (
         Limit,

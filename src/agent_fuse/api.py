@@ -182,7 +182,7 @@ def _own(
     others: Mapping[str, object],
 ) -> tuple[Session, Decimal | None]:
     terms.name("session", "id", id)
-    if on_child_trip not in {"raise", "end"}:
+    if on_child_trip not in ("raise", "end"):
         raise ConfigurationError(f"session on_child_trip is {on_child_trip!r}; it must be 'raise' or 'end'")
     share = sessions.share(budget)
     own = sessions.own_limits(budget if share is None else None, limits)

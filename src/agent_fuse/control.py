@@ -17,12 +17,12 @@ from typing import Any, cast
 from agent_fuse.account_names import ALL, key_of, plain
 from agent_fuse.account_names import account as named
 from agent_fuse.accounting import paused_calls
-from agent_fuse.accounting.paused_calls import PausedCall
+from agent_fuse.accounting.paused_calls import PausedCall, lacked
 from agent_fuse.calls import Usd, to_nanos, to_usd
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.keys import key_named
 from agent_fuse.ledgers import deciding, open_ledger
-from agent_fuse.ledgers.base import AMOUNTS, Ledger, Meter
+from agent_fuse.ledgers.base import Ledger, Meter
 from agent_fuse.ledgers.controls import Control, TopUp, read
 from agent_fuse.otel import active
 from agent_fuse.settings import settings
@@ -87,6 +87,8 @@ def top_up(
     output_tokens: int | None = None,
     calls: int | None = None,
     tool_calls: int | None = None,
+    concurrent: int | None = None,
+    seconds: int | None = None,
     until: datetime | timedelta | None = None,
     why: str = "",
     who: str | None = None,
@@ -98,26 +100,25 @@ def top_up(
 
     Args:
         what: an account, as in `stop`.
-        usd: US dollars; or `tokens`, `output_tokens`, `calls`, `tool_calls`. Exactly one.
-        until: when it ends; a duration counts from now. None is for good.
+        usd: US dollars; or `tokens`, `output_tokens`, `calls`, `tool_calls`, `concurrent`, `seconds`. Exactly one.
+        until: when it ends, a moment to come; a duration counts from now. None is for good.
 
     Raises:
-        ConfigurationError: no amount or several, or one that cannot be. LedgerError: the ledger cannot be written.
+        ConfigurationError: no amount or several, one that cannot be, or an end that is past. LedgerError: the ledger
+            cannot be written.
     """
     given = {Meter.USD: usd, Meter.TOKENS: tokens, Meter.OUTPUT_TOKENS: output_tokens}
-    given |= {Meter.CALLS: calls, Meter.TOOL_CALLS: tool_calls}
+    given |= {Meter.CALLS: calls, Meter.TOOL_CALLS: tool_calls, Meter.CONCURRENT: concurrent, Meter.SECONDS: seconds}
     chosen = [(meter, value) for meter, value in given.items() if value is not None]
     if len(chosen) != 1:
-        raise ConfigurationError(f"a top-up is of exactly one of {', '.join(AMOUNTS)}; got {len(chosen)}")
+        raise ConfigurationError(f"a top-up is of exactly one of {', '.join(Meter)}; got {len(chosen)}")
     meter, value = chosen[0]
     amount = _amount(meter, value)
-    ends = until.timestamp() if isinstance(until, datetime) else until
 
     def raised(one: Control, now: float) -> Control:
-        end = now + ends.total_seconds() if isinstance(ends, timedelta) else ends
-        return replace(one, top_ups=(*one.top_ups, TopUp(meter=meter, amount=amount, until=end)))
+        return replace(one, top_ups=(*one.top_ups, TopUp(meter=meter, amount=amount, until=_end(until, now))))
 
-    words = f"{'$' if meter is Meter.USD else ''}{value}{'' if meter is Meter.USD else f' {meter}'}"
+    words = f"${to_usd(amount):f}" if meter is Meter.USD else f"{amount} {meter}"
     return _decide("top-up", what, raised, amount=words, why=why, who=who, db_path=db_path)
 
 
@@ -132,17 +133,23 @@ def approve(
 ) -> Control:
     """Let paused calls of an account go: raise the limit that each waits for, by what it lacks, or by `usd`.
 
-    Arguments and errors as of `top_up`; without `usd`, ConfigurationError where no call is paused on the account.
+    A limit on seconds is raised to ten from now on. Arguments and errors as of `top_up`; ConfigurationError too where
+    no call is paused on the account and no `usd` is given, or where it is and those that are lack no USD.
     """
     account = account_of(what)
-    waiting = [one for one in paused(db_path=db_path) if one.account == account]
+    those, now = _paused(db_path)
+    waiting = [one for one in those if one.account == account]
+    lacking = sorted({one.meter for one in waiting})
     if usd is not None:
+        if lacking and Meter.USD not in lacking:
+            words = ", ".join(one.replace("_", " ") for one in lacking)
+            raise ConfigurationError(f"the calls paused on {account} lack {words}, not USD; approve without an amount")
         return top_up(what, usd, until=until, why=why, who=who, db_path=db_path)
     if not waiting:
         raise ConfigurationError(f"no call is paused on {account}; see agent-fuse limits, or name an amount")
-    short = {one.meter: max(other.short for other in waiting if other.meter is one.meter) for one in waiting}
     found: Control | None = None
-    for meter, amount in short.items():
+    for meter in lacking:
+        amount = lacked((one for one in waiting if one.meter is meter), now)
         given: dict[str, Any] = {meter.value: to_usd(amount) if meter is Meter.USD else amount}
         found = top_up(what, **given, until=until, why=why, who=who, db_path=db_path)
     return cast("Control", found)
@@ -154,7 +161,7 @@ def deny(what: str, *, why: str = "", who: str | None = None, db_path: str | Non
     Raises:
         ConfigurationError: none is paused. LedgerError: the ledger cannot be written.
     """
-    account, by = account_of(what), _user() if who is None else who
+    account, by = account_of(what), _by(who, why)
     found: list[PausedCall] = []
 
     def denied(those: dict[str, PausedCall]) -> None:
@@ -172,9 +179,7 @@ def deny(what: str, *, why: str = "", who: str | None = None, db_path: str | Non
 
 def paused(*, db_path: str | None = None) -> list[PausedCall]:
     """Calls that wait for an answer now, the longest waiting first. Raises LedgerError."""
-    with _ledger(db_path) as (ledger, now):
-        found = paused_calls.change(ledger, lambda _: None, now)
-    return sorted((one for one in found.values() if not one.denied), key=lambda one: one.at)
+    return _paused(db_path)[0]
 
 
 def in_force(*, db_path: str | None = None) -> list[Control]:
@@ -219,14 +224,19 @@ def _decide(
     who: str | None,
     db_path: str | None,
 ) -> Control:
-    account = account_of(what)
-    by = _user() if who is None else who
+    account, by = account_of(what), _by(who, why)
     with _ledger(db_path) as (ledger, now):
         decision = {"at": now, "what": verb, "account": account, "amount": amount, "who": by, "why": why}
         note = _log_key(now), json.dumps(decision).encode()
         return deciding.change(
             ledger, account, lambda one: replace(change(one, now), who=by, why=why, at=now), note, now=now
         )
+
+
+def _paused(db_path: str | None) -> tuple[list[PausedCall], float]:
+    with _ledger(db_path) as (ledger, now):
+        found = paused_calls.change(ledger, lambda _: None, now)
+    return sorted((one for one in found.values() if not one.denied), key=lambda one: one.at), now
 
 
 def _log(ledger: Ledger, decision: dict[str, Any], now: float) -> None:
@@ -237,12 +247,37 @@ def _log_key(now: float) -> str:
     return f"{LOG}{datetime.fromtimestamp(now, UTC).isoformat()}/{os.urandom(4).hex()}"
 
 
+def _end(until: object, now: float) -> float | None:
+    if until is None:
+        return None
+    try:
+        end = now + until.total_seconds() if isinstance(until, timedelta) else cast("datetime", until).timestamp()
+    except (AttributeError, TypeError):
+        raise ConfigurationError(f"until is {until!r}; it must be a datetime, or a timedelta from now") from None
+    except (ValueError, OverflowError):  # a moment that no clock tells
+        end = now
+    if end <= now:
+        raise ConfigurationError(f"until is {until!r}, which is past; name a time to come")
+    return end
+
+
+def _by(who: object, why: object) -> str:
+    """Who decides. Raises ConfigurationError: that, or why, is no text."""
+    for name, value in (("who", who), ("why", why)):
+        if value is not None and not isinstance(value, str):
+            raise ConfigurationError(f"{name} is {value!r}; it must be a text")
+    return _user() if who is None else cast("str", who)
+
+
 def _amount(meter: Meter, value: object) -> int:
     if meter is Meter.USD:
         try:
-            return to_nanos(cast("Usd", value), "top-up usd")
+            nanos = to_nanos(cast("Usd", value), "top-up usd")
         except ValueError as bad:
             raise ConfigurationError(str(bad)) from None
+        if not nanos:
+            raise ConfigurationError(f"top-up usd is {value!r}; it must be more than 0")
+        return nanos
     if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 2**53:
         raise ConfigurationError(f"top-up {meter}={value!r}; it must be a whole number, 1 or more")
     return value

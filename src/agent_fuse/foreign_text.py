@@ -113,11 +113,11 @@ def first_json(text: str) -> tuple[Any, int]:
         raise ValueError(_DEEP) from None
 
 
-def read_toml(text: str) -> dict[str, Any]:
-    """The table that a text is, its fractions as Decimals. Raises ValueError."""
+def read_toml(text: str, *, fraction: Callable[[str], Any] = Decimal) -> dict[str, Any]:
+    """The table that a text is; `fraction` makes its numbers with a point. Raises ValueError."""
     import tomllib  # noqa: PLC0415  few have files of limits or prices
 
     try:
-        return tomllib.loads(text, parse_float=Decimal)
+        return tomllib.loads(text, parse_float=fraction)
     except RecursionError:
         raise ValueError(_DEEP) from None

@@ -18,7 +18,7 @@ _SHRINKS = frozenset({Meter.USD, Meter.TOKENS, Meter.OUTPUT_TOKENS})
 
 def waiting(meter: Meter, on_limit: object, max_wait: object) -> None:
     """Raises ConfigurationError: a limit cannot be waited for in this way."""
-    if on_limit not in {"refuse", "wait"}:
+    if on_limit not in ("refuse", "wait"):
         raise ConfigurationError(f"Limit on_limit={on_limit!r}; it must be 'refuse' or 'wait'")
     if on_limit == "wait" and meter is Meter.SECONDS:
         raise ConfigurationError("Limit seconds with on_limit='wait'; time that has passed does not come back")

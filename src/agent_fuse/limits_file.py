@@ -1,17 +1,16 @@
 """A file of limits, so that operators need no code: TOML, one `[[limit]]` each; errors name its line."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import zip_longest
 from os import PathLike, fspath
-from pathlib import Path
 from typing import Any, cast
 
-from agent_fuse import foreign_text
+from agent_fuse import foreign_text, option_files
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.limits import Limit
 
-_HEADER = re.compile(r"\s*\[\[\s*limit\s*\]\]")
+_HEADER = re.compile(r"""\s*\[\[\s*["']?limit["']?\s*\]\]""")
 _EXAMPLE = '[[limit]] usd = 100, per = "user.id", window = "month"'
 
 
@@ -21,26 +20,36 @@ def read(path: str | PathLike[str], option: str) -> tuple[Limit, ...]:
     Raises:
         ConfigurationError: it cannot be read, holds anything else, or a limit in it cannot be.
     """
-    name = fspath(path)
+    name, content = fspath(path), option_files.content(path, option)
     try:
-        text = Path(name).expanduser().read_text("utf-8-sig")
-        data = foreign_text.read_toml(text)
-    except FileNotFoundError:
-        raise ConfigurationError(f"{option} is {name!r}, and there is no such file") from None
-    except OSError as error:
-        raise ConfigurationError(f"{option} is {name!r}, which cannot be read: {error.strerror}") from None
+        text = option_files.decoded(content)
+        data = foreign_text.read_toml(text, fraction=float)  # money is read as it is printed: 0.1 is 0.1
     except ValueError as error:  # no TOML, or no UTF-8
         raise ConfigurationError(f"{name}: {' '.join(str(error).split())}") from None
     for other in data:
         if other != "limit":
             raise ConfigurationError(f"{name}, line {_line(text, other)}: {other!r} is no limit; write {_EXAMPLE}")
     given: object = data.get("limit", [])
+    if isinstance(given, Mapping):
+        raise ConfigurationError(f"{name}, line {_line(text, 'limit')}: [limit] is no list of limits; write [[limit]]")
     found = cast("list[object]", given) if isinstance(given, list) else []
     if not found:
         raise ConfigurationError(f"{name} holds no limit; write {_EXAMPLE}")
     starts = [number for number, line in enumerate(text.splitlines(), 1) if _HEADER.match(line)]
-    placed = zip_longest(found, starts[: len(found)], fillvalue=1)
-    return tuple(_limit(name, text, one, start) for one, start in placed)
+    placed = list(zip_longest(found, starts[: len(found)], fillvalue=_line(text, "limit")))
+    limits = tuple(_limit(name, text, one, start) for one, start in placed)
+    _once(name, limits, [start for _, start in placed])
+    return limits
+
+
+def _once(name: str, limits: Iterable[Limit], starts: Iterable[int]) -> None:
+    """Raises ConfigurationError: two differ in their amount at most, so that one of them never matters."""
+    seen: dict[object, int] = {}
+    for limit, start in zip(limits, starts, strict=True):
+        alike = (limit.meter, limit.keys, limit.over, limit.kept, limit.on_limit, limit.on_tight)
+        if alike in seen:
+            raise ConfigurationError(f"{name}, line {start}: {limit}, and line {seen[alike]} limits it too; keep one")
+        seen[alike] = start
 
 
 def _limit(name: str, text: str, given: object, start: int) -> Limit:
@@ -60,6 +69,6 @@ def _limit(name: str, text: str, given: object, start: int) -> Limit:
 def _line(text: str, word: str, start: int = 1) -> int:
     """Where a key is given, from a line on."""
     for number, line in enumerate(text.splitlines(), 1):
-        if number >= start and re.match(rf"\s*\[*\s*[\"']?{re.escape(word)}[\"']?\s*(?:=|\])", line):
+        if number >= start and re.match(rf"\s*\[*\s*(?:limit\s*\.\s*)?[\"']?{re.escape(word)}[\"']?\s*[=.\]]", line):
             return number
     return start

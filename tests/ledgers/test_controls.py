@@ -62,6 +62,25 @@ def test_a_top_up_raises_each_cap_of_its_meter_for_its_time(ledger):
     assert isinstance(ask("d", 1, NOW, (cap(99, "all"),)), Refusal), "of another account"
 
 
+@pytest.mark.parametrize(("meter", "later"), [(Meter.CONCURRENT, 0), (Meter.SECONDS, 4)])
+def test_a_top_up_raises_meters_that_do_not_add_up(ledger, meter, later):
+    """Two open calls where one was admitted, or six seconds where there were four; no more than that."""
+    caps = (Cap("session=s", meter, 4 if later else 1),)
+
+    def ask(call, now):
+        return ledger.reserve(hold(call, 1, accounts=("all", "session=s"), caps=caps), now=now)
+
+    assert isinstance(ask("a", NOW), Reservation)
+    assert isinstance(ask("b", NOW + later), Refusal)
+    decide(ledger, Control(account="session=s", top_ups=(TopUp(meter=meter, amount=2 if later else 1),)))
+    assert ledger.used_up(caps, now=NOW + later) is None
+    assert isinstance(ask("b", NOW + later), Reservation)
+    answer = ask("c", NOW + later + 2)
+    assert isinstance(answer, Refusal)
+    assert answer.amount == caps[0].amount + answer.extra == (6 if later else 2)
+    assert isinstance(ledger.used_up(caps, now=NOW + later + 2), Refusal)
+
+
 def test_a_top_up_holds_for_the_windows_of_its_account(ledger):
     decide(ledger, Control(account="user=a", top_ups=(TopUp(meter=Meter.USD, amount=50),)))
     name = current("user@day=a", NOW)

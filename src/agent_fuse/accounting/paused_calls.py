@@ -2,13 +2,16 @@
 
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
+from math import ceil
 from typing import Any, cast
 
 from agent_fuse.foreign_text import name, quoted
 from agent_fuse.ledgers.base import Ledger, Meter
 
 NOTE = "paused/calls"
+_TO_ASK = 10
+"""Seconds in which what is approved asks its limits again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +30,8 @@ class PausedCall:
     meter: Meter
     short: int
     """What the limit lacks for it; nano-dollars for usd, else a count."""
+    requested: int = 0
+    """What it asks of the limit, in the same unit."""
     session: str
     agent: str
     model: str
@@ -51,6 +56,28 @@ class PausedCall:
         return f"; it was denied{by}{f' ({name(self.why)})' if self.why else ''}", "denied"
 
 
+_FIELDS = frozenset(one.name for one in fields(PausedCall))
+
+
+def lacked(those: Iterable[PausedCall], now: float) -> int:
+    """What limits on one meter lack for all of these calls together; nano-dollars for usd, else a count.
+
+    Seconds go by while they wait, and until they ask again: these are reckoned to `_TO_ASK` from now.
+    """
+    by_limit: dict[str, list[PausedCall]] = {}
+    for one in those:
+        by_limit.setdefault(one.limit, []).append(one)
+    found = 0
+    for calls in by_limit.values():
+        used_up = max(one.short - one.requested + _passed(one, now) for one in calls)
+        found = max(found, used_up + sum(one.requested for one in calls))
+    return found
+
+
+def _passed(one: PausedCall, now: float) -> int:
+    return ceil(now - one.at) + _TO_ASK if one.meter is Meter.SECONDS else 0
+
+
 Change = Callable[[dict[str, PausedCall]], None]
 
 
@@ -59,8 +86,8 @@ def read(note: bytes | None, now: float) -> dict[str, PausedCall]:
     found: dict[str, PausedCall] = {}
     for one in cast("Iterable[dict[str, Any]]", json.loads(note)) if note else ():
         try:
-            fields: dict[str, Any] = {**one, "meter": Meter(one["meter"])}
-            call = PausedCall(**fields)
+            given: dict[str, Any] = {**one, "meter": Meter(one["meter"])}
+            call = PausedCall(**{name: value for name, value in given.items() if name in _FIELDS})
         except (KeyError, TypeError, ValueError):
             continue
         if call.until > now:

@@ -63,6 +63,7 @@ def _question(who: Asker, refusal: Refusal, limit: Limit, now: float, most: floa
         limit=whose(refusal, limit),
         meter=refusal.cap.meter,
         short=refusal.settled + refusal.held + refusal.requested - refusal.amount,
+        requested=refusal.requested,
         session=who.caller.session.id,
         agent=who.caller.agent,
         model=who.model,

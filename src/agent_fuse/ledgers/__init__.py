@@ -28,7 +28,7 @@ def open_ledger(
         ConfigurationError: the URL names no ledger that there is.
         LedgerError: the ledger cannot be opened.
     """
-    if synchronous not in {"normal", "full"}:
+    if synchronous not in ("normal", "full"):
         raise ConfigurationError(f"synchronous is {synchronous!r}; it must be 'normal' or 'full'")
     if not 0 < lock_timeout <= _LONGEST_WAIT:
         raise ConfigurationError(f"lock_timeout is {lock_timeout!r}; it must be more than 0 and at most 3600 seconds")

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, cast
 
 from agent_fuse.account_names import plain
-from agent_fuse.ledgers.base import AMOUNTS, Cap, Meter, Place
+from agent_fuse.ledgers.base import Cap, Meter, Place
 
 FARTHEST = 10.0
 """Seconds that whoever waits may be believed for at a time."""
@@ -143,7 +143,7 @@ class Controls:
     def topped_up(self, account: str, meter: Meter, now: float) -> int:
         """What a cap on the account is raised by."""
         found = self.by_account.get(plain(account))
-        if found is None or meter not in AMOUNTS:
+        if found is None:
             return 0
         return sum(one.amount for one in found.top_ups if one.meter is meter and (one.until is None or now < one.until))
 

@@ -35,16 +35,17 @@ def short(
         stands: where the call stands among those.
     """
     row = account or NO_ACCOUNT
+    extra = controls.topped_up(cap.account, cap.meter, now)
     match cap.meter:
         case Meter.SECONDS:
             passed = max(int(now - row[SINCE]), 0) if row[SINCE] else 0
-            return Refusal(cap, passed, 0, 0) if passed >= cap.amount else None
+            return Refusal(cap, passed, 0, 0, extra=extra) if passed >= cap.amount + extra else None
         case Meter.CONCURRENT:
             settled, place = 0, CALLS
         case _:
             place = PLACE[cap.meter]
             settled = row[place]
-    extra, ahead = controls.topped_up(cap.account, cap.meter, now), controls.ahead(cap, stands, now)
+    ahead = controls.ahead(cap, stands, now)
     held = row[WIDTH + place] - mine[place] + ahead
     requested = 0 if asked is None else asked[place]
     amount = cap.amount - cap.kept + extra

@@ -85,12 +85,14 @@ def charge(name: str, usd: Usd, *, id: str = "") -> Charging:
         SentinelBudgetExceeded: a limit does not admit it. ConfigurationError: no name, or no amount.
     """
     terms.name("charge", "name", name)
+    if id != "":
+        terms.name("charge", "id", id)
     return Charging(name, usd, id)
 
 
 def _open(one: Charge, id: str) -> tuple[Fuse, Action]:
     site = guarded_call_site(init)
-    line = f"charge/{one.name}/{terms.name('charge', 'id', id)}" if id else ""
+    line = f"charge/{one.name}/{id}" if id else ""
     cost = to_nanos(one.usd, "charge usd")
     trace, span = site.caller.trace, site.span_id
     return site.fuse, site.fuse.actions.open(site.caller, one.name, trace_id=trace, span_id=span, cost=cost, id=line)

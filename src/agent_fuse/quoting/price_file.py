@@ -7,7 +7,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, cast
 
-from agent_fuse import foreign_text
+from agent_fuse import foreign_text, option_files
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.mistakes import near
 from agent_fuse.quoting.overrides import Own
@@ -24,13 +24,9 @@ def read(path: str | PathLike[str], option: str) -> dict[str, Own]:
         ConfigurationError: it cannot be read, or an entry is no price and no alias.
     """
     text = fspath(path)
-    file = Path(text).expanduser()
+    found = option_files.content(path, option)
     try:
-        data = _data(file, file.read_bytes())
-    except FileNotFoundError:
-        raise ConfigurationError(f"{option} is {text!r}, and there is no such file") from None
-    except OSError as error:
-        raise ConfigurationError(f"{option} is {text!r}, which cannot be read: {error.strerror}") from None
+        data = _data(Path(text), found)
     except ValueError as error:
         raise ConfigurationError(f"{text}: {' '.join(str(error).split())}") from None
     if not isinstance(data, Mapping):
@@ -44,7 +40,7 @@ def read(path: str | PathLike[str], option: str) -> dict[str, Own]:
 def _data(file: Path, content: bytes) -> object:
     match file.suffix.lower():
         case ".toml":
-            return foreign_text.read_toml(content.decode("utf-8-sig"))
+            return foreign_text.read_toml(option_files.decoded(content))
         case ".json":
             return foreign_text.read_json(content, exact=_once)
         case other:

@@ -74,6 +74,7 @@ def test_exactly_as_many_as_fit(box):
         Decimal("0.3"),
     )
     assert (trip.model, trip.overage) == ("gpt-4o", Decimal("0.0075"))
+    assert trip.key == trip.session
     assert rig.spent() == 40 * PRICE
     assert_books_balance(rig.fuse.ledger)
 

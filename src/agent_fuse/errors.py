@@ -108,6 +108,11 @@ class SentinelBudgetExceeded(SentinelError):
     """The limit as the journal keeps it: its key and value, its figures as integers, and what to do."""
 
     @property
+    def key(self) -> str:
+        """Whose limit it was: the session, the user, …; empty for `all`, and where no limit refused it."""
+        return self.refused_by.value
+
+    @property
     def current_spend(self) -> Decimal:
         """What is spoken for: `spent` plus `held`."""
         return self.spent + self.held

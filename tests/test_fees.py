@@ -52,6 +52,68 @@ def test_searches_of_the_preview_tool(model, fee):
     assert PriceBook().rates(model).fees(Usage(preview_searches=1)) == fee
 
 
+@pytest.mark.parametrize(
+    ("model", "fee"),
+    [
+        ("gpt-4o-search-preview", PREVIEW),
+        ("gpt-4o-mini-search-preview-2025-03-11", PREVIEW),
+        ("openai/gpt-5-search-api", SEARCH),
+        ("gpt-5-search-api-2025-10-14", SEARCH),
+    ],
+)
+def test_models_that_search_by_themselves(model, fee):
+    """They search before each answer, which tells nothing of it: the fee is quoted and booked with each call, once."""
+    desk = Desk()
+    request = desk.ask(body={"model": model, "messages": [], "web_search_options": {}}, model=model, estimate=None)
+    assert desk.fuse.accounting.quote(request).fee == fee
+    assert PriceBook().rates(model).fees(Usage(input_tokens=1)) == fee
+
+
+@pytest.mark.parametrize(
+    ("model", "told", "billed"),
+    [
+        ("gpt-4o-mini", 400, 16_400),
+        ("gpt-4.1-mini-2025-04-14", 15_999, 31_999),
+        ("gpt-4o-mini", 16_000, 16_000),
+        ("gpt-4o", 400, 400),
+    ],
+)
+def test_search_content_of_small_models_is_a_block(model, told, billed):
+    """Two searches are billed as 16,000 tokens of input, which may be among those that the usage tells."""
+    rates = PriceBook().rates(model)
+    bill = rates.bill(Usage(input_tokens=told, output_tokens=0, web_searches=2))
+    assert bill == (rates.cost(Usage(input_tokens=billed, output_tokens=0)) + 2 * SEARCH, 2 * SEARCH)
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_search_content_of_small_models_is_quoted(strict):
+    """A search that is offered may put its block in front of the model."""
+    plain, searching = (
+        desk.fuse.accounting.quote(
+            desk.ask(
+                body={"model": "gpt-4o-mini", "input": "hi", "max_output_tokens": 9, **tools},
+                model="gpt-4o-mini",
+                operation="responses",
+                estimate=None,
+            )
+        )
+        for desk, tools in ((Desk(strict=strict), {}), (Desk(strict=strict), {"tools": [{"type": "web_search"}]}))
+    )
+    assert searching.input_tokens >= plain.input_tokens + 8_000
+
+
+@pytest.mark.parametrize(("model", "fee"), [("gpt-4o", 2 * SEARCH), ("of-our-own", 0)])
+def test_own_price_of_tokens_leaves_the_fees(model, fee):
+    """A discount on a model's tokens is none on the provider's tools; a model that may run anywhere has no fees."""
+    own = {model: Price(input="1", output="1")}
+    assert PriceBook(own).rates(model).fees(Usage(web_searches=2)) == fee
+
+
+def test_model_without_a_price_has_fees_too():
+    """The fallback is no cheaper than any: its searches are the dearest known."""
+    assert PriceBook().rates("nobody-knows").fees(Usage(preview_searches=1, containers=1)) == PREVIEW + CONTAINER
+
+
 def test_charge_for_each_call_is_a_fee():
     """A price of one's own with a charge for each call: that charge is no tokens."""
     own = {"gpt-4o": Price(input="2.5", output="10", per_call="0.005")}

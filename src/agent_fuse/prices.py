@@ -4,18 +4,19 @@ import logging
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from difflib import get_close_matches
-from typing import Literal
+from typing import Any, Literal
 
 from agent_fuse.errors import ConfigurationError, UnknownModelError
 from agent_fuse.quoting import library
-from agent_fuse.quoting.families import hides_reasoning, max_output
+from agent_fuse.quoting.families import hides_reasoning, max_output, search_tokens, searches_itself
 from agent_fuse.quoting.library import FREE, Listed, load, model_endpoint, provider_named
 from agent_fuse.quoting.names import bare, fine_tuned, provider_id
 from agent_fuse.quoting.overrides import Overrides, Own
+from agent_fuse.quoting.price_list import PriceOf
 from agent_fuse.quoting.rates import Origin, Price, Rates, flat, picos, scaled
 from agent_fuse.quoting.recent import Recent
 from agent_fuse.quoting.request_parameters import PRICED_TIERS
@@ -190,9 +191,9 @@ class PriceBook:
             if price is not None:
                 return _own_rates(price, model, provider), False
         if (listed := library.listed(model, provider)) is not None:
-            return _from_data(listed, at=at, tier=tier), listed.model.changes
+            return _from_data(listed, model, at=at, tier=tier), listed.model.changes
         if (base := fine_tuned(model)) is not None and (listed := library.listed(base, provider)) is not None:
-            return scaled(_from_data(listed, at=at, tier=tier), _FINE_TUNE_FACTOR), listed.model.changes
+            return scaled(_from_data(listed, base, at=at, tier=tier), _FINE_TUNE_FACTOR), listed.model.changes
         if own is None and (by := self._served.get((model, provider))) is not None and by != model:
             return self._resolve(by, provider, at, tier)
         return self._unknown(model, provider), False
@@ -213,13 +214,19 @@ class PriceBook:
                 "give it one with prices={%s: Price(...)}",
                 *(shown, at, FALLBACK_PRICE.input, FALLBACK_PRICE.output, shown),
             )
-        return flat(FALLBACK_PRICE, origin=Origin.FALLBACK, max_output_tokens=max_output(bare(model), None))
+        rates = flat(FALLBACK_PRICE, origin=Origin.FALLBACK, max_output_tokens=max_output(bare(model), None))
+        return replace(rates, **_tool_fees("openai", bare(model), {}))
 
 
 def _own_rates(price: Price, model: str, provider: str | None) -> Rates:
     listed = library.listed(model, provider)
     window = listed.model.context_window if listed else None
-    return flat(price, origin=Origin.OVERRIDE, max_output_tokens=max_output(bare(model), window), context_window=window)
+    rates = flat(
+        price, origin=Origin.OVERRIDE, max_output_tokens=max_output(bare(model), window), context_window=window
+    )
+    if listed is None:  # it may run anywhere
+        return rates
+    return replace(rates, **_tool_fees(listed.provider.id, bare(listed.model.id), listed.model.prices[-1].prices))
 
 
 def checked(own: Overrides) -> Overrides:
@@ -247,25 +254,35 @@ _OPENAIS = ("openai", "azure")
 _BY_FALLBACK = flat(FALLBACK_PRICE, origin=Origin.FALLBACK, max_output_tokens=0).tiers
 
 
-def _from_data(listed: Listed, *, at: float, tier: str) -> Rates:
+def _from_data(listed: Listed, asked_model: str, *, at: float, tier: str) -> Rates:
     provider, model, own = listed
     asked = {"service_tier": tier, "speed": tier, "processing": tier} if tier and own else {}
     prices = supplemented(provider.id, model.id, model.at(datetime.fromtimestamp(at, UTC), asked))
-    web = per_search(prices, "web_searches_kcount", WEB_SEARCH_KCOUNT)
-    dear = provider.id in _OPENAIS and not hides_reasoning(bare(model.id))
-    preview = picos(PREVIEW_SEARCH_KCOUNT, Decimal(10) ** 9) if dear else web
+    fees = _tool_fees(provider.id, bare(model.id), prices)
+    itself = searches_itself(bare(asked_model)) if provider.id in _OPENAIS else ""
+    searching = {"web_search": fees["per_web_search"], "web_search_preview": fees["per_preview_search"]}
     return Rates(
         # A model that is billed by the second or the character is not free where tokens are told of it.
         tiers=tiers(prices) if prices.get("input_mtok") is not None or model.id.endswith(FREE) else _BY_FALLBACK,
-        per_call=per_call(prices),
+        per_call=per_call(prices) or searching.get(itself, 0),
         per_character=per_character(prices),
         per_second=per_second(prices),
-        per_web_search=web,
-        per_preview_search=preview,
-        per_file_search=per_search(prices, "storage_searches_kcount", FILE_SEARCH_KCOUNT),
-        per_container=picos(CONTAINER_USD, Decimal(10) ** 12),
+        **fees,
         max_output_tokens=max_output(bare(model.id), model.context_window),
         context_window=model.context_window,
         provider=provider.id,
         model=model.id,
     )
+
+
+def _tool_fees(provider: str, bare_model: str, prices: PriceOf) -> dict[str, Any]:
+    """The fees of tools that run at the provider, by their names in `Rates`."""
+    web = per_search(prices, "web_searches_kcount", WEB_SEARCH_KCOUNT)
+    dear = provider in _OPENAIS and not hides_reasoning(bare_model)
+    return {
+        "per_web_search": web,
+        "per_preview_search": picos(PREVIEW_SEARCH_KCOUNT, Decimal(10) ** 9) if dear else web,
+        "per_file_search": per_search(prices, "storage_searches_kcount", FILE_SEARCH_KCOUNT),
+        "per_container": picos(CONTAINER_USD, Decimal(10) ** 12),
+        "search_tokens": search_tokens(bare_model) if provider in _OPENAIS else 0,
+    }

@@ -87,18 +87,24 @@ class Quoter:
             self.counter.count(operation, plain, stands_for, wait=wait) if known is not None else Count(readable=False)
         )
         choices = request_parameters.choices(plain)
+        tools, searched = None, 0
+        if "tools" in plain or "web_search_options" in plain:
+            tools = offered(plain, by_call=bool(rates.per_call))
+            searched = rates.searched(tools) if tools is not None else 0
         out, out_source, bounded = self._output(
             operation, request_parameters.cap(plain), choices, session, model, rates, Source.BODY, plain
         )
         if self.strict:
             into, into_source = self._bound_input(count, plain, body_bytes, stands_for, rates), Source.BOUND
+            into = min(into + searched, MAX_TOKENS)
             cost = rates.bound(into, out, media=bool(count.media_tokens) or not count.readable)
         else:
             into, into_source = self._body_input(count, body_bytes, model, session)
+            into = min(into + searched, MAX_TOKENS)
             cost = rates.expected(into, out, cache_write=count.cache_write)
             bounded = False
         fee = -(-rates.per_call // PICOS_PER_NANO)
-        if ("tools" in plain or "web_search_options" in plain) and (tools := offered(plain)) is not None:
+        if tools is not None:
             fee = rates.fees(tools)
             cost += fee - -(-rates.per_call // PICOS_PER_NANO)
         plain_text = count.readable and not (count.media_tokens or count.unseen or count.open_ended)

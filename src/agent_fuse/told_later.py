@@ -35,6 +35,8 @@ class Teller:
     """Segments; `*` stands for any one of them, and the last `*` is the id of the work."""
     lines: bool = False
     """The answer is JSON lines, one for each request of a batch."""
+    lists: bool = False
+    """The answer is a page of such work, each piece as it is told alone."""
 
 
 TELLERS = (
@@ -49,7 +51,12 @@ TELLERS = (
     Teller(OPENAI, "get", "fine_tuning/jobs/*"),
     Teller(OPENAI, "post", "fine_tuning/jobs/*/cancel"),
     Teller(OPENAI, "get", "videos/*"),
+    Teller(OPENAI, "get", "batches", lists=True),
+    Teller(OPENAI, "get", "threads/*/runs", lists=True),
+    Teller(OPENAI, "get", "fine_tuning/jobs", lists=True),
+    Teller(OPENAI, "get", "videos", lists=True),
     # Anthropic: platform.claude.com/docs/en/api/creating-message-batches; the anthropic SDK 2.12 (2026-11).
+    Teller(ANTHROPIC, "get", "v1/messages/batches", lists=True),
     Teller(ANTHROPIC, "get", "v1/messages/batches/*"),
     Teller(ANTHROPIC, "post", "v1/messages/batches/*/cancel"),
     Teller(ANTHROPIC, "get", "v1/messages/batches/*/results", lines=True),
@@ -113,7 +120,7 @@ def failed(operation: str, answer: object) -> bool:
 
 @lru_cache(maxsize=2_048)
 def teller_of(method: str, url: str, provider: str) -> tuple[Teller, str] | None:
-    """The row of a request, and the id of the work that it asks after; None where its answer tells of none."""
+    """The row of a request, and the id of the work that it asks after, empty for a list of it; None for any other."""
     path = url.partition("?")[0].rstrip("/")
     segments = path.partition("://")[2].split("/")[1:] if "://" in path else path.strip("/").split("/")
     best: tuple[Teller, str] | None = None
@@ -124,8 +131,8 @@ def teller_of(method: str, url: str, provider: str) -> tuple[Teller, str] | None
         if (row.provider, row.method) != (provider, method.lower()) or len(tail) <= max(longest, len(pattern) - 1):
             continue
         if all(want in ("*", found) for want, found in zip(pattern, tail, strict=True)):
-            work = next(found for want, found in zip(reversed(pattern), reversed(tail), strict=True) if want == "*")
-            best, longest = (row, work), len(pattern)
+            named = [found for want, found in zip(pattern, tail, strict=True) if want == "*" and not row.lists]
+            best, longest = (row, named[-1] if named else ""), len(pattern)
     return best
 
 
@@ -135,10 +142,10 @@ class LaterReader:
     def __init__(self, teller: Teller, work: str, *, events: bool) -> None:
         self._work = work
         self._events = StreamReader(Reading(), count_text=False) if events else None
-        self._lines = teller.lines
+        self._lines, self._lists = teller.lines, teller.lists
         self._rest: list[bytes] = []
         self._parts: list[Part] = []
-        self.told: Told | None = None
+        self.told: tuple[Told, ...] = ()
         """Once the body has ended."""
 
     def feed(self, data: bytes) -> None:
@@ -159,13 +166,15 @@ class LaterReader:
             self._events.close()
             reading = self._events.reading
             if reading.usage is not None and reading.final:
-                self.told = Told(id=self._work, parts=(_part(reading),))
+                self.told = (Told(id=self._work, parts=(_part(reading),)),)
         elif self._lines:
             self._parts += filter(None, [_part_of_line(b"".join(self._rest))])
             parts = tuple(self._parts)
-            self.told = Told(id=self._work, parts=parts, free=not parts, results=bool(parts))
+            self.told = (Told(id=self._work, parts=parts, free=not parts, results=bool(parts)),)
         else:
-            self.told = read_told(self._work, _object(b"".join(self._rest)))
+            body = _object(b"".join(self._rest))
+            pieces = _listed(body) if self._lists else {self._work: body}
+            self.told = tuple(filter(None, (read_told(work, one) for work, one in pieces.items())))
         self._rest, self._parts = [], []
 
 
@@ -215,6 +224,14 @@ def _part_of_line(line: bytes) -> Part | None:
     reading = Reading()
     known = isinstance(answer, dict) and read_body(cast("dict[str, Any]", answer), reading)
     return _part(reading) if known else None
+
+
+def _listed(body: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The pieces of work that a page of them tells of, by their ids."""
+    data = body.get("data")
+    listed = cast("list[object]", data) if isinstance(data, list) else []
+    pieces = [cast("dict[str, Any]", one) for one in listed if isinstance(one, dict)]
+    return {one["id"]: one for one in pieces if isinstance(one.get("id"), str)}
 
 
 def _status(told: Callable[[str], Any]) -> str:

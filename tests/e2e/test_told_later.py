@@ -538,11 +538,115 @@ def test_a_job_is_settled_by_what_it_trained_on(
     assert (desk.held, desk.spent) == (0, cost)
 
 
-# Videos --------------------------------------------------------------------------------------------------------------
+# Lists ---------------------------------------------------------------------------------------------------------------
+
+
+def page(*items: dict[str, Any]) -> dict[str, Any]:
+    return {"object": "list", "data": list(items), "has_more": False, "first_id": None, "last_id": None}
+
+
+def every(pages: Any) -> int:
+    """How many there are on all pages."""
+    return len(list(pages))
+
+
+async def listed_async(server: Server) -> int:
+    """The same list, as the async client takes it."""
+    async with openai.AsyncOpenAI(base_url=f"{server.url}/v1", api_key="x", max_retries=0) as client:
+        return len([one async for one in client.batches.list()])
 
 
 def video(status: str, **more: Any) -> dict[str, Any]:
     return {"id": "video_1", "object": "video", "created_at": 1, "progress": 0, "status": status, **more}
+
+
+SMALL: Any = {"model": "sora-2", "seconds": "8", "size": "720x1280"}
+
+
+def begin_video(server: Server, desk: Desk, **first: Any) -> None:
+    server.answers["POST /videos"] = video("queued", **first)
+    desk.openai.videos.create(model="sora-2", prompt="a cat", seconds="8")
+    assert (desk.held, desk.spent) == (800_000_000, 0)
+
+
+TRAINED: Any = {"id": "ftjob-1", "object": "fine_tuning.job", "model": "gpt-4.1-mini", "trained_tokens": 1_000_001}
+
+
+def begin_job(server: Server, desk: Desk) -> None:
+    server.answers["POST /fine_tuning/jobs"] = {**TRAINED, "trained_tokens": None, "status": "validating_files"}
+    desk.openai.fine_tuning.jobs.create(model="gpt-4.1-mini", training_file="f")
+
+
+def begin_run(server: Server, desk: Desk) -> None:
+    server.answers["POST /threads/t1/runs"] = run_of("queued")
+    desk.openai.post("/threads/t1/runs", body={"assistant_id": "a", "model": "gpt-4o"}, cast_to=object)
+
+
+DONE: Any = batch("completed", 2, usage=USAGE, model="gpt-4o")
+RUN_USAGE: Any = {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100}
+LISTS: dict[str, tuple[Callable[[Server, Desk], None], str, Any, Callable[[Server, Desk], int], int]] = {
+    "batches": (begin_batch, "batches", DONE, lambda _, desk: every(desk.openai.batches.list()), COST // 2),
+    "batches, async": (begin_batch, "batches", DONE, lambda server, _: asyncio.run(listed_async(server)), COST // 2),
+    "batches, raw": (
+        begin_batch,
+        "batches",
+        DONE,
+        lambda _, desk: every(desk.openai.batches.with_raw_response.list().parse()),
+        COST // 2,
+    ),
+    "jobs": (
+        begin_job,
+        "fine_tuning/jobs",
+        {**TRAINED, "status": "succeeded"},
+        lambda _, desk: every(desk.openai.fine_tuning.jobs.list()),
+        5_000_005_000,
+    ),
+    "runs": (
+        begin_run,
+        "threads/t1/runs",
+        run_of("completed", RUN_USAGE),
+        lambda _, desk: len(cast("Any", desk.openai.get("/threads/t1/runs", cast_to=object))["data"]),
+        COST,
+    ),
+    "videos": (
+        begin_video,
+        "videos",
+        video("completed", **SMALL),
+        lambda _, desk: every(desk.openai.videos.list()),
+        800_000_000,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_a_list_tells_of_work_as_asking_for_it_does(server: Server, desk: Desk, name: str) -> None:
+    """While it goes on it is held, among work of others; once it is over it is booked, once."""
+    begin, path, over, ask, cost = LISTS[name]
+    begin(server, desk)
+    held, other = desk.held, {**over, "id": "another_1"}
+    assert held > 0
+    server.answers[f"GET /{path}"] = page(other, {**over, "status": "in_progress"})
+    assert ask(server, desk) == 2
+    assert (desk.held, desk.spent) == (held, 0)
+    server.answers[f"GET /{path}"] = page(other, over)
+    for _ in range(2):
+        assert ask(server, desk) == 2
+    assert desk.settled().cost == cost
+
+
+def test_a_list_of_message_batches_gives_back_what_came_to_nothing(server: Server, desk: Desk) -> None:
+    """Of what was done the results tell; where nothing was, nothing is billed."""
+    server.answers["POST /messages/batches"] = message_batch(server.url, "in_progress", 0)
+    desk.anthropic.messages.batches.create(requests=[{"custom_id": "1", "params": MESSAGE}])
+    server.answers["GET /messages/batches"] = page(message_batch(server.url, "ended", 1))
+    assert every(desk.anthropic.messages.batches.list()) == 1
+    assert desk.held > 0
+    server.answers["GET /messages/batches"] = page(message_batch(server.url, "ended", 0))
+    assert every(desk.anthropic.messages.batches.list()) == 1
+    assert (desk.held, desk.spent) == (0, 0)
+
+
+# Videos --------------------------------------------------------------------------------------------------------------
 
 
 CLIP: Any = {"model": "sora-2-pro", "seconds": "8", "size": "720x1280"}
@@ -589,15 +693,6 @@ def test_a_clip_is_held_at_what_its_first_answer_tells(server: Server, desk: Des
     assert (desk.held, desk.spent) == (seconds * 300_000_000, 0)
     (hold,) = desk.ledger.holds()
     assert [one.cost for one in desk.ledger.sweep(now=hold.expires_at + 1)] == [seconds * 300_000_000]
-
-
-SMALL: Any = {"model": "sora-2", "seconds": "8", "size": "720x1280"}
-
-
-def begin_video(server: Server, desk: Desk, **first: Any) -> None:
-    server.answers["POST /videos"] = video("queued", **first)
-    desk.openai.videos.create(model="sora-2", prompt="a cat", seconds="8")
-    assert (desk.held, desk.spent) == (800_000_000, 0)
 
 
 @pytest.mark.parametrize("first", [SMALL, {}], ids=["told at once", "told at its end"])
@@ -676,7 +771,7 @@ def run_in(server: Server, desk: Desk, id: str) -> tuple[int, Entry]:
     return holds[0], desk.settled()
 
 
-@pytest.mark.parametrize("how", ["create", "retrieve", "list"])
+@pytest.mark.parametrize("how", ["create", "retrieve", "list", "raw", "streamed", "posted"])
 def test_container_is_billed_by_the_memory_of_its_making(server: Server, desk: Desk, how: str) -> None:
     """Its maker, or a look at it, tells its memory: so it is held, and so it is booked."""
     made = {"id": "cntr_1", "object": "container", "created_at": 1, "name": "c", "status": "running"}
@@ -687,6 +782,13 @@ def test_container_is_billed_by_the_memory_of_its_making(server: Server, desk: D
         desk.openai.containers.create(name="c", extra_body={"memory_limit": "16g"})
     elif how == "retrieve":
         desk.openai.containers.retrieve("cntr_1")
+    elif how == "raw":
+        desk.openai.containers.with_raw_response.create(name="c", extra_body={"memory_limit": "16g"})
+    elif how == "streamed":
+        with desk.openai.containers.with_streaming_response.create(name="c", extra_body={"memory_limit": "16g"}) as one:
+            one.parse()
+    elif how == "posted":
+        desk.openai.post("/containers", body={"name": "c", "memory_limit": "16g"}, cast_to=object)
     else:
         assert len(list(desk.openai.containers.list())) == 1
     held, entry = run_in(server, desk, "cntr_1")

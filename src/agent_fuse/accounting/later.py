@@ -29,7 +29,7 @@ LATER_SECONDS = 48 * 3_600.0
 """How long such a hold stands: batches are done or have expired after 24 hours at both providers."""
 
 _ASKED = 1_024
-"""Ids of the work last asked after that are remembered."""
+"""Ids of the work last asked after, or last listed as over, that are remembered."""
 
 _BATCHES = ("batch", "message_batch")
 _DONE = b"done"
@@ -82,6 +82,7 @@ class Later:
         self._clock = clock
         self._tell = tell
         self._asked: Recent[str, bool] = Recent(_ASKED)
+        self._over: Recent[str, bool] = Recent(_ASKED)
 
     def ask_after(self, id: str) -> None:
         """This process asks for the work with this id: what a span tells of that is no call."""
@@ -125,12 +126,17 @@ class Later:
 
         self._retry.do("reserve", work)
 
-    def settle(self, told: Told, reader: tuple[Entry, Demand] | None = None) -> None:
+    def settle(self, told: Told, reader: tuple[Entry, Demand] | None = None, *, listed: bool = False) -> None:
         """An answer with this id came by; it may be of any process's call, or of none.
 
         `reader` is the line of a call by whoever asked: on it are booked results of which nobody saw the batch.
+        `listed`: work that is over is told of in every list, and looked up in the ledger for the first of them alone.
         """
+        if listed and self._over.get(told.id):
+            return
         self._retry.do("settle", lambda: self._settle(told, reader))
+        if listed:
+            self._over.put(told.id, True)
 
     def _settle(self, told: Told, reader: tuple[Entry, Demand] | None) -> None:
         value = self._note(told.id, lambda value: (value, value))

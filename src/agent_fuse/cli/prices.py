@@ -88,6 +88,7 @@ def prices(
             alias_of=why.alias or None,
             per_call_usd=_text(rates.per_call, _PICOS_PER_USD),
             **{f"{name}_usd": _text(getattr(rates, name), _PICOS_PER_USD) for name, _ in (*_UNITS, *_FEES)},
+            search_tokens=rates.search_tokens,
             units=[{"unit": one.unit, "usd": _text(one.nanos, _NANOS_PER_USD), "source": one.source} for one in units],
             sources=[{"source": source, "rates": names} for source, names in _by_source(origins)],
             price_data=price_data(),
@@ -157,6 +158,8 @@ def _print(model: str, rates: Rates, words: str, units: "list[UnitPrice]") -> No
     ]
     if fees:
         paragraph(out, f"tools run at the provider: {', '.join(fees)}")
+    if rates.search_tokens:
+        paragraph(out, f"a web search is billed as {rates.search_tokens:,} tokens of input, too")
     window = f"; context window {rates.context_window:,} tokens" if rates.context_window else ""
     say(out, f"longest answer {rates.max_output_tokens:,} tokens{window}")
 

@@ -1,5 +1,6 @@
 """Free requests that tell of money: those after work begun before, a batch's input, containers that are made."""
 
+from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 from typing import Any, cast
@@ -19,35 +20,76 @@ from agent_fuse.told_later import LaterReader, Told, teller_of
 from agent_fuse.usage_reader import GIGABYTES, fields_of
 
 
-class Telling(Flight):
-    """Such a request under way. It costs nothing, so nothing is judged."""
+class _Listener(Flight):
+    """Such a request under way. It costs nothing, so nothing is judged; its answer is heard however it is taken."""
 
-    def __init__(self, provider: str, site: CallSite, asked: "partial[LaterReader]") -> None:
-        super().__init__(provider)
-        self._books = site.fuse
-        self._caller = site.caller
-        self._span_id = site.span_id
-        self._asked = asked
-        self._heard = False
+    _heard = False
 
     def answered(self, response: Any) -> None:
         """An answer is here; its body may still be on its way."""
         if self._heard or response.status_code >= HTTPStatus.MULTIPLE_CHOICES:
             return
         self._heard = True
-        reader = self._asked(events="text/event-stream" in response.headers.get("content-type", ""))
+        reader = self._listener("text/event-stream" in response.headers.get("content-type", ""))
         if response.is_closed:
             reader.feed(response.content)
             reader.close()
-            self._settle(reader, False)
+            self._ended(reader, False)
         else:
-            observe(response, reader, partial(self._settle, reader))
+            observe(response, reader, partial(self._ended, reader))
 
-    def _settle(self, reader: LaterReader, broken: bool) -> None:
+    def _ended(self, reader: Any, broken: bool) -> None:
         del broken  # what was told was told
-        if (told := reader.told) is not None:
-            later = self._books.accounting.later
-            self._books.reentrancy.account(partial(later.settle, told, self._line(told) if told.results else None))
+        self._take(reader)
+
+    def _listener(self, events: bool) -> Any:
+        del events
+        return _Whole()
+
+    def _take(self, reader: Any) -> None:
+        """The body has ended."""
+        raise NotImplementedError
+
+
+class _Whole:
+    """A body that is read at its end."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        self.told: object = None
+        """The JSON that it is, once it has ended as it should."""
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes of the decoded body."""
+        self._parts.append(data)
+
+    def close(self) -> None:
+        """The body ended as it should."""
+        with suppress(ValueError):
+            self.told = foreign_text.read_json(b"".join(self._parts))
+        self._parts = []
+
+
+class Telling(_Listener):
+    """A request that asks after work begun before."""
+
+    def __init__(self, provider: str, site: CallSite, asked: "partial[LaterReader]", *, listed: bool) -> None:
+        super().__init__(provider)
+        self._books = site.fuse
+        self._caller = site.caller
+        self._span_id = site.span_id
+        self._asked = asked
+        self._listed = listed
+
+    def _listener(self, events: bool) -> Any:
+        return self._asked(events=events)
+
+    def _take(self, reader: Any) -> None:
+        later = self._books.accounting.later
+        told: tuple[Told, ...] = reader.told
+        for one in told:
+            line = self._line(one) if one.results else None
+            self._books.reentrancy.account(partial(later.settle, one, line, listed=self._listed))
 
     def _line(self, told: Told) -> tuple[Entry, Demand]:
         """The call that these results are, should nobody have seen their batch."""
@@ -67,38 +109,30 @@ class Telling(Flight):
         return accounting.entry(pending, Status.SETTLED, (0, 0), Usage(), response_id=told.id), due
 
 
-class Upload(Flight):
+class Upload(_Listener):
     """The input file of a batch on its way: its lines are quoted under the id that it gets."""
 
     def __init__(self, provider: str, fuse: Fuse, file: bytes) -> None:
         super().__init__(provider)
         self._books = fuse
-        self._file: bytes | None = file
+        self._file = file
 
-    def answered(self, response: Any) -> None:
-        """It has its id."""
-        file, self._file = self._file, None
-        if file is None or response.status_code >= HTTPStatus.MULTIPLE_CHOICES or not response.is_closed:
-            return
-        name = foreign_text.read_json(response.content).get("id")
+    def _take(self, reader: Any) -> None:
+        name = fields_of(reader.told)("id")
         quoter = self._books.accounting.quoter
-        quoted = quote_file(file, quoter.for_body)
-        if isinstance(name, str) and quoted is not None:
+        quoted = quote_file(self._file, quoter.for_body) if isinstance(name, str) else None
+        if quoted is not None:
             quoter.batch_files.put(name, quoted)
 
 
-class Containers(Flight):
+class Containers(_Listener):
     """Containers being made or looked at: their memory is what code that runs in them later is billed by."""
 
-    def answered(self, response: Any) -> None:
-        """Their ids and memory are here."""
-        if response.status_code >= HTTPStatus.MULTIPLE_CHOICES or not response.is_closed:
-            return
+    def _take(self, reader: Any) -> None:
         from agent_fuse.containers import note  # noqa: PLC0415 - few make one
 
-        told: object = foreign_text.read_json(response.content)
-        listed = fields_of(told)("data")
-        for one in cast("list[object]", listed) if isinstance(listed, list) else (told,):
+        listed = fields_of(reader.told)("data")
+        for one in cast("list[object]", listed) if isinstance(listed, list) else (reader.told,):
             field = fields_of(one)
             name, memory = field("id"), field("memory_limit")
             if isinstance(name, str) and isinstance(memory, str) and memory in GIGABYTES:
@@ -127,5 +161,7 @@ def telling(method: str, url: str, sdk: str, body: object) -> Flight | None:
         return Containers(sdk)
     if found is None:
         return Upload(sdk, site.fuse, file or b"")
-    site.fuse.accounting.later.ask_after(found[1])
-    return Telling(sdk, site, partial(LaterReader, *found))
+    teller, work = found
+    if work:
+        site.fuse.accounting.later.ask_after(work)
+    return Telling(sdk, site, partial(LaterReader, teller, work), listed=teller.lists)

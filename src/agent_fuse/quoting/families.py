@@ -139,6 +139,21 @@ def hides_reasoning(bare_model: str) -> bool:
     return bare_model.startswith(("o1", "o3", "o4", "gpt-5", "gpt-6", "codex-mini", "computer-use"))
 
 
+def searches_itself(bare_model: str) -> str:
+    """The tool by which a model of OpenAI's searches before each answer (its guide "Web search"); empty: by none."""
+    if "-search-preview" in bare_model:
+        return "web_search_preview"
+    return "web_search" if "-search-api" in bare_model else ""
+
+
+def search_tokens(bare_model: str) -> int:
+    """Input tokens that what a `web_search` finds is billed as, whatever it finds; 0: as many as it has.
+
+    Source: OpenAI's pricing page, "Tools", 2026-11, of gpt-4o-mini and gpt-4.1-mini.
+    """
+    return 8_000 if bare_model.startswith(("gpt-4o-mini", "gpt-4.1-mini")) else 0
+
+
 def bytes_per_token(bare_model: str) -> float:
     """UTF-8 bytes that make a token, on the low side, where no vocabulary is to be had.
 

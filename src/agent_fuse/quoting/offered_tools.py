@@ -19,12 +19,15 @@ _KINDS = (
 """What a tool's type begins with (`web_search_20250305`, `web_search_preview_2025_03_11`), and what it is billed as."""
 
 
-def offered(body: Mapping[str, Any]) -> Usage | None:
-    """What the tools offered may do for a fee; None where none of them has one."""
+def offered(body: Mapping[str, Any], *, by_call: bool = False) -> Usage | None:
+    """What the tools offered may do for a fee; None where none of them has one.
+
+    `by_call`: the model has a fee for each call, so what its own search may do is paid with that.
+    """
     tools = body.get("tools")
     counts: dict[str, int | None] = {}
     containers: dict[object, int] = {}
-    if isinstance(body.get("web_search_options"), Mapping):  # chat completions of OpenAI's search models
+    if not by_call and isinstance(body.get("web_search_options"), Mapping):
         counts["web_searches"] = 1
     for tool in cast("list[object]", tools) if isinstance(tools, list | tuple) else ():
         fields: Mapping[str, Any] = cast("Mapping[str, Any]", tool) if isinstance(tool, Mapping) else {}

@@ -100,6 +100,8 @@ class Rates:
     per_file_search: int = 0
     per_container: int = 0
     """Pico-dollars for each: fees of tools that run at the provider."""
+    search_tokens: int = 0
+    """Input tokens that each web search is billed as (`families.search_tokens`)."""
     origin: Origin = Origin.DATA
     provider: str = ""
     """Provider and model as the price data names them, empty where it knows neither."""
@@ -136,6 +138,8 @@ class Rates:
             heard = min(heard, whole - written)
             shown = min(shown, whole - written - heard)
             read = min(read, whole - written - heard - shown)
+        if self.search_tokens and whole < (searched := self.searched(usage)):  # so they can't be among those told
+            whole = min(whole + searched, MAX_TOKENS)
         spoken, kept = min(spoken, out), min(kept, written)
         drawn = min(drawn, out - spoken)
         tier = self._tier(whole)
@@ -160,6 +164,10 @@ class Rates:
         return (
             self if len(self.tiers) == 1 else _replace(self, tiers=(self._tier(input_tokens),), per_call=self.per_call)
         )
+
+    def searched(self, usage: Usage) -> int:
+        """Input tokens that a call's web searches are billed as; 0 where they are those that its usage tells."""
+        return _count(usage.web_searches) * self.search_tokens
 
     def fees(self, usage: Usage) -> int:
         """Nano-dollars of a call's cost that are no tokens: each call's charge, and tools run at the provider."""
@@ -267,6 +275,7 @@ def _replace(rates: Rates, *, tiers: Iterable[Tier], per_call: int) -> Rates:
         per_preview_search=rates.per_preview_search,
         per_file_search=rates.per_file_search,
         per_container=rates.per_container,
+        search_tokens=rates.search_tokens,
         max_output_tokens=rates.max_output_tokens,
         context_window=rates.context_window,
         origin=rates.origin,

@@ -46,6 +46,8 @@ _UNITS: Mapping[str, tuple[str, ...]] = {
     "per_file_search": ("storage_searches_kcount",),
     "per_container": (),
 }
+_OF_A_PRICE = (*_TOLD, "per_call", "per_character", "per_second")
+"""What a price of one's own, or the fallback, tells; the fees of tools are the provider's all the same."""
 
 
 def price_data() -> str:
@@ -64,7 +66,7 @@ def sources(rates: Rates, listed: Listed | None) -> dict[str, str]:
     units = [name for name in _UNITS if getattr(rates, name)]
     if rates.origin is not Origin.DATA or listed is None:
         what = {Origin.OVERRIDE: OWN, Origin.FREE: FREE}.get(rates.origin, FALLBACK)
-        return dict.fromkeys([*_TOLD, *units], what)
+        return {name: what if name in _OF_A_PRICE else FEE_SOURCES[name] for name in (*_TOLD, *units)}
     entries = (*listed.model.prices, *listed.model.variants)
     told = {name for one in entries for name, price in one.prices.items() if price is not None}
     data = ", from ".join([price_data(), *listed.provider.pricing_urls[:1]])

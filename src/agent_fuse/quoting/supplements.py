@@ -28,6 +28,7 @@ tells, so a whole session is booked."""
 
 _TOOLS = f'{PAGE}, "Tools", 2026-11'
 FEE_SOURCES: Mapping[str, str] = {
+    "per_call": f"{_TOOLS}: its search, made before each answer",
     "per_web_search": f"{_TOOLS}; Anthropic's (platform.claude.com/docs/en/about-claude/pricing), 2026-11",
     "per_preview_search": _TOOLS,
     "per_file_search": _TOOLS,

@@ -11,6 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from agent_fuse.ledgers import open_ledger
+from ledgers.samples import amounts, line
+
 PROGRAM = str(Path(sys.executable).with_name("agent-fuse"))
 
 
@@ -79,3 +82,42 @@ def url(request, tmp_path):
     if request.param == "sqlite":
         return str(tmp_path / "ledger.db")
     return request.getfixturevalue("postgres").database()
+
+
+@pytest.fixture
+def look(browser):
+    """Opens a dashboard's page as a person does, and hears everything that it asks for or complains of."""
+    made = []
+
+    def go(house, path=None, **options):
+        context = browser.new_context(**options)
+        page = context.new_page()
+        page.heard = []
+        page.on("console", lambda message: page.heard.append(message.text))
+        page.on("pageerror", lambda error: page.heard.append(str(error)))
+        page.on("dialog", lambda dialog: page.heard.append(f"dialog {dialog.message}") or dialog.dismiss())
+        page.on(
+            "request",
+            lambda asked: None if asked.url.startswith((house.base, "data:")) else page.heard.append(asked.url),
+        )
+        page.goto(path or house.address)
+        made.append(context)
+        return page
+
+    yield go
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def quiet(tmp_path):
+    """A ledger with one session that spends, one limit, and a refusal."""
+    path = tmp_path / "ledger.db"
+    ledger = open_ledger(path)
+    ledger.update_note("caps/per/usd/session", lambda _: (b'{"amount": 10000000}', None), now=1)
+    now = time.time()
+    ledger.settle(
+        line("a", at=now, session="run-1", agent="writer", model="gpt-4o"), ["all", "session=run-1"], amounts(), now=now
+    )
+    yield path, ledger
+    ledger.close()

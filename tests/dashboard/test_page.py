@@ -38,31 +38,6 @@ EACH = Usage(input_tokens=1000, output_tokens=100)
 """$0.0035 a call."""
 
 
-@pytest.fixture
-def look(browser):
-    """Opens a dashboard's page as a person does, and hears everything that it asks for or complains of."""
-    made = []
-
-    def go(house, path=None, **options):
-        context = browser.new_context(**options)
-        page = context.new_page()
-        page.heard = []
-        page.on("console", lambda message: page.heard.append(message.text))
-        page.on("pageerror", lambda error: page.heard.append(str(error)))
-        page.on("dialog", lambda dialog: page.heard.append(f"dialog {dialog.message}") or dialog.dismiss())
-        page.on(
-            "request",
-            lambda asked: None if asked.url.startswith((house.base, "data:")) else page.heard.append(asked.url),
-        )
-        page.goto(path or house.address)
-        made.append(context)
-        return page
-
-    yield go
-    for one in made:
-        one.close()
-
-
 def ask(page, button, why="", **fields):
     """Press a button of the page, and answer what it asks."""
     page.get_by_role("button", name=button).first.click()
@@ -120,20 +95,6 @@ def test_a_runaway_is_seen_paused_approved_and_stopped(look, served, url):
         finally:
             agent.kill()
             agent.communicate()
-
-
-@pytest.fixture
-def quiet(tmp_path):
-    """A ledger with one session that spends, one limit, and a refusal."""
-    path = tmp_path / "ledger.db"
-    ledger = open_ledger(path)
-    ledger.update_note("caps/per/usd/session", lambda _: (b'{"amount": 10000000}', None), now=1)
-    now = time.time()
-    ledger.settle(
-        line("a", at=now, session="run-1", agent="writer", model="gpt-4o"), ["all", "session=run-1"], amounts(), now=now
-    )
-    yield path, ledger
-    ledger.close()
 
 
 def test_everything_is_asked_twice(look, served, quiet):

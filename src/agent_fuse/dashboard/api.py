@@ -30,9 +30,13 @@ from agent_fuse.views.as_json import Json
 
 EVERY = 0.5
 """Seconds between two looks at the ledger, while someone watches."""
+_BEAT = 3.0
+"""Seconds of silence at most, so that whoever listens knows that someone is there."""
 _SPARING = 5
 """A look that took long is repeated only after so many times as long."""
 _REMEMBERED = 64
+_UNBUFFERED = {"x-accel-buffering": "no"}
+"""Asks a proxy that keeps answers until they are whole (nginx) to pass events on."""
 _MOST = 1_000
 """Lines of one answer, at most."""
 
@@ -78,9 +82,9 @@ class Api:
         return JsonAnswer(await self.state(Filter.of(request.query_params)))
 
     async def get_events(self, request: Request) -> Response:
-        """`/api/events`: the state whenever it has changed, until the page goes, or who looks is signed out."""
+        """`/api/events`: the state where it has changed, else that it stands, until the page goes or is signed out."""
         events = self._events(Filter.of(request.query_params), request.state.may_look)
-        return StreamingResponse(events, media_type="text/event-stream")
+        return StreamingResponse(events, media_type="text/event-stream", headers=_UNBUFFERED)
 
     async def _events(self, among: Filter, may_look: Callable[[], bool]) -> AsyncIterator[str]:
         shown: Json | None = None
@@ -93,9 +97,14 @@ class Api:
                 shown = found
                 yield f"data: {json.dumps(found)}\n\n"
             else:
-                yield ": nothing new\n\n"
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.ended.wait(), max(EVERY, _SPARING * self._live.took))
+                yield _still(found)
+            left = max(EVERY, _SPARING * self._live.took)
+            while left > 0 and not self.ended.is_set():
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self.ended.wait(), min(left, _BEAT))
+                left -= _BEAT
+                if left > 0:
+                    yield _still(found)
 
     async def get_session(self, request: Request) -> Response:
         """`/api/sessions/{id}`."""
@@ -171,6 +180,11 @@ class Api:
             return JsonAnswer({"ask": str(question)}, 409)
         self._states.clear()
         return JsonAnswer(done)
+
+
+def _still(state: Json) -> str:
+    """An event that says: it stands as it did at that time."""
+    return f"event: still\ndata: {state.get('at', '')}\n\n"
 
 
 def _selection(asked: Mapping[str, str]) -> tuple[Selection, int]:

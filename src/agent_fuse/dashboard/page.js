@@ -5,7 +5,8 @@ import { figures, show, showSession, why } from "/static/session.js";
 
 const FIELDS = ["session", "agent", "model", "user", "limit"];
 const FEW = 8, open = new Set(); // rows that are shown first, and tables of which all are
-let source = null, timer = 0, failures = 0, shown = null;
+const SILENCE = 10000; // milliseconds without a word, after which nobody is there, or a proxy keeps what is said
+let source = null, timer = 0, watch = 0, failures = 0, buffered = false, shown = null, last = null;
 
 history.replaceState(null, "", location.pathname + kept() + location.hash);
 
@@ -35,6 +36,7 @@ function stop() {
   source?.close();
   source = null;
   clearTimeout(timer);
+  clearTimeout(watch);
 }
 
 function begin() {
@@ -46,9 +48,15 @@ function begin() {
   if (session) return poll(`/api/sessions/${session[1]}`, (found) => showSession($("one"), found));
   $("one").replaceChildren();
   document.title = "AgentFuse";
-  if (failures > 2 || !window.EventSource) return poll(`/api/state${query()}`, showState);
+  if (failures > 2 || buffered || !window.EventSource) return poll(`/api/state${query()}`, showState);
   source = new EventSource(`/api/events${query()}`);
+  heard();
+  source.addEventListener("still", (event) => {
+    heard();
+    last = event.data || last;
+  });
   source.onmessage = (event) => {
+    heard();
     failures = 0;
     const found = JSON.parse(event.data);
     if (found.failing) return trouble(found.failing);
@@ -57,26 +65,36 @@ function begin() {
   };
   source.onerror = () => {
     failures += 1;
-    live("not connected", "off");
+    lost();
     stop();
     timer = setTimeout(begin, 1000);
   };
 }
 
+// Events go on coming, also where nothing is new: without one for long it asks instead.
+function heard() {
+  clearTimeout(watch);
+  watch = setTimeout(() => {
+    buffered = true;
+    begin();
+  }, SILENCE);
+}
+
 async function poll(path, then) {
   let wait = 1000;
   try {
-    const answer = await fetch(path);
+    const answer = await fetch(path, { signal: AbortSignal.timeout(SILENCE) });
     const found = await answer.json();
     if (answer.status === 401) return trouble("You are signed out. Open a new link, or sign in again.");
     if (!answer.ok) trouble(found.error);
     else {
-      live(failures > 2 ? "asking every second" : "live", "on");
+      live(failures > 2 || buffered ? "asking every second" : "live", "on");
+      last = found.at;
       $("trouble").textContent = "";
       then(found);
     }
   } catch {
-    live("not connected", "off");
+    lost();
     wait = 2000;
   }
   clearTimeout(timer);
@@ -85,13 +103,19 @@ async function poll(path, then) {
 
 function trouble(words) {
   live("not live", "off");
-  text($("trouble"), shown ? `${words}. The figures are of ${clock(shown.at)}.` : words);
+  text($("trouble"), last ? `${words}. The figures are of ${clock(last)}.` : words);
+}
+
+function lost() {
+  trouble("The dashboard does not answer; this page goes on by itself when it does. Agents are not touched by that");
+  live("not connected", "off");
 }
 
 // What is shown ------------------------------------------------------------------------------------------------------
 
 function showState(state) {
   shown = state;
+  last = state.at;
   $("trouble").textContent = "";
   const everything = state.in_force.find((one) => one.account === "all" && one.stopped);
   const rate = money(state.usd_per_hour);
@@ -122,8 +146,9 @@ function showState(state) {
 function headline(state, rate) {
   if (state.paused.length) return state.paused.length === 1 ? "A call waits for your answer." : `${count(state.paused.length)} calls wait for your answer.`;
   if (!state.sessions.length) return "No agent is at work just now.";
-  const agents = state.sessions.length + state.more_sessions;
-  return `${agents === 1 ? "One session spends" : `${count(agents)} sessions spend`} ${rate} an hour.`;
+  const agents = state.sessions.length + state.more_sessions, full = state.limits.filter((one) => one.reached).length;
+  const reached = full > 1 ? "Limits are reached. " : full ? "A limit is reached. " : "";
+  return `${reached}${agents === 1 ? "One session spends" : `${count(agents)} sessions spend`} ${rate} an hour.`;
 }
 
 function showPaused(state) {
@@ -172,7 +197,8 @@ function few(id, items) {
 }
 
 function showLimits(state) {
-  $("no-limits").hidden = state.limits.length > 0;
+  $("no-limits").hidden = state.limits.length > 0 && !state.unmet.length;
+  text($("no-limits"), state.unmet.length ? `No call has met yet: ${state.unmet.join(", ")}.` : query() ? "No limit fits the filter." : "No limit is known: no fuse has posted one here.");
   const stopped = new Set(state.in_force.filter((one) => one.stopped).map((one) => one.account));
   rows($("limits"), few("limits", state.limits), (one) => `${one.account} ${one.meter} ${one.window}`, [
     ["whose", "words", (cell, one) => (one.per === "session" ? sessionLink(cell, one.value) : text(cell, one.per === "all" ? "everything" : one.value))],
@@ -226,7 +252,7 @@ function showRest(state) {
   for (const [kind, items] of [["agents", state.agents], ["models", state.models]]) {
     const named = items.filter((one) => one.name);
     $(`s-${kind}`).hidden = !named.length;
-    rows($(kind), named, (one) => one.name, [
+    rows($(kind), few(kind, named), (one) => one.name, [
       [kind.slice(0, -1), "words", said((one) => one.name)],
       ["USD an hour", "number", said((one) => money(one.usd_per_hour))],
       ["spent", "number", said((one) => money(one.cost_usd))],
@@ -252,7 +278,7 @@ function showRest(state) {
 
 // What someone does --------------------------------------------------------------------------------------------------
 
-for (const id of ["limits", "sessions", "refusals"])
+for (const id of ["limits", "sessions", "refusals", "agents", "models"])
   $(`all-${id}`).addEventListener("click", () => {
     if (!open.delete(id)) open.add(id);
     showState(shown);

@@ -38,12 +38,15 @@ class Caps:
         self._environ = environ
         self._stand: tuple[int, float] | None = None
         self._known: list[PublishedLimit] = []
+        self.general: list[PublishedLimit] = []
+        """Those that are no account's own."""
 
     def of(self, reader: Reader) -> list[PublishedLimit]:
         """Those in this ledger. Raises LedgerError, ConfigurationError."""
         stand = reader.notes_stand(PREFIX)
         if stand != self._stand:
             self._known = with_budget(read_published(reader.notes(PREFIX)), self._environ)
+            self.general = [cap for cap in self._known if not cap.account]
             self._stand = stand
         return self._known
 
@@ -71,6 +74,8 @@ def state(reader: Reader, caps: Caps, *, now: float, among: Filter, blind: Itera
     paused = [one for one in paused_calls.read(noted, now).values() if not one.denied]
     everything, today = found.total.settled.usd, reader.notes(NOTE).get(NOTE)
     pace = as_json.pace(found, most=_SHOWN)
+    met = {one.cap for one, _ in found.limits}
+    whole = among == Filter() and len(found.limits) < most
     return {
         "schema": "agent-fuse/dashboard/1",
         "ledger": reader.name,
@@ -81,6 +86,7 @@ def state(reader: Reader, caps: Caps, *, now: float, among: Filter, blind: Itera
             {**as_json.standing(one), "words": one.words, "seconds_until_cap": None if until is None else round(until)}
             for one, until in limits
         ],
+        "unmet": [str(cap) for cap in caps.general if cap not in met][:_SHOWN] if whole else [],
         "sessions": _running(found, holds),
         "more_sessions": max(len(found.by["session"]) - _SHOWN, 0),
         "holds": [hold(one) for one in holds[:_SHOWN]],

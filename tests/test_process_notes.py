@@ -57,6 +57,12 @@ def shown(url, now=None):
     return [(one["what"], one["fix"]) for one in found]
 
 
+def status(url, *options):
+    """What `agent-fuse status` prints."""
+    command = [sys.executable, "-m", "agent_fuse", "status", "--db", url, *options]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60).stdout
+
+
 @pytest.fixture
 def worker(tmp_path, url):
     """A process that is partly blind, over each kind of ledger."""
@@ -78,6 +84,8 @@ def test_blind_spots_of_another_process_are_seen(worker, url):
     assert "the sampler TraceIdRatioBased{1.0} drops spans: calls in them pass the span gates" in found[0]
     assert "AgentFuseSampler(sampler)" in found[1]
     assert found in [(one.what, one.fix) for one in doctor(db_path=url)]
+    assert {"what": found[0], "fix": found[1]} in json.loads(status(url, "--json"))["blind"]
+    assert f"Guarded processes that need a look:\n  {found[0]}; {found[1]}\n" in status(url)
     worker.communicate()
     assert shown(url) == []
     with open_reader(url) as reader:

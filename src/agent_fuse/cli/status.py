@@ -22,10 +22,12 @@ from agent_fuse.errors import ConfigurationError
 from agent_fuse.ledgers.base import Balance, Meter
 from agent_fuse.ledgers.reading import Reader, Refused, Saved, Selection
 from agent_fuse.limits import counted
+from agent_fuse.otel.facts import Fact
 from agent_fuse.views import as_json
 from agent_fuse.views.as_json import iso, usd
 from agent_fuse.views.asked_period import period
 from agent_fuse.views.limit_status import LimitStatus, Standings, account_of, known_caps, standings
+from agent_fuse.views.other_processes import told_by_processes
 
 _LATELY = "1h"
 _REFUSERS = 5
@@ -67,6 +69,7 @@ def status(
     observed = [one for one in observed if _concerns(one, account)]
     saved = books.saved(lately) if account is None else []
     cost, fees = books.booked(lately)
+    unseen = told_by_processes(books, now=now) if account is None else []
     found = standings(books, known_caps(books, os.environ), now=now, limit=limit, account=account, refused=refused)
     if json:
         emit(
@@ -87,6 +90,7 @@ def status(
             would_refuse=[as_json.refusals(one) for one in observed],
             saved=[as_json.savings(one) for one in saved if not one.by.startswith(WOULD)],
             would_save=[as_json.savings(one) for one in saved if one.by.startswith(WOULD)],
+            blind=[{"what": one.what, "fix": one.fix} for one in unseen],
         )
     else:
         out = console()
@@ -102,6 +106,7 @@ def status(
         _print_refused(out, refused, "", when)
         _print_refused(out, observed, "would, without mode='observe', have been", when)
         _print_saved(out, saved, when)
+        _print_blind(out, unseen)
         _print_tightest(out, found)
     if refused or any(one.reached for one in found.shown):
         raise typer.Exit(LIMIT_REACHED)
@@ -234,6 +239,16 @@ def _print_saved(out: Console, saved: Sequence[Saved], when: str) -> None:
         most = "up to " if "clamp" in way and did == "saved" else ""
         calls = f"{one.count:,} {'call' if one.count == 1 else 'calls'}"
         paragraph(out, f"{way.capitalize()} {did} {most}{money(one.saved)} on {calls} {when}.")
+
+
+def _print_blind(out: Console, unseen: Sequence[Fact]) -> None:
+    if unseen:
+        say(out)
+        say(out, "Guarded processes that need a look:", style="bold yellow")
+    for one in unseen[:_REFUSERS]:
+        paragraph(out, f"{clean(one.what)}; {clean(one.fix)}" if one.fix else clean(one.what), indent=2)
+    if len(unseen) > _REFUSERS:
+        say(out, f"  and {len(unseen) - _REFUSERS:,} more; see agent-fuse doctor --db", style="dim")
 
 
 def _print_tightest(out: Console, found: Standings) -> None:

@@ -7,8 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from agent_fuse.errors import ConfigurationError
-from agent_fuse.ledgers import codec, kinds, open_ledger
+from agent_fuse.ledgers import codec, open_ledger
 from agent_fuse.ledgers.base import Amounts, LedgerError, Settling
 from agent_fuse.ledgers.reading import Selection, open_reader
 from agent_fuse.ledgers.sql_reading import SAVED, USER
@@ -108,18 +107,6 @@ def test_what_waits_for_the_disk(database, monkeypatch):
     assert "off" not in waits
 
 
-def test_connection_lost_under_way(postgres, database):
-    """A connection that the server ended is not used again, and the call that met it can be asked again."""
-    ledger = open_ledger(database)
-    reserve(ledger, "c", 10)
-    name = database.partition("@/")[2].partition("?")[0]
-    postgres.say("postgres", f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
-    with pytest.raises(LedgerError):
-        reserve(ledger, "c", 10)
-    assert reserve(ledger, "c", 10)
-    assert usd(ledger) == (0, 10)
-
-
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_forked_child_connects_by_itself(database):
     """Parent and child go on with the same ledger; neither takes the other's connection."""
@@ -143,36 +130,6 @@ def test_no_server(tmp_path):
     assert "the server cannot be reached" in str(caught.value)
     assert "secret" not in str(caught.value)
     assert "\n" not in str(caught.value)
-
-
-def test_wrong_password(own_server):
-    """It is told as the server tells it, without the password."""
-    url = own_server.database()
-    own_server.say("postgres", "CREATE USER bob PASSWORD 'right'")
-    rules = own_server.folder / "data" / "pg_hba.conf"
-    rules.write_text("local all agent trust\nlocal all bob scram-sha-256\n")
-    own_server.say("postgres", "SELECT pg_reload_conf()")
-    own_server.stop("fast")
-    own_server.start()
-    with pytest.raises(LedgerError, match='password authentication failed for user "bob"') as caught:
-        open_ledger(url.replace("agent@", "bob:hunter2@"))
-    assert "hunter2" not in str(caught.value)
-
-
-@pytest.mark.parametrize("url", ["postgresql://me:secret@host/db?nonsense=1", "postgresql://me:secret@[::1/db"])
-def test_bad_urls(url):
-    """A URL that libpq cannot read is a mistake of whoever set it, and is named without its password."""
-    with pytest.raises(ConfigurationError, match=r"write postgresql://user@host/db") as caught:
-        open_ledger(url)
-    assert "secret" not in str(caught.value)
-
-
-def test_password_is_not_shown():
-    """A URL is shown without what stands before its host, and without passwords in its options."""
-    assert kinds.shown("postgresql://me:p@ss@host/db?sslmode=require&password=x&a=b") == (
-        "postgresql://host/db?sslmode=require&password=…&a=b"
-    )
-    assert kinds.shown("/a/path@here") == "/a/path@here"
 
 
 def test_user_without_rights(postgres, database):

@@ -18,7 +18,10 @@ PATH = ""
 """The scheme of what has none: a path."""
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
-_PASSWORD = re.compile(r"(?<=://)[^/?#]*@|(?<=[?&])(password|sslpassword)=[^&]*")
+_ENDS_AUTHORITY = re.compile(r"[/?]")
+_HOSTS = re.compile(r"([^\[\]:@,]*|\[[^\[\]@]*\])(:\d*)?(,([^\[\]:@,]*|\[[^\[\]@]*\])(:\d*)?)*")
+_SECRET = re.compile(r"(?<=[?&])(\w*(?:password|secret)\w*)=[^&]*", re.IGNORECASE)
+_SECRET_OR_MORE = re.compile(r"(?<=[?&])(\w*(?:password|secret)\w*)=.*", re.IGNORECASE)
 _OURS: Mapping[str, str] = {
     PATH: "agent_fuse.ledgers.sqlite_kind:KIND",
     "sqlite": "agent_fuse.ledgers.sqlite_kind:KIND",
@@ -77,9 +80,34 @@ def of(url: str) -> Kind:
     return _load(scheme, named)
 
 
+def is_whole(url: str) -> bool:
+    """Whether its parts are what they seem: a password with `/`, `?`, `@` or `&` in it moves their borders."""
+    _, _, rest = url.partition("://")
+    authority = _authority(rest)
+    path, _, query = rest[len(authority) :].partition("?")
+    return (
+        authority.count("@") <= 1
+        and _HOSTS.fullmatch(authority.rpartition("@")[2]) is not None
+        and not (authority and "@" in path)
+        and all("=" in one for one in query.split("&") if query)
+    )
+
+
 def shown(url: str) -> str:
-    """A URL as it may be seen: whatever stands where user and password do is left out."""
-    return _PASSWORD.sub(lambda found: f"{found[1]}=…" if found[1] else "", url)
+    """A URL as it may be seen: whatever stands where user and password do is left out, and what may be part of them."""
+    scheme = _SCHEME.match(url)
+    if scheme is None:
+        return url
+    start, rest = scheme[0], url[scheme.end() :]
+    if is_whole(url):
+        return start + _SECRET.sub(r"\1=…", rest[_authority(rest).rfind("@") + 1 :])
+    if _authority(rest):
+        rest = rest[rest.rfind("@") + 1 :]
+    return start + _SECRET_OR_MORE.sub(r"\1=…", rest)
+
+
+def _authority(rest: str) -> str:
+    return _ENDS_AUTHORITY.split(rest, maxsplit=1)[0]
 
 
 @lru_cache(maxsize=1)

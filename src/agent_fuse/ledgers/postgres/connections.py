@@ -1,32 +1,34 @@
 """Connections to the server: few, kept, each for one thread at a time; and what fails, in one line."""
 
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, LiteralString, TypeVar, cast
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from weakref import WeakSet
 
 import psycopg
 from psycopg import errors
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import TransactionStatus
 
 from agent_fuse.ledgers.base import Busy, LedgerError, Unwritable
+from agent_fuse.ledgers.postgres.address import parsed, plain_words
 from agent_fuse.ledgers.postgres.beside import Beside
-from agent_fuse.ledgers.postgres.functions import SYNCHRONOUS
+from agent_fuse.ledgers.postgres.link import Link, Row, connect
 from agent_fuse.ledgers.postgres.together import NOT_PLAIN
 from agent_fuse.ledgers.waiting import in_event_loop, patience, pause
-from agent_fuse.mistakes import ConfigurationError
 
 T = TypeVar("T")
-Row = tuple[Any, ...]
 
 KEPT = 64
 """Connections of one process that stay open between calls."""
 
-_NEVER = 2**31
-"""Statements are prepared where that is asked for, and not after so many times."""
-_CONNECT_SECONDS = 5
+_ROOM_SECONDS = 0.05
+"""Between two tries to connect where the server has no connection left: one of ours may be free before."""
+_FULL = ("too many", "remaining connection slots", "no more connections")
+_REFUSED = "FATAL: "
+_TWICE = frozenset({"balances", "check", "controls", "holds", "open", "refuse", "release", "reserve", "settle"})
+"""What may be done twice: its answer alone is lost when the connection is."""
 _inherited: list[object] = []
 _AGAIN = (errors.SerializationFailure, errors.DeadlockDetected)
 _BUSY = (errors.QueryCanceled, errors.LockNotAvailable, *_AGAIN)
@@ -58,38 +60,17 @@ class Server:
     """The server at a URL.
 
     Args:
-        url: `postgresql://user@host:port/database?sslmode=…`, all that libpq takes, and `statement_timeout` in seconds.
+        url: see `address.parsed`.
         patience: seconds that a statement may take, waiting for others included.
         synchronous: `"full"`: bookings wait for the server's disk as well.
     """
 
     def __init__(self, url: str, patience: float, synchronous: str = "normal") -> None:
-        try:
-            parts = urlsplit(url)
-            options = dict(parse_qsl(parts.query))
-            self._seconds = min(float(options.pop("statement_timeout", patience)), patience)
-            query = urlencode(options, quote_via=quote)
-            found = conninfo_to_dict(urlunsplit(parts._replace(scheme="postgresql", query=query)))
-        except (ValueError, psycopg.Error) as error:
-            raise ConfigurationError(
-                f"ledger is {plain_words(error, url)!r}; write postgresql://user@host/db"
-            ) from None
-        found.setdefault("connect_timeout", _CONNECT_SECONDS)
-        found.setdefault("application_name", "agent_fuse")
-        found.setdefault("tcp_user_timeout", int(1000 * self._seconds) + 1000)
-        asked = str(found.get("options") or os.environ.get("PGOPTIONS", ""))
-        asked += f" -c statement_timeout={max(int(self._seconds * 1000), 1)}"
-        if synchronous == "full":
-            asked += f" -c {SYNCHRONOUS}=full"
-        found["options"] = asked.strip()
+        self._address = parsed(url, patience)
+        self._seconds = self._address.seconds
+        self._full = synchronous == "full"
         self._prepares = True
-        self._secret = str(found.get("password") or "")
-        self._conninfo = make_conninfo("", **found)
-        host = found.get("host") or os.environ.get("PGHOST") or "localhost"
-        name = found.get("dbname") or os.environ.get("PGDATABASE") or found.get("user") or ""
-        port = f":{found['port']}" if found.get("port") else ""
-        self.name = str(name)
-        self.where = f"postgresql://{host}{port}/{name}"
+        self.name, self.where = self._address.name, self._address.where
         self.renew()
 
     def __del__(self) -> None:
@@ -99,13 +80,15 @@ class Server:
     def renew(self) -> None:
         """Begin anew, in a forked child: the connections are its parent's, which closing them here would end."""
         _inherited.append(getattr(self, "_idle", None))
-        self._idle: deque[psycopg.Connection[Row]] = deque()
+        self._idle: deque[Link] = deque()
+        self._used: WeakSet[Link] = WeakSet()
         self._beside = Beside()
 
     def close(self) -> None:
         """Close what is open and idle."""
-        while self._idle:
-            self._idle.pop().close()
+        with suppress(IndexError):
+            while True:
+                self._idle.pop().close()
 
     def ask(self, operation: str, query: str, values: Sequence[Any] = ()) -> list[Row]:
         """One statement, one round trip, one transaction. Raises LedgerError."""
@@ -146,33 +129,31 @@ class Server:
 
     def _do(self, operation: str, work: Callable[["psycopg.Cursor[Row]"], T]) -> T:
         give_up = time.monotonic() + self._seconds
-        times = 0
+        times, lost = 0, False
         while True:
             try:
                 return self._once(work)
-            except _Lost as lost:
-                failed = self._failed(operation, lost.error)
-                failed.unsure = True
-                raise failed from None
+            except _Lost as broken:
+                if lost or operation not in _TWICE or time.monotonic() >= give_up:
+                    raise self._failed(operation, broken.error, lost=True) from None
+                self.close()  # whatever ended one has ended others
+                lost = True
             except _POOLED as error:
                 if not self._prepares:
-                    raise self._failed(operation, error) from None
+                    raise self._failed(operation, error, lost=lost) from None
                 self._prepares = False
             except _AGAIN as error:
                 if time.monotonic() >= give_up:
-                    raise self._failed(operation, error) from error
+                    raise self._failed(operation, error, lost=lost) from error
                 pause(times)
                 times += 1
             except (psycopg.Error, UnicodeError) as error:
                 if getattr(error, "sqlstate", None) == NOT_PLAIN:
                     raise NotPlain from None
-                raise self._failed(operation, error) from None
+                raise self._failed(operation, error, lost=lost) from None
 
     def _once(self, work: Callable[["psycopg.Cursor[Row]"], T]) -> T:
-        try:
-            db = self._idle.pop()
-        except IndexError:
-            db = psycopg.Connection.connect(self._conninfo, autocommit=True, prepare_threshold=_NEVER)
+        db = self._link()
         kept = False
         try:
             # Its own class, not the connection's factory: what instruments psycopg makes no span of our statements.
@@ -180,34 +161,71 @@ class Server:
                 answer = work(cursor)
             kept = True
         except psycopg.Error as error:
-            if db.closed:
+            if db.closed or db.info.transaction_status in (TransactionStatus.ACTIVE, TransactionStatus.UNKNOWN):
                 raise _Lost(error) from error
-            kept = db.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+            kept = db.info.transaction_status == TransactionStatus.IDLE
             raise
         finally:
+            self._used.discard(db)
             if kept and len(self._idle) < KEPT:
                 self._idle.append(db)
             else:
                 db.close()
         return answer
 
-    def _failed(self, operation: str, error: Exception) -> LedgerError:
-        said = plain_words(error, self._secret)
+    def _link(self) -> Link:
+        """A connection of one's own: one that stands idle, a new one, or the first that others have done with."""
+        give_up = time.monotonic() + self._seconds
+        while True:
+            db = self._kept()
+            if db is None:
+                try:
+                    db = connect(self._address, full=self._full)
+                except psycopg.OperationalError as error:
+                    full = bool(self._used) or any(one in str(error) for one in _FULL)
+                    if not full or time.monotonic() >= give_up:
+                        raise
+                    self._wait_for_one()
+                    continue
+                self._prepares = self._prepares and db.direct
+            self._used.add(db)
+            return db
+
+    def _kept(self) -> Link | None:
+        while True:
+            try:
+                db = self._idle.pop()
+            except IndexError:
+                return None
+            began = db.pgconn.transaction_status != TransactionStatus.IDLE
+            if db.stands():
+                return db
+            db.close()
+            if began:
+                raise psycopg.OperationalError("the connection was lost in the middle of a transaction")
+
+    def _wait_for_one(self) -> None:
+        ends, times = time.monotonic() + _ROOM_SECONDS, 0
+        while not self._idle and time.monotonic() < ends:
+            pause(times)
+            times += 1
+
+    def _failed(self, operation: str, error: Exception, *, lost: bool = False) -> LedgerError:
+        found = self._error(operation, error)
+        found.unsure = lost
+        return found
+
+    def _error(self, operation: str, error: Exception) -> LedgerError:
+        said = plain_words(error, self._address.secret)
         if isinstance(error, (UnicodeError, errors.DataError, errors.CheckViolation)):
             return Unwritable(operation, self.where, f"a figure or a text is out of range ({said})")
         if isinstance(error, _BUSY):
             return Busy(operation, self.where, f"others kept it busy for {self._seconds:g} s ({said})")
         cause = next((words for kind, words in _CAUSES.items() if isinstance(error, kind)), said)
         if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
-            cause = f"the server cannot be reached: {said}"
+            _, refused, why = said.partition(_REFUSED)
+            cause = f"the server refuses: {why.strip()}" if refused else f"the server cannot be reached: {said}"
         return LedgerError(operation, self.where, cause)
-
-
-def plain_words(error: BaseException, secret: str) -> str:
-    """What an error says, on one line, without the password."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    said = next((line for line in lines if not line.startswith(("LINE ", "CONTEXT:", "DETAIL:"))), type(error).__name__)
-    return said.replace(secret, "…") if secret else said
 
 
 def _all(cursor: "psycopg.Cursor[Row]", query: str, values: Sequence[Any], *, prepare: bool = False) -> list[Row]:

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 import agent_fuse
-from agent_fuse import Alert, AlertKind, Limit, SentinelBudgetExceeded, SentinelLoopError, check_loop, monitor
+from agent_fuse import Alert, AlertKind, Limit, SentinelBudgetExceeded, SentinelLoopError, check_loop, control, monitor
 from agent_fuse.manual.pre_post_flight import post_flight, pre_flight
 from boxes import PRICE
 
@@ -104,6 +104,24 @@ def test_a_raised_limit_warns_anew(box, tmp_path):
     box(budget=Decimal("0.06"), on_warning=seen.append, db_path=path, warn_at=0.5)
     spend(2)
     assert [one.limit for one in seen] == ["$0.015 per session 'test'", "$0.06 per session 'test'"]
+
+
+def test_a_top_up_warns_anew(box):
+    """The shares are of the limit as it was raised: after it was used up, and before any of it was."""
+    seen: list[Alert] = []
+    box(budget=Decimal("0.015"), on_warning=seen.append, warn_at=0.5)  # 2 calls
+    spend(2)
+    control.top_up("test", "0.045")  # 8 in all
+    spend(1)
+    assert len(seen) == 1
+    spend(1)
+    assert [(one.share, one.budget_limit) for one in seen] == [(0.5, Decimal("0.015")), (0.5, Decimal("0.06"))]
+    assert seen[1].limit == "$0.015 per session 'test' topped up by $0.045"
+    control.top_up("early", "0.045")
+    spend(3, "early")
+    assert len(seen) == 2
+    spend(5, "early")
+    assert [one.session for one in seen] == ["test", "test", "early"]
 
 
 def test_nothing_is_asked_of_the_ledger_until_a_share_is_passed(box, monkeypatch):

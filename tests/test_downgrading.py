@@ -4,7 +4,7 @@ import anthropic
 import openai
 import pytest
 
-from agent_fuse import Limit, SentinelBudgetExceeded
+from agent_fuse import Limit, SentinelBudgetExceeded, control
 from agent_fuse.calls import Usage
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.settings import settings
@@ -46,6 +46,15 @@ def test_turns_begin_with_the_cheaper_model_from_the_share_on(box, provider) -> 
     assert one.spent() == 2 * GPT_4O + 2 * MINI, "held and booked at its own price"
     assert [entry.model for entry in one.entries()] == asked(provider)
     assert [entry.reason for entry in one.entries()] == ["", "", *["downgraded from gpt-4o"] * 2]
+
+
+def test_the_share_is_of_the_limit_as_it_was_raised(box, provider) -> None:
+    box_with(box, downgrade_at=0.5, session_id="s")
+    for _ in range(3):
+        chat(provider, [ASK])
+    control.top_up("s", 1)
+    chat(provider, [ASK])
+    assert asked(provider) == ["gpt-4o", "gpt-4o", "gpt-4o-mini", "gpt-4o"]
 
 
 def test_a_turn_goes_on_with_the_model_that_it_began_with(box, provider) -> None:

@@ -9,6 +9,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -129,11 +130,31 @@ def test_an_event_loop_that_nobody_can_wait_for_asks_nobody(desk):
 
     async def main():
         spend(one)
-        with pytest.raises(SentinelBudgetExceeded):
+        with pytest.raises(
+            SentinelBudgetExceeded, match="an event loop runs here, where it cannot wait: use the async"
+        ):
             spend(one)
 
     asyncio.run(main())
     assert not waiting(one)
+
+
+def test_many_that_wait_look_less_often(desk):
+    """One event loop judges them one after the other: eight hundred ask eighty times a second, not thousands."""
+    one = desk(TIGHT)
+    spend(one)
+    until = one.clock() + 3600
+    crowd = paused_calls.PausedCall(
+        id="", at=one.clock(), until=until, account="session=t", limit="$1.00 per session 't'",
+        meter=Meter.USD, short=1, session="t", agent="", model="gpt-4o",
+    )  # fmt: skip
+    others = {str(n): replace(crowd, id=str(n)) for n in range(799)}
+    paused_calls.change(one.ledger, lambda those: those.update(others), one.clock())
+    with pytest.raises(SentinelBudgetExceeded, match="nobody answered"):
+        spend(one)
+    assert max(one.slept) == pytest.approx(10)
+    assert sum(one.slept) == pytest.approx(60, abs=1)
+    assert {call.id for call in waiting(one)} == set(others)
 
 
 def test_whoever_is_told_may_answer_at_once(desk):

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from agent_fuse import Limit, SentinelBudgetExceeded, SentinelLoopError, check_loop, pre_flight, session
+from agent_fuse import Limit, SentinelBudgetExceeded, SentinelLoopError, charge, check_loop, pre_flight, session
 from agent_fuse.account_names import account
 from agent_fuse.accounting.call_request import CallRequest
 from agent_fuse.calls import RefusedBy, Status
@@ -125,6 +125,21 @@ def test_the_message_counts_like_a_person(limit, asked, words):
     cap = Cap("session=x", limit.meter, limit.cap)
     message, _ = explain(Refusal(cap, settled=limit.cap, held=0, requested=asked), limit, "call to m", 0.0)
     assert message.startswith(f"call to m refused before it was sent: {words}")
+
+
+@pytest.mark.parametrize(("reserve", "words"), [(1, "1 call is kept"), (2, "2 calls are kept")])
+def test_what_is_kept_is_counted_like_a_person(reserve, words):
+    limit = Limit(calls=4, reserve=reserve)
+    cap = Cap("session=x", limit.meter, limit.cap, limit.kept)
+    message, _ = explain(Refusal(cap, settled=4, held=0, requested=1), limit, "call to m", 0.0)
+    assert f", of which {words} for agent_fuse.final(); " in message
+
+
+def test_a_charge_is_not_told_to_choose_another_model(box):
+    """What makes a model call ask for less does nothing for a tool."""
+    box(budget=1)
+    with pytest.raises(SentinelBudgetExceeded, match=r"more than the whole limit; raise the limit$"):
+        charge("gpu", usd=2).__enter__()
 
 
 def test_trip_and_journal_know_the_limit(box):

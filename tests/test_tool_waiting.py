@@ -140,7 +140,9 @@ def test_an_event_loop_does_not_stand_still_for_it(desk):
     async def run():
         use(one, q=6)
 
-    with pytest.raises(SentinelBudgetExceeded):
+    with pytest.raises(
+        SentinelBudgetExceeded, match=r"an event loop runs here, .*: await it \(@loop_guard, async with\)"
+    ):
         asyncio.run(run())
     assert one.slept == []
 

@@ -42,8 +42,12 @@ _LOOP = {"error": "mend what fails"}
 _LOOP_ELSE = "change what the agent does"
 
 
-def advice(refusal: Refusal, limit: Limit, now: float) -> str:
-    """What to do about a refusal, in words that fit the limit: only what would let the call go."""
+def advice(refusal: Refusal, limit: Limit, now: float, alone: tuple[str, ...] | None = None) -> str:
+    """What to do about a refusal, in words that fit the limit: only what would let the call go.
+
+    Args:
+        alone: what makes it ask for less; None for a model call.
+    """
     meter, cap = limit.meter, refusal.amount
     ways = _RAISE[meter]
     if not cap:
@@ -51,7 +55,8 @@ def advice(refusal: Refusal, limit: Limit, now: float) -> str:
     if meter is Meter.CONCURRENT:
         return f"try again when one of them has ended, or {_either(ways)}"
     if refusal.requested > cap:
-        return f"the call alone asks for more than the whole limit; {_either((*_SMALLER.get(meter, ()), *ways))}"
+        smaller = _SMALLER.get(meter, ()) if alone is None else alone
+        return f"the call alone asks for more than the whole limit; {_either((*smaller, *ways))}"
     if refusal.held and refusal.settled + max(refusal.requested, 1) <= cap:
         return f"it fits if the open calls cost less than they hold: try again when they have ended, or {_either(ways)}"
     frees = frees_at(refusal, limit, now)
@@ -86,9 +91,18 @@ def _of_key(per: str, value: str, ways: tuple[str, ...]) -> str:
 
 
 def explain(
-    refusal: Refusal, limit: Limit, what: str, now: float, how: str = BEFORE_SENT
+    refusal: Refusal,
+    limit: Limit,
+    what: str,
+    now: float,
+    how: str = BEFORE_SENT,
+    *,
+    alone: tuple[str, ...] | None = None,
 ) -> tuple[str, dict[str, object]]:
-    """The message and the fields of the trip for a refusal. `what` names the call, `how` says what became of it."""
+    """The message and the fields of the trip for a refusal; `alone` as of `advice`.
+
+    `what` names the call, `how` says what became of it.
+    """
     meter = refusal.cap.meter
     money = meter is Meter.USD
 
@@ -98,9 +112,10 @@ def explain(
     _, value = key_of(refusal.cap.account)
     words = whose(refusal, limit)
     if refusal.cap.kept:
-        words += f", of which {counted(meter, refusal.cap.kept)} {'is' if money else 'are'} kept for agent_fuse.final()"
+        kept, one = counted(meter, refusal.cap.kept), money or refusal.cap.kept == 1
+        words += f", of which {kept} {'is' if one else 'are'} kept for agent_fuse.final()"
     words += f" topped up by {counted(meter, refusal.extra)}" if refusal.extra else ""
-    what_to_do = advice(refusal, limit, now)
+    what_to_do = advice(refusal, limit, now, alone)
     message = f"{what} {how}: {_figures(refusal)} of the limit of {words}; {what_to_do}"
     frees = frees_at(refusal, limit, now)
     return message, {

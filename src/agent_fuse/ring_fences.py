@@ -147,7 +147,7 @@ def _refused(fuse: Fuse, answer: Refusal, around: Caller, child: str, amount: in
     if answer.stop is not None:
         return of_stop(answer, answer.stop, what=what, model="", session=child, how=how)
     due = demand(fuse.limits, around, now=now)
-    message, facts = explain(answer, due.limits[due.caps.index(answer.cap)], what, now, how)
+    message, facts = explain(answer, due.limits[due.caps.index(answer.cap)], what, now, how, alone=("give it less",))
     return SentinelBudgetExceeded(message, model="", session=child, **facts)
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from agent_fuse.errors import SentinelBudgetExceeded, SentinelSystemError
 from agent_fuse.fuse import Fuse
-from agent_fuse.ledgers.base import LedgerError
+from agent_fuse.ledgers.base import LedgerError, Meter
+from agent_fuse.ledgers.controls import Control, TopUp
 from agent_fuse.ledgers.memory import MemoryLedger
 from agent_fuse.limits import Limit
 from agent_fuse.otel import opening
@@ -54,6 +55,15 @@ def test_every_meter_and_key():
         if "agent_fuse.limit.key" in attributes
     }
     assert spent == {"a": 150, "b": 2}
+
+
+def test_a_cap_is_shown_as_it_was_raised():
+    one = desk(limits=(Limit(calls=2, per="all"),))
+    one.call()
+    one.call()
+    more = Control(account="all", top_ups=(TopUp(meter=Meter.CALLS, amount=6),)).written()
+    assert one.fuse.ledger.control("all", None, more, now=one.fuse.clock())
+    assert figures(one, "2 calls in all") == ([8], [2], [0], [0.25])
 
 
 def test_sessions_are_shown_one_by_one_when_asked_for():

@@ -22,6 +22,7 @@ from agent_fuse.settings import Settings
 _ROOMY = 0.5
 """Share of a limit up to which a quote may be a bound."""
 _FITTING, _SO, _AS_IS = "making a call fit", "it is refused all the same", "it is judged as it was asked for"
+_IN_LOOP = "use the asynchronous client, or run it in a thread"
 _COUNTED = frozenset(AMOUNTS)
 
 
@@ -39,7 +40,7 @@ class Admission:
         if settings.downgrade:
             from agent_fuse.accounting.downgrading import Downgrades  # noqa: PLC0415  few have a ladder
 
-            self._downgrades = Downgrades(settings, accounting.limits, accounting.clock)
+            self._downgrades = Downgrades(settings, accounting.limits, accounting.ledger, accounting.clock)
         self.patience = Patience(settings, accounting)
 
     def look(self, pending: PendingCall) -> None:
@@ -224,10 +225,10 @@ class Admission:
             return of_stop(short, short.stop, what=what, model=pending.request.model, session=session, how=how)
         limit = pending.due.limits[pending.due.caps.index(short.cap)]
         message, facts = explain(short, limit, what, self._clock(), how)
-        if waited is not None and waited.paused is not None:
-            more, facts["reason"] = waited.paused.outcome
-            message += more
-        return SentinelBudgetExceeded(message, model=pending.request.model, session=session, **facts)
+        more, reason = ("", {}) if waited is None else waited.outcome(_IN_LOOP)
+        return SentinelBudgetExceeded(
+            message + more, model=pending.request.model, session=session, **{**facts, **reason}
+        )
 
     def _is_free(self, request: CallRequest) -> bool:
         usage = Usage(input_tokens=1_000, output_tokens=1_000)

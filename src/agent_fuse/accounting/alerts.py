@@ -4,6 +4,7 @@ import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from agent_fuse.account_names import key_of, rolling
 from agent_fuse.accounting.call_request import Event
 from agent_fuse.accounting.day_sum import TIMES, DaySum
 from agent_fuse.accounting.listeners import Listeners
+from agent_fuse.accounting.raised import as_raised
 from agent_fuse.accounting.reentrancy import Reentrancy
 from agent_fuse.alert import Alert, AlertKind
 from agent_fuse.calls import show_usd, to_usd
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("agent_fuse")
 
 _REMEMBERED = 10_000
+_STEP = 0.05
+"""Share of a cap that is passed after which to look again whether it was raised."""
 _REFUSED = "Calls beyond the limit will be refused; finish what matters most, and say what is left undone."
 _OBSERVED = "Calls beyond the limit would be refused, but mode='observe' lets them go."
 
@@ -76,7 +80,7 @@ class Alerts:
             first = self._shares[0] * cap.amount
             if spent + held < first or not cap.amount or cap.meter is Meter.CONCURRENT:
                 continue
-            if spent + held >= self._next.get(self._mark(cap), first):
+            if spent + held >= self._next.get(self._mark(cap, cap.amount), first):
                 self._passed(caller, cap, limit, spent, held)
 
     def heard(self, event: Event) -> None:
@@ -96,32 +100,37 @@ class Alerts:
                 target=_deliver, args=(self._callback, alert), daemon=True, name="agent-fuse-pause"
             ).start()
 
-    def _mark(self, cap: Cap) -> str:
-        """What is announced once: a limit and key, and in a rolling window again after each of its length."""
+    def _mark(self, cap: Cap, amount: int) -> str:
+        """What is announced once: a limit of so much, and key; in a rolling window again after each of its length."""
         window = rolling(cap.account)
         again = f"@{int(self._clock() // window.seconds)}" if window is not None else ""
-        return f"warned/{cap.meter}/{cap.amount}/{cap.account}{again}"
+        return f"warned/{cap.meter}/{amount}/{cap.account}{again}"
 
     def _passed(self, caller: Caller, cap: Cap, limit: Limit, spent: int, held: int) -> None:
-        used, name = spent + held, self._mark(cap)
-        passed = [share for share in self._shares if used >= share * cap.amount]
-        ahead = [share for share in self._shares if used < share * cap.amount]
+        used, amount = spent + held, as_raised(self._ledger, cap, self._clock())
+        passed = [share for share in self._shares if used >= share * amount]
+        ahead = [share for share in self._shares if used < share * amount]
         if len(self._next) >= _REMEMBERED:
             self._next.popitem(last=False)
-        self._next[name] = ahead[0] * cap.amount if ahead else float("inf")
+        beyond = amount + 1 if used <= amount else used + _STEP * amount  # what it admits there, it was raised for
+        self._next[self._mark(cap, cap.amount)] = ahead[0] * amount if ahead else beyond
+        if not passed:
+            return
 
         def mark(note: bytes | None) -> tuple[bytes | None, float]:
             before = float(note) if note else 0.0
             return repr(max(before, passed[-1])).encode(), before
 
         try:
-            told = self._ledger.update_note(name, mark, now=self._clock())
+            told = self._ledger.update_note(self._mark(cap, amount), mark, now=self._clock())
         except LedgerError as failed:
             log.warning("%s; a warning may come twice", failed)
             told = 0.0
         for share in passed:
             if share > told:
-                self._send(_limit_alert(caller, cap, limit, (spent, held), share, ahead=self._ahead))
+                self._send(
+                    _limit_alert(caller, replace(cap, amount=amount), limit, (spent, held), share, ahead=self._ahead)
+                )
                 if self._tells:
                     self.to_tell.put(caller.session.id, True)
 
@@ -184,6 +193,7 @@ def _limit_alert(caller: Caller, cap: Cap, limit: Limit, used: tuple[int, int], 
 
     _, value = key_of(cap.account)
     words = f"{limit} {value!r}" if value else str(limit)
+    words += f" topped up by {show(cap.amount - limit.cap)}" if cap.amount > limit.cap else ""
     open_calls = f" and {show(held)} held by open calls" if held else ""
     message = (
         f"{share:.0%} of the limit of {words} is used: {show(settled)} {'spent' if money else 'used'}{open_calls}. "

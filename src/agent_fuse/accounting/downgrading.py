@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from agent_fuse.accounting.call_request import DOWNGRADED_FROM, PendingCall
+from agent_fuse.accounting.raised import as_raised
 from agent_fuse.accounting.turns import turn_of
-from agent_fuse.ledgers.base import Meter, Refusal, Reservation
+from agent_fuse.ledgers.base import Ledger, Meter, Refusal, Reservation
 from agent_fuse.limits import Limit, demand
 from agent_fuse.quotes import Quote
 from agent_fuse.quoting.recent import Recent
@@ -18,11 +19,14 @@ _TURNS = 4_096
 class Downgrades:
     """Says which calls of one fuse go to a cheaper model."""
 
-    def __init__(self, settings: Settings, limits: tuple[Limit, ...], clock: Callable[[], float]) -> None:
+    def __init__(
+        self, settings: Settings, limits: tuple[Limit, ...], ledger: Ledger, clock: Callable[[], float]
+    ) -> None:
         self._ladder: Mapping[str, str] = settings.downgrade
         self._share = settings.downgrade_at
         self._on_tight = settings.on_tight
         self._limits = limits
+        self._ledger = ledger
         self._clock = clock
         self._turns: Recent[tuple[str, str, str], str] = Recent(_TURNS)
 
@@ -60,7 +64,7 @@ class Downgrades:
             balance = answer.balances.get(cap.account) if self._wants(limit) else None
             if balance is not None and cap.meter is not Meter.CONCURRENT:
                 used = sum(balance.used(cap.meter, now)) - _own(cap.meter, pending.quote)
-                if used >= self._share * cap.amount:
+                if used >= self._share * cap.amount and used >= self._share * as_raised(self._ledger, cap, now):
                     return True
         return False
 

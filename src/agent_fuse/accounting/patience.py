@@ -44,9 +44,11 @@ class Patience:
             seconds = until_it_fits(answer, limit, waited, now)
             if seconds is None:
                 seconds = busy(answer, limit, waited, self._settings.busy_wait)
+            pauses = seconds is None and (limit.on_tight or self._settings.on_tight) == "pause"
+            waited.in_loop = (pauses or (seconds is not None and limit.on_limit == "wait")) and not can_wait()
             if seconds is not None:
                 self._stand(answer, waited, now, seconds)
-            elif (limit.on_tight or self._settings.on_tight) == "pause":
+            elif pauses:
                 seconds = self._asked(answer, limit, waited, who)
             return seconds is not None and wait(seconds, waited)
         except WaitFor:

@@ -13,7 +13,10 @@ from agent_fuse.refusals import whose
 from agent_fuse.seams import GOES_ON, quietly
 
 POLL_SECONDS = 0.25
-"""How often a paused call looks for an answer: with every look it asks its limits again."""
+"""How often a paused call looks for an answer, as long as few wait: with every look it asks its limits again."""
+
+_LOOKS_A_SECOND = 80
+"""How often all that wait in a ledger look, together: in one event loop they are judged one after the other."""
 
 
 class Pauses:
@@ -38,8 +41,10 @@ class Pauses:
             self._tell(one)
             return min(POLL_SECONDS, most)
         asked = waited.paused
-        waited.paused = change(self._ledger, _nothing, now).get(asked.id, asked)
-        return min(POLL_SECONDS, asked.until - now) if now < asked.until and not waited.paused.denied else None
+        those = change(self._ledger, _nothing, now)
+        waited.paused = those.get(asked.id, asked)
+        seconds = max(POLL_SECONDS, len(those) / _LOOKS_A_SECOND)
+        return min(seconds, asked.until - now) if now < asked.until and not waited.paused.denied else None
 
     def _withdraw(self, id: str) -> None:
         now = self._clock()

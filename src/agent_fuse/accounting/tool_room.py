@@ -13,6 +13,8 @@ from agent_fuse.limits import Caller, Demand
 from agent_fuse.refusals import explain, of_stop
 from agent_fuse.seams import refusal
 
+_IN_LOOP = "await it (@loop_guard, async with), or run it in a thread"
+
 
 class ToolRoom:
     """Asks again for tool actions of one fuse. In an event loop those that nobody awaits are refused at once."""
@@ -72,8 +74,6 @@ class ToolRoom:
         if short.stop is not None:
             return of_stop(short, short.stop, what=what, model="", session=session)
         limit = action.due.limits[action.due.caps.index(short.cap)]
-        message, facts = explain(short, limit, what, self._accounting.clock())
-        if waited.paused is not None:
-            more, facts["reason"] = waited.paused.outcome
-            message += more
-        return SentinelBudgetExceeded(message, model="", session=session, **facts)
+        message, facts = explain(short, limit, what, self._accounting.clock(), alone=())
+        more, reason = waited.outcome(_IN_LOOP)
+        return SentinelBudgetExceeded(message + more, model="", session=session, **{**facts, **reason})

@@ -58,6 +58,8 @@ class Waited:
         """The question that it asked of a person, and what came of it."""
         self.withdraw: Callable[[], None] | None = None
         """Withdraws the question, where one was asked."""
+        self.in_loop = False
+        """Its limit would have had it wait, where an event loop runs and nobody awaits it."""
         self.standing: Standing | None = None
         """In line, once it waits for room."""
         self.leave: Callable[[], None] | None = None
@@ -69,6 +71,13 @@ class Waited:
     def place(self) -> Place:
         """In line; behind everyone as long as it has not waited."""
         return LAST if self.standing is None else self.standing.place
+
+    def outcome(self, instead: str) -> tuple[str, dict[str, object]]:
+        """Where it is refused: words to add to the refusal, and its reason. `instead`: how it can wait in a loop."""
+        if self.paused is not None:
+            words, reason = self.paused.outcome
+            return words, {"reason": reason}
+        return (f"; an event loop runs here, where it cannot wait: {instead}" if self.in_loop else ""), {}
 
     def end(self) -> None:
         """It waits no longer."""

@@ -131,7 +131,7 @@ CAP = Instrument(
     name="agent_fuse.limit.cap",
     kind=InstrumentKind.GAUGE,
     unit="{amount}",
-    meaning="The cap: USD for the meter `usd`, else a count." + _FULLEST,
+    meaning="The cap, top-ups included: USD for the meter `usd`, else a count." + _FULLEST,
     attributes=_OF_LIMIT,
 )
 SPENT = Instrument(

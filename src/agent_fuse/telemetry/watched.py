@@ -4,10 +4,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from agent_fuse.account_names import ALL, key_of
+from agent_fuse.account_names import ALL, key_of, plain
 from agent_fuse.calls import NANOS_PER_USD
 from agent_fuse.fuse import Fuse
 from agent_fuse.ledgers.base import Balance, Cap, Meter
+from agent_fuse.ledgers.controls import Controls, read
 from agent_fuse.limits import Demand, Limit
 from agent_fuse.telemetry import instruments as table
 from agent_fuse.telemetry.totals import label_of
@@ -73,13 +74,22 @@ class Watched:
             if limit.key not in _LASTING and now - at > SECONDS:
                 del self._met[cap]
         balances = self.fuse.balances(sorted({ALL, *(cap.account for cap in self._met)}))
+        controls, at = self._controls(), self.fuse.clock()
         fullest: dict[Attributes, Standing] = {}
         for cap, (limit, _) in self._met.items():
             attributes = tuple(self._attributes(limit, cap.account))
-            found = _standing(attributes, cap, balances[cap.account], self.fuse.clock())
+            amount = cap.amount + controls.topped_up(cap.account, cap.meter, at)
+            found = _standing(attributes, cap, amount, balances[cap.account], at)
             if attributes not in fullest or fullest[attributes].utilization < found.utilization:
                 fullest[attributes] = found
         return balances[ALL].settled.usd, list(fullest.values())
+
+    def _controls(self) -> Controls:
+        self.fuse.reentrancy.enter()
+        try:
+            return read(self.fuse.ledger.controls({plain(cap.account) for cap in self._met}))
+        finally:
+            self.fuse.reentrancy.leave()
 
     def _attributes(self, limit: Limit, account: str) -> Iterator[tuple[str, str]]:
         yield table.LIMIT, label_of(limit, self.own)
@@ -89,8 +99,8 @@ class Watched:
             yield table.KEY, key_of(account)[1]
 
 
-def _standing(attributes: Attributes, cap: Cap, balance: Balance, now: float) -> Standing:
+def _standing(attributes: Attributes, cap: Cap, amount: int, balance: Balance, now: float) -> Standing:
     unit = NANOS_PER_USD if cap.meter is Meter.USD else 1
     spent, held = balance.used(cap.meter, now)
-    used = (spent + held) / cap.amount if cap.amount else 1.0
-    return Standing(attributes, cap.amount / unit, spent / unit, held / unit, used)
+    used = (spent + held) / amount if amount else 1.0
+    return Standing(attributes, amount / unit, spent / unit, held / unit, used)

@@ -168,10 +168,13 @@ def test_rubbish_is_passed_over(case: str) -> None:
 
 def test_what_vertex_is_asked_for_stands_in_instances() -> None:
     """Each text to embed, or what the first image shows; how many, and how long, beside it."""
-    words = NAMED["google media"].words
-    assert words({"instances": [{"content": "a"}, {"content": "b"}]}) == {"input": ["a", "b"]}
-    asked = {"instances": [{"prompt": "a cat"}], "parameters": {"sampleCount": 2, "durationSeconds": 8}}
-    assert words(asked) == {"prompt": "a cat", "n": 2, "seconds": 8}
+    images, clips = NAMED["google images"].words, NAMED["google clips"].words
+    assert images({"instances": [{"content": "a"}, {"content": "b"}]}) == {"input": ["a", "b"]}
+    assert images({"instances": [{"prompt": "a cat"}]}) == {"prompt": "a cat", "n": 4}
+    assert images({"instances": [{"prompt": "a cat"}], "parameters": {"sampleCount": 1}})["n"] == 1
+    parameters = {"sampleCount": 2, "durationSeconds": 8, "resolution": "1080p"}
+    asked = {"instances": [{"prompt": "a cat"}], "parameters": parameters}
+    assert clips(asked) == {"prompt": "a cat", "n": 2, "seconds": 8, "size": "1080p"}
 
 
 def test_what_a_form_says() -> None:

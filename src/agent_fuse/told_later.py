@@ -71,6 +71,8 @@ class Part:
     model: str = ""
     tier: str | None = None
     requests: int = 1
+    clip: "Clip | None" = None
+    """A video, billed by that alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +224,8 @@ def _part_of_line(line: bytes) -> Part | None:
         return None
     answer = fields_of(told.get("response"))("body") or fields_of(told.get("result"))("message")
     reading = Reading()
+    if (clip := clip_of(answer)) is not None and _status(fields_of(answer)) not in _FAILED:
+        return Part(usage=Usage(), model=clip.model, clip=clip)
     known = isinstance(answer, dict) and read_body(cast("dict[str, Any]", answer), reading)
     return _part(reading) if known else None
 

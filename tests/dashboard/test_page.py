@@ -207,6 +207,23 @@ def test_the_filter_and_a_sessions_own_page(look, served, quiet):
     assert page.heard == []
 
 
+def test_session_tells_fees(look, served, tmp_path):
+    """What of a call's cost was no tokens stands beside it."""
+    ledger = open_ledger(tmp_path / "fees.db")
+    now = time.time()
+    for name, fee in (("a", 0), ("b", 10_000_000)):
+        entry = Entry(**{**fields(line(name, 25_000_000, at=now, session="s")), "fee": fee})
+        ledger.settle(entry, ["all", "session=s"], amounts(), now=now)
+    ledger.close()
+    page = look(served(tmp_path / "fees.db"))
+    page.locator("#sessions a").first.click()
+    page.locator("#one-calls tr").nth(1).wait_for()
+    told = page.locator("#one-calls").inner_text()
+    assert told.count("$0.0250") == 2
+    assert told.count("$0.0250, $0.0100 of it fees") == 1
+    assert page.heard == []
+
+
 EVIL = "<img src=x onerror=alert(1)></script><script>alert(2)</script>\"'&\u202e\x07"
 
 

@@ -360,6 +360,26 @@ def test_a_batch_is_settled_by_its_results(server: Server, desk: Desk) -> None:
     assert (entry.input_tokens, entry.output_tokens) == (2000, 200)
 
 
+def test_a_batch_of_videos_is_half_their_price(server: Server, desk: Desk) -> None:
+    """Held by the lines of its file, booked by the clips that were made; one that failed costs nothing."""
+    asked = {"model": "sora-2", "prompt": "a cat", "seconds": "8"}
+    line = {"custom_id": "1", "method": "POST", "url": "/v1/videos", "body": asked}
+    server.answers["POST /files"] = {"id": "file_1", "object": "file", "purpose": "batch"}
+    lines = b"".join(json.dumps(line).encode() + b"\n" for _ in range(3))
+    with desk.openai.files.with_streaming_response.create(file=("a.jsonl", lines), purpose="batch") as uploaded:
+        uploaded.read()
+    begin_batch(server, desk)
+    assert desk.held == 3 * 400_000_000
+    server.answers["GET /batches"] = page(batch("completed", 2, output_file_id="file_2"))
+    assert every(desk.openai.batches.list()) == 1
+    clips = [video(status, **SMALL) for status in ("completed", "completed", "failed")]
+    told = [{"id": "r", "custom_id": "1", "response": {"status_code": 200, "body": body}} for body in clips]
+    server.answers["GET /files/file_2/content"] = "\n".join(map(json.dumps, told))
+    desk.openai.files.content("file_2").read()
+    entry = desk.settled()
+    assert (entry.cost, entry.model) == (2 * 400_000_000, "sora-2")
+
+
 BATCH_ELSEWHERE = """
 import sys, agent_fuse, openai
 agent_fuse.init(budget=1_000, session_id=sys.argv[3], db_path=sys.argv[2])

@@ -64,6 +64,36 @@ def test_what_the_request_fixes_is_the_bill(rig: Rig) -> None:
     assert rig.books.open_holds() == []
 
 
+@pytest.mark.parametrize(
+    ("path", "parameters", "cost"),
+    [
+        ("imagen-4.0-fast-generate-001:predict", {}, 4 * 20_000_000),
+        ("imagen-4.0-ultra-generate-001:predict", {"sampleCount": 1}, 60_000_000),
+        ("veo-3.1-generate-preview:predictLongRunning", {}, 8 * 400_000_000),
+        (
+            "veo-3.1-fast-generate-001:predictLongRunning",
+            {"durationSeconds": 4, "resolution": "4k", "sampleCount": 2},
+            2 * 4 * 300_000_000,
+        ),
+        ("veo-3.1-lite-generate-001:predictLongRunning", {"resolution": "1080p"}, 8 * 80_000_000),
+    ],
+)
+def test_googles_images_and_clips_are_billed_by_the_unit(
+    rig: Rig, path: str, parameters: dict[str, Any], cost: int
+) -> None:
+    """An image each, and a second of each clip by its resolution: what the request fixes is the bill."""
+    rig.use(budget="100")
+    begun = httpx.Response(200, json={"name": "operations/1"})
+    with httpx.Client(transport=httpx.MockTransport(lambda _: begun)) as client:
+        client.post(
+            f"https://generativelanguage.googleapis.com/v1beta/models/{path}",
+            json={"instances": [{"prompt": "a cat"}], "parameters": parameters},
+        )
+    (entry,) = rig.books.entries()
+    assert (entry.status, entry.cost) == (Status.SETTLED, cost)
+    assert rig.books.open_holds() == []
+
+
 def test_a_recording_is_sent_in_a_form_and_quoted_by_its_length(rig: Rig) -> None:
     """By groq's SDK, which has no gate of its own, and by httpx: 20 seconds of whisper-1 are $0.002."""
     rig.use(budget="0.0019")

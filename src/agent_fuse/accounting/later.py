@@ -195,6 +195,8 @@ class Later:
 
     def _bill(self, kept: _Kept, part: Part) -> tuple[int, int]:
         """Nano-dollars, and what of them is fees, by the model asked for; of a batch by the one each request names."""
+        if part.clip is not None:
+            return _of_clip(kept, kept.entry, part.clip).cost, 0
         batch = kept.entry.operation in _BATCHES
         tier = kept.tier if batch or part.tier is None else request_parameters.priced_tier(part.tier)
         asked, served = (part.model, kept.entry.model) if batch else (kept.entry.model, part.model)
@@ -226,7 +228,8 @@ def _open(value: bytes | None) -> bytes | None:
 
 def _of_clip(kept: _Kept, entry: Entry, clip: Clip) -> Entry:
     """The line of a video, by its seconds, model and size; those asked for are the ones that are made."""
-    cost = units.video(bare(clip.model), {"seconds": kept.seconds or clip.seconds, "size": clip.size})
+    asked = {"seconds": kept.seconds or clip.seconds, "size": clip.size, "service_tier": kept.tier}
+    cost = units.video(bare(clip.model), asked)
     return replace(entry, cost=cost, fee=0, model=entry.model or unbroken(clip.model), input_tokens=0, output_tokens=0)
 
 

@@ -134,7 +134,10 @@ export function showSession(root, found) {
     ["what", "words", said((one) => one.tool || one.model || one.operation)],
     ["agent", "words", said((one) => one.agent)],
     ["tokens", "number", said((one) => (one.input_tokens === null && one.output_tokens === null ? "" : `${count(one.input_tokens ?? 0)} + ${count(one.output_tokens ?? 0)}`))],
-    ["cost", "number", said((one) => (unbooked(one) ? `(${money(one.cost_usd)})` : money(one.cost_usd)))],
+    ["cost", "number", said((one) => {
+      if (unbooked(one)) return `(${money(one.cost_usd)})`;
+      return money(one.cost_usd) + (Number(one.fee_usd) ? `, ${money(one.fee_usd)} of it fees` : "");
+    })],
     ["status", "words", (cell, one) => {
       text(cell, unbooked(one) ? `${refusedWord(one)} by ${why(one)}` : one.status);
       cell.classList.toggle("bad", one.status === "refused");

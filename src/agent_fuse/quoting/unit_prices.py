@@ -25,6 +25,9 @@ def unit_prices(model: str, rates: Rates) -> list[UnitPrice]:
 
 
 def _images(name: str) -> list[UnitPrice]:
+    if name.startswith("imagen-"):
+        nanos = units.per_image(name, {})
+        return [] if nanos is None else [UnitPrice(unit="an image", nanos=nanos, source=units.IMAGEN_SOURCE)]
     return [
         UnitPrice(
             unit=f"an image{' in hd' if quality == 'hd' else ''} of {size}", nanos=nanos, source=units.PER_IMAGE_SOURCE
@@ -55,7 +58,11 @@ def _drawn(name: str, rates: Rates) -> list[UnitPrice]:
 def _video(name: str) -> list[UnitPrice]:
     found = next((sides for family, sides in units.VIDEO_SECOND if name.startswith(family)), None)
     return [
-        UnitPrice(unit=f"a second of video at {side}p", nanos=nanos, source=units.VIDEO_SOURCE)
+        UnitPrice(
+            unit=f"a second of video at {side}p",
+            nanos=nanos,
+            source=units.VEO_SOURCE if name.startswith("veo-") else units.VIDEO_SOURCE,
+        )
         for side, nanos in (found or dict[int, int]()).items()
     ]
 

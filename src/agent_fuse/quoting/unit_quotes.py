@@ -117,7 +117,7 @@ def _recording(request: UnitRequest) -> Quote:
 def _video(request: UnitRequest) -> Quote:
     """By the second of the clip; an estimate where the request names no model, as a remix of another clip does."""
     cost = units.video(bare(request.model or ""), request.body)
-    return request.quote(request.rates(), cost, fixed=bool(request.model))
+    return request.quote(request.rates(), cost * request_parameters.choices(request.body), fixed=bool(request.model))
 
 
 def _training(request: UnitRequest) -> Quote:

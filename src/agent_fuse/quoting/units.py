@@ -31,18 +31,41 @@ PER_IMAGE: Mapping[str, tuple[int, int]] = {
 }
 """Nano-dollars an image, square and not."""
 PER_IMAGE_SOURCE = f'{PAGE}, "Image generation", before it retired them, 2026-05-12'
+IMAGEN: tuple[tuple[str, int], ...] = (
+    ("imagen-4.0-ultra", 60_000_000),
+    ("imagen-4.0-fast", 20_000_000),
+    ("imagen-4.0", 40_000_000),
+    ("imagen-3.0-fast", 20_000_000),
+    ("imagen-3.0", 40_000_000),
+)
+"""Nano-dollars an image of Google's, of whatever size; of Imagen 3 at Vertex AI, the dearer."""
+_GOOGLES = "Google's pricing page (ai.google.dev/gemini-api/docs/pricing)"
+IMAGEN_SOURCE = (
+    f'{_GOOGLES}, "Imagen", 2026; Vertex AI\'s (cloud.google.com/vertex-ai/generative-ai/pricing) for Imagen 3'
+)
 
 VIDEO_SECOND: tuple[tuple[str, Mapping[int, int]], ...] = (
     ("sora-2-pro", {720: 300_000_000, 1_024: 500_000_000, 1_080: 700_000_000}),
     ("sora-2", {720: 100_000_000}),
+    ("veo-3.1-lite", {720: 50_000_000, 1_080: 80_000_000}),
+    ("veo-3.1-fast", {720: 100_000_000, 1_080: 120_000_000, 2_160: 300_000_000}),
+    ("veo-3.1", {720: 400_000_000, 1_080: 400_000_000, 2_160: 600_000_000}),
+    ("veo-3.0-fast", {720: 150_000_000, 1_080: 150_000_000}),
+    ("veo-3.0", {720: 400_000_000, 1_080: 400_000_000}),
+    ("veo-2.0", {720: 500_000_000}),
 )
 """Nano-dollars a second, by the short side of the picture."""
 VIDEO_SOURCE = f'{PAGE}, "Video", 2026-11; 1080p since 2026-03-12 (its changelog)'
+VEO_SOURCE = (
+    f'{_GOOGLES}, "Veo", 2026-10-07, with audio; fast and lite as LiteLLM lists them (2026-10), Veo 2 as at Vertex AI'
+)
+BATCH_SHARE = 2
+"""What a batch costs is one part of so many: the same page, "Batch"."""
 VIDEO_SECOND_UNKNOWN = 700_000_000
 VIDEO_SIDE = 720
 """Short side of a clip where the request names no size (openai SDK, `video_create_params`)."""
-VIDEO_SECONDS = 4
-"""Length of a clip where the request names none (openai SDK, `video_create_params`)."""
+VIDEO_SECONDS, VEO_SECONDS = 4, 8
+"""Length of a clip where the request names none (openai SDK, `video_create_params`; Google's guide to Veo)."""
 
 TRAINING_TOKENS = 1_000_000
 """Trained tokens of a fine-tuning job, an estimate: what a file holds is not seen here."""
@@ -87,27 +110,39 @@ def image_output(body: Mapping[str, Any], *, bound: bool) -> int:
 
 def per_image(model: str, body: Mapping[str, Any]) -> int | None:
     """Nano-dollars of one image of a model that is billed by the image; None for those billed by tokens."""
+    google = next((nanos for family, nanos in IMAGEN if model.startswith(family)), None)
+    if google is not None:
+        return google
     name = f"{model}-hd" if body.get("quality") == "hd" else model
     found = PER_IMAGE.get(name) or PER_IMAGE.get(model)
     return None if found is None else found[body.get("size") not in (None, "1024x1024", "512x512", "256x256")]
 
 
 def video(model: str, body: Mapping[str, Any]) -> int:
-    """Nano-dollars of a clip: its seconds at the model's rate for its size, the dearest where that is not known."""
+    """Nano-dollars of a clip: its seconds at the model's rate for its size, the dearest where that is not known.
+
+    Half of that in a batch (`service_tier`).
+    """
+    usual = VEO_SECONDS if model.startswith("veo-") else VIDEO_SECONDS
     try:
-        seconds = min(max(int(str(body.get("seconds") or VIDEO_SECONDS)), 1), 3_600)
+        seconds = min(max(int(str(body.get("seconds") or usual)), 1), 3_600)
     except ValueError:
-        seconds = VIDEO_SECONDS
+        seconds = usual
     rates = next((rates for family, rates in VIDEO_SECOND if model.startswith(family)), None)
-    if rates is None:
-        return seconds * VIDEO_SECOND_UNKNOWN
-    return seconds * (rates.get(_short_side(body.get("size"))) or max(rates.values()))
+    each = VIDEO_SECOND_UNKNOWN if rates is None else rates.get(_short_side(body.get("size"))) or max(rates.values())
+    return -(-seconds * each // (BATCH_SHARE if body.get("service_tier") == "batch" else 1))
+
+
+_SIDES: Mapping[object, int] = {"720p": 720, "1080p": 1_080, "4k": 2_160}
+"""What Google calls them."""
 
 
 def _short_side(size: object) -> int:
     """Of a size as `1280x720`; 0 where it cannot be read, which no model has."""
     if size is None:
         return VIDEO_SIDE
+    if size in _SIDES:
+        return _SIDES[size]
     sides = str(size).split("x")
     return min(map(int, sides)) if len(sides) == 2 and all(side.isdecimal() for side in sides) else 0  # noqa: PLR2004
 

@@ -52,17 +52,19 @@ def spenders(title: str, what: str, lines: Lines, *, empty: str, money_matters: 
     items = [(key, line) for key, line in lines.items() if key or line.cost or line.calls or line.refused]
     items.sort(key=lambda one: (-one[1].cost, -one[1].saved, -one[1].calls - one[1].tool_calls, one[0]))
     most = max((line.cost if money_matters else line.tool_calls for _, line in items), default=0)
+    fees = any(line.fees for _, line in items)
     rows: list[list[Cell]] = []
     for key, line in items[:MOST_ROWS]:
         row = [Cell(name(key, empty), key.casefold())]
         if money_matters:
             row += [
                 Cell(_bar(line.cost, most, money(line.cost)), line.cost),
+                *([Cell(_sum(line.fees), line.fees)] if fees else []),
                 Cell(f"{line.calls:,}", line.calls),
                 Cell(f"{line.input_tokens:,}", line.input_tokens),
                 Cell(f"{line.output_tokens:,}", line.output_tokens),
                 Cell(_zero(line.refused), line.refused),
-                Cell(money(line.saved) if line.saved else '<span class="zero">0</span>', line.saved),
+                Cell(_sum(line.saved), line.saved),
             ]
         else:
             row += [
@@ -70,15 +72,19 @@ def spenders(title: str, what: str, lines: Lines, *, empty: str, money_matters: 
                 Cell(_zero(line.refused), line.refused),
             ]
         rows.append(row)
-    titles = (
-        ("spent", "calls", "tokens in", "tokens out", "refused", "saved") if money_matters else ("calls", "refused")
-    )
+    titles: tuple[str, ...] = ("calls", "refused")
+    if money_matters:
+        titles = ("spent", *(["of it fees"] if fees else []), "calls", "tokens in", "tokens out", "refused", "saved")
     rest = items[MOST_ROWS:]
     foot = ""
     if rest:
         spent = sum(line.cost for _, line in rest)
         foot = f"and {count(len(rest), 'more', 'more')}, {money(spent)} together; agent-fuse export has them all"
     return draw(title, Columns(titles=(what, *titles)), rows, foot=foot)
+
+
+def _sum(nanos: int) -> str:
+    return money(nanos) if nanos else '<span class="zero">0</span>'
 
 
 def _zero(number: int) -> str:

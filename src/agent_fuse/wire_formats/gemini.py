@@ -109,17 +109,32 @@ def _instances(body: Body) -> Body:
         told.update(given[0])
     parameters = told.pop("parameters", None)
     fields: Body = cast("Body", parameters) if isinstance(parameters, dict) else {}
-    for ours, theirs in (("n", "sampleCount"), ("seconds", "durationSeconds")):
+    for ours, theirs in (("n", "sampleCount"), ("seconds", "durationSeconds"), ("size", "resolution")):
         if theirs in fields:
             told[ours] = fields[theirs]
     return told
 
 
+def _images(body: Body) -> Body:
+    """Imagen draws four where nothing else is said (cloud.google.com/vertex-ai/…/imagen-api, `sampleCount`)."""
+    told = _instances(body)
+    return told if "prompt" not in told else {"n": 4, **told}
+
+
 OTHERS = (
     WireFormat(
-        name="google media",
-        source="ai.google.dev/api/models: predict (Imagen; embeddings at Vertex), predictLongRunning (Veo)",
-        ends={**{f"-00{one}:predict": "image" for one in range(1, 6)}, ":predictLongRunning": "video"},
+        name="google images",
+        source="ai.google.dev/api/models: predict (Imagen; embeddings at Vertex)",
+        ends={f"-00{one}:predict": "image" for one in range(1, 6)},
+        provider="google",
+        asks=("instances",),
+        model_in_body=False,
+        words=_images,
+    ),
+    WireFormat(
+        name="google clips",
+        source="ai.google.dev/api/models: predictLongRunning (Veo)",
+        ends={":predictLongRunning": "video"},
         provider="google",
         asks=("instances",),
         model_in_body=False,

@@ -48,6 +48,16 @@ def test_missing_ledger(run, tmp_path, command):
     assert not path.parent.exists()
 
 
+@pytest.mark.parametrize("command", ["stop x", "resume x", "top-up x 1", "approve x", "deny x"])
+def test_a_slip_in_the_ledgers_name_stops_nothing(run, tmp_path, command):
+    """An act on a ledger that is not there, or a folder, is refused, and makes none."""
+    for where, why in ((tmp_path / "typo.db", "there is no such file"), (tmp_path, "it is a folder")):
+        done = run(*command.split(), "--db", where)
+        assert (done.code, done.out) == (3, "")
+        assert why in done.err
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("command", READERS, ids=lambda one: one[0])
 def test_not_a_ledger(run, tmp_path, command):
     """A text file, an empty file and another program's database are left as they are, with exit code 3 and one line."""

@@ -39,6 +39,8 @@ def test_help(run, snapshot, name):
         snapshot(f"help-{name or 'all'}", done.plain)
     assert max(map(len, done.plain.splitlines())) <= 80
     assert run(*([name] if name else []), "--help").out == done.plain
+    assert "..." not in done.plain.partition("Commands:")[2], "a command is told in words that fit its line"
+    assert "](" not in done.plain, "no terminal follows a link"
 
 
 @pytest.mark.parametrize("name", READING)

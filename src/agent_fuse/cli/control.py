@@ -38,11 +38,14 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask. Needed for a
 
 
 def stop(what: What, *, db: Db = None, why: Why = "", who: Who = None, yes: Yes = False, json: Json = False) -> None:
-    """Refuse every call of a session, of a key's value, or of everything, from its next call on, in every process."""
+    """Refuse every call of a session, of a user, or of everything.
+
+    From its next call on, in every process. A user is one value of a key: user.id=ann.
+    """
     _ask(what, "Stop everything that uses this ledger?", yes=yes, json=json)
     from agent_fuse import control  # noqa: PLC0415  loads the guards, which other commands need not wait for
 
-    _done("stop", control.stop(what, why=why, who=who, db_path=ledger_url(db)), db, json=json)
+    _done("stop", control.stop(what, why=why, who=who, db_path=_there(db)), db, json=json)
 
 
 def resume(what: What, *, db: Db = None, why: Why = "", who: Who = None, yes: Yes = False, json: Json = False) -> None:
@@ -50,7 +53,7 @@ def resume(what: What, *, db: Db = None, why: Why = "", who: Who = None, yes: Ye
     _ask(what, "Let everything go on that was stopped with all?", yes=yes, json=json)
     from agent_fuse import control  # noqa: PLC0415
 
-    _done("resume", control.resume(what, why=why, who=who, db_path=ledger_url(db)), db, json=json)
+    _done("resume", control.resume(what, why=why, who=who, db_path=_there(db)), db, json=json)
 
 
 def top_up(
@@ -64,13 +67,14 @@ def top_up(
     yes: Yes = False,
     json: Json = False,
 ) -> None:
-    """Raise the limits in USD on an account, from its next call on, in every process."""
+    """Raise the limits in USD on an account.
+
+    From its next call on, in every process.
+    """
     _ask(what, f"Raise the limits on everything by {clean(usd)} USD?", yes=yes, json=json)
     from agent_fuse import control  # noqa: PLC0415
 
-    _done(
-        "top-up", control.top_up(what, usd, until=_end(until), why=why, who=who, db_path=ledger_url(db)), db, json=json
-    )
+    _done("top-up", control.top_up(what, usd, until=_end(until), why=why, who=who, db_path=_there(db)), db, json=json)
 
 
 def approve(
@@ -86,11 +90,14 @@ def approve(
     yes: Yes = False,
     json: Json = False,
 ) -> None:
-    """Let paused calls of an account go: its limits are raised by what they lack, or by so much."""
+    """Let paused calls of an account go.
+
+    Its limits are raised by what they lack, or by so much.
+    """
     _ask(what, "Approve every call that waits for a limit on everything?", yes=yes, json=json)
     from agent_fuse import control  # noqa: PLC0415
 
-    done = control.approve(what, usd, until=_end(until), why=why, who=who, db_path=ledger_url(db))
+    done = control.approve(what, usd, until=_end(until), why=why, who=who, db_path=_there(db))
     _done("approve", done, db, json=json)
 
 
@@ -98,7 +105,7 @@ def deny(what: What, *, db: Db = None, why: Why = "", who: Who = None, json: Jso
     """Refuse the paused calls of an account now."""
     from agent_fuse import control  # noqa: PLC0415
 
-    found = control.deny(what, why=why, who=who, db_path=ledger_url(db))
+    found = control.deny(what, why=why, who=who, db_path=_there(db))
     if json:
         emit("deny", 1, calls=[as_json.paused(one) for one in found])
         return
@@ -107,7 +114,7 @@ def deny(what: What, *, db: Db = None, why: Why = "", who: Who = None, json: Jso
 
 
 def limits(*, db: Db = None, json: Json = False) -> None:
-    """The limits that fuses enforce, what is stopped or topped up now, and who decided that."""
+    """Limits in force, what is stopped or topped up, and who did it."""
     from agent_fuse import control  # noqa: PLC0415
 
     with reader(db) as books:
@@ -142,6 +149,12 @@ def limits(*, db: Db = None, json: Json = False) -> None:
         why = f": {decision.why}" if decision.why else ""
         what = f"{decision.what} {decision.account} {decision.amount}".rstrip()
         paragraph(out, clean(f"{local(decision.at)}  {what}{by}{why}"))
+
+
+def _there(db: str | None) -> str:
+    """The ledger that is meant. Raises LedgerError where there is none: a slip in its name must stop nothing else."""
+    reader(db).close()
+    return ledger_url(db)
 
 
 def _end(until: str | None) -> datetime | None:

@@ -40,7 +40,9 @@ def dashboard(
         list[str] | None, typer.Option("--may-act", metavar="USER", help="With --trust-header; the others may look.")
     ] = None,
 ) -> None:
-    """Serve a live page of what agents spend, with buttons to approve, top up, stop and resume.
+    """Serve a live page of what agents spend, with buttons to act.
+
+    The buttons approve, refuse, top up, stop and resume.
 
     Prints one URL, which lets one browser in, once; then everything that is asked of it is asked by that browser.
     Other addresses than loopback need --password-file or --trust-header.

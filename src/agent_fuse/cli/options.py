@@ -12,7 +12,9 @@ from agent_fuse.views.asked_period import period
 
 Db = Annotated[
     str | None,
-    typer.Option("--db", metavar="PATH", help="Ledger to read: a path or sqlite:///path. [AGENTFUSE_DB_PATH]"),
+    typer.Option(
+        "--db", metavar="PATH", help="The ledger: a path, sqlite:///path or postgresql://… [AGENTFUSE_DB_PATH]"
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, in the schema of docs/cli.md.")]
 Since = Annotated[

@@ -3,6 +3,7 @@
 import argparse
 import difflib
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -25,6 +26,9 @@ _SHORT = {"db_path": "--db", "session_id": "--session"}
 
 _DOCS = {"session_id": "Session of the calls that name none; by default one of the whole run."}
 """What is otherwise in a run."""
+
+_LINK = re.compile(r"\[[^\]]*\]\(([^)]+)\)")
+"""A link between pages of the documentation, which a terminal does not follow."""
 
 _WHAT = """\
 Run a Python program guarded, and every Python process that it starts. Nothing
@@ -167,6 +171,7 @@ def _parser() -> _Parser:
     group = parser.add_argument_group("what holds")
     for option in _options():
         doc = _DOCS.get(option.name, option.doc)
+        doc = _LINK.sub(r"docs/\1", doc)
         text = f"{doc.replace('`', '').replace('%', '%%')} [{option.variable}]"
         if option.parse is truth:
             group.add_argument(*_flags(option), dest=option.name, action=argparse.BooleanOptionalAction, help=text)

@@ -49,7 +49,9 @@ def status(
     limit: Annotated[int, typer.Option("--limit", min=1, metavar="N", help="Most accounts shown for each cap.")] = 10,
     json: Json = False,
 ) -> None:
-    """Limits as bars: what is spent, held by open calls, and left; then what was refused lately, and by which.
+    """Limits as bars: what is spent, held by open calls, and left.
+
+    Then what was refused lately, and by which, and which guarded processes need a look.
 
     Caps are those that fuses posted in the ledger, else AGENTFUSE_BUDGET. Exits with 1 when a limit shown is reached,
     or something was refused since --since.

@@ -28,6 +28,11 @@ def thinking(n):
     return "think", {"thought": f"let me try {n}"}, f"noted {n}"
 
 
+def hexed(n):
+    """An id that looks random."""
+    return f"{0x9E3779B97F4A7C15 * (n + 1) & 0xFFFFFFFFFFFFFFFF:016x}"
+
+
 STUCK = {
     "only a clock time differs": mixed(lambda n: ("poll", {"q": "x", "ts": 1_700_000_000 + n}, "pending")),
     "only a text of a time differs": mixed(
@@ -49,6 +54,49 @@ STUCK = {
     "nothing found, in like words": [("search", {"query": f"python async {word}"}, "[]") for word in WORDS],
     "nothing found, said in words": mixed(
         lambda n: ("find_docs", {"text": f"invoice {n} acme"}, "No results found." if n % 2 else {"items": [], "n": 0})
+    ),
+    "only an id of the request differs": mixed(lambda n: ("lookup", {"q": "x", "correlationId": hexed(n)}, "pending")),
+    "only a header differs": mixed(lambda n: ("get", {"url": "u", "headers": {"X-Request-Id": hexed(n)}}, "pending")),
+    "only a nonce in the address differs": mixed(lambda n: ("fetch", {"url": f"https://x/a?cb={hexed(n)}"}, "pending")),
+    "a question that grows": mixed(lambda n: ("web_search", {"query": "acme ceo" + " please" * n}, "no results")),
+    "a question in another order": mixed(
+        lambda n: ("search", {"query": " ".join([*WORDS[n % 6 :], *WORDS[: n % 6]])}, {"results": []})
+    ),
+    "a question with other quotes": [
+        ("search", {"q": one}, "No results found")
+        for one in (
+            "acme ceo",
+            '"acme" ceo',
+            'acme "ceo"',
+            '"acme ceo"',
+            "acme+ceo",
+            "acme ceo?",
+            "acme, ceo",
+            "(acme ceo)",
+        )
+    ],
+    "the same question, for more each time": mixed(lambda n: ("search_docs", {"query": "acme", "limit": 5 + n}, "[]")),
+    "an error with an id": mixed(lambda n: ("api", {"id": n}, f"Error: upstream failed, request req_{hexed(n)}")),
+    "an error as JSON": mixed(
+        lambda n: ("api", {"p": f"x{n}"}, {"error": {"type": "overloaded"}, "request_id": f"req_{hexed(n)}"})
+    ),
+    "an error in another line": mixed(lambda n: ("run", {"code": f"x{n}"}, f"SyntaxError: invalid syntax at line {n}")),
+    "an error in another place": mixed(
+        lambda n: ("run", {"code": f"x{n}"}, f"Error: unexpected token (line {n}, column {n + 3})")
+    ),
+    "a job that only gets older": mixed(
+        lambda n: ("job_status", {"id": 7}, {"state": "running", "progress": 12, "elapsedSeconds": 5 * n})
+    ),
+    "a job by a server's clock": mixed(
+        lambda n: ("job_status", {"id": 7}, {"state": "running", "checked_at": 1_700_000_000 + n})
+    ),
+    "a job with a trace": mixed(lambda n: ("job_status", {"id": 7}, f"running (trace {hexed(n)})")),
+    "a long log that ends in a time": mixed(
+        lambda n: ("read_log", {"p": "a"}, "word " * 9_000 + f"2026-01-01T00:00:{n:02d}Z")
+    ),
+    "the same mail again": mixed(lambda n: ("send_email", {"to": "a"}, f"Email sent, id msg_{hexed(n)}")),
+    "the same look, a list of things to do between": mixed(
+        lambda n: ("ls", {"p": "/"}, "a b"), lambda n: ("write_todos", {"todos": [n]}, f"Updated the list to {n}")
     ),
 }
 HEALTHY = {
@@ -73,6 +121,32 @@ HEALTHY = {
     "polling that gets on, timed": mixed(lambda n: ("poll", {"id": 7, "ts": 1_700_000_000 + n}, f"{n * 8}%")),
     "wait and look": mixed(
         lambda n: ("wait", {}, "waited 5 seconds"), lambda n: ("look", {}, f"stage {n}"),
+    ),
+    "nothing found, of the same kind in other places": [
+        ("search_hotels", {"city": word, "query": "five star hotel"}, "[]") for word in WORDS
+    ],
+    "nothing found in the same folder": [
+        ("grep", {"pattern": word, "path": "src"}, "No matches found") for word in WORDS
+    ],
+    "no file holds it": [("bash", {"command": f"grep -rn '{word}' src/"}, "") for word in WORDS],
+    "empty files": mixed(lambda n: ("bash", {"command": f"cat f{n}.txt"}, "")),
+    "no such host": [("lookup", {"host": f"{word}.example.com"}, "NXDOMAIN") for word in WORDS],
+    "rows put in": mixed(lambda n: ("execute_sql", {"query": f"INSERT INTO t VALUES ({n}, 'a')"}, "1 row affected")),
+    "no rows on other days": mixed(
+        lambda n: ("execute_sql", {"query": f"SELECT * FROM errors WHERE day = '2026-01-{n + 1:02d}'"}, "[]")
+    ),
+    "no room at other times": mixed(lambda n: ("check_slot", {"start": f"2026-03-01T{n + 8:02d}:00:00Z"}, "busy")),
+    "nothing logged in other hours": mixed(
+        lambda n: ("get_logs", {"start": 1_700_006_400 + 3_600 * n, "level": "error"}, "[]")
+    ),
+    "objects known by a random id": mixed(lambda n: ("get_record", {"uuid": hexed(n)}, "active")),
+    "the same error between successes": mixed(
+        lambda n: ("fetch", {"u": n}, f"Error: timeout (request req_{hexed(n)})"),
+        lambda n: ("fetch", {"u": n}, f"page {n}"),
+    ),
+    "a field for errors, with none": mixed(lambda n: ("get_user", {"id": n}, {"id": n, "error": None})),
+    "a list of things to do, and work": mixed(
+        lambda n: ("todo_write", {"todos": [n]}, "Todos updated"), lambda n: ("write_file", {"path": f"{n}"}, "ok")
     ),
     "a retry that succeeds": [("fetch", {"u": 1}, "Error: timeout")] * 3 + [("fetch", {"u": 1}, "a page")],
 }  # fmt: skip

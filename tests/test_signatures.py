@@ -115,14 +115,15 @@ def test_text_that_only_speaks_of_errors(text):
 
 
 def test_same_error_whatever_it_quotes():
-    """One class and one message are one error, whatever names, paths and long numbers it quotes; another class is not."""
+    """One class and one message are one error, whatever names, paths, lines and long numbers it quotes; no other class is."""
     same = error_outcome("ModuleNotFoundError", "No module named 'yaml'")
     assert same.failed
     assert same == error_outcome("ModuleNotFoundError", "No module named 'toml'")
     assert error_outcome("OSError", "can't open /etc/a.yml") == error_outcome("OSError", "can't open /srv/x/b.json")
     assert error_outcome("E", "pid 48121 died") == error_outcome("E", "pid 52 died".replace("52", "99210"))
     assert error_outcome("ImportError", "No module named 'yaml'") != same
-    assert error_outcome("SyntaxError", "line 12") != error_outcome("SyntaxError", "line 14")
+    assert error_outcome("SyntaxError", "line 12") == error_outcome("SyntaxError", "line 14")
+    assert error_outcome("E", "3 tests failed") != error_outcome("E", "2 tests failed")
 
 
 def test_long_messages_are_handled_in_linear_time():

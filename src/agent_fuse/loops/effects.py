@@ -40,9 +40,11 @@ _WORDS: dict[str, Effect] = {
 }
 _FIRST: dict[str, Effect] = {**_WORDS, **dict.fromkeys(_IDLE_FIRST.split(), Effect.IDLE)}
 _BY_COMMAND = frozenset(
-    ["bash", "shell", "sh", "zsh", "terminal", "execute", "exec", "run", "cmd", "command", "powershell"]
+    ["bash", "shell", "sh", "zsh", "terminal", "execute", "exec", "run", "cmd", "command", "powershell", "sql"]
 )
-_COMMAND_KEYS = ("command", "cmd", "script", "input")
+_COMMAND_KEYS = ("command", "cmd", "script", "sql", "statement", "query", "input")
+_LISTS = frozenset(["todo", "todos", "scratchpad"])
+"""What an agent writes down for itself, whatever the verb."""
 _SEARCHES = frozenset(["search", "find", "lookup", "query", "grep", "glob", "rg", "websearch", "googlesearch"])
 _SPLIT = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _QUIET = re.compile(r"[12&]?>\s*(?:&1|/dev/null)")
@@ -62,6 +64,8 @@ def _by_name(tool: str) -> Effect | None:
     words = [word.lower() for word in _SPLIT.findall(tool)]
     if not words:
         return Effect.UNKNOWN
+    if not _LISTS.isdisjoint(words):
+        return Effect.IDLE
     if words[0] in _FIRST:
         return _FIRST[words[0]]
     for effect in (Effect.ACTS, Effect.READS, Effect.IDLE):

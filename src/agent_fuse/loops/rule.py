@@ -46,7 +46,7 @@ _CALLS = Table(Struct(f">{DIGEST_BYTES}sI"), RECENT)
 _ACTIONS = Table(Struct(f">{DIGEST_BYTES}sHHI{4 * OUTCOME_BYTES}s"), 96)
 """digest, calls since anything new, calls in all, news when last called, its last four results."""
 _QUESTIONS = Table(Struct(f">{DIGEST_BYTES}s{OUTCOME_BYTES}sHIQ"), 48)
-"""near digest (of a search in words the tool's, padded), the answer, times in a row, changes then, the words asked."""
+"""near digest (of a search in words: the tool, what is asked beside), answer, times in a row, changes then, words."""
 _SEEN = Table(Struct(">8s"), 32)
 """ids of calls that a conversation told of."""
 _TOOLS = Table(Struct(f">{TOOL_BYTES}sH{OUTCOME_BYTES}s36s"), 32)
@@ -203,7 +203,7 @@ def _keys(action: Signature) -> tuple[tuple[bytes, int], ...]:
     if action.effect in {Effect.ACTS, Effect.IDLE}:
         return ()
     asked = (action.near or action.digest, 0)
-    return (asked, (action.tool_digest + bytes(DIGEST_BYTES - TOOL_BYTES), action.words)) if action.words else (asked,)
+    return (asked, (action.tool_digest + action.beside, action.words)) if action.words else (asked,)
 
 
 def _asked(state: LoopState, action: Signature) -> int:
@@ -225,15 +225,15 @@ def _answered(state: LoopState, action: Signature, outcome: ToolOutcome) -> tupl
         _, answer, times, changes, before = _QUESTIONS.get(questions, key) or (b"", _NONE, 0, 0, 0)
         same = answer == outcome.digest and changes == state.changes and (not words or alike(words, before))
         again = again or same
-        again_as_asked = bool(words) and words == before  # that is counted under the question itself
-        times = min(times + (not again_as_asked), _MOST) if same else 1
+        times = min(times + 1, _MOST) if same else 1
         questions = _QUESTIONS.put(questions, key, outcome.digest, times, state.changes, words)
     return questions, again
 
 
 def _changed(action: Signature, outcome: ToolOutcome) -> bool:
     """Whether an action that brought news changed something, rather than told something."""
-    return action.effect is Effect.ACTS or (action.effect is Effect.UNKNOWN and outcome.weight is not Weight.ANSWER)
+    acted = action.effect is Effect.UNKNOWN and outcome.weight in {Weight.DONE, Weight.BLANK}
+    return acted or action.effect is Effect.ACTS
 
 
 def _cycle(state: LoopState, digest: bytes, limit: int) -> tuple[int, int]:

@@ -11,8 +11,8 @@ from typing import Any
 from agent_fuse import foreign_text
 from agent_fuse.loops.canonical import canonical
 from agent_fuse.loops.effects import Effect, effect_of, searches
-from agent_fuse.loops.near import near_text, words_of
-from agent_fuse.loops.weight import Weight, weigh
+from agent_fuse.loops.near import asked_in, near_text
+from agent_fuse.loops.weight import NOISY_FIELDS, Weight, quiet, quiet_done, quiet_error, says_error, weigh
 
 MAX_READABLE = 500
 """Characters of a readable signature."""
@@ -24,41 +24,7 @@ DIGEST_BYTES = 12
 OUTCOME_BYTES = 6
 
 _MAX_JSON = 1_000_000
-_MAX_CLEAN = 32_768
 
-# What differs between two results that tell the same: the time of day, how long it took, random ids, addresses. Figures
-# that can be progress (rows, percent, bytes, seconds of a recording) must not be among them.
-_NOISE = re.compile(
-    r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?"
-    r"|(?<![=:.\w])\d\d?:\d\d:\d\d(?:[.,]\d+)?\b"
-    r"|(?:\b(?:in|after|took|elapsed|duration|time)\b[ :=]*|\(|\t)\d+(?:\.\d+)? ?(?:ns|[uµ]s|ms|s|secs?|seconds?)\b"
-    r"|\b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b"
-    r"|\b0x[0-9a-fA-F]+\b",
-    re.IGNORECASE,
-)
-_NOISY_KEYS = frozenset(
-    {
-        "at",
-        "now",
-        "ts",
-        "time",
-        "timestamp",
-        "elapsed",
-        "duration",
-        "duration_ms",
-        "latency_ms",
-        "request_id",
-        "trace_id",
-    }
-)
-# What differs between two errors that tell the same: all that, and whatever they quote. Small numbers stay, since
-# "3 tests failed" and "2 tests failed" are not the same error.
-_QUOTED = re.compile(
-    r"(?<!\w)'[^'\n]*'|\"[^\"\n]*\"|`[^`\n]*`"
-    r"|(?<!\S)\S*[/\\]\S*"  # a path
-    r"|(?<![\w-])[\w-]{1,64}\.[A-Za-z]\w*\b"  # a file or a dotted name
-    r"|\b\d{4,}\b"
-)
 _FAILED = re.compile(
     r"\s*(?:Traceback \(most recent call last\)|(?P<kind>[Ee]rror|ERROR|\w*(?:Error|Exception))\s*[:(])"
 )
@@ -77,6 +43,8 @@ class Signature:
     """Keyed hash, 12 bytes, equal for calls that ask the same but for white space, a clock time, an id or a counter."""
     words: int = 0
     """The words of a question, as a mask (see `near`)."""
+    beside: bytes = bytes(DIGEST_BYTES - TOOL_BYTES)
+    """Keyed hash, 8 bytes, of what is asked for beside the words."""
     effect: Effect = Effect.UNKNOWN
 
     @property
@@ -114,12 +82,14 @@ def signature(tool: str, args: object = None, *, ignore: Collection[str] = froze
     text = f"{tool}|{canonical(plain, ignore=ignore)}"
     head = head_of(tool, key)
     digest = head + _digest(text, key, DIGEST_BYTES - TOOL_BYTES)
-    near, words, effect = digest, 0, Effect.UNKNOWN
+    near, words, beside, effect = digest, 0, bytes(DIGEST_BYTES - TOOL_BYTES), Effect.UNKNOWN
     with suppress(Exception):  # someone else's object may raise anything when looked at
         near = head + _digest(f"{tool}|{near_text(plain, ignore)}", key, DIGEST_BYTES - TOOL_BYTES)
-        words, effect = words_of(plain, searches=searches(tool)), effect_of(tool, plain)
+        words, rest = asked_in(plain, searches=searches(tool))
+        beside = _digest(near_text(rest, ignore), key, DIGEST_BYTES - TOOL_BYTES) if rest else beside
+        effect = effect_of(tool, plain)
     readable = text if len(text) <= MAX_READABLE else f"{text[: MAX_READABLE - 1]}…"
-    return Signature(tool, digest, readable, near, words, effect)
+    return Signature(tool, digest, readable, near, words, beside, effect)
 
 
 def digest_of(tool: str, args: object) -> bytes:
@@ -128,25 +98,25 @@ def digest_of(tool: str, args: object) -> bytes:
 
 
 def result_outcome(result: object, *, key: bytes = b"") -> ToolOutcome:
-    """The outcome of a call that returned. A text that says it is an error (`Error: …`, a traceback) is a failure."""
+    """The outcome of a call that returned. One that says it is an error (`Error: …`, `{"error": …}`) is a failure."""
     if isinstance(result, BaseException):
         return error_outcome(type(result).__qualname__, str(result), key=key)
     if isinstance(result, str) and (failed := _FAILED.match(result)):
         return error_outcome(failed["kind"] or "Traceback", _last_words(result), key=key)
     plain, weight = _arguments(result), Weight.ANSWER
     with suppress(Exception):  # as above
-        weight = weigh(None if result is None else plain)
-    if weight is Weight.EMPTY:
+        if says_error(plain):
+            return error_outcome("error", canonical(plain, ignore=NOISY_FIELDS).replace('"', ""), key=key)
+        weight = weigh(None if result is None else result if result == "" else plain)
+    if weight in {Weight.EMPTY, Weight.BLANK}:
         return ToolOutcome(_digest("empty", key, OUTCOME_BYTES), weight=weight)
-    text = canonical(plain, ignore=_NOISY_KEYS, clean=_without_noise)
+    text = canonical(plain, ignore=NOISY_FIELDS, clean=quiet_done if weight is Weight.DONE else quiet)
     return ToolOutcome(_digest(text, key, OUTCOME_BYTES), weight=weight)
 
 
 def error_outcome(kind: str, message: str, *, key: bytes = b"") -> ToolOutcome:
     """The outcome of an action that failed: same class and same message, less what it quotes, is the same outcome."""
-    message = _QUOTED.sub("#", _NOISE.sub("#", message[:2_000]))
-    text = f"{kind}|{' '.join(message.lower().split())[:300]}"
-    return ToolOutcome(_digest(text, key, OUTCOME_BYTES), failed=True)
+    return ToolOutcome(_digest(f"{kind}|{quiet_error(message)}", key, OUTCOME_BYTES), failed=True)
 
 
 def _arguments(args: Any) -> Any:
@@ -165,11 +135,6 @@ def _arguments(args: Any) -> Any:
 def _last_words(text: str) -> str:
     """A traceback says what went wrong at its end; any other error at its start."""
     return text.rstrip().rpartition("\n")[2] if text.lstrip().startswith("Traceback") else text
-
-
-def _without_noise(text: str) -> str:
-    """Text less what differs between two results that tell the same; past 32,768 characters it is left as it is."""
-    return _NOISE.sub("#", text[:_MAX_CLEAN]) + text[_MAX_CLEAN:]
 
 
 def _digest(text: str, key: bytes, size: int) -> bytes:

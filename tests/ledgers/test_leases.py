@@ -461,3 +461,33 @@ def test_what_it_tells_of_a_call(leased):
     assert (first.balances["all"].settled.usd, second.balances["all"].settled.usd) == (8, 8)
     assert second.balances["all"].held.usd == 10
     assert json.dumps(list(second.balances)) == '["all"]'
+
+
+def test_a_step_looks_at_no_call_of_others(database, monkeypatch):
+    """With thousands of calls open on the server, it reads none of them but by its index."""
+    ledger = open_ledger(database, lease=True)
+    server, read, often = ledger._ledger._server, [], ledger._ledger._server.often
+    ledger._ledger.reserve(hold("other", 1), now=NOW)
+    row = "SELECT (json_populate_record(h, json_build_object('id', 'o' || n))).* FROM agent_fuse.holds h"
+    server.run("test", [f"INSERT INTO agent_fuse.holds {row}, generate_series(1, 3000) n", "ANALYZE agent_fuse.holds"])
+
+    def watched(operation, query, values=(), late=None):
+        if operation != "lease":
+            return often(operation, query, values, late)
+
+        def work(cursor):
+            with cursor.connection.transaction():
+                found = cursor.execute(query, values).fetchall()
+                cursor.execute("SELECT seq_tup_read FROM pg_stat_xact_user_tables WHERE relname = 'holds'")
+                read.extend(cursor.fetchall())
+            return found
+
+        return server.do(operation, work)
+
+    monkeypatch.setattr(server, "often", watched)
+    for n in range(60):
+        assert ledger.reserve(hold(f"c{n}", 1, caps=(cap(10**9),)), now=NOW)
+        ledger.settle(line(f"c{n}", 1), ("all",), amounts(1), now=NOW)
+    assert len(read) > 2
+    assert set(read) == {(0,)}
+    ledger.close()

@@ -93,9 +93,14 @@ def m005_user() -> str:
     return tables + _again(TOGETHER, LEASE)
 
 
+def m006_leases_look_up() -> str:
+    """A step of a lease looks its own calls up, however many others there are."""
+    return _again(LEASE)
+
+
 def _again(*functions: str) -> str:
     return "".join(functions).replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION")
 
 
-MIGRATIONS: list[Callable[[], str]] = [m001_books, m002_leases, m003_saved, m004_fences, m005_user]
+MIGRATIONS: list[Callable[[], str]] = [m001_books, m002_leases, m003_saved, m004_fences, m005_user, m006_leases_look_up]
 """In order, and never changed once released: `version` counts those that the tables have been through."""

@@ -494,3 +494,22 @@ def test_searches_of_the_preview_tool_are_told_apart(tools, searches):
     body = {"usage": {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2}, "output": output, "tools": tools}
     usage = read_usage(body)
     assert (usage.web_searches, usage.preview_searches) == searches
+
+
+@pytest.mark.parametrize(
+    ("tools", "model"),
+    [
+        ([{"type": "function"}, {"type": "image_generation", "model": "gpt-image-2"}], "gpt-image-2"),
+        ([{"type": "image_generation"}], "gpt-image-1"),
+        (None, "gpt-image-1"),
+    ],
+)
+def test_images_drawn_for_a_response_are_another_models(tools, model):
+    """Its own usage leaves them out; where none was drawn there is nothing to add."""
+    drawn = {"input_tokens": 100, "output_tokens": 1056, "total_tokens": 1156}
+    body = {"usage": {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2}, "output": [], "tools": tools}
+    usage = read_usage({**body, "tool_usage": {"image_gen": drawn, "web_search": {"num_requests": 0}}})
+    assert (usage.input_tokens, usage.output_tokens) == (1, 1)
+    assert [(name, part.input_tokens, part.output_tokens) for name, part in usage.parts] == [(model, 100, 1056)]
+    for nothing in (dict.fromkeys(drawn, 0), {}, None, 3):
+        assert read_usage({**body, "tool_usage": {"image_gen": nothing}}).parts == ()

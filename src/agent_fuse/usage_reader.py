@@ -43,8 +43,10 @@ def read_usage(body: object) -> Usage | None:
                 break
     if found is None:
         return None
-    output = field("output")
-    return _with_tools(found, cast("list[object]", output), field("tools")) if isinstance(output, list) else found
+    output, tools = field("output"), field("tool_usage")
+    if isinstance(output, list):
+        found = _with_tools(found, cast("list[object]", output), field("tools"))
+    return found if tools is None else _with_images(found, fields_of(tools)("image_gen"), field("tools"))
 
 
 def later(known: Usage | None, new: Usage) -> Usage:
@@ -279,6 +281,23 @@ def _with_tools(usage: Usage, output: list[object], tools: object) -> Usage:
         file_searches=files or None,
         containers=memory or None,
     )
+
+
+def _with_images(usage: Usage, told: object, tools: object) -> Usage:
+    """Add the images that were drawn for a response: tokens of another model, which its own usage leaves out.
+
+    Source: the openai SDK's `Response.tool_usage.image_gen` (2026-11); the tool that an answer repeats names the model.
+    """
+    drawn = _by_shapes(told, {"usage": told}.get)
+    if drawn is None or not drawn.total_tokens:
+        return usage
+    offered = map(fields_of, cast("Sequence[object]", tools) if isinstance(tools, list | tuple) else ())
+    model = next((tool("model") for tool in offered if tool("type") == "image_generation"), None)
+    return replace(usage, parts=(*usage.parts, (model if isinstance(model, str) else _DRAWS, drawn)))
+
+
+_DRAWS = "gpt-image-1"
+"""The model that draws where none is named (the openai SDK's `ImageGeneration.model`)."""
 
 
 def _place(kind: object, item: object) -> tuple[str, str] | None:

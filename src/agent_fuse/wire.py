@@ -202,6 +202,13 @@ class StreamReader:
         self.reading.pieces += bool(written)
 
 
+def read_stream(content: bytes, reading: Reading) -> None:
+    """A stream that was read whole: what was asked for by hand (`client.post`) may be one. Never raises."""
+    reader = StreamReader(reading, count_text=False)
+    reader.feed(content)
+    reader.close()
+
+
 def _items(found: object) -> list[Any]:
     return cast("list[Any]", found) if isinstance(found, list) else []
 

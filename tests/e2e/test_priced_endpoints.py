@@ -7,6 +7,7 @@ from threading import Thread
 from typing import Any
 
 import anthropic
+import httpx
 import openai
 import pytest
 
@@ -238,3 +239,28 @@ def test_searches_and_containers_are_billed_beside_the_tokens(server: Server, tm
     server.answer = json.dumps({**answer, "usage": usage}).encode()
     entry = booked(run(server, tmp_path, lambda o, _: o.responses.create(model="gpt-4.1", input="hi"), 1_000))
     assert entry.cost == 1000 * 2_000 + 100 * 8_000 + 10_000_000 + 2_500_000 + 30_000_000
+
+
+def test_a_stream_read_whole_is_booked_by_its_usage(server: Server, tmp_path: Any) -> None:
+    """Asked for by hand, not as a stream: its events are all in one answer."""
+    told = {"id": "c", "object": "chat.completion.chunk", "model": "gpt-4o", "choices": []}
+    usage = {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100}
+    server.answer = f"data: {json.dumps({**told, 'usage': usage})}\n\ndata: [DONE]\n\n".encode()
+    body = {"model": "gpt-4o", "messages": [], "stream": True, "stream_options": {"include_usage": True}}
+    fuse = run(
+        server, tmp_path, lambda o, _: o.post("/chat/completions", body=body, cast_to=httpx.Response), budget=100
+    )
+    assert (booked(fuse).status, booked(fuse).cost) == (Status.SETTLED, 1000 * 2_500 + 100 * 10_000)
+
+
+def test_images_drawn_for_a_response_are_booked(server: Server, tmp_path: Any) -> None:
+    """At the rates of the model that drew them: $5 a million for what it was told, $40 for what it drew."""
+    drawn = {"input_tokens": 100, "output_tokens": 1056, "total_tokens": 1156}
+    answer = {"id": "resp_1", "object": "response", "created_at": 1, "status": "completed", "model": "gpt-4o"}
+    answer |= {"output": [{"type": "image_generation_call", "id": "i", "status": "completed", "result": "eA=="}]}
+    answer |= {"usage": {"input_tokens": 1000, "output_tokens": 100, "total_tokens": 1100}}
+    answer |= {"tools": [{"type": "image_generation", "model": "gpt-image-1"}], "tool_usage": {"image_gen": drawn}}
+    server.answer = json.dumps(answer).encode()
+    tools: Any = [{"type": "image_generation"}]
+    fuse = run(server, tmp_path, lambda o, _: o.responses.create(model="gpt-4o", input="hi", tools=tools), budget=100)
+    assert booked(fuse).cost == 1000 * 2_500 + 100 * 10_000 + 100 * 5_000 + 1056 * 40_000

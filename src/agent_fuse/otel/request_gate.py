@@ -31,7 +31,7 @@ from agent_fuse.quoting.names import bare
 from agent_fuse.seams import BOOKED_AT_QUOTE, GOES_ON, HELD_AT_QUOTE, fault, quietly
 from agent_fuse.sightings import Layer, Outcome
 from agent_fuse.told_later import clip_of, failed, goes_on
-from agent_fuse.wire import Reading, StreamReader, asks_for_usage, count_whole, read_body
+from agent_fuse.wire import Reading, StreamReader, asks_for_usage, count_whole, read_body, read_stream
 
 SOURCE = "request"
 
@@ -256,6 +256,7 @@ class Flight:
             body = foreign_text.read_json(content)
         except ValueError:
             self._reading.complete = False
+            read_stream(content, self._reading)
             return
         if read_body(body, self._reading):
             return

@@ -3,8 +3,6 @@
 import asyncio
 import io
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -24,6 +22,7 @@ from agent_fuse.otel import active
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # assistants cost money to their end
 
 Answers = dict[str, Any]
+Run = Callable[..., str]
 
 
 class Server(ThreadingHTTPServer):
@@ -263,22 +262,18 @@ else:
 """
 
 
-def test_another_process_tells(server: Server, tmp_path: Any) -> None:
+def test_another_process_tells(server: Server, tmp_path: Any, elsewhere: Run) -> None:
     """Begun in a process that is gone, it stays held; a third process, of another session, settles it where it was."""
     path = str(tmp_path / "ledger.db")
     server.answers["POST /responses"] = response("queued")
     server.answers["GET /responses/resp_1"] = response("completed", USAGE)
 
-    def run(session: str, what: str) -> None:
-        command = [sys.executable, "-c", ELSEWHERE, server.url, path, session, what]
-        subprocess.run(command, check=True, capture_output=True, timeout=120)
-
-    run("s", "begin")
+    elsewhere(ELSEWHERE, server.url, path, "s", "begin")
     ledger = SqliteLedger(tmp_path / "ledger.db")
     assert ledger.sweep(now=0) == []
     (hold,) = ledger.holds()
     assert hold.amounts.usd > 0
-    run("other", "tell")
+    elsewhere(ELSEWHERE, server.url, path, "other", "tell")
     (entry,) = ledger.journal()
     assert (entry.session, entry.cost, entry.status) == ("s", COST, Status.SETTLED)
     assert not ledger.holds()
@@ -400,13 +395,14 @@ def an_output(server: Server) -> None:
     server.answers["GET /files/file_2/content"] = json.dumps(line)
 
 
-def test_results_are_read_in_a_process_that_never_saw_the_batch(server: Server, desk: Desk, tmp_path: Any) -> None:
+def test_results_are_read_in_a_process_that_never_saw_the_batch(
+    server: Server, desk: Desk, tmp_path: Any, elsewhere: Run
+) -> None:
     """One process began it, another saw that it was done, a third streams its output."""
     begin_batch(server, desk)
     an_output(server)
     for what in ("retrieve", "content"):
-        command = [sys.executable, "-c", BATCH_ELSEWHERE, server.url, str(tmp_path / "ledger.db"), "other", what]
-        subprocess.run(command, check=True, capture_output=True, timeout=120)
+        elsewhere(BATCH_ELSEWHERE, server.url, str(tmp_path / "ledger.db"), "other", what)
     entry = desk.settled()
     assert (entry.session, entry.cost, entry.status) == ("s", COST // 2, Status.SETTLED)
 
@@ -424,13 +420,12 @@ def test_a_batch_whose_results_are_booked_is_over(server: Server, desk: Desk) ->
     assert len(events) == 1
 
 
-def test_results_of_a_batch_that_nobody_saw(server: Server, tmp_path: Any, desk: Desk) -> None:
+def test_results_of_a_batch_that_nobody_saw(server: Server, tmp_path: Any, desk: Desk, elsewhere: Run) -> None:
     """They are a call of whoever reads them, once, in whichever process, at the batch price."""
     an_output(server)
     for _ in range(2):
         desk.openai.files.content("file_2").read()
-    command = [sys.executable, "-c", BATCH_ELSEWHERE, server.url, str(tmp_path / "ledger.db"), "other", "content"]
-    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    elsewhere(BATCH_ELSEWHERE, server.url, str(tmp_path / "ledger.db"), "other", "content")
     entry = desk.settled()
     assert (entry.session, entry.cost, entry.status, entry.model) == ("s", COST // 2, Status.SETTLED, "gpt-4o")
     assert (entry.input_tokens, entry.output_tokens, entry.response_id) == (1000, 100, "file_2")
@@ -750,14 +745,13 @@ else:
 
 
 @pytest.mark.parametrize(("status", "cost"), [("completed", 800_000_000), ("failed", 0)])
-def test_another_process_tells_of_a_clip(server: Server, tmp_path: Any, status: str, cost: int) -> None:
+def test_another_process_tells_of_a_clip(server: Server, tmp_path: Any, elsewhere: Run, status: str, cost: int) -> None:
     """Begun in a process that is gone, it is booked or given back by one that asks after it."""
     path = str(tmp_path / "ledger.db")
     server.answers["POST /videos"] = video("queued", **SMALL)
     server.answers["GET /videos/video_1"] = video(status, **SMALL)
     for session, what in (("s", "begin"), ("other", "tell")):
-        command = [sys.executable, "-c", VIDEO_ELSEWHERE, server.url, path, session, what]
-        subprocess.run(command, check=True, capture_output=True, timeout=120)
+        elsewhere(VIDEO_ELSEWHERE, server.url, path, session, what)
     ledger = SqliteLedger(tmp_path / "ledger.db")
     balance = ledger.balances(["session=s"])["session=s"]
     assert (balance.held.usd, balance.settled.usd) == (0, cost)

@@ -13,6 +13,7 @@ import pytest
 
 from agent_fuse.errors import SentinelError
 from agent_fuse.testing import LoopbackProvider, Reply
+from alone import leave_nobody
 
 from .inject import FAULT, Functions, lasting
 from .reach import Reach, name_of, recorded
@@ -128,11 +129,12 @@ RELEASES = {
 
 @pytest.fixture(scope="module")
 def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    leave_nobody()  # what lasts is not found any more, a guard that an earlier test left behind among it
     with LoopbackProvider(Reply(text=TEXT), usage=USED, record=False) as provider:
         one = Rig(provider, tmp_path_factory.mktemp("faults"))
         one.renew()
-        with lasting() as one.functions:
-            yield one
+        one.functions = lasting()
+        yield one
         one.close()
 
 

@@ -1,10 +1,18 @@
 """Priced endpoints beside chats, by an HTTP library alone: refused before they leave, booked by what they ask for."""
 
+import asyncio
+import gzip
+import json
+import zlib
+from collections.abc import Callable
 from typing import Any
 
+import aiohttp
 import groq
 import httpx
 import pytest
+import requests
+import urllib3
 
 from agent_fuse import SentinelBudgetExceeded
 from agent_fuse.calls import Status
@@ -36,9 +44,14 @@ ASKED: dict[str, dict[str, Any]] = {
     "/v1/publishers/google/models/text-embedding-005:predict": {"instances": [{"content": "x" * 9}]},
     "/v1beta/models/veo-3.0-generate-001:predictLongRunning": {"instances": [{"prompt": "x"}]},
     "/v1beta/models/gemini-2.5-flash:batchGenerateContent": {"batch": {"displayName": "x"}},
+    "/v1beta/models/gemini-embedding-001:asyncBatchEmbedContent": {"batch": {"displayName": "x"}},
+    "/v1/projects/p/locations/l/batchPredictionJobs": {"model": "gemini-2.5-flash", "inputConfig": {}},
+    "/v1/projects/p/locations/l/tuningJobs": {"baseModel": "gemini-2.5-flash", "supervisedTuningSpec": {}},
     "/v1beta/interactions": {"model": "gemini-2.5-flash", "input": "x"},
     "/async-invoke": {"modelId": "amazon.nova-reel-v1:0", "modelInput": {}},
     "/model-invocation-job": {"modelId": "amazon.nova-lite-v1:0", "inputDataConfig": {}},
+    "/model-customization-jobs": {"baseModelIdentifier": "amazon.nova-lite-v1:0", "trainingDataConfig": {}},
+    "/optimize-prompt": {"targetModelId": "amazon.nova-lite-v1:0", "input": {"textPrompt": {"text": "x"}}},
     "/retrieveAndGenerate": {"input": {"text": "x"}, "retrieveAndGenerateConfiguration": {}},
 }
 
@@ -106,3 +119,77 @@ def test_a_recording_is_sent_in_a_form_and_quoted_by_its_length(rig: Rig) -> Non
         with pytest.raises(SentinelBudgetExceeded, match="whisper-large-v3"):
             client.audio.transcriptions.create(model="whisper-large-v3", file=("a.wav", WAV))
     assert rig.provider.requests == []
+
+
+CHAT: dict[str, Any] = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hi"}]}
+CONTENT: dict[str, Any] = {"contents": [{"parts": [{"text": "Hi"}]}]}
+SPELLINGS: dict[str, dict[str, Any]] = {
+    "/v1/chat/completions/": CHAT,
+    "/v1/Chat/Completions": CHAT,
+    "/v1/chat%2Fcompletions": CHAT,
+    "/v1/chat/completions;a=b": CHAT,
+    "/v1/chat/completions#/x": CHAT,
+    "/v1/messages/": CHAT,
+    "/v1beta/models/gemini-2.5-flash%3AgenerateContent": CONTENT,
+    "/v1beta/models/gemini-2.5-flash:GenerateContent/": CONTENT,
+    "/chat/completions": {"messages": CHAT["messages"]},  # Azure's inference at an endpoint of one model
+    "/embeddings": {"input": ["Hi"]},
+}
+
+
+def _by_aiohttp(url: str, body: Any, headers: dict[str, str]) -> None:
+    """Headers of the session hold for each of its requests."""
+
+    async def ask() -> None:
+        async with aiohttp.ClientSession(headers=headers) as session, session.post(url, data=body) as answer:
+            await answer.read()
+
+    asyncio.run(ask())
+
+
+ROADS: list[Callable[[str, Any, dict[str, str]], object]] = [
+    lambda url, body, headers: httpx.post(url, content=body, headers=headers),
+    lambda url, body, headers: requests.post(url, data=body, headers=headers, timeout=20),
+    lambda url, body, headers: urllib3.request("POST", url, body=body, headers=headers),
+    _by_aiohttp,
+]
+
+
+@pytest.mark.parametrize("road", ROADS, ids=["httpx", "requests", "urllib3", "aiohttp"])
+@pytest.mark.parametrize("path", SPELLINGS)
+def test_a_path_is_a_models_however_it_is_spelled(rig: Rig, path: str, road: Callable[..., object]) -> None:
+    """With a slash behind it, in capitals, with escapes; and where the server has but one model, without a name."""
+    rig.use(budget="0.000000001")
+    with pytest.raises(SentinelBudgetExceeded):
+        road(rig.provider.url + path, json.dumps(SPELLINGS[path]).encode(), {})
+    assert rig.provider.requests == []
+
+
+BARE = zlib.compress(json.dumps(CHAT).encode())[2:-4]
+PACKED: dict[str, bytes] = {
+    "GZIP": gzip.compress(json.dumps(CHAT).encode()),
+    "x-gzip": gzip.compress(json.dumps(CHAT).encode()),
+    "deflate": BARE,
+    "br": b"what only brotli reads",
+    "zstd": b"what only zstandard reads",
+    "gzip": b"what is none",
+}
+
+
+@pytest.mark.parametrize("road", ROADS, ids=["httpx", "requests", "urllib3", "aiohttp"])
+@pytest.mark.parametrize("packing", PACKED)
+def test_a_packed_body_hides_nothing(rig: Rig, packing: str, road: Callable[..., object]) -> None:
+    """One that can't be unpacked here is held at an estimate: its path says what it is."""
+    rig.use(budget="0.000000001")
+    with pytest.raises(SentinelBudgetExceeded):
+        road(f"{rig.provider.url}/v1/chat/completions", PACKED[packing], {"content-encoding": packing})
+    assert rig.provider.requests == []
+
+
+def test_a_path_that_only_looks_like_one_is_left_alone(rig: Rig) -> None:
+    """Nobody's model: another last word, or a body that asks nothing of one."""
+    rig.use(budget="0.000000001")
+    for path, body in {"/v1/completions-list/": CHAT, "/Users/": CHAT, "/v1/messages/": {"to": "x"}}.items():
+        httpx.post(rig.provider.url + path, json=body)
+    assert [one.path for one in rig.provider.requests] == ["/v1/completions-list/", "/Users/", "/v1/messages/"]
+    assert rig.books.entries() == []

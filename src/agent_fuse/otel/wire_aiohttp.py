@@ -74,7 +74,7 @@ def _url_of(method: str, url: Any) -> str | None:
     if method != "POST" and method.upper() != "POST":
         return None
     text = str(url)
-    return text if is_worth_a_look(text.partition("?")[0]) else None
+    return text if is_worth_a_look(text.partition("#")[0].partition("?")[0]) else None
 
 
 async def _at_hand(data: Any) -> Any:
@@ -97,7 +97,7 @@ async def _sent(session: Any, url: Any, kwargs: dict[str, Any]) -> Sent:
         value.encode() if isinstance(value, str) else bytes(cast("bytes", value)) if isinstance(value, _BYTES) else b""
     )
     told = str(session._build_url(url))  # noqa: SLF001  with the base URL of the session
-    headers: dict[Any, Any] = dict(kwargs.get("headers") or {})
+    headers: dict[Any, Any] = {**session.headers, **dict(kwargs.get("headers") or {})}
     encoding = next((str(headers[name]) for name in headers if str(name).lower() == "content-encoding"), "")
     return Sent(url=told, path=urlsplit(told).path, content=content, encoding=encoding, sender=session, observe=observe)
 

@@ -38,7 +38,7 @@ class WireFlight(Flight):
         self._said = False
         self._headers: Mapping[str, str] = {}
 
-    def judge_sent(self, site: CallSite, operation: str, path: str, body: object, size: int) -> None:
+    def judge_sent(self, site: CallSite, operation: str, path: str, body: object, size: int | None) -> None:
         """It is about to be sent: refuse it or let it go.
 
         Raises:

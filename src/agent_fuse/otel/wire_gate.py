@@ -24,7 +24,7 @@ from agent_fuse.otel.response import Observe
 from agent_fuse.otel.wire_flight import WireFlight
 from agent_fuse.prices import model_endpoint
 from agent_fuse.seams import GOES_ON, quietly
-from agent_fuse.wire_formats import LAST_WORDS, find
+from agent_fuse.wire_formats import find, is_priced
 from agent_fuse.wire_formats.forms import form_fields
 
 _PLACE = "judging a request on the wire"
@@ -59,10 +59,7 @@ def is_worth_a_look(path: str) -> bool:
     """Whether a POST to this path may be a model request; told in less than a microsecond."""
     if not _on:
         return False
-    last = path[path.rfind("/") + 1 :]
-    if last in LAST_WORDS or (":" in last and last[last.rfind(":") + 1 :] in LAST_WORDS):
-        return True
-    return active.names_endpoints()
+    return is_priced(path) or active.names_endpoints()
 
 
 def judge(sent: Callable[[], Sent | None]) -> WireFlight | None:
@@ -129,16 +126,17 @@ def _judge(sent: Sent) -> WireFlight | None:
     named = next((one for text in site.fuse.settings.endpoints if (one := _named(text, url)) is not None), None)
     if found is None and named is None:
         return None
-    body = _decoded(sent.content, sent.encoding)
+    content = _unpacked(sent.content, sent.encoding)
+    body = None if content is None else _decoded(content)
     form, operation = found or find("/chat/completions") or (None, "")
     if form is None:
         return None
     host = model_endpoint(url)
-    if host is None and named is None and not form.is_spoken(path, body):
+    if host is None and named is None and content is not None and not form.is_spoken(path, body):
         return None
     flight = WireFlight(form, host or form.provider, url, sent.sender, sent.observe)
     try:
-        flight.judge_sent(site, named or operation, path, body, len(sent.content))
+        flight.judge_sent(site, named or operation, path, body, None if content is None else len(content))
     except (SentinelError, Exception):
         raise
     except BaseException:  # a KeyboardInterrupt
@@ -156,10 +154,23 @@ def _named(text: str, url: str) -> str | None:
         return None
 
 
-def _decoded(content: bytes, encoding: str) -> object:
+def _unpacked(content: bytes, encoding: str) -> bytes | None:
+    """A body as it was before it was packed; None where that can't be told (`br`, `zstd`): its path alone is judged."""
+    packing = encoding.strip().lower()
+    if packing in ("", "identity"):
+        return content
+    if packing not in ("gzip", "x-gzip", "deflate"):
+        return None
+    for wbits in (47, -15):  # gzip or zlib, by its head; a deflate of which some leave the head out
+        try:
+            return zlib.decompress(content, wbits=wbits)
+        except zlib.error:
+            continue
+    return None
+
+
+def _decoded(content: bytes) -> object:
     """The JSON that a body is, or the fields of a form; None where it is neither."""
-    if encoding in ("gzip", "deflate"):
-        content = zlib.decompressobj(wbits=47).decompress(content)  # either of them, by its head
     if content.startswith(b"--"):
         return form_fields(content)
     try:

@@ -6,9 +6,9 @@ from importlib.metadata import entry_points
 from typing import cast
 
 from agent_fuse.wire_formats import anthropic, bedrock, cohere, gemini, ollama, openai, openai_other
-from agent_fuse.wire_formats.base import Whole, WireFormat, model_in
+from agent_fuse.wire_formats.base import Whole, WireFormat, model_in, spelled
 
-__all__ = ["BUILT_IN", "FORMATS", "LAST_WORDS", "Whole", "WireFormat", "find", "model_in"]
+__all__ = ["BUILT_IN", "FORMATS", "LAST_WORDS", "Whole", "WireFormat", "find", "is_priced", "model_in"]
 
 log = logging.getLogger("agent_fuse")
 
@@ -53,13 +53,23 @@ def _last(end: str) -> str:
     return end[max(end.rfind("/"), end.rfind(":")) + 1 :]
 
 
-LAST_WORDS = frozenset(_last(end) for one in FORMATS for end in one.ends)
+LAST_WORDS = frozenset(_last(end).lower() for one in FORMATS for end in one.ends)
 """Last words of the paths that can be priced, after a slash or a colon: whatever ends otherwise is no model's."""
+
+
+def is_priced(path: str) -> bool:
+    """Whether a path ends in one of them; told in less than a microsecond."""
+    last = path[path.rfind("/") + 1 :].lower()
+    if last in LAST_WORDS or (":" in last and last[last.rfind(":") + 1 :] in LAST_WORDS):
+        return True
+    return (not last or "%" in last or ";" in path) and _last(spelled(path)) in LAST_WORDS
+
 
 _ENDS = sorted(((end, one) for one in FORMATS for end in one.ends), key=lambda row: -len(row[0]))
 
 
 def find(path: str) -> tuple[WireFormat, str] | None:
     """The protocol and the operation of a POST to this path, by the longest end that fits; None for no model's."""
-    found: Iterable[tuple[WireFormat, str]] = ((one, one.ends[end]) for end, one in _ENDS if path.endswith(end))
+    path = spelled(path)
+    found: Iterable[tuple[WireFormat, str]] = ((one, one.ends[end]) for end, one in _ENDS if path.endswith(end.lower()))
     return next(iter(found), None)

@@ -15,6 +15,11 @@ _IN_PATH = re.compile(r"/(?:models?|deployments|engines)/([^/:]+(?:/[^/:]+)*?(?:
 """Where Gemini, Vertex, Bedrock and Azure name the model: `/models/NAME:generateContent`, `/model/NAME:0/converse`."""
 
 
+def spelled(path: str) -> str:
+    """A path as the tables spell it: to servers a slash behind it, capitals and escapes in it are the same path."""
+    return unquote(path).partition(";")[0].rstrip("/").lower()
+
+
 class Reader(Protocol):
     """What is told of a decoded body: its bytes, and its end."""
 
@@ -81,6 +86,8 @@ class WireFormat:
     """Fields of a body of which one is there: by these it is known at a host that nobody has named."""
     model_in_body: bool = True
     """The body names the model, at any rate where the path does not."""
+    nameless: tuple[str, ...] = ()
+    """Ends by which it is known though nothing names the model: the server has but one."""
     words: Callable[[Body], Body] = unchanged
     """The body in the words that the quoter reads."""
     streams_usage: bool = True
@@ -100,6 +107,7 @@ class WireFormat:
             return False
         fields = cast("Body", body)
         named = not self.model_in_body or isinstance(fields.get("model"), str) or bool(model_in(path))
+        named = named or spelled(path).endswith(self.nameless)
         return named and any(name in fields for name in self.asks)
 
 

@@ -74,15 +74,17 @@ FORMAT = WireFormat(
 JOBS = WireFormat(
     name="bedrock jobs",
     source="docs.aws.amazon.com/bedrock/latest/APIReference: StartAsyncInvoke, CreateModelInvocationJob, "
-    "RetrieveAndGenerate, RetrieveAndGenerateStream",
+    "CreateModelCustomizationJob, RetrieveAndGenerate, RetrieveAndGenerateStream, OptimizePrompt",
     ends={
         "/async-invoke": "unknown",
         "/model-invocation-job": "batch",
+        "/model-customization-jobs": "fine_tuning",
+        "/optimize-prompt": "unknown",
         "/retrieveAndGenerate": "unknown",
         "/retrieveAndGenerateStream": "unknown",
     },
     provider="aws",
-    asks=("modelInput", "inputDataConfig", "retrieveAndGenerateConfiguration"),
+    asks=("modelInput", "inputDataConfig", "trainingDataConfig", "targetModelId", "retrieveAndGenerateConfiguration"),
     model_in_body=False,
     words=lambda body: {**body, "model": body["modelId"]} if isinstance(body.get("modelId"), str) else body,
 )

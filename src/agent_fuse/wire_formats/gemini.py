@@ -142,10 +142,17 @@ OTHERS = (
     ),
     WireFormat(
         name="gemini jobs",
-        source="ai.google.dev/api/batch-mode; ai.google.dev/api/interactions-api",
-        ends={":batchGenerateContent": "batch", "/interactions": "unknown"},
+        source="ai.google.dev/api/batch-mode; ai.google.dev/api/interactions-api; cloud.google.com/vertex-ai: "
+        "batchPredictionJobs, tuningJobs",
+        ends={
+            ":batchGenerateContent": "batch",
+            ":asyncBatchEmbedContent": "batch",
+            "/batchPredictionJobs": "batch",
+            "/tuningJobs": "fine_tuning",
+            "/interactions": "unknown",
+        },
         provider="google",
-        asks=("batch", "input"),
+        asks=("batch", "input", "inputConfig", "baseModel", "preTunedModel"),
         model_in_body=False,
     ),
 )

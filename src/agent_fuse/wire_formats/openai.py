@@ -14,5 +14,6 @@ FORMAT = WireFormat(
         "/embeddings": "embeddings",
     },
     asks=("messages", "prompt", "input"),
+    nameless=("/chat/completions", "/embeddings"),
     streams_usage=False,
 )

@@ -420,3 +420,18 @@ def test_a_burst_shortens_the_window(tmp_path):
         found = state(reader, Caps({}), now=1e9 + 30, among=Filter())
     assert found["window_seconds"] == 10
     assert found["sessions"][0]["calls"] == 10
+
+
+def test_no_act_makes_a_ledger_anew_that_is_gone(tmp_path, served):
+    """A stop that no agent would hear of is refused, and not said to be done."""
+    path = tmp_path / "ledger.db"
+    open_ledger(path).close()
+    with served(path).let_in() as person:
+        for part in tmp_path.iterdir():
+            part.unlink()
+        answer = person.post("/api/act/stop", json={"account": "session=x"})
+        assert (answer.status_code, answer.json()["error"].partition("; ")[0]) == (
+            503,
+            f"ledger {path}: open failed: there is no such file",
+        )
+        assert not path.exists()

@@ -4,6 +4,7 @@ import subprocess
 
 import pytest
 
+from agent_fuse.ledgers import open_ledger
 from dashboard.conftest import PROGRAM
 
 JSON = {"Content-Type": "application/json"}
@@ -12,6 +13,7 @@ JSON = {"Content-Type": "application/json"}
 def test_a_shells_odd_byte_spoils_no_answer(tmp_path, served):
     """A reason in another encoding than UTF-8 is half a character in the ledger: it is shown, and the page goes on."""
     path = tmp_path / "ledger.db"
+    open_ledger(path).close()
     stop = [PROGRAM, "stop", "run-1", "--db", str(path), "--why", b"caf\xe9"]
     subprocess.run(stop, capture_output=True, check=True)
     with served(path).let_in() as ann:
@@ -33,6 +35,7 @@ def test_a_shells_odd_byte_spoils_no_answer(tmp_path, served):
 def test_a_body_that_cannot_be_is_one_line(tmp_path, served, body, said):
     """It is refused with 400 and what is wrong, and nothing is written of it."""
     path = tmp_path / "ledger.db"
+    open_ledger(path).close()
     subprocess.run([PROGRAM, "stop", "other", "--db", str(path)], capture_output=True, check=True)
     with served(path).let_in() as ann:
         answer = ann.post("/api/act/stop", content=body, headers=JSON)

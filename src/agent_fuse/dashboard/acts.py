@@ -8,6 +8,7 @@ from agent_fuse import control
 from agent_fuse.account_names import ALL
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.foreign_text import unbroken
+from agent_fuse.ledgers.reading import open_reader
 from agent_fuse.views import as_json
 from agent_fuse.views.as_json import Json
 
@@ -38,7 +39,7 @@ def act(verb: Verb, asked: Mapping[str, Any], *, who: str, db_path: str) -> Json
 
     Raises:
         ConfigurationError: something of it cannot be. AskAgain: it is for everything, and nobody was sure.
-        LedgerError: the ledger cannot be written.
+        LedgerError: the ledger is gone, or cannot be written.
     """
     what, why = _text(asked, "account"), _text(asked, "why")
     account = control.account_of(what)
@@ -47,6 +48,7 @@ def act(verb: Verb, asked: Mapping[str, Any], *, who: str, db_path: str) -> Json
     who_and_why: Any = {"who": who, "why": why, "db_path": db_path}
     usd = _text(asked, "usd").strip() or None
     until = _until(asked.get("for_seconds"))
+    open_reader(db_path).close()  # one that has gone is not made anew: nobody would hear of it
     match verb:
         case "stop":
             done = control.stop(what, **who_and_why)

@@ -38,6 +38,50 @@ def team(world: World, names: tuple[str, str]) -> Run:
     return lambda: one.run(ASKED)
 
 
+def _group(world: World, names: tuple[str, str], **mode: object) -> Run:
+    from agno.models.openai import OpenAIChat
+    from agno.team import Team
+
+    one = Team(name=names[0], model=OpenAIChat(id=MODEL), members=[made(world, names[1])], telemetry=False, **mode)
+    return lambda: one.run(ASKED)
+
+
+def route(world: World, names: tuple[str, str]) -> Run:
+    """The leader passes the question on, and a member answers for it."""
+    world.ask_first("delegate_task_to_member", {"member_id": names[1], "task": ASKED})
+    return _group(world, names, respond_directly=True, determine_input_for_members=False)
+
+
+def collaborate(world: World, names: tuple[str, str]) -> Run:
+    """The leader asks all of its members at once."""
+    world.ask_first("delegate_task_to_members", {"task": ASKED})
+    return _group(world, names, delegate_to_all_members=True)
+
+
+def workflow(world: World, names: tuple[str, str]) -> Run:
+    from agno.workflow import Step, Workflow
+
+    steps = [Step(name=f"step {name}", agent=made(world, name)) for name in names]
+    one = Workflow(name="both", steps=steps, telemetry=False)
+    return lambda: one.run(ASKED)
+
+
+def parallel(world: World, names: tuple[str, str]) -> Run:
+    from agno.workflow import Parallel, Step, Workflow
+
+    steps = [Step(name=f"step {name}", agent=made(world, name)) for name in names]
+    one = Workflow(name="both", steps=[Parallel(*steps, name="at once")], telemetry=False)
+    return lambda: one.run(ASKED)
+
+
+FORMS = {
+    "route": route,
+    "collaborate": collaborate,
+    "Workflow": workflow,
+    "Parallel": parallel,
+}
+
+
 def instrument(provider) -> None:
     from openinference.instrumentation.agno import AgnoInstrumentor
 

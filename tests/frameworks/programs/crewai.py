@@ -43,6 +43,43 @@ def team(world: World, names: tuple[str, ...]) -> Run:
     return crew(world, *names).kickoff
 
 
+def hierarchical(world: World, names: tuple[str, str]) -> Run:
+    """A manager who delegates to the other."""
+    from crewai import LLM, Agent, Crew, Process, Task
+
+    manager = Agent(
+        role=names[0],
+        goal="Answer.",
+        backstory="A manager.",
+        llm=LLM(model=f"openai/{MODEL}", base_url=world.base_url),
+        allow_delegation=True,
+    )
+    task = Task(description="What is the answer?", expected_output="One line.")
+    one = Crew(agents=crew(world, names[1]).agents, tasks=[task], manager_agent=manager, process=Process.hierarchical)
+    asked = {"task": "Look it up.", "context": "None.", "coworker": names[1]}
+    world.ask_first("delegate_work_to_coworker", asked)
+    return one.kickoff
+
+
+def flow(world: World, names: tuple[str, str]) -> Run:
+    """A Flow whose second step listens to its first."""
+    from crewai.flow.flow import Flow, listen, start
+
+    class Both(Flow):
+        @start()
+        def first(self):
+            return str(crew(world, names[0]).kickoff())
+
+        @listen(first)
+        def second(self, _):
+            return str(crew(world, names[1]).kickoff())
+
+    return lambda: Both().kickoff()
+
+
+FORMS = {"hierarchical": hierarchical, "Flow": flow}
+
+
 def instrument(provider) -> None:
     from openinference.instrumentation.crewai import CrewAIInstrumentor
 

@@ -63,7 +63,71 @@ def as_tool(world: World, names: tuple[str, str]) -> Run:
     return lambda: first.invoke(ASKED)
 
 
-FORMS = {"agents as tools": as_tool}
+def fan_out(world: World, names: tuple[str, str]) -> Run:
+    """Both at once, each sent its own state."""
+    from langgraph.graph import START, MessagesState, StateGraph
+    from langgraph.types import Send
+
+    graph = StateGraph(MessagesState)
+    for name in names:
+        graph.add_node(name, made(world, name))
+    graph.add_conditional_edges(START, lambda state: [Send(name, state) for name in names], list(names))
+    built = graph.compile()
+    return lambda: built.invoke(ASKED)
+
+
+def hand_off(world: World, names: tuple[str, str]) -> Run:
+    """The first hands over to the second by a tool that commands the graph."""
+    from langchain.agents import create_agent
+    from langchain_core.tools import tool
+    from langchain_openai import ChatOpenAI
+    from langgraph.graph import START, MessagesState, StateGraph
+    from langgraph.types import Command
+
+    def ask_other(query: str) -> Command:
+        """Hands over to somebody else."""
+        return Command(goto=names[1], graph=Command.PARENT, update={"messages": [("user", query)]})
+
+    tools = [tool(world.lookup), tool(ask_other)]
+    graph = StateGraph(MessagesState)
+    first = create_agent(ChatOpenAI(model=MODEL, max_retries=0), tools, name=names[0])
+    graph.add_node(names[0], first, destinations=(names[1],))
+    graph.add_node(names[1], made(world, names[1]))
+    graph.add_edge(START, names[0])
+    built = graph.compile()
+    world.ask_first("ask_other")
+    return lambda: built.invoke(ASKED)
+
+
+def resumed(world: World, names: tuple[str, str]) -> Run:
+    """Somebody is asked between the two, and the graph is resumed from its checkpoint."""
+    from langgraph.checkpoint.memory import InMemorySaver
+    from langgraph.graph import START, MessagesState, StateGraph
+    from langgraph.types import Command, interrupt
+
+    graph = StateGraph(MessagesState)
+    for name in names:
+        graph.add_node(name, made(world, name))
+    graph.add_node("ask", lambda state: {"messages": [("user", interrupt("May it go on?"))]})
+    graph.add_edge(START, names[0])
+    graph.add_edge(names[0], "ask")
+    graph.add_edge("ask", names[1])
+    built = graph.compile(checkpointer=InMemorySaver())
+    config = {"configurable": {"thread_id": "1"}}
+
+    def run() -> object:
+        built.invoke(ASKED, config)
+        return built.invoke(Command(resume="Go on."), config)
+
+    return run
+
+
+FORMS = {
+    "agents as tools": as_tool,
+    "Send": fan_out,
+    "hand-off": hand_off,
+    "interrupted and resumed": resumed,
+}
 
 
 def instrument(provider) -> None:

@@ -58,6 +58,27 @@ def team(world: World, names: tuple[str, str]) -> Run:
     return lambda: asyncio.run(run())
 
 
+def as_tool(world: World, names: tuple[str, str]) -> Run:
+    """The second is asked by a tool of the first."""
+    from llama_index.core.tools import FunctionTool
+
+    async def run():
+        first, second = (made(world, name) for name in names)
+
+        async def ask_other(query: str) -> str:
+            """Asks somebody else."""
+            return str(await second.run(user_msg=query))
+
+        first.tools.append(FunctionTool.from_defaults(async_fn=ask_other))
+        return await first.run(user_msg=ASKED, max_iterations=40)
+
+    world.ask_first("ask_other")
+    return lambda: asyncio.run(run())
+
+
+FORMS = {"agents as tools": as_tool}
+
+
 def instrument(provider) -> None:
     from openinference.instrumentation.llama_index import LlamaIndexInstrumentor
 

@@ -1,5 +1,7 @@
 """pydantic-ai: the team is an agent whose tool runs another."""
 
+import asyncio
+
 from frameworks.world import MODEL, AsyncRun, Run, World
 
 PACKAGES = ("pydantic-ai-slim", "openai")
@@ -42,6 +44,32 @@ def team(world: World, names: tuple[str, str]) -> Run:
     first = made(world, names[0], [delegate])
     world.ask_first("delegate")
     return lambda: first.run_sync(ASKED)
+
+
+def stepped(world: World, names: tuple[str, str]) -> Run:
+    """Both one after the other, node by node."""
+
+    async def run() -> None:
+        for name in names:
+            async with made(world, name).iter(ASKED, usage_limits=_unlimited()) as steps:
+                async for _ in steps:
+                    pass
+
+    return lambda: asyncio.run(run())
+
+
+def run_stream(world: World, names: tuple[str, str]) -> Run:
+    """Both one after the other, their last answers streamed."""
+
+    async def run() -> None:
+        for name in names:
+            async with made(world, name).run_stream(ASKED, usage_limits=_unlimited()) as result:
+                [one async for one in result.stream_text()]
+
+    return lambda: asyncio.run(run())
+
+
+FORMS = {"iter": stepped, "run_stream": run_stream}
 
 
 def instrument(provider) -> None:

@@ -1,5 +1,6 @@
 """smolagents: tool-calling agents; the team is one that manages another. A code agent runs its work in threads."""
 
+from agent_fuse.testing import Reply, Request
 from frameworks.world import MODEL, Run, World
 
 PACKAGES = ("smolagents", "openai")
@@ -49,6 +50,40 @@ def pool(world: World, name: str) -> Run:
 
 def _final(world: World) -> None:
     world.final_tool = "final_answer"
+
+
+def code(world: World, names: tuple[str, str]) -> Run:
+    """Code agents: the first calls the second in the code that it writes."""
+    from smolagents import CodeAgent, OpenAIServerModel, tool
+
+    def built(name: str, managed=()):
+        return CodeAgent(
+            tools=[tool(world.lookup)],
+            model=OpenAIServerModel(MODEL, api_base=world.base_url, api_key="none"),
+            name=name,
+            description="Knows the answer.",
+            managed_agents=list(managed),
+            max_steps=40,
+            verbosity_level=0,
+        )
+
+    def write(_: Request) -> Reply:
+        numbers[0] += 1
+        if numbers[0] == 1:
+            written = f"print({names[1]}(task='What is the answer?'))"
+        elif world.mode == "runaway":
+            written = f"print(lookup(query='question {numbers[0]}'))"
+        else:
+            written = "final_answer('42')"
+        return Reply(text=f"Thought: hm.\n<code>\n{written}\n</code>")
+
+    numbers = [0]
+    world.hand_over = write
+    one = built(names[0], [built(names[1])])
+    return lambda: one.run("What is the answer?")
+
+
+FORMS = {"code agents": code}
 
 
 def instrument(provider) -> None:

@@ -53,6 +53,22 @@ def test_an_order_is_booked_once(box):
     assert len(rig.books.entries()) == 1
 
 
+def test_an_order_that_failed_is_booked_when_it_is_tried_again(box):
+    rig = box(budget=1)
+    with session("run"):
+        for _ in range(2):
+            with pytest.raises(ZeroDivisionError), charge("gpu", 0.6, id="order-1"):
+                raise ZeroDivisionError
+        for _ in range(2):
+            with charge("gpu", 0.6, id="order-1"):
+                pass
+        with pytest.raises(ZeroDivisionError), charge("gpu", 0.1, id="order-1"):
+            raise ZeroDivisionError
+    assert rig.spent("run") == 6 * ONE // 10
+    assert sorted(one[1] for one in costs(rig)) == [0, 0, 0, 6 * ONE // 10]
+    assert not list(rig.fuse.ledger.holds())
+
+
 def test_models_and_charges_share_a_limit(box):
     box(limits=[Limit(usd="0.02", per="all")])
     with session("run"):

@@ -1,6 +1,7 @@
 """Costs that no model call tells: a GPU rented, a search paid for, held and booked in the same limits."""
 
 from contextlib import ContextDecorator
+from dataclasses import replace
 from decimal import Decimal
 from types import TracebackType
 from typing import Self
@@ -55,8 +56,7 @@ class Charging(ContextDecorator):
         if error is None:
             quietly(_PLACE, HELD_AT_QUOTE, _close, fuse, action, self._one)
         else:
-            failed = type(error).__qualname__
-            quietly(_PLACE, HELD_AT_QUOTE, fuse.actions.close, action, error=failed, message=str(error))
+            quietly(_PLACE, HELD_AT_QUOTE, _fail, fuse, action, error)
 
     async def __aenter__(self) -> Charge:
         return await awaited(self.__enter__)
@@ -100,6 +100,14 @@ def _open(one: Charge, id: str) -> tuple[Fuse, Action]:
 
 def _close(fuse: Fuse, action: Action, one: Charge) -> None:
     fuse.actions.close(action, cost=to_nanos(one.usd, "charge usd"))
+
+
+def _fail(fuse: Fuse, action: Action, error: BaseException) -> None:
+    """One that failed is written down under an id of its own: an order that is tried again is booked then."""
+    held = action.entry.id
+    fuse.reentrancy.account(lambda: fuse.accounting.retry.release(held))
+    action.entry, action.held = replace(action.entry, id=fuse.accounting.new_id()), False
+    fuse.actions.close(action, error=type(error).__qualname__, message=str(error))
 
 
 def _nanos(amount: Usd) -> int:

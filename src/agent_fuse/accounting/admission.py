@@ -49,6 +49,8 @@ class Admission:
         now = self._clock()
         ask = self._accounting.retry.ask
         short = ask("balances", lambda: self._ledger.used_up(caps, _subjects(pending), now=now))
+        if short is not None and self.patience.sweeping.freed(short):
+            short = ask("balances", lambda: self._ledger.used_up(caps, _subjects(pending), now=now))
         if short is not None and short.cap.meter is Meter.USD and self._is_free(pending.request):
             caps = [cap for cap in caps if cap.meter is not Meter.USD]
             short = ask("balances", lambda: self._ledger.used_up(caps, now=now))

@@ -5,6 +5,7 @@ from typing import Any
 
 from agent_fuse.accounting.booking import Accounting
 from agent_fuse.accounting.listeners import Listeners
+from agent_fuse.accounting.sweeping import Sweeping
 from agent_fuse.accounting.waits import (
     Asker,
     Waited,
@@ -26,6 +27,7 @@ class Patience:
         self._settings = settings
         self._ledger = accounting.ledger
         self._clock = accounting.clock
+        self.sweeping = Sweeping(accounting)
         self.on_paused: Listeners[[Any]] = Listeners("telling of a paused call")
         """Told of what waits for a person's answer (a `paused_calls.PausedCall`)."""
 
@@ -37,7 +39,11 @@ class Patience:
         Raises:
             WaitFor: someone else waits for it.
         """
-        if answer.stop is not None or self._settings.observes:
+        if answer.stop is not None:
+            return False
+        if self.sweeping.freed(answer):
+            return True
+        if self._settings.observes:
             return False
         limit, now = due.limits[due.caps.index(answer.cap)], self._clock()
         try:

@@ -52,7 +52,7 @@ class Tally:
         fuse.listen(self._heard)
 
     def _heard(self, event: Event) -> None:
-        if event.nudge:
+        if event.nudge or event.entry.status is Status.PRESUMED:  # another process's, which was killed
             return
         with self._lock:
             if event.trip is not None:

@@ -23,8 +23,10 @@ HOME = f"{Path(agent_fuse.__file__).parent}{os.sep}"
 NOT_OURS = tuple(f"{HOME}{folder}{os.sep}" for folder in ("testing", "cli", "demo"))
 
 
-def interrupted(work: Callable[[], object], at: int, *, opcodes: bool = False) -> tuple[bool, str]:
+def interrupted(work: Callable[[], object], at: int, *, opcodes: bool = False, also: str = HOME) -> tuple[bool, str]:
     """Run `work`, interrupted at the `at`-th step (line, or opcode) of our own code that it makes in this thread.
+
+    `also`: a file whose steps count too.
 
     Returns whether there was such a step, and its place.
     """
@@ -34,9 +36,11 @@ def interrupted(work: Callable[[], object], at: int, *, opcodes: bool = False) -
 
     def look(frame: FrameType, event: str, _: object) -> Any:
         nonlocal steps, place
-        if not frame.f_code.co_filename.startswith(HOME) or frame.f_code.co_filename.startswith(NOT_OURS):
+        if not frame.f_code.co_filename.startswith((HOME, also)) or frame.f_code.co_filename.startswith(NOT_OURS):
             return None
         frame.f_trace_opcodes = opcodes
+        if opcodes and event == "line":
+            return look  # its first opcode follows: what is asked for here would be raised in the tracer, then
         steps += 1
         if steps == at:
             place = f"{frame.f_code.co_filename.removeprefix(HOME)}:{frame.f_lineno} {frame.f_code.co_name} {event}"

@@ -4,7 +4,6 @@ import functools
 import inspect
 import logging
 import os
-import threading
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, ContextDecorator, contextmanager
 from contextvars import Token
@@ -21,6 +20,7 @@ from agent_fuse.calls import Usd
 from agent_fuse.errors import ConfigurationError, SentinelError, soften
 from agent_fuse.fuse import Fuse
 from agent_fuse.limits import Limit, Session, keys_of
+from agent_fuse.locks import Lock
 from agent_fuse.option_types import MoreOptions
 from agent_fuse.otel import active, lost
 from agent_fuse.otel.blind import warn_of
@@ -44,7 +44,7 @@ log = logging.getLogger("agent_fuse")
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_lock = threading.Lock()
+_lock = Lock()
 _private: TracerProvider | None = None
 _made: AgentFuseSpanProcessor | None = None
 """The processor that `init` made."""

@@ -1,7 +1,6 @@
 """The fuse: the one path every model call takes, from its gate to the books."""
 
 import os
-import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -26,6 +25,7 @@ from agent_fuse.errors import SentinelError
 from agent_fuse.ledgers.base import Balance, Ledger, LedgerError
 from agent_fuse.ledgers.fallback import FallbackLedger
 from agent_fuse.limits import Demand, demand
+from agent_fuse.locks import Lock
 from agent_fuse.seams import BOOKED_AT_QUOTE, GOES_ON, HELD_AT_QUOTE, fault, harmless, quietly, unjudged
 from agent_fuse.settings import Settings
 from agent_fuse.sightings import Book, Layer, Outcome, Release, Sighting, Sightings, close_alone, lone
@@ -64,7 +64,7 @@ class Fuse:
         self.conversations = Conversations(settings, self.actions, self.reentrancy, self.tripped)
         self.presumed: tuple[Entry, ...] = ()
         """Calls of dead processes, booked when it was opened."""
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self.retired = False
         """Nothing asks it any more but what happens in the calls that it let go."""
         _fuses.add(self)
@@ -72,7 +72,7 @@ class Fuse:
     @harmless("beginning anew in a forked child", GOES_ON)
     def begin_anew(self) -> None:
         """In a forked child: its parent's calls and locks are its parent's."""
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._closing.clear()
         self.reentrancy.renew()
         self.accounting.renew()

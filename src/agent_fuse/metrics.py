@@ -1,7 +1,6 @@
 """Metrics: the instruments of the table, fed by fuses, through the user's MeterProvider."""
 
 import os
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -19,6 +18,7 @@ from agent_fuse.fuse import Fuse
 from agent_fuse.ledgers.base import LedgerError
 from agent_fuse.ledgers.fallback import FallbackLedger
 from agent_fuse.limits import Demand
+from agent_fuse.locks import Lock
 from agent_fuse.seams import GOES_ON, harmless, quietly
 from agent_fuse.telemetry import instruments as table
 from agent_fuse.telemetry.instruments import Instrument
@@ -55,7 +55,7 @@ class Meters:
         self._presumed: WeakSet[Fuse] = WeakSet()
         """Fuses whose presumed calls were counted."""
         self._live = False
-        self._waking = threading.Lock()
+        self._waking = Lock()
         self._renew()
         meter = (provider or metrics.get_meter_provider()).get_meter("agent_fuse")
         callbacks = [(instrument, self._callback(instrument, read)) for instrument, read in self._reads()]
@@ -63,7 +63,7 @@ class Meters:
         _all.add(self)
 
     def _renew(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._events: deque[tuple[Watched, Event | Alert]] = deque()
         self._timings: deque[tuple[str, float]] = deque()
         self._errors: deque[str] = deque()
@@ -266,7 +266,7 @@ def _after_fork() -> None:
 _all: "WeakSet[Meters]" = WeakSet()
 _of_provider: "WeakKeyDictionary[MeterProvider, ReferenceType[Meters]]" = WeakKeyDictionary()
 _global: list[Meters] = []
-_making = threading.Lock()
+_making = Lock()
 os.register_at_fork(after_in_child=_after_fork)
 
 

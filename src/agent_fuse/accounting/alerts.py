@@ -12,13 +12,13 @@ from agent_fuse.account_names import key_of, rolling
 from agent_fuse.accounting.call_request import Event
 from agent_fuse.accounting.day_sum import TIMES, DaySum
 from agent_fuse.accounting.listeners import Listeners
-from agent_fuse.accounting.raised import as_raised
 from agent_fuse.accounting.reentrancy import Reentrancy
 from agent_fuse.alert import Alert, AlertKind
 from agent_fuse.calls import show_usd, to_usd
 from agent_fuse.errors import SentinelError
 from agent_fuse.foreign_text import shell_word
 from agent_fuse.ledgers.base import Balance, Cap, Ledger, LedgerError, Meter
+from agent_fuse.ledgers.controls import as_raised
 from agent_fuse.limits import Caller, Demand, Limit, counted
 from agent_fuse.quoting.recent import Recent
 from agent_fuse.settings import Settings

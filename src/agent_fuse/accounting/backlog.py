@@ -12,6 +12,7 @@ from agent_fuse.ledgers import forks
 from agent_fuse.ledgers.base import Amounts, Ledger, LedgerError
 from agent_fuse.ledgers.owed_entries import Owed
 from agent_fuse.ledgers.turns import Nested, Turn
+from agent_fuse.locks import RLock
 from agent_fuse.seams import GOES_ON, HELD_AT_QUOTE, fault, quietly
 
 log = logging.getLogger("agent_fuse")
@@ -116,7 +117,7 @@ class Backlog:
     def _renew(self) -> None:
         self._owed = Owed(_REMEMBERED)
         self._rest: deque[Callable[[], object]] = deque(maxlen=_REST)
-        self._lock = threading.RLock()
+        self._lock = RLock()
         self._writing = Turn(lambda: _EXIT_SECONDS)
         self._wake = threading.Event()
         self._thread = None

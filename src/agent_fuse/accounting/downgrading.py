@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from agent_fuse.accounting.call_request import DOWNGRADED_FROM, PendingCall
-from agent_fuse.accounting.raised import as_raised
 from agent_fuse.accounting.turns import turn_of
 from agent_fuse.ledgers.base import Ledger, Meter, Refusal, Reservation
+from agent_fuse.ledgers.controls import as_raised
 from agent_fuse.limits import Limit, demand
 from agent_fuse.quotes import Quote
 from agent_fuse.quoting.recent import Recent

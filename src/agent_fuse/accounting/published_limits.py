@@ -1,7 +1,6 @@
 """Posted caps: which limits the fuses enforce, written in the ledger so that the command line can show them."""
 
 import json
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from agent_fuse.accounting.call_request import Event
 from agent_fuse.errors import SentinelSystemError
 from agent_fuse.ledgers.base import Ledger, LedgerError, Meter
 from agent_fuse.limits import Demand, Limit, counted, in_words
+from agent_fuse.locks import Lock
 from agent_fuse.windows import Window, read
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class LimitPublisher:
         self._general = {(limit.key, limit.over, limit.meter, limit.cap) for limit in limits}
         self._waiting: dict[str, int] = {_key("per", limit.meter, _scope(limit)): limit.cap for limit in limits}
         self._met: dict[str, int] = {}
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._children: Children | None = None
 
     def heard(self, event: Event) -> None:

@@ -9,12 +9,12 @@ SQLite looks for before it does any of this.
 
 import os
 import stat
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 
 from agent_fuse.ledgers import forks, ofd
 from agent_fuse.ledgers.waiting import pauses
+from agent_fuse.locks import RLock
 
 # Offsets of SQLite's own locks: SHARED_FIRST and SHARED_SIZE of sqliteInt.h, UNIX_SHM_DMS and WAL_RECOVER_LOCK of
 # os_unix.c and wal.c.
@@ -96,7 +96,7 @@ class _Anchors:
     """The anchors of this process, by device and inode."""
 
     def __init__(self) -> None:
-        self.lock = threading.RLock()
+        self.lock = RLock()
         self.known: dict[tuple[int, int], Anchor] = {}
         forks.watch(self)
 
@@ -106,7 +106,7 @@ class _Anchors:
     def after_fork(self, *, child: bool) -> None:
         """A child has no connection yet. Its copies of the files are closed, and its parent's locks stay."""
         if child:
-            self.lock = threading.RLock()
+            self.lock = RLock()
             known, self.known = self.known, {}
             for one in known.values():
                 one.close()

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, cast
 
 from agent_fuse.account_names import plain
-from agent_fuse.ledgers.base import Cap, Meter, Place
+from agent_fuse.ledgers.base import Cap, Ledger, LedgerError, Meter, Place
 
 FARTHEST = 10.0
 """Seconds that whoever waits may be believed for at a time."""
@@ -220,3 +220,14 @@ def read_one(account: str, text: str | None) -> Control:
         why=str(found.get("why", "")),
         at=float(found.get("at", 0.0)),
     )
+
+
+def as_raised(ledger: Ledger, cap: Cap, now: float) -> int:
+    """A cap's amount with what it was topped up by, which its own process asks for only where it comes to matter.
+
+    Without it where the ledger cannot tell.
+    """
+    try:
+        return cap.amount + read(ledger.controls((plain(cap.account),))).topped_up(cap.account, cap.meter, now)
+    except LedgerError:
+        return cap.amount

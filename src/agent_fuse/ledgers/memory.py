@@ -1,6 +1,5 @@
 """The ledger in memory: the same books for one process, gone with it."""
 
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import add, neg, sub
@@ -27,6 +26,7 @@ from agent_fuse.ledgers.codec import NO_ACCOUNT, NOTHING, SINCE, WIDTH, Figures
 from agent_fuse.ledgers.controls import NONE, Controls
 from agent_fuse.ledgers.controls import read as read_controls
 from agent_fuse.ledgers.judging import beside, short, stopped, used_after, used_now
+from agent_fuse.locks import RLock
 
 T = TypeVar("T")
 _LARGEST = 2**63 - 1
@@ -46,7 +46,7 @@ class MemoryLedger:
     """A ledger in this process's memory. Safe in threads; a fork makes two ledgers of it."""
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()
+        self._lock = RLock()
         self._accounts: dict[str, codec.Account] = {}
         self._buckets: dict[str, dict[str, Figures]] = {}
         """What was settled in the buckets of accounts in rolling windows, by interval."""
@@ -283,7 +283,7 @@ class MemoryLedger:
     def after_fork(self, *, child: bool) -> None:
         """Go on."""
         if child:
-            self._lock = threading.RLock()
+            self._lock = RLock()
         else:
             self._lock.release()
 

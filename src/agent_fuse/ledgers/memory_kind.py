@@ -1,14 +1,14 @@
 """The kind `memory://`: books of one's own, and `memory://name`: books that all in this process share by that name."""
 
-import threading
 from typing import Never
 
 from agent_fuse.ledgers.kinds import Options
 from agent_fuse.ledgers.memory import MemoryLedger
+from agent_fuse.locks import Lock
 from agent_fuse.mistakes import ConfigurationError
 
 _named: dict[str, MemoryLedger] = {}
-_naming = threading.Lock()
+_naming = Lock()
 
 
 class MemoryKind:

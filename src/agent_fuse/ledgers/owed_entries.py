@@ -1,12 +1,12 @@
 """Owed: what was counted while a ledger was away, kept within bounds, and written to it when it is back."""
 
 import logging
-import threading
 from dataclasses import dataclass
 
 from agent_fuse.calls import Entry, Status
 from agent_fuse.ledgers.base import ZERO, Amounts, Ledger, Unwritable, total
 from agent_fuse.ledgers.memory import Account, MemoryLedger
+from agent_fuse.locks import RLock
 
 _log = logging.getLogger("agent_fuse")
 _PROBE = "arrears:probe"
@@ -27,7 +27,7 @@ class Owed:
     """
 
     def __init__(self, remembered: int) -> None:
-        self.lock = threading.RLock()
+        self.lock = RLock()
         self.twin = MemoryLedger()
         self.held_there: set[str] = set()
         """Calls with a hold in the real ledger, as far as this process took them."""

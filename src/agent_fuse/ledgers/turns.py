@@ -1,10 +1,10 @@
 """A turn: a lock for one thread at a time that no thread waits for too long, and that no exception leaves locked."""
 
-import threading
 from collections.abc import Callable
 from typing import Any
 
 from agent_fuse.ledgers.waiting import in_event_loop, pauses
+from agent_fuse.locks import RLock
 
 
 class Nested(Exception):
@@ -21,7 +21,7 @@ class Turn:
     def __init__(self, patience: Callable[[], float]) -> None:
         self._patience = patience
         # An RLock knows its owner, so that giving it back is safe where it is not sure that it was got.
-        self.lock: Any = threading.RLock()
+        self.lock: Any = RLock()
 
     def is_mine(self) -> bool:
         """Whether this thread has it."""

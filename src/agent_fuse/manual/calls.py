@@ -1,6 +1,5 @@
 """One model call guarded by hand: quoted and held when it opens, booked when it closes."""
 
-import threading
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import replace
@@ -17,6 +16,7 @@ from agent_fuse.calls import Usage, to_usd
 from agent_fuse.charged import says_nothing
 from agent_fuse.errors import ConfigurationError, SentinelError
 from agent_fuse.fuse import Fuse, Seen
+from agent_fuse.locks import Lock
 from agent_fuse.manual.failures import is_free
 from agent_fuse.manual.usage_reader import Told
 from agent_fuse.otel import open_spans
@@ -39,7 +39,7 @@ _NESTED = 64
 
 _OPEN: "ContextVar[tuple[ref[HandCall], ...]]" = ContextVar("agent_fuse_by_hand", default=())
 """Held weakly: a block that was interrupted where it ends never left, and must not be kept for ever."""
-_claiming = threading.Lock()
+_claiming = Lock()
 
 
 class HandCall:

@@ -1,7 +1,6 @@
 """Guarding by hand: `with call(...)`, and the pair of `pre_flight` and `post_flight`."""
 
 import os
-import threading
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -11,6 +10,7 @@ from agent_fuse.api import init
 from agent_fuse.calls import Usage
 from agent_fuse.errors import ConfigurationError, SentinelError
 from agent_fuse.fuse import Fuse
+from agent_fuse.locks import Lock
 from agent_fuse.manual.calls import HandCall, open_here
 from agent_fuse.otel import gate
 from agent_fuse.seams import GOES_ON, HELD_AT_QUOTE, checked, harmless, judge, quietly
@@ -188,7 +188,7 @@ class _Pending:
 
     def renew(self) -> None:
         """Begin anew, in a forked child: the calls are its parent's."""
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._calls: dict[int, HandCall] = {}
         self._of: dict[tuple[str, str], dict[int, HandCall]] = {}
         self._sweep_at = 0.0

@@ -1,6 +1,5 @@
 """The processors at work in this process, and whether the request gate is installed."""
 
-import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 from weakref import ref as guard_ref
@@ -9,6 +8,7 @@ from opentelemetry.context import Context
 
 from agent_fuse.fuse import Fuse
 from agent_fuse.limits import Caller
+from agent_fuse.locks import Lock
 from agent_fuse.otel.live_spans import LIVE_SPANS
 from agent_fuse.otel.open_spans import OpenSpan, frame_here
 
@@ -47,7 +47,7 @@ class Guard(Protocol):
 _MAX_DEPTH = 50
 """Spans that are looked at around a call, to find one that a guard saw."""
 
-_lock = threading.Lock()
+_lock = Lock()
 _guards: tuple[Guard, ...] = ()
 _gate_installed = False
 

@@ -2,7 +2,6 @@
 
 import functools
 import inspect
-import threading
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, suppress
 from contextvars import Token
@@ -15,6 +14,7 @@ from agent_fuse import frameworks
 from agent_fuse.errors import SentinelError
 from agent_fuse.frameworks import Seam
 from agent_fuse.keys import text
+from agent_fuse.locks import Lock
 from agent_fuse.otel import blind
 from agent_fuse.otel.context import AGENT
 from agent_fuse.otel.patches import MARK
@@ -24,7 +24,7 @@ from agent_fuse.seams import quietly
 _LEFT_ALONE = (SentinelError, StopIteration, StopAsyncIteration)
 _PLACE, _SO = "reading an agent's name", "its calls name no agent"
 
-_lock = threading.Lock()
+_lock = Lock()
 _on = False
 _waiting: set[str] = set()
 """Modules whose import is waited for, or was."""

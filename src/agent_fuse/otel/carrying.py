@@ -21,6 +21,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from agent_fuse.errors import SentinelError, soften
+from agent_fuse.locks import Lock
 from agent_fuse.otel.context import ORIGIN, where_from
 from agent_fuse.seams import quietly
 
@@ -36,7 +37,7 @@ _POOL_WORKERS: tuple[Any, ...] = (getattr(pools, "_worker", _MARK), getattr(old_
 _TASKS = ("apply_async", "_map_async", "imap", "imap_unordered")
 """By which a pool of `multiprocessing` is given work; all others come to these."""
 
-_lock = threading.Lock()
+_lock = Lock()
 _on = False
 problem = ""
 """What keeps threads from being carried in this Python; empty when all is well."""

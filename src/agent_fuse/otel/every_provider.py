@@ -2,7 +2,6 @@
 
 import functools
 import logging
-import threading
 from typing import Any, cast
 
 from opentelemetry import trace
@@ -10,12 +9,13 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
+from agent_fuse.locks import Lock
 from agent_fuse.otel.installing import wrap_sampler
 
 log = logging.getLogger("agent_fuse")
 
 _MARK = "_agent_fuse_original"
-_lock = threading.Lock()
+_lock = Lock()
 _processor: SpanProcessor | None = None
 _private: TracerProvider | None = None
 

@@ -13,7 +13,6 @@ the base class after it.
 import importlib
 import logging
 import sys
-import threading
 from collections.abc import Callable
 from contextvars import ContextVar
 from functools import partial
@@ -24,6 +23,7 @@ from wrapt import register_post_import_hook
 from agent_fuse.accounting.waits import AWAITED, Waited, WaitFor
 from agent_fuse.errors import SentinelError
 from agent_fuse.ledgers.waiting import rest
+from agent_fuse.locks import Lock
 from agent_fuse.otel import active, blind, patches, sdk_check, sending, websockets, wire_install
 from agent_fuse.otel.altering import options_with
 from agent_fuse.otel.gate import not_judged
@@ -42,7 +42,7 @@ _READING, _ASKING, _FOLLOWING = "reading an answer", "noting what is asked", "fo
 _LISTENING = "listening for what work under way has cost"
 _AS_SENT = "the request is judged as its client rewrote it"
 
-_lock = threading.Lock()
+_lock = Lock()
 _wanted = False
 _hooked = False
 problems: dict[str, str] = {}

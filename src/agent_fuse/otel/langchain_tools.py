@@ -5,12 +5,12 @@ import importlib
 import importlib.metadata
 import logging
 import sys
-import threading
 from typing import Any
 
 from opentelemetry.sdk.trace import TracerProvider
 from wrapt import register_post_import_hook
 
+from agent_fuse.locks import RLock
 from agent_fuse.seams import GOES_ON, quietly
 
 log = logging.getLogger("agent_fuse")
@@ -29,7 +29,7 @@ _FAMILY = ("langchain", "langgraph", "openai", "anthropic")
 
 _PATIENCE = 30.0
 
-_lock = threading.RLock()
+_lock = RLock()
 _wanted = False
 _done = False
 _provider: TracerProvider | None = None

@@ -1,7 +1,6 @@
 """Guards a whole process from outside: for programs that know nothing of AgentFuse (zero-code, `agent-fuse run`)."""
 
 import os
-import threading
 from collections.abc import Callable, Mapping
 
 from opentelemetry.context import Context
@@ -9,6 +8,7 @@ from opentelemetry.sdk.trace import Span
 
 from agent_fuse.errors import ConfigurationError, SentinelSystemError
 from agent_fuse.fuse import Fuse
+from agent_fuse.locks import Lock
 from agent_fuse.otel import active, every_provider, langchain_tools
 from agent_fuse.otel.blind import warn_of
 from agent_fuse.otel.opening import on_open, open_fuse
@@ -17,7 +17,7 @@ from agent_fuse.otel.self_test import self_test
 from agent_fuse.otel.span_processor import AgentFuseSpanProcessor
 from agent_fuse.settings import Settings, settings
 
-_lock = threading.Lock()
+_lock = Lock()
 _guard: "ProcessGuard | None" = None
 
 

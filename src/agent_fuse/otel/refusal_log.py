@@ -1,6 +1,5 @@
 """One OpenTelemetry log record for each refusal, `agent_fuse.refusal`, whatever becomes of its span."""
 
-import threading
 import time
 from collections import OrderedDict
 from importlib import import_module
@@ -12,6 +11,7 @@ from opentelemetry.trace import TraceFlags
 from agent_fuse.accounting.call_request import Event
 from agent_fuse.calls import NANOS_PER_USD, Entry, RefusedBy
 from agent_fuse.errors import SentinelError
+from agent_fuse.locks import Lock
 from agent_fuse.otel import span_attributes as named
 
 EVENT = "agent_fuse.refusal"
@@ -21,7 +21,7 @@ _FREELY, _SECONDS = 100, 60.0
 _REMEMBERED = 1_000
 """Limits remembered; those met longest ago are forgotten first."""
 
-_lock = threading.Lock()
+_lock = Lock()
 _counts: "OrderedDict[tuple[str, str], tuple[int, float]]" = OrderedDict()
 """How many refusals of a limit there were, and when one was written down last, by reason and limit."""
 

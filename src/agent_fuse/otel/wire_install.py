@@ -4,11 +4,11 @@ import functools
 import importlib
 import logging
 import sys
-import threading
 from typing import Any
 
 from wrapt import register_post_import_hook
 
+from agent_fuse.locks import Lock
 from agent_fuse.otel import blind, patches
 from agent_fuse.seams import harmless
 
@@ -25,7 +25,7 @@ relies on is there (`is_as_ever`)."""
 
 LIBRARIES = tuple(_SEAMS)
 
-_lock = threading.Lock()
+_lock = Lock()
 _wanted = False
 _hooked = False
 problems: dict[str, str] = {}

@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
+from agent_fuse.locks import Lock
 from agent_fuse.quoting.families import Vocabulary
 
 log = logging.getLogger(__name__)
@@ -54,7 +55,7 @@ class Encoding(Protocol):
 
 _loaded: dict[Vocabulary, Encoding | None] = {}
 _loading: dict[Vocabulary, threading.Thread] = {}
-_lock = threading.Lock()
+_lock = Lock()
 _PATIENCE = 2.0
 """Seconds that a fork waits for the thread that loads."""
 
@@ -107,7 +108,7 @@ def _before_fork() -> None:
 def _renew() -> None:
     """A forked child must not wait for a thread of its parent."""
     global _lock
-    _lock = threading.Lock()
+    _lock = Lock()
     _loading.clear()
 
 

@@ -4,7 +4,6 @@ import logging
 import os
 import struct
 import tempfile
-import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 from agent_fuse.accounting.call_request import Event
 from agent_fuse.calls import Entry, Status
 from agent_fuse.fuse import Fuse
+from agent_fuse.locks import RLock
 
 log = logging.getLogger("agent_fuse")
 
@@ -42,7 +42,7 @@ class Tally:
         os.register_at_fork(after_in_child=self._renew)
 
     def _renew(self) -> None:
-        self._lock = threading.RLock()  # a finaliser may book from inside it
+        self._lock = RLock()  # a finaliser may book from inside it
         self._figures = [0, 0, 0, 0]
         self._estimated: OrderedDict[str, int] = OrderedDict()
         self._file: int | None = None

@@ -30,6 +30,7 @@ from weakref import WeakSet
 
 from agent_fuse.foreign_text import in_json, inline
 from agent_fuse.ledgers import forks
+from agent_fuse.locks import RLock
 from agent_fuse.seams import GOES_ON, fault, harmless, quietly
 from agent_fuse.webhook.messages import Message, text_of
 from agent_fuse.webhook_address import Address
@@ -121,7 +122,7 @@ class Poster:
     def _renew(self) -> None:
         self._queue: deque[Message] = deque()
         self._lost = 0
-        self._lock = threading.RLock()  # a finaliser's trip may come from inside it
+        self._lock = RLock()  # a finaliser's trip may come from inside it
         self._wake = threading.Event()
         self._thread = None
         self._deadline = None

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 
 from agent_fuse.ledgers.base import LedgerError
+from agent_fuse.locks import Lock
 
 EVERY = 1.0
 """Seconds between two rounds."""
@@ -17,7 +18,7 @@ class Rounds:
 
     def __init__(self, work: Callable[[], bool]) -> None:
         self._work = work
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._thread: threading.Thread | None = None
         self._end = threading.Event()
 

@@ -13,6 +13,7 @@ from agent_fuse.ledgers.base import Balance, Cap, Hold, Meter
 from agent_fuse.ledgers.codec import NOTHING, PLACE, Figures
 from agent_fuse.ledgers.leases.base import Line
 from agent_fuse.ledgers.leases.sizes import Sizes
+from agent_fuse.locks import Lock
 
 Key = tuple[tuple[str, ...], tuple[tuple[str, str, int], ...]]
 """The accounts of a call, without buckets, and its caps: account, meter, what is for this call."""
@@ -70,8 +71,8 @@ class Slice:
     """Names that it is held under in the ledger, or may be."""
     unsure: list[tuple[str, float]] = field(default_factory=list[tuple[str, float]])
     """Names of steps that failed, which the server may yet do, and when, monotonic seconds."""
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    stepping: threading.Lock = field(default_factory=threading.Lock)
+    lock: threading.Lock = field(default_factory=Lock)
+    stepping: threading.Lock = field(default_factory=Lock)
     sizes: Sizes = field(default_factory=Sizes)
     maybe: set[str] = field(default_factory=set[str])
     """Open calls that may be holds of their own by now: the answer to the step was lost."""

@@ -2,7 +2,6 @@
 
 import atexit
 import contextlib
-import threading
 import time
 import weakref
 from collections.abc import Callable, Sequence
@@ -18,6 +17,7 @@ from agent_fuse.ledgers.leases.base import PREFIX, Lessor, Line, Step, Taken
 from agent_fuse.ledgers.leases.rounds import Rounds
 from agent_fuse.ledgers.leases.slice import Key, Slice
 from agent_fuse.ledgers.waiting import elsewhere, in_event_loop, patience
+from agent_fuse.locks import Lock
 
 LIVES = 30.0
 """Seconds after which the ledger presumes a slice spent."""
@@ -52,7 +52,7 @@ class Slices:
         self._spent: dict[str, Slice] = {}
         self._of_cap: dict[tuple[str, Meter, int], Slice] = {}
         self._now = (0.0, 0.0)
-        self._adding = threading.Lock()
+        self._adding = Lock()
         self._rounds = Rounds(self._go_round)
         _open.add(self)
 

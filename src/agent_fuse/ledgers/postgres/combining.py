@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 from agent_fuse.ledgers.waiting import in_event_loop
+from agent_fuse.locks import Lock
 
 Q = TypeVar("Q")
 A = TypeVar("A")
@@ -37,7 +38,7 @@ class Combined(Generic[Q, A]):
     def __init__(self, alone: Callable[[Q], A], several: Callable[[Sequence[Q]], Sequence[A] | None]) -> None:
         self._alone = alone
         self._several = several
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._busy = False
         self._waiting: list[_Asked[Q, A]] = []
 

@@ -580,6 +580,18 @@ def test_the_most_exact_layer_is_believed_and_waited_for() -> None:
     assert books.booked == ["call"]
 
 
+def test_of_two_that_are_believed_alike_the_outer_one_counts() -> None:
+    """Two instrumentations of one client tell two figures while its request may still tell a better one."""
+    books = Books()
+    outer = books.sightings.open(1, layer=Layer.CLIENT, source="one", now=0)
+    inner = books.sightings.open(2, layer=Layer.CLIENT, source="another", now=1, around=[outer])
+    request = books.sightings.open(3, layer=Layer.REQUEST, source="request", now=2, around=[inner, outer])
+    books.close(inner, now=3, usage=usage(9))
+    books.close(outer, now=4, usage=usage(10))
+    books.close(request, now=5)
+    assert books.booked == {1: (usage(10), True)}
+
+
 def test_an_end_without_a_figure_waits_for_a_layer_that_may_know() -> None:
     """A wire span's end books nothing while the client around it is open, and its failure releases nothing.
 

@@ -74,8 +74,6 @@ class Sightings(Generic[P]):
         sighting = Sighting(call, layer, source, now, kind_of(source), next(self._numbers), model, names)
         sighting.opened_by = get_ident()
         call.sightings.append(sighting)
-        call.over = inf
-        self._ended.pop(call, None)
         if self._views.kept:
             self._views.opened(sighting)
         if self._ended:

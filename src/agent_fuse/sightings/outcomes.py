@@ -14,7 +14,7 @@ def timed_out(call: Call[P]) -> bool:
     """Its request may have been charged but never answered, so the layers around it may try again."""
     for one in reversed(call.sightings):
         if one.layer is Layer.REQUEST:
-            return one.outcome is Outcome.BROKEN and one.ended_at is not None
+            return one.outcome is Outcome.BROKEN
     return False
 
 

@@ -96,6 +96,28 @@ def test_service_tier_is_priced():
 
 
 @pytest.mark.parametrize(
+    ("model", "asked", "factor"),
+    [
+        ("claude-opus-4-6", {"inference_geo": "us"}, 1.1),
+        ("claude-sonnet-5-5", {"inference_geo": "us"}, 1.1),
+        ("claude-opus-4-6", {"inference_geo": "global"}, 1),
+        ("claude-opus-4-5", {"inference_geo": "us"}, 1),
+        ("us.anthropic.claude-opus-4-6-v1", {"inference_geo": "us"}, 1),
+        ("claude-opus-4-6", {"speed": "fast"}, 6),
+        ("claude-opus-5", {"speed": "fast", "service_tier": "auto"}, 2),
+        ("claude-opus-5", {"speed": "fast", "inference_geo": "us"}, 2.2),
+        ("claude-opus-5", {"speed": "standard"}, 1),
+    ],
+)
+def test_place_and_speed_are_priced(model, asked, factor):
+    """US-only inference is 1.1 times the list's price from Claude 4.6 on, beside fast mode's; Bedrock's own is its own."""
+    body = {**BODY, "model": model, "max_tokens": 100}
+    plain = Quoter(PriceBook()).for_body("anthropic", model, "messages", body)
+    apart = Quoter(PriceBook()).for_body("anthropic", model, "messages", {**body, **asked})
+    assert apart.cost == pytest.approx(plain.cost * factor, abs=1)
+
+
+@pytest.mark.parametrize(
     ("model", "provider", "dearer"),
     [
         ("gpt-5.6", "openai", True),

@@ -19,12 +19,13 @@ from agent_fuse.quoting.overrides import Overrides, Own
 from agent_fuse.quoting.price_list import PriceOf
 from agent_fuse.quoting.rates import Origin, Price, Rates, flat, picos, scaled
 from agent_fuse.quoting.recent import Recent
-from agent_fuse.quoting.request_parameters import PRICED_TIERS
+from agent_fuse.quoting.request_parameters import TIERS
 from agent_fuse.quoting.supplements import (
     CONTAINER_USD,
     FILE_SEARCH_KCOUNT,
     PREVIEW_SEARCH_KCOUNT,
     WEB_SEARCH_KCOUNT,
+    at_tier,
     supplemented,
 )
 from agent_fuse.quoting.tariffs import per_call, per_character, per_search, per_second, tiers
@@ -111,8 +112,8 @@ class PriceBook:
     ) -> Rates:
         """The rates of a model, as of `at` (seconds, UTC epoch; None: now, asked only where prices change in time).
 
-        A model of None (not known yet) is rated like an unknown one under `fallback`, silently. `tier` is the request's
-        `service_tier` or `speed` (`priority`, `flex`, `fast`), where the data prices it apart.
+        A model of None (not known yet) is rated like an unknown one under `fallback`, silently. `tier` is what
+        else decides a price (`request_parameters.tier`): `priority`, `flex`, `batch`, `fast`, `@us`, `fast@us`.
 
         Raises:
             UnknownModelError: there is no price for the model, and unknown_model is "block".
@@ -137,7 +138,7 @@ class PriceBook:
         key = (model, provider)
         if by != model and self._served.get(key) != by and self._is_priced(by, provider):
             self._served.put(key, by)
-            for tier in ("", *PRICED_TIERS):
+            for tier in TIERS:
                 self._resolved.drop((model, provider, tier))
 
     def stands_for(self, model: str | None, provider: str | None) -> str | None:
@@ -256,8 +257,10 @@ _BY_FALLBACK = flat(FALLBACK_PRICE, origin=Origin.FALLBACK, max_output_tokens=0)
 
 def _from_data(listed: Listed, asked_model: str, *, at: float, tier: str) -> Rates:
     provider, model, own = listed
-    asked = {"service_tier": tier, "speed": tier, "processing": tier} if tier and own else {}
+    named = tier.partition("@")[0]
+    asked = {"service_tier": named, "speed": named, "processing": named} if named and own else {}
     prices = supplemented(provider.id, model.id, model.at(datetime.fromtimestamp(at, UTC), asked))
+    prices = at_tier(provider.id, model, prices, tier)
     fees = _tool_fees(provider.id, bare(model.id), prices)
     itself = searches_itself(bare(asked_model)) if provider.id in _OPENAIS else ""
     searching = {"web_search": fees["per_web_search"], "web_search_preview": fees["per_preview_search"]}

@@ -44,7 +44,10 @@ class Reading:
     response_id: str = ""
     model: str = ""
     tier: str | None = None
-    """The service tier or speed that the answer says it was served at; None where it says nothing."""
+    """The service tier or speed that the answer says it was served at, and behind an `@` the place: `standard@us`.
+
+    None where it says nothing.
+    """
     cost: int | None = None
     """Nano-dollars that the answer says it cost; believed or not (`told_costs`)."""
     complete: bool = False
@@ -98,20 +101,22 @@ def _texts(choice: dict[str, Any], where: str) -> list[object]:
 
 
 def _read_tier(field: Callable[[str], Any], reading: Reading) -> None:
-    """OpenAI tells the tier beside the usage, Anthropic inside it (`service_tier`, and `speed` where it is fast).
+    """OpenAI tells the tier beside the usage, Anthropic inside it: `service_tier`, `speed`, and the place where it ran.
 
-    What an answer says that it cost stands there too.
+    What an answer says that it cost stands there too. `standard` says the least: it may be told beside another.
     """
     usage = field("usage")
     inside = fields_of(usage) if usage is not None else _NOTHING.get
     if inside("cost") is not None:
         reading.cost = told_costs.in_usage(inside)
-    for told in (inside("speed"), inside("service_tier"), field("service_tier")):
-        if isinstance(told, str) and told != "standard":
-            reading.tier = told
-            return
-    if inside("service_tier") == "standard":
-        reading.tier = "standard"
+    tier, _, place = (reading.tier or "").partition("@")
+    for told in (field("service_tier"), inside("service_tier"), inside("speed")):
+        if isinstance(told, str) and (told != "standard" or not tier):
+            tier = told
+    if isinstance(told := inside("inference_geo"), str):
+        place = told
+    if tier or place:
+        reading.tier = f"{tier}@{place}" if place else tier
 
 
 class StreamReader:
@@ -175,7 +180,7 @@ class StreamReader:
             reading.response_id = body["id"]
         if isinstance(body.get("model"), str):
             reading.model = body["model"]
-        if b'"service_tier"' in line or b'"cost"' in line:
+        if b'"service_tier"' in line or b'"inference_geo"' in line or b'"speed"' in line or b'"cost"' in line:
             _read_tier(body.get, reading)
         usage = read_usage(body)
         if usage is not None:

@@ -502,6 +502,17 @@ def test_a_message_batch_is_settled_by_its_results(server: Server, desk: Desk, b
     assert (entry.status, entry.cost) == (Status.SETTLED, 1000 * 3_000 + 100 * 15_000)
 
 
+def test_a_message_batch_in_the_us(server: Server, desk: Desk) -> None:
+    """At half the price, and 1.1 times that."""
+    usage = {"input_tokens": 1000, "output_tokens": 100, "service_tier": "batch", "inference_geo": "us"}
+    message = {"id": "m", "type": "message", "role": "assistant", "model": "claude-opus-4-6", "content": []}
+    result = {"type": "succeeded", "message": {**message, "stop_reason": "end_turn", "usage": usage}}
+    server.answers["GET /messages/batches/msgbatch_1"] = message_batch(server.url, "ended", 1)
+    server.answers["GET /messages/batches/msgbatch_1/results"] = json.dumps({"custom_id": "1", "result": result})
+    assert len(list(desk.anthropic.messages.batches.results("msgbatch_1"))) == 1
+    assert desk.settled().cost == (1000 * 2_500 + 100 * 12_500) * 11 // 10
+
+
 def test_results_of_a_message_batch_that_nobody_saw(server: Server, desk: Desk) -> None:
     """They are a call of whoever reads them, once."""
     usage = {"input_tokens": 1000, "output_tokens": 100}

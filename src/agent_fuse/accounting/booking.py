@@ -205,7 +205,7 @@ class Accounting:
             )
         opened = request_parameters.opened(request.body)
         asked = request_parameters.tier(opened) if opened is not None else ""
-        served = asked if tier is None else request_parameters.priced_tier(tier)
+        served = request_parameters.served_tier(asked, tier)
         by_quote = pending.quote is not None and (usage is None or pending.quote.fixed)
         bill = (
             (pending.quote.cost, pending.quote.fee)
@@ -255,7 +255,7 @@ class Accounting:
             rates = self.rates(request, tier)
         cost, fee = rates.bill(usage)
         for name, part in usage.parts:
-            more, of_it = self.rates(replace(request, model=name or request.model)).bill(part)
+            more, of_it = self.rates(replace(request, model=name or request.model), tier).bill(part)
             cost, fee = cost + more, fee + of_it
         return cost, fee
 

@@ -198,7 +198,8 @@ class Later:
         if part.clip is not None:
             return _of_clip(kept, kept.entry, part.clip).cost, 0
         batch = kept.entry.operation in _BATCHES
-        tier = kept.tier if batch or part.tier is None else request_parameters.priced_tier(part.tier)
+        told = part.tier if not batch or part.tier is None else f"@{part.tier.partition('@')[2]}"
+        tier = request_parameters.served_tier(kept.tier, told)
         asked, served = (part.model, kept.entry.model) if batch else (kept.entry.model, part.model)
         rates = self._rates(asked or served, kept.entry.provider, tier)
         if rates.origin is Origin.FALLBACK and served:

@@ -32,6 +32,14 @@ _FEES = (
     ("per_file_search", "a file search"),
     ("per_container", "a GB of a container for code, for 20 minutes"),
 )
+_ASKED = {
+    "priority": 'service_tier="priority"',
+    "flex": 'service_tier="flex"',
+    "batch": "a batch",
+    "fast": 'speed or service_tier "fast"',
+    "@us": 'inference_geo="us"',
+}
+"""How tiers are asked for that may be priced apart (`request_parameters.tier`)."""
 _PICOS_PER_TOKEN_OF_USD_PER_MILLION = 1_000_000
 _PICOS_PER_USD = 10**12
 _NANOS_PER_USD = 10**9
@@ -63,7 +71,7 @@ def prices(
     """
     from agent_fuse.prices import PriceBook, provider_named  # noqa: PLC0415 - other commands do without
     from agent_fuse.quoting import library  # noqa: PLC0415
-    from agent_fuse.quoting.sources import price_data, sources  # noqa: PLC0415
+    from agent_fuse.quoting.sources import price_data, sources, tier_source  # noqa: PLC0415
     from agent_fuse.quoting.unit_prices import unit_prices  # noqa: PLC0415
     from agent_fuse.settings import settings  # noqa: PLC0415
 
@@ -75,6 +83,10 @@ def prices(
     rates, why = book.rates(model, host), book.why(model, host)
     listed = library.listed(why.model, why.provider) if why.model else None
     units, origins = unit_prices(book.stands_for(model, host) or model, rates), sources(rates, listed)
+    apart: dict[str, tuple[Rates, str]] = {}
+    for tier in _ASKED:
+        if listed is not None and (other := book.rates(model, host, tier=tier)).tiers != rates.tiers:
+            apart[tier] = other, tier_source(tier, listed)
     words = _words(rates, why, file or given.get("AGENTFUSE_PRICES", ""), by_unit=bool(units))
     if json:
         emit(
@@ -92,19 +104,29 @@ def prices(
             units=[{"unit": one.unit, "usd": _text(one.nanos, _NANOS_PER_USD), "source": one.source} for one in units],
             sources=[{"source": source, "rates": names} for source, names in _by_source(origins)],
             price_data=price_data(),
-            tiers=[
-                {
-                    "above_input_tokens": max(tier.above, 0),
-                    **{f"{name}_usd_per_mtok": _text(getattr(tier, name)) for name in (*_BUCKETS, *_RARE)},
-                }
-                for tier in rates.tiers
+            tiers=_tiers(rates),
+            apart=[
+                {"asked": _ASKED[tier], "tiers": _tiers(other), "source": source}
+                for tier, (other, source) in apart.items()
             ],
             context_window=rates.context_window,
             max_output_tokens=rates.max_output_tokens,
         )
         return
     _print(model, rates, words, units)
+    _print_apart(apart)
     _print_sources(origins, units)
+
+
+def _tiers(rates: Rates) -> list[dict[str, object]]:
+    """Its prices in JSON."""
+    return [
+        {
+            "above_input_tokens": max(tier.above, 0),
+            **{f"{name}_usd_per_mtok": _text(getattr(tier, name)) for name in (*_BUCKETS, *_RARE)},
+        }
+        for tier in rates.tiers
+    ]
 
 
 def _words(rates: Rates, why: "Why", source: str, *, by_unit: bool) -> str:
@@ -162,6 +184,20 @@ def _print(model: str, rates: Rates, words: str, units: "list[UnitPrice]") -> No
         paragraph(out, f"a web search is billed as {rates.search_tokens:,} tokens of input, too")
     window = f"; context window {rates.context_window:,} tokens" if rates.context_window else ""
     say(out, f"longest answer {rates.max_output_tokens:,} tokens{window}")
+
+
+def _print_apart(apart: Mapping[str, tuple[Rates, str]]) -> None:
+    """A line for each way to ask that is priced apart."""
+    out = console()
+    if apart:
+        say(out)
+        say(out, "Priced apart, per million tokens:")
+    for tier, (rates, source) in apart.items():
+        for one in rates.tiers:
+            above = f", above {one.above:,} tokens of input" if one.above > 0 else ""
+            prices = ", ".join(f"{name.replace('_', ' ')} {_usd(getattr(one, name))}" for name in _BUCKETS[:4])
+            paragraph(out, f"{_ASKED[tier]}{above}: {prices}", indent=2)
+        paragraph(out, clean(f"from {source}"), indent=4, style="dim")
 
 
 def _print_sources(origins: Mapping[str, str], units: "Iterable[UnitPrice]") -> None:

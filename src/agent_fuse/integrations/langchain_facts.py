@@ -22,6 +22,8 @@ _ASKED = (
     "functions",
     "response_format",
     "service_tier",
+    "speed",
+    "inference_geo",
 )
 _SESSION = ("session_id", "thread_id", "conversation_id")
 

@@ -264,6 +264,7 @@ class HandCall:
             estimate=estimate,
             model=self._told.model,
             response_id=self._told.response_id,
+            tier=self._told.tier,
         )
 
     def __enter__(self) -> Self:

@@ -20,6 +20,7 @@ class Told:
     """What the pieces of a stream have told, which may go on."""
     response_id: str = ""
     model: str = ""
+    tier: str | None = None
 
     def take(self, response: object) -> bool:
         """Take what a whole response tells; whether it told its usage."""
@@ -37,6 +38,7 @@ class Told:
         reading = reading_of(response)
         self.response_id = reading.response_id or self.response_id
         self.model = reading.model or self.model
+        self.tier = reading.tier or self.tier
         return reading
 
 

@@ -12,7 +12,11 @@ UNREADABLE_BYTES = 1_000_000
 """Size of a body that cannot be written as JSON."""
 
 PRICED_TIERS = ("priority", "flex", "fast", "batch")
-"""Service tiers and speeds that the data may price apart."""
+"""Service tiers and speeds that may be priced apart."""
+US = "us"
+"""The place that is priced apart where a model is asked to run in it alone (Anthropic's `inference_geo`)."""
+TIERS = tuple(f"{tier}{place}" for place in ("", f"@{US}") for tier in ("", *PRICED_TIERS))
+"""All that `tier` and `served_tier` answer."""
 
 CAPS = ("max_completion_tokens", "max_output_tokens", "max_tokens", "max_tokens_to_sample")
 """Names of the most tokens that one answer may have."""
@@ -42,14 +46,21 @@ def choices(body: Body) -> int:
 
 
 def tier(body: Body) -> str:
-    """The service tier that the data may price apart."""
-    asked = body.get("service_tier") or body.get("speed")
-    return priced_tier(asked) if isinstance(asked, str) else ""
+    """What besides the model decides its price: service tier or speed, and behind an `@` the place; empty: neither."""
+    asked = "fast" if body.get("speed") == "fast" else body.get("service_tier")
+    priced = asked if isinstance(asked, str) and asked in PRICED_TIERS else ""
+    return f"{priced}@{US}" if body.get("inference_geo") == US else priced
 
 
-def priced_tier(told: str) -> str:
-    """A service tier or speed as it is asked for or told, empty where it is the ordinary one."""
-    return told if told in PRICED_TIERS else ""
+def served_tier(asked: str, told: str | None) -> str:
+    """The same of a call that was asked for with `asked`: what its answer tells (`wire.Reading.tier`) outranks that."""
+    if told is None:
+        return asked
+    tier, _, place = told.partition("@")
+    tier_asked, _, place_asked = asked.partition("@")
+    tier, place = tier or tier_asked, place or place_asked
+    priced = tier if tier in PRICED_TIERS else ""
+    return f"{priced}@{US}" if place == US else priced
 
 
 def size(body: Body) -> int:

@@ -6,7 +6,8 @@ from importlib import metadata
 from agent_fuse.quoting import library
 from agent_fuse.quoting.library import Listed
 from agent_fuse.quoting.rates import Origin, Rates
-from agent_fuse.quoting.supplements import AUDIO, AUDIO_SOURCE, FEE_SOURCES
+from agent_fuse.quoting.request_parameters import US
+from agent_fuse.quoting.supplements import AUDIO, AUDIO_SOURCE, FAST_SOURCE, FEE_SOURCES, US_INFERENCE_SOURCE
 
 OWN = "your own prices"
 FALLBACK = "the fallback of a model without a price (FALLBACK_PRICE of agent_fuse.prices, 2026-11)"
@@ -88,3 +89,12 @@ def sources(rates: Rates, listed: Listed | None) -> dict[str, str]:
     if rates.per_preview_search == rates.per_web_search and rates.per_web_search:
         found["per_preview_search"] = found["per_web_search"]
     return found
+
+
+def tier_source(tier: str, listed: Listed) -> str:
+    """The source of what a model costs at a tier (`request_parameters.tier`) that is priced apart."""
+    if tier.endswith(f"@{US}"):
+        return US_INFERENCE_SOURCE
+    if any(tier in one.when.values() for one in listed.model.variants):
+        return ", from ".join([price_data(), *listed.provider.pricing_urls[:1]])
+    return FAST_SOURCE

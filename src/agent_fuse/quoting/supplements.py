@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from decimal import Decimal
 
-from agent_fuse.quoting.price_list import PriceOf
+from agent_fuse.quoting.price_list import Model, PriceOf, Step, Stepped
 
 AUDIO: Mapping[tuple[str, str], Mapping[str, Decimal]] = {
     ("openai", "gpt-4o-audio-preview"): {"input_audio_mtok": Decimal(40), "output_audio_mtok": Decimal(80)},
@@ -26,10 +26,29 @@ CONTAINER_USD = Decimal("0.03")
 "eligible" sessions by the minute since 2026-06-02, at least 5 of them (its changelog); how long one ran no answer
 tells, so a whole session is booked."""
 
+_ANTHROPICS = "Anthropic's pricing page (platform.claude.com/docs/en/about-claude/pricing)"
+
+US_INFERENCE = Decimal("1.1")
+"""Times all token prices of a Claude model that runs in the US alone (`inference_geo="us"`): input, output, cache
+writes and reads. It stacks with fast mode and batches."""
+_WITHOUT_PLACE = (
+    *("claude-v1", "claude-2", "claude-3", "claude-haiku-4-5", "claude-sonnet-4-0", "claude-sonnet-4-5"),
+    *("claude-opus-4-0", "claude-opus-4-1", "claude-opus-4-5"),
+)
+"""How the ids of Claude models before 4.6 begin, which take no `inference_geo`."""
+US_INFERENCE_SOURCE = f'{_ANTHROPICS}, "Data residency pricing", 2026-11'
+
+FAST: Mapping[tuple[str, str], Decimal] = {
+    ("anthropic", "claude-opus-4-6"): Decimal(6),
+    ("anthropic", "claude-opus-4-7"): Decimal(6),
+}
+"""Times all its token prices, what a model costs in fast mode whose price the data lacks."""
+FAST_SOURCE = f'{_ANTHROPICS}, "Fast mode pricing", 2026-05 (of Claude Opus 4.7 until 2026-07-24)'
+
 _TOOLS = f'{PAGE}, "Tools", 2026-11'
 FEE_SOURCES: Mapping[str, str] = {
     "per_call": f"{_TOOLS}: its search, made before each answer",
-    "per_web_search": f"{_TOOLS}; Anthropic's (platform.claude.com/docs/en/about-claude/pricing), 2026-11",
+    "per_web_search": f"{_TOOLS}; {_ANTHROPICS}, 2026-11",
     "per_preview_search": _TOOLS,
     "per_file_search": _TOOLS,
     "per_container": _TOOLS,
@@ -41,3 +60,21 @@ def supplemented(provider: str, model: str, prices: PriceOf) -> PriceOf:
     """An entry's prices with what the data lacks; what the data has, now or later, wins."""
     missing = {name: price for name, price in AUDIO.get((provider, model), {}).items() if prices.get(name) is None}
     return {**prices, **missing}
+
+
+def at_tier(provider: str, model: Model, prices: PriceOf, tier: str) -> PriceOf:
+    """An entry's prices for a call at a tier (`request_parameters.tier`) by the factors that the data lacks."""
+    factor, (named, _, place) = Decimal(1), tier.partition("@")
+    if named == "fast" and not any("fast" in one.when.values() for one in model.variants):
+        factor = FAST.get((provider, model.id), factor)
+    if place and provider == "anthropic" and not model.id.startswith(_WITHOUT_PLACE):
+        factor *= US_INFERENCE
+    if factor == 1:
+        return prices
+
+    def times(price: Decimal | Stepped | None) -> Decimal | Stepped | None:
+        if isinstance(price, Stepped):
+            return Stepped(price.base * factor, [Step(one.start, one.price * factor) for one in price.tiers])
+        return None if price is None else price * factor
+
+    return {name: times(price) if name.endswith("_mtok") else price for name, price in prices.items()}

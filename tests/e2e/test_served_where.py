@@ -1,0 +1,130 @@
+"""Where and how fast a Claude model ran: US-only inference and fast mode are priced apart, and the answer says which."""
+
+import json
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any, cast
+
+import anthropic
+import httpx
+import pytest
+
+from agent_fuse import init
+from agent_fuse.calls import Entry
+
+TOKENS: dict[str, Any] = {"input_tokens": 1000, "output_tokens": 100}
+CACHED: dict[str, Any] = {**TOKENS, "cache_read_input_tokens": 2000, "cache_creation_input_tokens": 400}
+AT_LIST = 1000 * 5_000 + 100 * 25_000
+"""Nano-dollars of TOKENS at claude-opus-4-6."""
+USAGE: dict[str, Any] = {}
+
+
+class Claude(BaseHTTPRequestHandler):
+    """Answers with USAGE, streamed where it is asked to."""
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        message = {"id": "m", "type": "message", "role": "assistant", "model": asked["model"], "content": []}
+        message |= {"stop_reason": "end_turn", "stop_sequence": None, "usage": USAGE}
+        body, kind = json.dumps(message), "application/json"
+        if asked.get("stream"):
+            done = {"delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 100}}
+            events = [
+                {"type": "message_start", "message": {**message, "usage": {**USAGE, "output_tokens": 1}}},
+                {"type": "message_delta", **done},
+                {"type": "message_stop"},
+            ]
+            body, kind = (
+                "".join(f"event: {one['type']}\ndata: {json.dumps(one)}\n\n" for one in events),
+                "text/event-stream",
+            )
+        self.send_response(200)
+        self.send_header("content-type", kind)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body.encode())
+
+    def log_message(self, *_: object) -> None:
+        """Quiet."""
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Claude) as server:
+        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def send(how: str, url: str, asked: dict[str, Any]) -> None:
+    """By the SDK, whole, streamed or raw, or by an HTTP library."""
+    body: dict[str, Any] = {
+        "model": "claude-opus-4-6",
+        "max_tokens": 200,
+        "messages": [{"role": "user", "content": "hi"}],
+        **asked,
+    }
+    if how == "httpx":
+        httpx.post(f"{url}/v1/messages", json=body, headers={"x-api-key": "x", "anthropic-version": "2023-06-01"})
+        return
+    with anthropic.Anthropic(base_url=url, api_key="x", max_retries=0) as client:
+        create = cast("Any", client.messages.with_raw_response if how == "raw" else client.messages).create
+        answer = create(stream=how == "streamed", **body)
+        if how == "streamed":
+            list(answer)
+
+
+def book(how: str, url: str, tmp_path: Any, asked: dict[str, Any], told: dict[str, Any]) -> Entry:
+    USAGE.clear()
+    USAGE.update({**TOKENS, **told})
+    fuse = init(budget=100, db_path=str(tmp_path / "ledger.db")).fuse
+    send(how, url, asked)
+    return next(fuse.ledger.journal())
+
+
+@pytest.mark.parametrize("how", ["whole", "streamed", "raw", "httpx"])
+@pytest.mark.parametrize(
+    ("asked", "told", "cost"),
+    [
+        ({"inference_geo": "us"}, {"service_tier": "standard", "inference_geo": "us"}, AT_LIST * 11 // 10),
+        ({}, {"service_tier": "standard", "inference_geo": "us"}, AT_LIST * 11 // 10),
+        ({"inference_geo": "us"}, {"service_tier": "standard", "inference_geo": "global"}, AT_LIST),
+        ({"inference_geo": "us"}, {"service_tier": "standard"}, AT_LIST * 11 // 10),
+        ({"inference_geo": "us"}, {}, AT_LIST * 11 // 10),
+        ({}, {"inference_geo": "not_available", "service_tier": "standard"}, AT_LIST),
+        (
+            {"model": "claude-opus-5", "speed": "fast", "service_tier": "auto"},
+            {"service_tier": "standard", "speed": "fast", "inference_geo": "us"},
+            AT_LIST * 2 * 11 // 10,
+        ),
+        ({"model": "claude-opus-5", "speed": "fast", "inference_geo": "us"}, {}, AT_LIST * 2 * 11 // 10),
+        ({"model": "claude-opus-5", "speed": "fast"}, {"service_tier": "standard", "speed": "standard"}, AT_LIST),
+        ({"speed": "fast"}, {"service_tier": "standard", "speed": "fast"}, AT_LIST * 6),
+    ],
+)
+def test_what_the_answer_tells_outranks_what_was_asked(
+    url: str, tmp_path: Any, how: str, asked: dict[str, Any], told: dict[str, Any], cost: int
+) -> None:
+    """Its place and its speed, each for itself; what it does not tell is as it was asked for, or as the workspace is."""
+    assert book(how, url, tmp_path, asked, told).cost == cost
+
+
+def test_cache_writes_and_reads_are_dearer_too(url: str, tmp_path: Any) -> None:
+    """All token prices are 1.1 times the list's."""
+    plain = 1000 * 5_000 + 100 * 25_000 + 2000 * 500 + 400 * 6_250
+    assert book("whole", url, tmp_path, {}, CACHED | {"inference_geo": "us"}).cost == plain * 11 // 10
+
+
+def test_searches_are_not(url: str, tmp_path: Any) -> None:
+    """A search is $0.01 wherever the model runs."""
+    told = {"inference_geo": "us", "server_tool_use": {"web_search_requests": 3}}
+    entry = book("whole", url, tmp_path, {}, told)
+    assert (entry.cost - entry.fee, entry.fee) == (AT_LIST * 11 // 10, 30_000_000)
+
+
+def test_what_runs_beside_the_message_is_where_it_is(url: str, tmp_path: Any) -> None:
+    """A compaction's tokens are told apart from the message's, and cost as much there."""
+    parts = [{"type": kind, **TOKENS} for kind in ("compaction", "message")]
+    entry = book("whole", url, tmp_path, {}, {"inference_geo": "us", "iterations": parts})
+    assert entry.cost == 2 * AT_LIST * 11 // 10

@@ -3,7 +3,7 @@
 import random
 from pathlib import Path
 
-from shares import SECONDS, shares
+from shares import EACH, SECONDS, shares
 
 FILES = [f"tests/{name}.py" for name in SECONDS for _ in range(20)] + [f"tests/small_{n % 70}.py" for n in range(2000)]
 
@@ -15,7 +15,7 @@ def test_whatever_comes_first_the_shares_are_the_same() -> None:
     mixed = random.Random(1).sample(FILES, len(FILES))
     assert shares(mixed, 2) == found
     weights = {
-        share: sum(SECONDS.get(file[6:-3], FILES.count(file) / 12) for file in found if found[file] == share)
+        share: sum(SECONDS.get(file[6:-3], FILES.count(file) * EACH) for file in found if found[file] == share)
         for share in found.values()
     }
     assert len(weights) == 2
@@ -27,7 +27,7 @@ def test_more_workers_than_files() -> None:
     assert shares(["a.py", "b.py", "a.py"], 5) == {"a.py": "share 0", "b.py": "share 1"}
 
 
-def test_the_longest_files_are_there() -> None:
+def test_files_that_are_named_are_there() -> None:
     """A name that is out of date weighs nothing."""
     here = Path(__file__).parent
     assert [name for name in SECONDS if not (here / f"{name}.py").exists()] == []

@@ -64,5 +64,6 @@ def box(tmp_path: Path) -> Iterator[Callable[..., Box]]:
         backlog = fuse.accounting.retry.backlog
         backlog._rest.clear()  # a ledger that is away may never be back
         if (writer := backlog._thread) is not None and not backlog:
+            backlog._stays = 0  # it need not wait for more to come
             backlog._wake.set()
             writer.join()

@@ -4,6 +4,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 
@@ -180,7 +181,7 @@ def test_no_argument_is_stored(box, tmp_path):
     assert "SECRET-WORD" in tripped.value.signature
     assert "SECRET-WORD" not in str(tripped.value)
     rig.fuse.ledger.close()
-    with sqlite3.connect(path) as db:
+    with closing(sqlite3.connect(path)) as db:
         dump = "\n".join(db.iterdump())
     raw = b"".join(file.read_bytes() for file in tmp_path.iterdir() if file.is_file())
     assert "SECRET-WORD" not in dump

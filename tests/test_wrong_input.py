@@ -3,6 +3,7 @@
 import enum
 import inspect
 import math
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -10,6 +11,9 @@ import pytest
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 
 import agent_fuse
+import agent_fuse.control
+import agent_fuse.integrations.asgi
+import agent_fuse.integrations.wsgi
 from agent_fuse import ConfigurationError, Limit, Price
 from agent_fuse.option_types import ProcessorOptions
 from agent_fuse.options import OPTIONS
@@ -56,7 +60,7 @@ WRONG: list[tuple[Any, dict[str, Any], str]] = [
     (agent_fuse.init, {"loop_ignore_args": 4}, "loop_ignore_args holds 4; each must be a text"),
     (agent_fuse.init, {"bugdet": 5}, "bugdet is no option; did you mean budget?"),
     (agent_fuse.init, {"colour": 5}, "colour is no option; there are budget, total_budget, limits"),
-    (agent_fuse.AgentFuseSpanProcessor, {"bugdet": 5}, "bugdet is no option; did you mean budget?"),
+    (agent_fuse.AgentFuseSpanProcessor, {"bugdet": 5}, "bugdet is no argument of AgentFuseSpanProcessor; did you"),
     (agent_fuse.init, {"session_id": "a\0b"}, "session_id is 'a\\x00b'; it must be a text without NUL characters"),
     (agent_fuse.init, {"endpoints": "not a url"}, "endpoints holds 'not a url': 'not a url' names no host; give a"),
     (agent_fuse.AgentFuseSampler, {"delegate": 5}, "AgentFuseSampler delegate is 5; it must be the sampler to wrap"),
@@ -169,32 +173,80 @@ def test_a_bad_figure_of_a_call_is_refused(box):
     assert rig.entry().output_tokens == 1
 
 
-MISSPELT = {"init", "AgentFuseSpanProcessor", "session", "Limit", "Price"}
-"""Callables whose own error names the word that was meant; the others' is Python's."""
+GIVEN = {"Alert", "Fact", "HandCall", "UsageStats"}
+"""Values that AgentFuse makes, and users get."""
+
+
+def _takes(one, *, of=""):
+    """A callable of the user's, with every keyword that it takes."""
+    name = f"{of}{one.__name__}"
+    try:
+        words = inspect.signature(one).parameters.values()
+    except ValueError:
+        return
+    named = [w.name for w in words if w.kind in (w.KEYWORD_ONLY, w.POSITIONAL_OR_KEYWORD) and w.name != "self"]
+    yield from ((name, one, word) for word in named or ("",))
+
+
+def _begin(made):
+    """What is a block is judged at the latest where it begins."""
+    if hasattr(made, "__enter__"):
+        made.__enter__()
 
 
 def _public_callables():
-    for name in agent_fuse.__all__:
-        one = getattr(agent_fuse, name)
-        if isinstance(one, type) and issubclass(one, BaseException | enum.Enum | BaseInstrumentor):
-            continue  # made by AgentFuse itself, or by nothing at all
-        for word in inspect.signature(one).parameters.values():
-            if word.kind not in (word.VAR_KEYWORD, word.VAR_POSITIONAL, word.POSITIONAL_ONLY) and len(word.name) > 2:
-                yield name, word.name
+    """Every word of every function and class that users call, found through the lists of public names."""
+    for module in (agent_fuse, agent_fuse.control, agent_fuse.integrations):
+        for name in module.__all__:
+            one = getattr(module, name)
+            if isinstance(one, type) and (
+                issubclass(one, BaseException | enum.Enum | BaseInstrumentor)
+                or one.__name__ in GIVEN
+                or module is agent_fuse.control
+            ):
+                continue  # made by AgentFuse itself, or by nothing at all
+            yield from _takes(one)
+    yield from _takes(agent_fuse.integrations.asgi.AgentFuseMiddleware, of="asgi.")
+    yield from _takes(agent_fuse.integrations.wsgi.AgentFuseMiddleware, of="wsgi.")
+    yield from _takes(agent_fuse.HandCall.usage)
+    yield from _takes(agent_fuse.HandCall.response)
 
 
-@pytest.mark.parametrize(("name", "word"), list(_public_callables()))
-def test_a_misspelt_keyword_is_never_taken(name, word):
-    """Whichever keyword of whichever public callable is misspelt, it is an error of one line that names it."""
-    wrong = word[0] + word[2] + word[1] + word[3:]
-    wrong = wrong if wrong != word else f"{word}x"
-    with pytest.raises((TypeError, ConfigurationError)) as bad:
-        getattr(agent_fuse, name)(**{wrong: 1, **({"id": "x"} if name == "session" and word != "id" else {})})
-    assert wrong in str(bad.value)
+@pytest.mark.parametrize(
+    ("call", "word"),
+    [pytest.param(one, word, id=f"{name}-{word}") for name, one, word in _public_callables()],
+)
+def test_a_misspelt_keyword_names_the_one_that_was_meant(box, call, word):
+    """Whichever keyword of whichever public callable is misspelt, it is an error of one line that says which it is."""
+    box(budget=1)
+    wrong = word[:1] + word[2:3] + word[1:2] + word[3:]
+    wrong = wrong if wrong != word else f"{word}{word[-1:] or 'colour'}"
+    given = ("x",) if call is agent_fuse.session else ()
+    with pytest.raises(ConfigurationError) as bad:
+        _begin(call(*given, **{wrong: 1}))
+    meant = f"did you mean {word}?" if word else "it takes none"
+    assert re.match(rf"{wrong} is no (option|argument of [\w.]+); {re.escape(meant)}", str(bad.value))
     assert "\n" not in str(bad.value)
-    if name in MISSPELT and word not in ("fuse", "meter_provider"):  # the processor's own, which are no options
-        assert isinstance(bad.value, ConfigurationError)
-        assert f"did you mean {word}?" in str(bad.value)
+
+
+def test_an_option_given_to_a_client_is_told_its_place(box):
+    """A drop-in client takes what the SDK's does; what is an option of ours is given to `init`."""
+    box(budget=1)
+    with pytest.raises(ConfigurationError, match=r"^budget is no argument of AgentFuseOpenAI; give it to agent_fuse"):
+        agent_fuse.integrations.AgentFuseOpenAI(api_key="k", budget=5)
+
+
+def test_a_client_of_ones_own_takes_what_it_likes(box):
+    """A class made from a drop-in client, with words of its own, is left to itself."""
+    box(budget=1)
+
+    class Mine(agent_fuse.integrations.AgentFuseOpenAI):
+        def __init__(self, *, team, **rest):
+            self.team = team
+            super().__init__(**rest)
+
+    assert Mine(team="red", api_key="k").team == "red"
+    assert Mine(team="red", api_key="k").api_key == "k"
 
 
 def test_attributes_of_a_session(box):

@@ -7,7 +7,8 @@ from agent_fuse.last_word import install as _speak_up
 
 if TYPE_CHECKING:
     from agent_fuse.alert import Alert, AlertKind
-    from agent_fuse.api import agent, boundary, final, init, monitor, remaining, session
+    from agent_fuse.api import agent, final, init, monitor, remaining, session
+    from agent_fuse.boundaries import boundary
     from agent_fuse.calls import Usage
     from agent_fuse.errors import (
         ConfigurationError,
@@ -78,7 +79,8 @@ __all__ = [
 
 _HOMES = {
     "alert": ("Alert", "AlertKind"),
-    "api": ("agent", "boundary", "final", "init", "monitor", "remaining", "session"),
+    "api": ("agent", "final", "init", "monitor", "remaining", "session"),
+    "boundaries": ("boundary",),
     "manual.pre_post_flight": ("call", "post_flight", "pre_flight"),
     "calls": ("Usage",),
     "views.checkup": ("Fact", "doctor"),

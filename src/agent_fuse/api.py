@@ -1,26 +1,24 @@
-"""The process-wide fuse: `init`, `session`, `monitor`, `boundary`."""
+"""The process-wide fuse: `init`, `session`, `monitor`, `remaining`."""
 
-import functools
-import inspect
 import logging
 import os
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
-from contextlib import AbstractContextManager, ContextDecorator, contextmanager
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import Token
 from dataclasses import replace
 from decimal import Decimal
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Never, Self, TypeVar, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, Never, TypeVar, Unpack
 
 from opentelemetry import context
 from opentelemetry.sdk.trace import TracerProvider
 
 from agent_fuse import sessions, spend, terms
 from agent_fuse.calls import Usd
-from agent_fuse.errors import ConfigurationError, SentinelError, soften
+from agent_fuse.errors import ConfigurationError, SentinelError
 from agent_fuse.fuse import Fuse
 from agent_fuse.limits import Limit, Session, keys_of
 from agent_fuse.locks import Lock
+from agent_fuse.mistakes import spelled
 from agent_fuse.option_types import MoreOptions
 from agent_fuse.otel import active, lost
 from agent_fuse.otel.blind import warn_of
@@ -216,6 +214,7 @@ def _session(id: str, own: tuple[Session, Decimal | None] | None, *, ring_fenced
 
 
 @contextmanager
+@spelled()
 def agent(name: str) -> Generator[None]:
     """Calls inside are this agent's, for limits `per="agent"` and in reports, also in the threads their work starts.
 
@@ -237,6 +236,7 @@ def _named(name: str) -> Token[str]:
 
 
 @contextmanager
+@spelled()
 def final() -> Generator[None]:
     """Calls inside may use what limits keep with `reserve`: for the answer that ends a run whose budget is used up."""
     at = judge("opening a last answer", fail_safe, with_final)
@@ -265,6 +265,7 @@ def _inner(own: Session, share: Decimal | None, *, ring_fenced: bool) -> "tuple[
     return replace(own, limits=limits, parent=session_in()), None
 
 
+@spelled()
 def monitor(session: str | Session | None = None) -> UsageStats:
     """What was spent so far, in the session one is in, or in another, also after it has ended.
 
@@ -282,6 +283,7 @@ def monitor(session: str | Session | None = None) -> UsageStats:
     return spend.usage_stats(site.fuse, spend.of_session(site.fuse, of))
 
 
+@spelled()
 def remaining() -> Remaining:
     """What calls made here may still ask for: of the session one is in, and of every limit that would bind them.
 
@@ -292,55 +294,3 @@ def remaining() -> Remaining:
     """
     site = guarded_call_site(init, asks=False)
     return spend.remaining(site.fuse, site.caller)
-
-
-class boundary(ContextDecorator):  # noqa: N801 - used like a function: `with boundary():`, `@boundary`
-    """Turns a hard trip into its soft form, an ordinary Exception caught by the same class, where it leaves the block.
-
-    For places that a BaseException would hurt: a web handler, a `multiprocessing.Pool` task, a Celery task. As a
-    decorator, with or without parentheses, it serves functions, coroutine functions and generators of both kinds.
-    """
-
-    @overload
-    def __new__(cls) -> Self: ...
-    @overload
-    def __new__(cls, func: F) -> F: ...  # type: ignore[misc]
-    def __new__(cls, func: Any = None) -> Any:
-        """A boundary; as a bare decorator, the decorated function."""
-        made = super().__new__(cls)
-        return made if func is None else made(func)
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        del kind, at
-        if isinstance(error, SentinelError) and not isinstance(error, Exception):
-            raise soften(error) from error
-
-    def __call__(self, func: F) -> F:
-        """Decorate a function of any kind."""
-        if inspect.iscoroutinefunction(func):
-
-            async def coroutine(*args: Any, **kwargs: Any) -> Any:
-                with boundary():
-                    return await func(*args, **kwargs)
-
-            return cast("F", functools.wraps(func)(coroutine))
-        if inspect.isasyncgenfunction(func):
-
-            async def async_generator(*args: Any, **kwargs: Any) -> AsyncGenerator[Any]:
-                with boundary():
-                    async for one in func(*args, **kwargs):
-                        yield one
-
-            return cast("F", functools.wraps(func)(async_generator))
-        if inspect.isgeneratorfunction(func):
-            begin: Callable[..., Generator[Any, Any, Any]] = cast("Any", func)
-
-            def generator(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-                with boundary():
-                    return (yield from begin(*args, **kwargs))
-
-            return cast("F", functools.wraps(func)(generator))
-        return super().__call__(func)

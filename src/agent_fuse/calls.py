@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import Any
 
 from agent_fuse.foreign_text import unbroken
-from agent_fuse.mistakes import ConfigurationError
+from agent_fuse.mistakes import ConfigurationError, checked
 
 NANOS_PER_USD = 1_000_000_000
 """Nano-dollars in one US dollar; all money inside AgentFuse is integer nano-dollars."""
@@ -55,6 +55,7 @@ def show_usd(nanos: int) -> str:
     return f"${cents:,}" if cents == usd else f"${usd:,f}"
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class Usage:
     """Tokens one call used, in inclusive buckets; None is unknown, 0 is zero.

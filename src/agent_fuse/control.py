@@ -24,6 +24,7 @@ from agent_fuse.keys import key_named
 from agent_fuse.ledgers import deciding, open_ledger
 from agent_fuse.ledgers.base import Ledger, Meter
 from agent_fuse.ledgers.controls import Control, TopUp, read
+from agent_fuse.mistakes import spelled
 from agent_fuse.otel import active
 from agent_fuse.settings import settings
 
@@ -60,6 +61,7 @@ class Decision:
     why: str
 
 
+@spelled()
 def stop(what: str, *, why: str = "", who: str | None = None, db_path: str | None = None) -> Control:
     """Refuse every call of a session, a key's value, or everything, until it is resumed.
 
@@ -74,11 +76,13 @@ def stop(what: str, *, why: str = "", who: str | None = None, db_path: str | Non
     return _decide("stop", what, lambda one, _: replace(one, stopped=True), why=why, who=who, db_path=db_path)
 
 
+@spelled()
 def resume(what: str, *, why: str = "", who: str | None = None, db_path: str | None = None) -> Control:
     """Let go on what was stopped under the same name. Arguments and errors as of `stop`."""
     return _decide("resume", what, lambda one, _: replace(one, stopped=False), why=why, who=who, db_path=db_path)
 
 
+@spelled()
 def top_up(
     what: str,
     usd: Usd | None = None,
@@ -122,6 +126,7 @@ def top_up(
     return _decide("top-up", what, raised, amount=words, why=why, who=who, db_path=db_path)
 
 
+@spelled()
 def approve(
     what: str,
     usd: Usd | None = None,
@@ -155,6 +160,7 @@ def approve(
     return cast("Control", found)
 
 
+@spelled()
 def deny(what: str, *, why: str = "", who: str | None = None, db_path: str | None = None) -> list[PausedCall]:
     """Refuse the paused calls of an account now; those to come may be asked about again. They are returned.
 
@@ -177,11 +183,13 @@ def deny(what: str, *, why: str = "", who: str | None = None, db_path: str | Non
     return found
 
 
+@spelled()
 def paused(*, db_path: str | None = None) -> list[PausedCall]:
     """Calls that wait for an answer now, the longest waiting first. Raises LedgerError."""
     return _paused(db_path)[0]
 
 
+@spelled()
 def in_force(*, db_path: str | None = None) -> list[Control]:
     """What is stopped or topped up now. Raises LedgerError."""
     with _ledger(db_path) as (ledger, _):

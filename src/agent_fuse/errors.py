@@ -24,7 +24,7 @@ from typing import Any, Self, TypeVar
 
 from agent_fuse.calls import RefusedBy
 from agent_fuse.foreign_text import inline
-from agent_fuse.mistakes import ConfigurationError
+from agent_fuse.mistakes import ConfigurationError, spelled
 
 __all__ = [
     "ConfigurationError",
@@ -171,6 +171,7 @@ def is_soft(trip: BaseException) -> bool:
     return isinstance(trip, SentinelError) and isinstance(trip, Exception)
 
 
+@spelled()
 def trip_of(error: BaseException | None) -> SentinelError | None:
     """The trip that an error is, or that stands behind it: as its cause or context, or in an exception group.
 

@@ -1,17 +1,21 @@
 """Mistakes of whoever sets things up: their error, and for misspelt words the one that was meant."""
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import fields
 from difflib import get_close_matches
+from types import CodeType
 from typing import Any, TypeVar, cast
 
 from agent_fuse.foreign_text import inline
 
 T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
 
 _NEAR = 0.8
 """How alike (0 to 1, difflib's ratio) a word and the one that is meant are."""
+_TAKES_MORE = 0x08
+"""The flag of a function's code that has `**words` (CPython's `CO_VARKEYWORDS`)."""
 
 
 class ConfigurationError(ValueError):
@@ -40,7 +44,8 @@ def misspelt(word: str, what: str, known: Iterable[str], *, prefix: str = "") ->
     """
     words = tuple(known)
     meant = near(word.removeprefix(prefix), words)
-    hint = f"did you mean {prefix}{meant}?" if meant else f"there are {', '.join(prefix + one for one in words)}"
+    there_are = f"there are {', '.join(prefix + one for one in words)}" if words else "it takes none"
+    hint = f"did you mean {prefix}{meant}?" if meant else there_are
     return ConfigurationError(f"{word} is no {what}; {hint}")
 
 
@@ -63,6 +68,42 @@ def checked(kind: type[T]) -> type[T]:
 
     cast("Any", kind).__init__ = init
     return kind
+
+
+def spelled(*more: str) -> Callable[[F], F]:
+    """Decorates a function of the user's: a keyword that it does not know is an error of one line.
+
+    Args:
+        more: words that it takes besides the arguments it names, where it has `**words`.
+    """
+
+    def decorate(func: F) -> F:
+        known = (*arguments_of(func), *more)
+        name = func.__qualname__.removesuffix(".__init__").removesuffix(".__new__")
+
+        @functools.wraps(func)
+        def call(*args: Any, **given: Any) -> Any:
+            for word in given:
+                if word not in known:
+                    raise misspelt(word, f"argument of {name}", known)
+            return func(*args, **given)
+
+        return cast("F", call)
+
+    return decorate
+
+
+def arguments_of(func: object) -> tuple[str, ...]:
+    """What a function can be given by name, its `self` or `cls` left out."""
+    code = cast("CodeType", getattr(func, "__code__", None))
+    named = code.co_varnames[code.co_posonlyargcount : code.co_argcount + code.co_kwonlyargcount]
+    return tuple(one for one in named if one not in ("self", "cls"))
+
+
+def takes_any(func: object) -> bool:
+    """Whether a function takes words that it does not name, or does not tell."""
+    code: CodeType | None = getattr(func, "__code__", None)
+    return code is None or bool(code.co_flags & _TAKES_MORE)
 
 
 def _plain(word: str) -> str:

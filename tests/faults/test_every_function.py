@@ -20,6 +20,7 @@ from .reach import Reach, name_of, recorded
 from .scenes import SCENES, TEXT, USED, Rig, Scene
 
 EDGES = {
+    "mistakes.py:spelled.<locals>.decorate.<locals>.call": "called by the user: a look at the words, then the function itself",
     "api.py:_session": "`judge` and `quietly` alone",
     "api.py:session": "`judge` and a warning alone",
     "manual/pre_post_flight.py:call": "a `judge`, and a constructor",

@@ -7,6 +7,7 @@ from agent_fuse.calls import Usd
 from agent_fuse.errors import SentinelError, soften
 from agent_fuse.integrations.request_sessions import RequestSessions
 from agent_fuse.integrations.trips_as_http import answer_to
+from agent_fuse.mistakes import spelled
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -36,6 +37,7 @@ class AgentFuseMiddleware:
         ConfigurationError: `session` or `user` is no function, or a budget is given without them.
     """
 
+    @spelled()
     def __init__(
         self,
         app: App,

@@ -16,6 +16,7 @@ from agent_fuse.calls import Usage
 from agent_fuse.charged import says_nothing
 from agent_fuse.errors import ConfigurationError, SentinelError
 from agent_fuse.integrations import langchain_facts as facts
+from agent_fuse.mistakes import spelled
 from agent_fuse.otel import active, instrumentor
 from agent_fuse.otel.callbacks import begin_action, begin_call, end_action, give_up, outcome_of
 from agent_fuse.otel.open_spans import OpenSpan
@@ -88,6 +89,7 @@ class AgentFuseCallbackHandler(BaseCallbackHandler):
     raise_error = True
     run_inline = True
 
+    @spelled()
     def __init__(self, default_model: str = "gpt-4o") -> None:
         if not isinstance(default_model, str) or not default_model.strip():  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError(f"default_model is {default_model!r}; it must be the name of a model")

@@ -7,6 +7,7 @@ from agent_fuse.calls import Usd
 from agent_fuse.errors import SentinelError, soften
 from agent_fuse.integrations.request_sessions import RequestSessions
 from agent_fuse.integrations.trips_as_http import answer_to
+from agent_fuse.mistakes import spelled
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
@@ -22,6 +23,7 @@ class AgentFuseMiddleware:
         ConfigurationError: `session` or `user` is no function, or a budget is given without them.
     """
 
+    @spelled()
     def __init__(
         self,
         app: App,

@@ -19,6 +19,7 @@ from agent_fuse.fuse import Fuse, Seen
 from agent_fuse.locks import Lock
 from agent_fuse.manual.failures import is_free
 from agent_fuse.manual.usage_reader import Told
+from agent_fuse.mistakes import spelled
 from agent_fuse.otel import open_spans
 from agent_fuse.otel.awaiting import awaited
 from agent_fuse.otel.gate import admit, fail_safe, guarded_call_site
@@ -115,6 +116,7 @@ class HandCall:
         """Whether it was let go and has not ended."""
         return self.seen is not None and self.seen.ended_at is None
 
+    @spelled()
     def usage(
         self,
         input_tokens: int | None,
@@ -148,6 +150,7 @@ class HandCall:
         )
         self._told.usage = used or self._told.usage
 
+    @spelled()
     def response(self, response: object) -> bool:
         """Take usage and id from a provider's response, an object or a dict. Returns whether it told its usage."""
         return bool(quietly("reading a response", BOOKED_AT_QUOTE, self._told.take, response))

@@ -12,6 +12,7 @@ from agent_fuse.api import init
 from agent_fuse.calls import Usd, to_nanos, to_usd
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.fuse import Fuse
+from agent_fuse.mistakes import spelled
 from agent_fuse.otel.awaiting import awaited
 from agent_fuse.otel.gate import fail_safe, guarded_call_site
 from agent_fuse.seams import HELD_AT_QUOTE, judge, quietly
@@ -70,6 +71,7 @@ class Charging(ContextDecorator):
         return type(self)(*self._given)
 
 
+@spelled()
 def charge(name: str, usd: Usd, *, id: str = "") -> Charging:
     """Work inside costs so much: held in every limit in USD before it begins, booked when it ends, 0 when it fails.
 

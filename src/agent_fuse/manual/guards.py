@@ -10,6 +10,7 @@ from agent_fuse.calls import show_usd, to_nanos
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.manual.arguments import Parameters
 from agent_fuse.manual.calls import SOURCE, HandCall, open_here
+from agent_fuse.mistakes import spelled
 from agent_fuse.otel.wrapping import Start, wrap
 
 log = logging.getLogger("agent_fuse")
@@ -30,6 +31,7 @@ def guard(
     estimated_output_tokens: int | None = None,
     provider: str = "",
 ) -> Callable[[F], F]: ...
+@spelled()
 def guard(
     model: Any = None,
     *,

@@ -12,6 +12,7 @@ from agent_fuse.api import init
 from agent_fuse.limits import Caller, Session
 from agent_fuse.loops import digest_of
 from agent_fuse.manual.arguments import Parameters
+from agent_fuse.mistakes import spelled
 from agent_fuse.otel.gate import CallSite, fail_safe, guarded_call_site
 from agent_fuse.otel.tool_runs import ToolRun
 from agent_fuse.otel.wrapping import UNWATCHED, GuardedRun, Start, wrap
@@ -23,6 +24,7 @@ _LAST: ContextVar[tuple[Action, bytes] | None] = ContextVar("agent_fuse_action_b
 """The action begun last by hand in this context, and a mark of its arguments."""
 
 
+@spelled()
 def check_loop(tool_name: str, args: object = None, session_id: str | None = None) -> None:
     """Refuse a tool action that goes round in a loop; count it. Call it right before the tool runs.
 
@@ -52,6 +54,7 @@ def _check(tool_name: str, args: object, session_id: str | None) -> None:
 def loop_guard(func: F, /) -> F: ...
 @overload
 def loop_guard(tool_name: str | None = None) -> Callable[[F], F]: ...
+@spelled()
 def loop_guard(tool_name: Any = None) -> Any:
     """Guard a tool: `@loop_guard()`, `@loop_guard("search")`, `@loop_guard`. Its calls trip when they loop.
 

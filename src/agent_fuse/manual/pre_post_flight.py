@@ -12,6 +12,7 @@ from agent_fuse.errors import ConfigurationError, SentinelError
 from agent_fuse.fuse import Fuse
 from agent_fuse.locks import Lock
 from agent_fuse.manual.calls import HandCall, open_here
+from agent_fuse.mistakes import spelled
 from agent_fuse.otel import gate
 from agent_fuse.seams import GOES_ON, HELD_AT_QUOTE, checked, harmless, judge, quietly
 from agent_fuse.terms import Terms
@@ -23,6 +24,7 @@ MAX_PENDING = 10_000
 """Calls that wait for their post_flight; beyond it the oldest is booked by estimate."""
 
 
+@spelled()
 def call(
     model: str,
     estimated_input_tokens: int | None = None,
@@ -61,6 +63,7 @@ def call(
     return HandCall(terms or Terms(model=model, provider=provider))
 
 
+@spelled()
 def pre_flight(
     model: str,
     estimated_input_tokens: int | None = None,
@@ -105,6 +108,7 @@ def pre_flight(
     return made
 
 
+@spelled()
 def post_flight(
     model: str,
     input_tokens: int | None,

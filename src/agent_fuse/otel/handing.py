@@ -12,6 +12,7 @@ from agent_fuse.calls import to_usd
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.ledgers.base import Meter
 from agent_fuse.limits import Limit, Session
+from agent_fuse.mistakes import spelled
 from agent_fuse.otel import active, lost
 from agent_fuse.otel.context import session_in, with_session
 from agent_fuse.otel.gate import call_site, fail_safe
@@ -23,6 +24,7 @@ HEADER = "agent-fuse-session"
 """The one header: JSON in ASCII, fit for HTTP, Celery, Kafka and gRPC."""
 
 
+@spelled()
 def session_headers() -> dict[str, str]:
     """The session that the caller is in, as headers for `session_from` in another process; empty outside of any.
 
@@ -48,6 +50,7 @@ def _headers() -> dict[str, str]:
 
 
 @contextmanager
+@spelled()
 def session_from(headers: Mapping[str, Any] | None) -> Generator[Session | None]:
     """Calls inside belong to the session that `session_headers` told of; without its header, to whatever they would.
 

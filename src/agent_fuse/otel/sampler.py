@@ -8,6 +8,7 @@ from opentelemetry.trace import Link, SpanKind, TraceState
 from opentelemetry.util.types import Attributes
 
 from agent_fuse.errors import ConfigurationError
+from agent_fuse.mistakes import spelled
 from agent_fuse.seams import fault
 
 _CAN_BE_CALLS = (SpanKind.CLIENT, SpanKind.INTERNAL)
@@ -20,6 +21,7 @@ class AgentFuseSampler(Sampler):
     instrumentations start a model span with nothing but a name of the user's choice, hence the whole kind.
     """
 
+    @spelled()
     def __init__(self, delegate: Sampler) -> None:
         if not callable(getattr(delegate, "should_sample", None)):
             hint = "it must be the sampler to wrap, such as TraceIdRatioBased(0.1)"

@@ -13,6 +13,7 @@ from agent_fuse.errors import SentinelError
 from agent_fuse.fuse import Fuse
 from agent_fuse.limits import Limit
 from agent_fuse.metrics import meters
+from agent_fuse.mistakes import spelled
 from agent_fuse.option_types import ProcessorOptions
 from agent_fuse.otel import active, agents, carrying, wire_install
 from agent_fuse.otel.blind import blind_at_start, changed, known_blind, warn_of
@@ -42,6 +43,7 @@ class AgentFuseSpanProcessor(SpanProcessor):
     everywhere = False
     """See Guard."""
 
+    @spelled(*ProcessorOptions.__annotations__)
     def __init__(
         self,
         budget: Usd | None = None,

@@ -16,6 +16,7 @@ from agent_fuse.foreign_text import inline
 from agent_fuse.ledgers import kinds
 from agent_fuse.ledgers.base import LedgerError
 from agent_fuse.ledgers.reading import Reader, Selection, open_reader
+from agent_fuse.mistakes import spelled
 from agent_fuse.otel import active
 from agent_fuse.otel.facts import Fact, State, blind, off, ok
 from agent_fuse.otel.survey import survey
@@ -36,6 +37,7 @@ _DRIFT = 1.1
 """How many times our figures the providers' may come to before quotes are too low to hold a limit."""
 
 
+@spelled()
 def doctor(provider: TracerProvider | None = None, *, db_path: str | None = None) -> list[Fact]:
     """Whether this process is guarded: each instrumentation, gate, sampler, SDK switch, the ledger, the tokenizer.
 

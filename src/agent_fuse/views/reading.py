@@ -3,10 +3,12 @@
 import os
 
 from agent_fuse.ledgers.reading import Reader, open_reader
+from agent_fuse.mistakes import spelled
 from agent_fuse.otel import active
 from agent_fuse.settings import settings
 
 
+@spelled()
 def read_ledger(db_path: str | os.PathLike[str] | None = None) -> Reader:
     """Open a ledger for reading: `with ... as books`, then `books.entries()`, `books.balances(["all"])` and more.
 

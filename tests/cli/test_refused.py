@@ -150,6 +150,14 @@ def test_status_shows_the_sum(box, run, tmp_path):
     assert f"{line}.\n" in run("status", "--db", path).out
 
 
+@pytest.mark.parametrize("command", [["status"], ["calls"]])
+def test_a_name_that_no_file_can_have(run, tmp_path, command):
+    """One line, and no traceback."""
+    done = run(*command, "--db", tmp_path / ("x" * 300))
+    assert (done.code, len(done.err.splitlines())) == (3, 1)
+    assert done.err.startswith("agent-fuse: ledger ")
+
+
 @pytest.mark.parametrize("command", [["status"], ["calls"], ["report", "-o", "-"], ["export"], ["top", "--once"]])
 def test_a_folder_is_no_ledger(run, tmp_path, command):
     """A folder given for a ledger is called one, in one line."""

@@ -195,7 +195,7 @@ def test_text_that_cannot_be_written(file):
 def test_path_that_cannot_be(file):
     """A folder in the file's place, or a file in the folder's, is said in one line."""
     file.mkdir(parents=True)
-    with pytest.raises(LedgerError, match=r"ledger .*ledger\.db: open failed: the file cannot be opened"):
+    with pytest.raises(LedgerError, match=r"ledger .*ledger\.db: open failed: it is a folder"):
         open_ledger(file)
     (file.parent / "letter").touch()
     with pytest.raises(LedgerError, match="open failed: Not a directory"):

@@ -1,6 +1,7 @@
 """SQLite as it is used here: the few methods of a connection, typed, and its failures in plain words."""
 
 from collections.abc import Callable, Sequence
+from errno import EISDIR
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -83,8 +84,15 @@ _WORDS: dict[type[Exception], str] = {
 }
 
 
+def refuse_folder(path: Path) -> None:
+    """SQLite says only that it cannot be opened. Raises OSError: the path is a folder's, or none."""
+    if path.is_dir():
+        raise IsADirectoryError(EISDIR, "it is a folder; name the file of the ledger in it")
+
+
 def connect(path: Path) -> Connection:
     """Open a file that exists."""
+    refuse_folder(path)
     return cast("Connection", apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE))
 
 

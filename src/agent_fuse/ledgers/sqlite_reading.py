@@ -11,7 +11,7 @@ from agent_fuse.ledgers import anchor, codec
 from agent_fuse.ledgers.anchor import Anchor
 from agent_fuse.ledgers.base import LedgerError
 from agent_fuse.ledgers.migrations import NotOurs, version
-from agent_fuse.ledgers.sql import FAILURES, Connection, words
+from agent_fuse.ledgers.sql import FAILURES, Connection, refuse_folder, words
 from agent_fuse.ledgers.sql_reading import SAVED, USER, SqlReader
 
 _KEEPS_REFUSED_BY = 2
@@ -62,11 +62,10 @@ class SqliteReader(SqlReader):
         return self.path.name
 
     def _connect(self, path: Path) -> tuple[Connection, int]:
-        if path.is_dir():
-            raise LedgerError("open", str(path), "it is a folder; name the file of the ledger in it")
         db: Connection | None = None
         held: Anchor | None = None
         try:
+            refuse_folder(path)
             held = anchor.hold(str(path), _BUSY_MILLISECONDS / 1000)
             db = cast("Connection", apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY))
             self._file = _which(path)

@@ -1,5 +1,6 @@
 """The webhook over TLS: to a certificate that is trusted, past a proxy, and never to one that is not."""
 
+import contextlib
 import ipaddress
 import socket
 import ssl
@@ -94,16 +95,20 @@ def _tunnel(listening: socket.socket, heard: list[bytes]) -> None:
     asked = inside.recv(65_536)
     heard.append(asked)
     host, port = asked.split()[1].decode().split(":")
-    outside = socket.create_connection((host, int(port)))
-    inside.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+    with inside, socket.create_connection((host, int(port))) as outside:
+        inside.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
 
-    def back() -> None:
-        while data := outside.recv(65_536):
-            inside.sendall(data)
-        inside.close()
+        def forth() -> None:
+            with contextlib.suppress(OSError):  # the other end is gone
+                while data := inside.recv(65_536):
+                    heard.append(data)
+                    outside.sendall(data)
+                outside.shutdown(socket.SHUT_WR)
 
-    threading.Thread(target=back, daemon=True).start()
-    while data := inside.recv(65_536):
-        heard.append(data)
-        outside.sendall(data)
-    outside.close()
+        sender = threading.Thread(target=forth, daemon=True)
+        sender.start()
+        with contextlib.suppress(OSError):
+            while data := outside.recv(65_536):
+                inside.sendall(data)
+            inside.shutdown(socket.SHUT_RDWR)  # not closed before the other thread has left it
+        sender.join()

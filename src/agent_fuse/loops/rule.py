@@ -224,8 +224,9 @@ def _answered(state: LoopState, action: Signature, outcome: ToolOutcome) -> tupl
     for key, words in _keys(action):
         _, answer, times, changes, before = _QUESTIONS.get(questions, key) or (b"", _NONE, 0, 0, 0)
         same = answer == outcome.digest and changes == state.changes and (not words or alike(words, before))
+        as_asked = bool(words) and again  # that is counted under the question itself
         again = again or same
-        times = min(times + 1, _MOST) if same else 1
+        times = min(times + (not as_asked), _MOST) if same else 1
         questions = _QUESTIONS.put(questions, key, outcome.digest, times, state.changes, words)
     return questions, again
 

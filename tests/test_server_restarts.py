@@ -14,7 +14,7 @@ from agent_fuse.testing import LoopbackProvider, Reply, assert_books_balance
 from alone import leave_nobody
 
 pytest.importorskip("psycopg")
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.postgres, pytest.mark.soak]
 
 SECONDS = 60
 ASKED = {"model": "gpt-4o", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 50}

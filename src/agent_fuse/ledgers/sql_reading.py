@@ -140,7 +140,8 @@ class SqlReader(ABC):
     def account_names(self, limit: int) -> list[str]:
         """See Reader."""
         query = "SELECT name FROM accounts ORDER BY settled_usd + held_usd DESC, name LIMIT ?"
-        return [name for (name,) in self._all(query, (limit,)) if not booked_on(name)[1]]
+        found = self._all(query, (limit,))
+        return [name for (name,) in found if name is not None and not booked_on(name)[1]]  # None in a damaged file
 
     def open_calls(self) -> tuple[int, int]:
         """See Reader."""

@@ -148,6 +148,10 @@ HEALTHY = {
     "a list of things to do, and work": mixed(
         lambda n: ("todo_write", {"todos": [n]}, "Todos updated"), lambda n: ("write_file", {"path": f"{n}"}, "ok")
     ),
+    "another question, after one asked as often as may be": [
+        *[("search", {"query": "python tutorial"}, "a page")] * POLICY.threshold,
+        ("search", {"query": "rust tutorial"}, "another page"),
+    ],
     "a retry that succeeds": [("fetch", {"u": 1}, "Error: timeout")] * 3 + [("fetch", {"u": 1}, "a page")],
 }  # fmt: skip
 

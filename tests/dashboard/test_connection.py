@@ -10,13 +10,14 @@ from ledgers.samples import amounts, line
 pytestmark = pytest.mark.browser
 
 
-def test_where_a_proxy_keeps_events_back_it_asks(look, served, quiet, browser):
-    """A stream that opens, or hangs, and says nothing for ten seconds: the page no longer waits for it."""
+@pytest.mark.parametrize("events", [lambda route: route.abort(), lambda _: None], ids=["refused", "kept back"])
+def test_without_events_it_asks(served, quiet, browser, events):
+    """Where server-sent events do not pass, or a proxy keeps them back for ten seconds, the page asks every second."""
     path, ledger = quiet
     house = served(path)
     context = browser.new_context()
     page = context.new_page()
-    page.route("**/api/events*", lambda route: None)
+    page.route("**/api/events*", events)
     page.goto(house.address)
     page.get_by_text("asking every second").wait_for()
     now = time.time()

@@ -143,21 +143,6 @@ def test_by_keyboard_alone(look, served, quiet):
     page.locator("#force", has_text="by hand").wait_for()
 
 
-def test_without_events_it_asks(look, served, quiet, browser):
-    """Where server-sent events do not pass, the page asks every second."""
-    path, ledger = quiet
-    house = served(path)
-    context = browser.new_context()
-    page = context.new_page()
-    page.route("**/api/events*", lambda route: route.abort())
-    page.goto(house.address)
-    page.get_by_text("asking every second").wait_for()
-    now = time.time()
-    ledger.settle(line("b", at=now, session="late"), ["all", "session=late"], amounts(), now=now)
-    page.locator("#sessions a", has_text="late").wait_for()
-    context.close()
-
-
 def test_whoever_may_look_has_no_buttons(look, served, quiet):
     """A further link is made on the page; its browser sees all, and is offered nothing to do."""
     house = served(quiet[0])

@@ -88,6 +88,7 @@ def test_what_the_request_fixes_is_the_bill(rig: Rig) -> None:
             {"durationSeconds": 4, "resolution": "4k", "sampleCount": 2},
             2 * 4 * 300_000_000,
         ),
+        ("veo-3.0-fast-generate-001:predictLongRunning", {}, 8 * 100_000_000),
         ("veo-3.1-lite-generate-001:predictLongRunning", {"resolution": "1080p"}, 8 * 80_000_000),
     ],
 )

@@ -4,7 +4,6 @@ import os
 
 from agent_fuse.ledgers import kinds
 from agent_fuse.ledgers.base import Ledger
-from agent_fuse.ledgers.kinds import shown
 from agent_fuse.mistakes import ConfigurationError
 
 __all__ = ["open_ledger"]
@@ -36,5 +35,5 @@ def open_ledger(
     text = os.fspath(url)
     kind = kinds.of(text)
     if lease and not getattr(kind, "leases", False):
-        raise ConfigurationError(f"lease is True, and ledger is {shown(text)!r}; only postgresql://… leases")
+        raise ConfigurationError(f"lease is True, and ledger is {kinds.shown(text)!r}; only postgresql://… leases")
     return kind.open(text, kinds.Options(synchronous=synchronous, lock_timeout=lock_timeout, lease=lease))

@@ -6,7 +6,6 @@ from typing import Any, Protocol, Self, TypeVar, cast
 
 from agent_fuse.ledgers import codec, kinds
 from agent_fuse.ledgers.codec import METERS
-from agent_fuse.ledgers.kinds import shown
 from agent_fuse.mistakes import ConfigurationError
 
 T = TypeVar("T")
@@ -128,7 +127,9 @@ def keeper(url: str) -> Keeper:
     """
     kind: object = kinds.of(url)
     if not hasattr(kind, "keeper"):
-        raise ConfigurationError(f"ledger is {shown(url)!r}; it has no tables that could be made, checked or copied")
+        raise ConfigurationError(
+            f"ledger is {kinds.shown(url)!r}; it has no tables that could be made, checked or copied"
+        )
     return cast("_Kept", kind).keeper(url)
 
 

@@ -43,7 +43,10 @@ FAST: Mapping[tuple[str, str], Decimal] = {
     ("anthropic", "claude-opus-4-7"): Decimal(6),
 }
 """Times all its token prices, what a model costs in fast mode whose price the data lacks."""
-FAST_SOURCE = f'{_ANTHROPICS}, "Fast mode pricing", 2026-05 (of Claude Opus 4.7 until 2026-07-24)'
+FAST_SOURCE = (
+    'Anthropic\'s "Fast mode" (platform.claude.com/docs/en/build-with-claude/fast-mode), as it was for Opus 4.6; '
+    "Opus 4.7 as OpenRouter listed it, until 2026-07-24"
+)
 
 _TOOLS = f'{PAGE}, "Tools", 2026-11'
 FEE_SOURCES: Mapping[str, str] = {

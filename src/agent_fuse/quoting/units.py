@@ -40,9 +40,8 @@ IMAGEN: tuple[tuple[str, int], ...] = (
 )
 """Nano-dollars an image of Google's, of whatever size; of Imagen 3 at Vertex AI, the dearer."""
 _GOOGLES = "Google's pricing page (ai.google.dev/gemini-api/docs/pricing)"
-IMAGEN_SOURCE = (
-    f'{_GOOGLES}, "Imagen", 2026; Vertex AI\'s (cloud.google.com/vertex-ai/generative-ai/pricing) for Imagen 3'
-)
+_LITELLMS = "as litellm 1.110.2 lists them from Google's pages"
+IMAGEN_SOURCE = f'{_GOOGLES}, "Imagen", as quoted elsewhere in 2026; Imagen 3 at Vertex AI, the dearer, {_LITELLMS}'
 
 VIDEO_SECOND: tuple[tuple[str, Mapping[int, int]], ...] = (
     ("sora-2-pro", {720: 300_000_000, 1_024: 500_000_000, 1_080: 700_000_000}),
@@ -50,15 +49,13 @@ VIDEO_SECOND: tuple[tuple[str, Mapping[int, int]], ...] = (
     ("veo-3.1-lite", {720: 50_000_000, 1_080: 80_000_000}),
     ("veo-3.1-fast", {720: 100_000_000, 1_080: 120_000_000, 2_160: 300_000_000}),
     ("veo-3.1", {720: 400_000_000, 1_080: 400_000_000, 2_160: 600_000_000}),
-    ("veo-3.0-fast", {720: 150_000_000, 1_080: 150_000_000}),
+    ("veo-3.0-fast", {720: 100_000_000, 1_080: 120_000_000}),
     ("veo-3.0", {720: 400_000_000, 1_080: 400_000_000}),
     ("veo-2.0", {720: 500_000_000}),
 )
 """Nano-dollars a second, by the short side of the picture."""
 VIDEO_SOURCE = f'{PAGE}, "Video", 2026-11; 1080p since 2026-03-12 (its changelog)'
-VEO_SOURCE = (
-    f'{_GOOGLES}, "Veo", 2026-10-07, with audio; fast and lite as LiteLLM lists them (2026-10), Veo 2 as at Vertex AI'
-)
+VEO_SOURCE = f'{_GOOGLES}, "Veo", 2026-10-07, with audio; fast, lite and those before 3.1 {_LITELLMS}'
 BATCH_SHARE = 2
 """What a batch costs is one part of so many: the same page, "Batch"."""
 VIDEO_SECOND_UNKNOWN = 700_000_000

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from importlib.metadata import entry_points
 from typing import cast
 
@@ -57,12 +58,17 @@ LAST_WORDS = frozenset(_last(end).lower() for one in FORMATS for end in one.ends
 """Last words of the paths that can be priced, after a slash or a colon: whatever ends otherwise is no model's."""
 
 
+@lru_cache(maxsize=1024)
+def _is_priced_otherwise_spelled(path: str) -> bool:
+    return _last(spelled(path)) in LAST_WORDS
+
+
 def is_priced(path: str) -> bool:
     """Whether a path ends in one of them; told in less than a microsecond."""
     last = path[path.rfind("/") + 1 :].lower()
     if last in LAST_WORDS or (":" in last and last[last.rfind(":") + 1 :] in LAST_WORDS):
         return True
-    return (not last or "%" in last or ";" in path) and _last(spelled(path)) in LAST_WORDS
+    return (not last or "%" in last or ";" in path) and _is_priced_otherwise_spelled(path)
 
 
 _ENDS = sorted(((end, one) for one in FORMATS for end in one.ends), key=lambda row: -len(row[0]))

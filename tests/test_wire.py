@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from agent_fuse.calls import Usage
 from agent_fuse.prices import PriceBook
 from agent_fuse.usage_reader import read_usage
-from agent_fuse.wire import Reading, StreamReader, operation_of
+from agent_fuse.wire import Reading, StreamReader, operation_of, read_body
 
 
 @pytest.mark.parametrize(
@@ -150,6 +150,25 @@ def test_garbage_never_raises(data: bytes) -> None:
         reader = StreamReader(Reading(), count_text=True)
         reader.feed(prefix + data)
         reader.close()
+
+
+@pytest.mark.parametrize(
+    ("told", "tier"),
+    [
+        ({"service_tier": "priority", "speed": "standard"}, "priority"),
+        ({"service_tier": "standard", "speed": "fast", "inference_geo": "us"}, "fast@us"),
+        ({"inference_geo": "us"}, "@us"),
+        ({"speed": "fast"}, "fast"),
+        ({}, None),
+    ],
+)
+def test_how_and_where_it_was_served(told: dict[str, str], tier: str | None) -> None:
+    """`standard` takes back nothing that is told beside it; an answer read whole and an event tell the same."""
+    event = {"type": "message_delta", "usage": {"input_tokens": 1, "output_tokens": 1, **told}}
+    whole, streamed = Reading(), Reading()
+    read_body(event, whole)
+    StreamReader(streamed, count_text=False).feed(b"data: " + json.dumps(event).encode() + b"\n\n")
+    assert (whole.tier, streamed.tier) == (tier, tier)
 
 
 def test_a_whole_json_body_read_in_pieces() -> None:

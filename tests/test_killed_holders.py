@@ -29,6 +29,8 @@ def test_its_place_is_free_again(box, tmp_path, work):
     path, ready = str(tmp_path / "l.db"), SPAWN.Event()
     limit = Limit(concurrent=1, per="all", on_limit="wait", max_wait=300)
     one = box(clock=FakeClock(NOW), limits=[limit], db_path=path)
+    told = []
+    one.fuse.listen(lambda event: told.append(event.entry.status))
     with running(hold_and_wait, path, ["c"], ready) as process, ThreadPoolExecutor(1) as pool:
         assert ready.wait(120)
         waits = pool.submit(work)
@@ -37,6 +39,7 @@ def test_its_place_is_free_again(box, tmp_path, work):
         kill(process)
         waits.result(timeout=120)
     assert [entry.status for entry in one.entries()].count(Status.PRESUMED) == 1
+    assert told.count(Status.PRESUMED) == 1
 
 
 def test_what_lives_is_left_alone(box, tmp_path):

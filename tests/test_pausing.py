@@ -374,3 +374,21 @@ def test_a_pause_that_cannot_be(given, words):
     with pytest.raises(ConfigurationError) as caught:
         Limit(**given)
     assert words in str(caught.value)
+
+
+def test_a_look_leaves_what_a_later_version_wrote():
+    """Processes of two versions wait on one ledger: the older one that only looks takes no question away."""
+    ledger = open_ledger("memory://")
+    mine = paused_calls.PausedCall(
+        id="mine", at=0.0, until=100.0, account="all", limit="a limit", meter=Meter.USD, short=1, session="s",
+        agent="", model="m",
+    )  # fmt: skip
+    paused_calls.change(ledger, lambda those: those.update(mine=mine), 1.0)
+
+    def newer(note):
+        return json.dumps([*json.loads(note), {"id": "theirs", "meter": "carbon", "until": 100.0}]).encode(), None
+
+    ledger.update_note(paused_calls.NOTE, newer, now=2.0)
+    assert paused_calls.change(ledger, lambda _: None, 3.0) == {"mine": mine}
+    kept = ledger.update_note(paused_calls.NOTE, lambda note: (note, note), now=4.0)
+    assert [one["id"] for one in json.loads(kept)] == ["mine", "theirs"]

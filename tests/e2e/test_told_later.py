@@ -660,6 +660,21 @@ def test_a_list_tells_of_work_as_asking_for_it_does(server: Server, desk: Desk, 
     assert desk.settled().cost == cost
 
 
+def test_lists_ask_the_ledger_once_of_what_is_over(server: Server, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page tells of all work that there ever was, and is asked for again and again."""
+    asked: list[str] = []
+    note = desk.ledger.update_note
+    monkeypatch.setattr(
+        desk.ledger, "update_note", lambda key, *of, **more: asked.append(key) or note(key, *of, **more)
+    )
+    server.answers["GET /batches"] = page(*({**DONE, "id": f"batch_{n}"} for n in range(5)))
+    assert every(desk.openai.batches.list()) == 5
+    first = len(asked)
+    assert first >= 5
+    assert every(desk.openai.batches.list()) == 5
+    assert len(asked) == first
+
+
 def test_a_list_of_message_batches_gives_back_what_came_to_nothing(server: Server, desk: Desk) -> None:
     """Of what was done the results tell; where nothing was, nothing is billed."""
     server.answers["POST /messages/batches"] = message_batch(server.url, "in_progress", 0)

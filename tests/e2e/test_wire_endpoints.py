@@ -180,11 +180,12 @@ PACKED: dict[str, bytes] = {
 @pytest.mark.parametrize("road", ROADS, ids=["httpx", "requests", "urllib3", "aiohttp"])
 @pytest.mark.parametrize("packing", PACKED)
 def test_a_packed_body_hides_nothing(rig: Rig, packing: str, road: Callable[..., object]) -> None:
-    """One that can't be unpacked here is held at an estimate: its path says what it is."""
+    """One that can't be unpacked here is held at an estimate: its path says what it is, though not which model."""
     rig.use(budget="0.000000001")
-    with pytest.raises(SentinelBudgetExceeded):
+    with pytest.raises(SentinelBudgetExceeded) as refused:
         road(f"{rig.provider.url}/v1/chat/completions", PACKED[packing], {"content-encoding": packing})
     assert rig.provider.requests == []
+    assert (CHAT["model"] in str(refused.value)) is (packing in {"GZIP", "x-gzip", "deflate"})
 
 
 def test_a_path_that_only_looks_like_one_is_left_alone(rig: Rig) -> None:

@@ -103,7 +103,7 @@ def change(ledger: Ledger, change: Change, now: float) -> dict[str, PausedCall]:
         before = found.copy()
         change(found)
         if found and found == before:
-            return note, found  # most only look; one that nobody waits for any more goes with the next change
+            return note, found  # a look leaves what it cannot read; what nobody waits for goes with the next change
         return json.dumps([asdict(one) for one in found.values()]).encode() if found else None, found
 
     return ledger.update_note(NOTE, changed, now=now)

@@ -173,6 +173,7 @@ def listening(person, path="/api/events"):
     """The events of a page, as they come."""
     with person.stream("GET", path) as stream:
         assert stream.headers["content-type"].startswith("text/event-stream")
+        assert stream.headers["x-accel-buffering"] == "no"
         lines = stream.iter_lines()
 
         def following():

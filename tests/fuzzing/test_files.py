@@ -88,6 +88,15 @@ def assert_said(found):
             assert re.search(r"failed: \S", str(error)), (name, error)
 
 
+def test_an_account_that_lost_its_name(whole, tmp_path, monkeypatch):
+    """SQLite gives none where a page is damaged, whatever the table says; the others are told."""
+    file = tmp_path / "ledger.db"
+    file.write_bytes(whole)
+    with open_reader(file) as books:
+        monkeypatch.setattr(books, "_all", lambda *_: [(None,), ("all",)])
+        assert books.account_names(10) == ["all"]
+
+
 @sizes
 def test_a_ledger_that_lost_its_end(whole, tmp_path, examples):
     """Cut anywhere: an error in words, or the right figures; never fewer, and no call more than the cap admits.

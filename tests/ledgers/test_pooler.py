@@ -17,6 +17,8 @@ from ledgers.test_server_trouble import busy_threads, name_of
 from ledgers.workers import race, together
 
 psycopg = pytest.importorskip("psycopg")
+from agent_fuse.ledgers.postgres.address import parsed  # noqa: E402
+from agent_fuse.ledgers.postgres.link import connect  # noqa: E402
 
 ROOM = 100
 SECONDS = 60
@@ -69,6 +71,13 @@ def test_processes_get_exactly_what_there_is(pooled):
     assert usd(ledger) == (0, ROOM)
     assert_books_balance(ledger)
     ledger.close()
+
+
+def test_it_is_found_out_at_the_start(pooled, database):
+    """By the number that it gives a connection; the server itself gives that of the process that answers."""
+    for url, direct in ((pooled, False), (database, True)):
+        with connect(parsed(url, SECONDS), full=False) as db:
+            assert db.direct is direct
 
 
 def test_nothing_of_ours_is_left_on_what_others_use(pooled):

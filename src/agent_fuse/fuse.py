@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from threading import get_ident
+from typing import Unpack
 from weakref import WeakSet
 
 from agent_fuse.accounting.actions import Actions
@@ -14,13 +15,14 @@ from agent_fuse.accounting.alerts import Alerts
 from agent_fuse.accounting.backlog import Backlog
 from agent_fuse.accounting.booking import Accounting, Clock
 from agent_fuse.accounting.call_request import CallRequest, Event, PendingCall, Stage
+from agent_fuse.accounting.closing import Closing, Told
 from agent_fuse.accounting.conversations import Conversations
 from agent_fuse.accounting.keyed import KeyWatch
 from agent_fuse.accounting.ledger_retry import system_error
 from agent_fuse.accounting.reentrancy import Reentrancy
 from agent_fuse.accounting.tripped import TrippedSessions
 from agent_fuse.accounting.waits import WaitFor
-from agent_fuse.calls import Entry, Usage
+from agent_fuse.calls import Entry
 from agent_fuse.errors import SentinelError
 from agent_fuse.ledgers.base import Balance, Ledger, LedgerError
 from agent_fuse.ledgers.fallback import FallbackLedger
@@ -52,8 +54,8 @@ class Fuse:
         self.admission = Admission(settings, self.accounting)
         self.limits = self.accounting.limits
         self._sightings: Sightings[PendingCall] = Sightings()
-        self._closing: dict[Seen, tuple[int, Callable[[], None]]] = {}
-        """What is to be done at the end of a call, until it is: by whom (0: it waits), and how to do it once more."""
+        self._closing: dict[Seen, Closing] = {}
+        """What is to be done at the end of a call, until it is."""
         self.alerts = Alerts(settings, ledger, self.reentrancy, clock)
         self.accounting.on_reserved.add(self.alerts.reserved)
         self.admission.patience.on_paused.add(self.alerts.paused)
@@ -143,81 +145,63 @@ class Fuse:
         self,
         seen: Seen,
         *,
-        outcome: Outcome = Outcome.DONE,
-        unsure: bool = False,
-        usage: Usage | None = None,
-        estimate: Usage | None = None,
-        model: str = "",
-        answered: str = "",
         provider: str = "",
-        response_id: str = "",
         tier: str | None = None,
         ended_at: float | None = None,
+        **told: Unpack[Told],
     ) -> None:
         """A layer saw the call end; it is booked when it is time to. Never raises.
 
         Args:
-            unsure: its error tells nothing of a request; what other layers saw of the call says whether there was one.
-            usage: as reported; None when it was not.
-            estimate: as counted, fields unknown left None; the quote fills them.
-            model: that answered, or was asked for. answered: the one that answered, where it is told beside it.
             tier: the service tier it was served at, None where that is not told.
             ended_at: seconds, UTC epoch, real time; now when left out.
+            told: what else the layer tells of it, as `Told` says.
         """
         if tier is not None:
             seen.tier = tier
-        first = seen.call
-
-        def close() -> None:
-            self._closing[seen] = get_ident(), again
-            try:
-                request = seen.call.payload.request
-                with self._lock:
-                    decisions = self._sightings.close(
-                        seen,
-                        now=ended_at if ended_at is not None else time.time(),
-                        outcome=outcome,
-                        unsure=unsure,
-                        followed=request.followed,
-                        usage=usage,
-                        estimate=estimate,
-                        model=model,
-                        answered=answered,
-                        response_id=response_id,
-                    )
-            except Exception as error:  # noqa: BLE001  what was paid for is booked, whatever fails of ours
-                fault("finding what else saw a call", error, BOOKED_AT_QUOTE)
-                decisions = list(close_alone(seen, outcome, usage, now=time.time()))
-            for decision in decisions:
-                quietly("booking a call", HELD_AT_QUOTE, self._book, decision, model, provider)
-            self._closing.pop(seen, None)
-            if self.retired:
-                quietly("closing a ledger", GOES_ON, self._rest)
-
-        def again() -> None:
-            with self._lock:
-                self._sightings.reopen(seen)
-            if seen.call is not first:  # it turned out to be a sighting of another call
-                first.payload.held = True
-                self.accounting.release(first.payload)
-            seen.call.payload.held = True
-            close()
-
-        self._closing[seen] = 0, again
+        self._closing[seen] = closing = Closing(seen, seen.call, ended_at, provider, told)
         try:
-            self.reentrancy.account(close)
+            self.reentrancy.account(partial(self._close, closing))
         except BaseException:  # a KeyboardInterrupt: what was paid for is booked all the same
             if not self.reentrancy.busy:
                 self.reentrancy.break_off()
             raise
 
+    def _close(self, end: Closing) -> None:
+        end.by, seen, told = get_ident(), end.seen, end.told
+        now = end.ended_at if end.ended_at is not None else time.time()
+        try:
+            followed = seen.call.payload.request.followed
+            with self._lock:
+                decisions = self._sightings.close(seen, now=now, followed=followed, **told)
+        except Exception as error:  # noqa: BLE001  what was paid for is booked, whatever fails of ours
+            fault("finding what else saw a call", error, BOOKED_AT_QUOTE)
+            outcome = told.get("outcome", Outcome.DONE)
+            decisions = list(close_alone(seen, outcome, told.get("usage"), now=time.time()))
+        for decision in decisions:
+            quietly("booking a call", HELD_AT_QUOTE, self._book, decision, told.get("model", ""), end.provider)
+        self._closing.pop(seen, None)
+        if self.retired:
+            quietly("closing a ledger", GOES_ON, self._rest)
+
+    def _close_again(self, end: Closing) -> None:
+        """It was interrupted while it was closed."""
+        seen = end.seen
+        with self._lock:
+            self._sightings.reopen(seen)
+        if seen.call is not end.first:  # it turned out to be a sighting of another call
+            end.first.payload.held = True
+            self.accounting.release(end.first.payload)
+        seen.call.payload.held = True
+        self._close(end)
+
     def _mend(self) -> None:
         """This thread was interrupted at its work: what it was opening is given up, what it was closing is closed."""
         with self._lock:
             opening = self._sightings.mend()
-        for by, again in list(self._closing.values()):
-            if by in (0, get_ident()):
-                again()
+        for end in list(self._closing.values()):
+            if end.by in (0, get_ident()):
+                self._close_again(end)
         for lost in opening:
             lost.call.payload.held = True  # the ledger may have taken it
             self.close_call(lost, outcome=Outcome.FAILED)

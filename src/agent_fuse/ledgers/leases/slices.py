@@ -14,8 +14,8 @@ from agent_fuse.ledgers import codec
 from agent_fuse.ledgers.base import Amounts, Busy, Cap, Hold, LedgerError, Meter, Unwritable
 from agent_fuse.ledgers.leases import mending
 from agent_fuse.ledgers.leases.base import PREFIX, Lessor, Line, Step, Taken
-from agent_fuse.ledgers.leases.rounds import Rounds
 from agent_fuse.ledgers.leases.slice import Key, Slice
+from agent_fuse.ledgers.rounds import Rounds
 from agent_fuse.ledgers.waiting import elsewhere, in_event_loop, patience
 from agent_fuse.locks import Lock
 
@@ -53,7 +53,7 @@ class Slices:
         self._of_cap: dict[tuple[str, Meter, int], Slice] = {}
         self._now = (0.0, 0.0)
         self._adding = Lock()
-        self._rounds = Rounds(self._go_round)
+        self._rounds = Rounds(self._go_round, "leases")
         _open.add(self)
 
     def of(self, key: Key, hold: Hold) -> Slice:

@@ -7,7 +7,6 @@ from agent_fuse.ledgers import codec
 from agent_fuse.ledgers.base import Amounts
 from agent_fuse.ledgers.codec import METERS
 from agent_fuse.ledgers.leases.base import PREFIX, Step, Taken
-from agent_fuse.ledgers.owners import Owner
 from agent_fuse.ledgers.postgres import queries, rows
 from agent_fuse.ledgers.postgres.connections import Server
 from agent_fuse.ledgers.postgres.functions import NO, each
@@ -104,9 +103,8 @@ END $$;
 """
 
 
-def take(server: Server, owner: Owner, step: Step, now: float) -> Taken:
+def take(server: Server, owner: tuple[str, int, int], step: Step, now: float) -> Taken:
     """See leases.base.Lessor."""
-    of = (owner.host, owner.pid, owner.started)
     places: dict[tuple[str, ...], rows.Places] = {}
 
     def placed(names: tuple[str, ...]) -> rows.Places:
@@ -116,7 +114,7 @@ def take(server: Server, owner: Owner, step: Step, now: float) -> Taken:
 
     def written(hold: Any) -> dict[str, Any]:
         names = codec.once(hold.accounts)
-        return rows.hold(hold, names, placed(names), codec.figures_of(hold.amounts), of)
+        return rows.hold(hold, names, placed(names), codec.figures_of(hold.amounts), owner)
 
     names = codec.once(step.hold.accounts)
     nothing = codec.figures_of(Amounts())

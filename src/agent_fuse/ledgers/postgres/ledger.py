@@ -34,6 +34,7 @@ from agent_fuse.ledgers.postgres.after import After
 from agent_fuse.ledgers.postgres.combining import Combined
 from agent_fuse.ledgers.postgres.connections import NotPlain, Server
 from agent_fuse.ledgers.postgres.plain import Answer, Plain
+from agent_fuse.ledgers.postgres.pulse import Pulse
 from agent_fuse.ledgers.postgres.recent import Recent
 from agent_fuse.ledgers.postgres.tables import bring_up
 
@@ -58,7 +59,6 @@ class PostgresLedger:
 
     def __init__(self, url: str, *, lock_timeout: float = 5.0, synchronous: str = "normal") -> None:
         self._server = Server(url, lock_timeout, synchronous)
-        self._owner = this_process()
         self._begin()
         bring_up(self._server)
         forks.watch(self)
@@ -68,8 +68,7 @@ class PostgresLedger:
         asked = self._figures("reserve", hold.amounts)
         call_id, names = hold.entry.id, codec.once(hold.accounts)
         places = rows.Places(names)
-        here = self._owner
-        owner = NOBODY if hold.outlives else (here.host, here.pid, here.started)
+        owner = NOBODY if hold.outlives else self._pulse.holding(now)
         line = rows.hold(hold, names, places, asked, owner)
         shares = None if call_id in self._held else plain.shares(hold, places, asked)
         call = Plain(hold, line, shares or (), now)
@@ -274,7 +273,7 @@ class PostgresLedger:
 
     def sweep(self, *, now: float) -> list[Entry]:
         """See Ledger. One call after another: each is a transaction of its own."""
-        return upkeep.sweep(self._server, self, self._owner, now)
+        return upkeep.sweep(self._server, self, this_process(), now)
 
     def prune(self, *, before: float) -> int:
         """See Ledger. Dropped a page at a time, and others write in between."""
@@ -292,10 +291,11 @@ class PostgresLedger:
 
     def lease(self, step: Step, *, now: float) -> Taken:
         """See leases.base.Lessor."""
-        return lease.take(self._server, self._owner, step, now)
+        return lease.take(self._server, self._pulse.holding(now), step, now)
 
     def close(self) -> None:
         """See Ledger. A later call connects again."""
+        self._pulse.end()
         self._server.close()
 
     def before_fork(self) -> None:
@@ -304,12 +304,12 @@ class PostgresLedger:
     def after_fork(self, *, child: bool) -> None:
         """A child owns its own holds, and connects by itself."""
         if child:
-            self._owner = this_process()
             self._server.renew()
             self._begin()
 
     def _begin(self) -> None:
         self._held = Recent()
+        self._pulse = Pulse(self._server)
         self._reserving = Combined(self._reserve_alone, self._reserve_together)
         self._settling = Combined(self._settle_alone, self._settle_together)
 

@@ -32,7 +32,33 @@ ACCOUNTS_FROM = f"SELECT name, {FIGURES} FROM agent_fuse.accounts WHERE name >= 
 ACCOUNTS_AFTER = f"SELECT name, {FIGURES} FROM agent_fuse.accounts WHERE name > %s ORDER BY name LIMIT {PAGE}"
 HOLDS = f"SELECT {HOLD} FROM agent_fuse.holds ORDER BY at, id"
 OF_OWNER = f"SELECT {HOLD} FROM agent_fuse.holds WHERE host = %s AND pid = %s AND started = %s LIMIT {PAGE}"
-OF_THE_PAST = f"SELECT {HOLD} FROM agent_fuse.holds WHERE expires_at <= %s LIMIT {PAGE}"
+
+SILENT = 60
+"""Seconds after which a process of another machine whose pulse was heard of is taken to be dead."""
+FORGOTTEN = 86_400
+"""Seconds after which a pulse that nobody stopped is deleted."""
+PULSE = "alive/"
+"""Begins the names of notes that keep one: when it beat last is their time, by the server's clock."""
+
+_NOW = "extract(epoch FROM clock_timestamp())::float8"
+_OF = f"'{PULSE}' || h.pid || ' ' || h.started || ' ' || h.host"
+BEAT = f"""INSERT INTO agent_fuse.notes (key, at, value)
+    SELECT DISTINCT {_OF}, {_NOW}, convert_to((%s - {_NOW})::text, 'UTF8') FROM agent_fuse.holds h
+    WHERE h.host = %s AND h.pid = %s AND h.started = %s
+    ON CONFLICT (key) DO UPDATE SET at = excluded.at, value = excluded.value RETURNING 1"""
+STILL = f"DELETE FROM agent_fuse.notes WHERE key = '{PULSE}' || %s || ' ' || %s || ' ' || %s RETURNING 1"
+SILENT_OWNERS = f"""WITH forgotten AS (DELETE FROM agent_fuse.notes
+        WHERE key >= '{PULSE}' AND key < '{PULSE[:-1]}0' AND at < {_NOW} - {FORGOTTEN})
+    SELECT DISTINCT h.host, h.pid, h.started FROM agent_fuse.holds h
+    JOIN agent_fuse.notes n ON n.key = {_OF}
+    WHERE h.host <> %s AND n.at < {_NOW} - {SILENT}
+    AND extract(epoch FROM pg_postmaster_start_time()) < {_NOW} - {SILENT}"""
+"""Where the server was away, everybody was silent."""
+OF_THE_PAST = f"""SELECT {HOLD} FROM agent_fuse.holds h WHERE expires_at <= %s
+    AND NOT (h.host <> %s AND EXISTS (SELECT 1 FROM agent_fuse.notes n WHERE n.key = {_OF}
+        AND n.at >= {_NOW} - {SILENT} AND h.expires_at > {_NOW} + convert_from(n.value, 'UTF8')::float8))
+    LIMIT {PAGE}"""
+"""A process of another machine that is alive has a clock of its own, by which its holds expire."""
 OWNERS = "SELECT DISTINCT host, pid, started FROM agent_fuse.holds WHERE host = %s"
 INTERVALS = f"""SELECT name FROM agent_fuse.account_rows
     WHERE strpos(name, chr(31)) > 0 AND name > %s ORDER BY name LIMIT {PAGE}"""

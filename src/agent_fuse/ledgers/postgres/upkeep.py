@@ -12,12 +12,14 @@ from agent_fuse.ledgers.postgres.connections import Server
 
 
 def sweep(server: Server, ledger: Ledger, here: Owner, now: float) -> list[Entry]:
-    """See Ledger."""
+    """See Ledger. Processes of other machines are told dead by their pulse."""
     found: list[Entry] = []
     for row in server.ask("sweep", queries.OWNERS, (here.host,)):
         if is_dead(Owner(host=row[0], pid=row[1], started=row[2]), here=here):
             found += _presume(server, ledger, (queries.OF_OWNER, row, "owner died"), now)
-    return found + _presume(server, ledger, (queries.OF_THE_PAST, (now,), "expired"), now)
+    for row in server.ask("sweep", queries.SILENT_OWNERS, (here.host,)):
+        found += _presume(server, ledger, (queries.OF_OWNER, row, "owner silent"), now)
+    return found + _presume(server, ledger, (queries.OF_THE_PAST, (now, here.host), "expired"), now)
 
 
 def _presume(server: Server, ledger: Ledger, which: tuple[str, codec.Row, str], now: float) -> list[Entry]:

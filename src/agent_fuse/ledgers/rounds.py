@@ -1,4 +1,4 @@
-"""Rounds: a thread that renews slices in time, and gives back what nobody uses."""
+"""Rounds: a thread that comes back every second, for as long as there is anything to look after."""
 
 import logging
 import threading
@@ -14,10 +14,16 @@ _log = logging.getLogger("agent_fuse")
 
 
 class Rounds:
-    """Goes round for as long as there is anything to look after; begun again by the next slice."""
+    """Goes round while `work` says that there is more to do; begun again by what comes next.
 
-    def __init__(self, work: Callable[[], bool]) -> None:
+    Args:
+        work: done once a round. A LedgerError of it is logged (DEBUG), and the next round comes.
+        name: what it is for, in the thread's name and in that log line.
+    """
+
+    def __init__(self, work: Callable[[], bool], name: str) -> None:
         self._work = work
+        self._name = name
         self._lock = Lock()
         self._thread: threading.Thread | None = None
         self._end = threading.Event()
@@ -28,10 +34,11 @@ class Rounds:
             with self._lock:
                 if self._thread is None:
                     self._end = threading.Event()
-                    self._thread = threading.Thread(
-                        target=self._go, args=(self._end,), name="agent_fuse leases", daemon=True
+                    begun = threading.Thread(
+                        target=self._go, args=(self._end,), name=f"agent_fuse {self._name}", daemon=True
                     )
-                    self._thread.start()
+                    begun.start()
+                    self._thread = begun
 
     def end(self) -> None:
         """Let it end."""
@@ -49,6 +56,6 @@ class Rounds:
                 if self._work():
                     self.begin()
             except LedgerError as failed:
-                _log.debug("agent_fuse: slices could not be renewed: %s", failed)
+                _log.debug("agent_fuse: %s: a round failed: %s", self._name, failed)
             else:
                 return

@@ -281,6 +281,24 @@ def test_the_dead_are_dead():
 
 
 @ON_LINUX
+def test_before_the_machine_started_anew(file, monkeypatch):
+    """What was open then is presumed spent by the first sweep after, for a file; another machine's or container's is not."""
+    here, ledger = this_process(), open_ledger(file)
+    name, boot, space = here.host.split(" ")
+    others = {
+        "before": f"{name} 0-{boot} {space}",
+        "container": f"{name} {boot} {space}0",
+        "far": f"x 0-{boot} {space}",
+    }
+    for call, host in others.items():
+        monkeypatch.setattr(ledger, "_owner", replace(here, host=host))
+        assert reserve(ledger, call, 10)
+    monkeypatch.setattr(ledger, "_owner", here)
+    assert ledger.sweep(now=NOW) == [line("before", 10, Status.PRESUMED, reason="owner died")]
+    assert usd(ledger) == (10, 20)
+
+
+@ON_LINUX
 def test_number_used_again(file):
     """A hold of a process whose number is now another's is presumed, though a process of that number lives."""
     ledger = open_ledger(file)

@@ -42,6 +42,14 @@ def is_dead(owner: Owner, *, here: Owner) -> bool:
     return owner.started not in (0, int(stat[_STARTED])) or (stat[_STATE] in "ZX" and int(stat[_THREADS]) <= 1)
 
 
+def is_of_another_boot(owner: Owner, *, here: Owner) -> bool:
+    """Whether it ran before a machine of this name was started anew: on this machine, it is dead."""
+    (there, *other), (name, *boot) = owner.host.split(" "), here.host.split(" ")
+    return there == name and len(other) == len(boot) == _TOLD and other[0] != boot[0]
+
+
+_TOLD = 2
+"""What a host says beside its name."""
 _STATE, _THREADS, _STARTED = 0, 17, 19
 
 

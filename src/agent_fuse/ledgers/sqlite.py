@@ -21,7 +21,7 @@ from agent_fuse.ledgers.base import (
     Unwritable,
 )
 from agent_fuse.ledgers.database import Database, Synchronous
-from agent_fuse.ledgers.owners import Owner, is_dead, this_process
+from agent_fuse.ledgers.owners import Owner, is_dead, is_of_another_boot, this_process
 from agent_fuse.ledgers.sql import Connection
 
 T = TypeVar("T")
@@ -149,8 +149,11 @@ class SqliteLedger:
     def sweep(self, *, now: float) -> list[Entry]:
         """See Ledger."""
         here = self._owner
-        owners = self._rows("sweep", transactions.OWNERS, (here.host,))
-        dead = [row for row in owners if is_dead(Owner(host=row[0], pid=row[1], started=row[2]), here=here)]
+        dead: list[codec.Row] = []
+        for row in self._rows("sweep", transactions.OWNERS, ()):
+            owner = Owner(host=row[0], pid=row[1], started=row[2])
+            if is_dead(owner, here=here) or is_of_another_boot(owner, here=here):  # a file is one machine's
+                dead.append(row)
         found: list[Entry] = []
         for row in dead:
             found += self._presume(transactions.OF_OWNER, row, "owner died", now)

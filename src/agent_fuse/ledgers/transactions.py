@@ -80,7 +80,7 @@ HOLDS = _fill("SELECT {call}, {hold}, expires_at FROM holds ORDER BY at, id")
 LINES = _fill(
     "SELECT {call}, {refused_by} FROM journal WHERE at >= ? AND (at, id) < (?, ?) ORDER BY at DESC, id DESC LIMIT ?"
 )
-OWNERS = "SELECT DISTINCT host, pid, started FROM holds WHERE host = ?"
+OWNERS = "SELECT DISTINCT host, pid, started FROM holds"
 EXPIRED = "SELECT 1 FROM holds WHERE expires_at <= ? LIMIT 1"
 OF_OWNER = _fill("SELECT {call}, {hold} FROM holds WHERE host = ? AND pid = ? AND started = ? LIMIT {page}")
 OF_THE_PAST = _fill("SELECT {call}, {hold} FROM holds WHERE expires_at <= ? LIMIT {page}")

@@ -20,6 +20,7 @@ SECONDS = {
     "ledgers/test_leases": 14,
     "ledgers/test_lost_answers": 5,
     "ledgers/test_postgres": 11,
+    "ledgers/test_pulse": 18,
     "ledgers/test_races": 11,
     "ledgers/test_stateful": 9,
     "ledgers/test_two_copies": 7,

@@ -63,6 +63,8 @@ class PostgresServer:
 
     def __init__(self, fsync="off"):
         self._fsync = fsync
+        self.listens = ""
+        """Addresses, beside the socket."""
         self._bin = programs()
         self._as = _as_user()
         self.folder = Path(tempfile.mkdtemp(prefix="agpg", dir="/tmp"))
@@ -79,7 +81,7 @@ class PostgresServer:
 
     def start(self):
         """Start it, and wait until it answers."""
-        options = f"-k {self.folder} -c listen_addresses= -c fsync={self._fsync} -c max_connections=200"
+        options = f"-k {self.folder} -c listen_addresses={self.listens} -c fsync={self._fsync} -c max_connections=200"
         self._run("pg_ctl", "-D", self.data, "-o", options, "-l", str(self.folder / "log"), "-w", "start")
 
     def stop(self, how="immediate"):

@@ -22,6 +22,7 @@ SECONDS = {
     "ledgers/test_postgres": 11,
     "ledgers/test_pulse": 18,
     "ledgers/test_races": 11,
+    "ledgers/test_server_tls": 9,
     "ledgers/test_stateful": 9,
     "ledgers/test_two_copies": 7,
     "running/test_run": 18,

@@ -1,5 +1,6 @@
 """Connections to the server: few, kept, each for one thread at a time; and what fails, in one line."""
 
+import re
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +28,11 @@ _ROOM_SECONDS = 0.05
 """Between two tries to connect where the server has no connection left: one of ours may be free before."""
 _FULL = ("too many", "remaining connection slots", "no more connections")
 _REFUSED = "FATAL: "
+_NO_PASSWORD = "no password supplied"
+_UNSAFE = re.compile(r"certificate|\bSSL\b|\bsslmode\b|private key")
+_CONNECTING = re.compile(r"^connection (?:failed|is bad): (?:connection to server .*? failed: )?")
+_TRUST = "certificate verify failed", "root certificate file", "root.crt"
+_TRUSTING = "; sslrootcert=FILE of its URL names who signs the server's certificate"
 _TWICE = frozenset({"balances", "check", "controls", "holds", "open", "refuse", "release", "reserve", "settle"})
 """What may be done twice: its answer alone is lost when the connection is."""
 _inherited: list[object] = []
@@ -224,7 +230,17 @@ class Server:
         cause = next((words for kind, words in _CAUSES.items() if isinstance(error, kind)), said)
         if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
             _, refused, why = said.partition(_REFUSED)
-            cause = f"the server refuses: {why.strip()}" if refused else f"the server cannot be reached: {said}"
+            if refused:
+                cause = f"the server refuses: {why.strip()}"
+            elif _UNSAFE.search(said):
+                fix = _TRUSTING if any(one in said for one in _TRUST) else ""
+                cause = f"no safe connection: {_CONNECTING.sub('', said)}{fix}"
+            elif _NO_PASSWORD in said:
+                cause = (
+                    f"the server asks for a password: give one by PGPASSWORD, ~/.pgpass or a service ({_NO_PASSWORD})"
+                )
+            else:
+                cause = f"the server cannot be reached: {said}"
         return LedgerError(operation, self.where, cause)
 
 

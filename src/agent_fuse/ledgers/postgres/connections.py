@@ -28,7 +28,7 @@ _ROOM_SECONDS = 0.05
 """Between two tries to connect where the server has no connection left: one of ours may be free before."""
 _FULL = ("too many", "remaining connection slots", "no more connections")
 _REFUSED = "FATAL: "
-_NO_PASSWORD = "no password supplied"
+_UNGIVEN = "no password supplied"
 _UNSAFE = re.compile(r"certificate|\bSSL\b|\bsslmode\b|private key")
 _CONNECTING = re.compile(r"^connection (?:failed|is bad): (?:connection to server .*? failed: )?")
 _TRUST = "certificate verify failed", "root certificate file", "root.crt"
@@ -235,10 +235,8 @@ class Server:
             elif _UNSAFE.search(said):
                 fix = _TRUSTING if any(one in said for one in _TRUST) else ""
                 cause = f"no safe connection: {_CONNECTING.sub('', said)}{fix}"
-            elif _NO_PASSWORD in said:
-                cause = (
-                    f"the server asks for a password: give one by PGPASSWORD, ~/.pgpass or a service ({_NO_PASSWORD})"
-                )
+            elif _UNGIVEN in said:
+                cause = f"the server asks for a password: give one by PGPASSWORD, ~/.pgpass or a service ({_UNGIVEN})"
             else:
                 cause = f"the server cannot be reached: {said}"
         return LedgerError(operation, self.where, cause)

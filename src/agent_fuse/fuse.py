@@ -14,8 +14,7 @@ from agent_fuse.accounting.admission import Admission
 from agent_fuse.accounting.alerts import Alerts
 from agent_fuse.accounting.backlog import Backlog
 from agent_fuse.accounting.booking import Accounting, Clock
-from agent_fuse.accounting.call_request import CallRequest, Event, PendingCall, Stage
-from agent_fuse.accounting.closing import Closing, Told
+from agent_fuse.accounting.call_request import CallRequest, Closing, Event, PendingCall, Stage, Told
 from agent_fuse.accounting.conversations import Conversations
 from agent_fuse.accounting.keyed import KeyWatch
 from agent_fuse.accounting.ledger_retry import system_error

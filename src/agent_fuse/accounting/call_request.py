@@ -3,16 +3,16 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
-from typing import Any, cast
+from typing import Any, TypedDict, cast
 
-from agent_fuse.calls import Entry
+from agent_fuse.calls import Entry, Usage
 from agent_fuse.errors import SentinelError
 from agent_fuse.keys import first, spellings, told
 from agent_fuse.ledgers.base import LAST, Amounts, Place
 from agent_fuse.limits import Caller, Demand, Limit, demand
 from agent_fuse.loops import Signature
 from agent_fuse.quotes import Quote
-from agent_fuse.sightings import Layer
+from agent_fuse.sightings import Call, Layer, Outcome, Sighting
 from agent_fuse.told_later import Clip
 from agent_fuse.wire import semantic_operation
 
@@ -168,6 +168,37 @@ class PendingCall:
                 self.due = demand(limits, replace(self.request.caller, keys=keys), request.fact, now=clock())
         self.request = request
         return request
+
+
+class Told(TypedDict, total=False):
+    """What a layer may tell of the end of a call."""
+
+    outcome: Outcome
+    unsure: bool
+    """Its error tells nothing of a request; what other layers saw of the call says whether there was one."""
+    usage: Usage | None
+    """As reported; None when it was not."""
+    estimate: Usage | None
+    """As counted, fields unknown left None; the quote fills them."""
+    model: str
+    """That answered, or was asked for."""
+    answered: str
+    """The model that answered, where it is told beside the other."""
+    response_id: str
+
+
+@dataclass(slots=True, eq=False)
+class Closing:
+    """What is needed to close a call, and to close it once more where that is interrupted."""
+
+    seen: Sighting[PendingCall]
+    first: Call[PendingCall]
+    """The call that it was a sighting of when it ended."""
+    ended_at: float | None
+    provider: str
+    told: Told
+    by: int = 0
+    """The thread that is at it; 0 while it waits."""
 
 
 @dataclass(slots=True, eq=False)

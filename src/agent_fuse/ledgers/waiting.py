@@ -23,7 +23,10 @@ def in_event_loop() -> bool:
     """Whether this thread is running an event loop, of asyncio (uvloop's too) or Trio, which stands still meanwhile."""
     asyncio = sys.modules.get("asyncio")
     running = getattr(asyncio, "_get_running_loop", None)
-    return (running is not None and running() is not None) or ("trio" in sys.modules and _in_trio())
+    loop = running() if running is not None else None
+    if loop is not None:  # asyncio knows it by the thread; where gevent made greenlets of threads, it may be another's
+        return getattr(loop, "_thread_id", None) in (None, threading.get_ident())
+    return "trio" in sys.modules and _in_trio()
 
 
 def _in_trio() -> bool:

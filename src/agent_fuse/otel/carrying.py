@@ -20,6 +20,8 @@ from multiprocessing.pool import Pool, ThreadPool
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from wrapt import register_post_import_hook
+
 from agent_fuse.errors import SentinelError, soften
 from agent_fuse.locks import Lock
 from agent_fuse.otel.context import ORIGIN, where_from
@@ -39,13 +41,14 @@ _TASKS = ("apply_async", "_map_async", "imap", "imap_unordered")
 
 _lock = Lock()
 _on = False
+_waits_for_gevent = False
 problem = ""
 """What keeps threads from being carried in this Python; empty when all is well."""
 
 
 def install() -> None:
     """Threads and pools carry from now on. Idempotent."""
-    global _on, problem
+    global _on, _waits_for_gevent, problem
     with _lock:
         _on = True
         missing = [f"{_name(owner)}.{name}" for owner, name, _ in _seams() if not hasattr(owner, name)]
@@ -58,6 +61,10 @@ def install() -> None:
                 wrapper = functools.wraps(original)(wrap(original))
                 setattr(wrapper, _MARK, (original, name in vars(owner)))
                 setattr(owner, name, wrapper)
+        first, _waits_for_gevent = not _waits_for_gevent, True
+    if first:
+        register_post_import_hook("agent_fuse.otel.greenlets:carry", "gevent.greenlet")
+        register_post_import_hook("agent_fuse.otel.greenlets:carry_to_threads", "gevent.threadpool")
 
 
 def uninstall() -> None:

@@ -120,8 +120,8 @@ OPTIONS = (
         name="unknown_endpoint",
         parse=parsers.choice("estimate", "block", "free"),
         default="estimate",
-        doc="A request of a gated SDK to an endpoint that AgentFuse does not know: hold an `estimate`, `block` it, or "
-        "let it go `free`.",
+        doc="A request of a gated SDK, or to a model host, at an endpoint that AgentFuse does not know: hold an "
+        "`estimate`, `block` it, or let it go `free` ([wire-gate.md](wire-gate.md#paths-that-are-not-known)).",
     ),
     Option(
         name="hold_seconds",

@@ -106,7 +106,7 @@ class Flight:
         if operation == UNKNOWN:
             from agent_fuse.otel.unknown_endpoints import is_gated  # noqa: PLC0415  few are not known
 
-            if not is_gated(fuse.settings.unknown_endpoint, self.provider, url):
+            if not is_gated(fuse.settings.unknown_endpoint, url, self.provider):
                 return
         fields: Mapping[str, Any] = cast("Mapping[str, Any]", body) if isinstance(body, Mapping) else {}
         model = fields.get("model")

@@ -10,6 +10,7 @@ from agent_fuse.otel.request_gate import FLIGHT
 from agent_fuse.otel.wire_gate import Sent, is_worth_a_look, judge_awaited
 from agent_fuse.seams import HELD_AT_QUOTE, quietly
 from agent_fuse.seams import judge as judged
+from agent_fuse.wire_formats.hosts import split
 
 _LOOKING, _READING, _FAILING = "looking at a request", "reading an answer", "noting a failed request"
 
@@ -48,7 +49,7 @@ def around(original: patches.Method) -> patches.Method:
     """The wrapper of a session's `_request`, which follows redirects inside."""
 
     async def request(self: Any, method: str, str_or_url: Any, *args: Any, **kwargs: Any) -> Any:
-        url = judged(_LOOKING, active.fail_safe, _url_of, method, str_or_url)
+        url = judged(_LOOKING, active.fail_safe, _url_of, self, method, str_or_url)
         if url is None:
             return await original(self, method, str_or_url, *args, **kwargs)
         flight = await judge_awaited(lambda: _sent(self, str_or_url, kwargs))
@@ -69,12 +70,15 @@ def around(original: patches.Method) -> patches.Method:
     return request
 
 
-def _url_of(method: str, url: Any) -> str | None:
+def _url_of(session: Any, method: str, url: Any) -> str | None:
     """The URL of a request that is worth a look; None for all others, in a microsecond."""
     if method != "POST" and method.upper() != "POST":
         return None
     text = str(url)
-    return text if is_worth_a_look(text.partition("#")[0].partition("?")[0]) else None
+    if "://" not in text and session is not None:
+        text = str(session._build_url(url))  # noqa: SLF001  with the base URL of the session
+    host, path = split(text)
+    return text if is_worth_a_look(host, path) else None
 
 
 async def _at_hand(data: Any) -> Any:

@@ -4,9 +4,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from agent_fuse import foreign_text
+from agent_fuse.calls import Usage
 from agent_fuse.otel.gate import CallSite
 from agent_fuse.otel.request_gate import Flight
 from agent_fuse.otel.response import Observe, Reader
+from agent_fuse.usage_reader import count, fields_of
 from agent_fuse.wire import StreamReader, asks_for_usage
 from agent_fuse.wire_formats import Whole, WireFormat, model_in
 
@@ -88,6 +90,13 @@ class WireFlight(Flight):
         if not said:
             super()._stream_ended(broken)
 
+    def _total(self, body: object) -> Usage | None:
+        """Of embeddings and reranking some tell a total alone (Voyage): all of it is input."""
+        if self._operation not in ("embeddings", "rerank") or (usage := fields_of(body)("usage")) is None:
+            return None
+        total = count(fields_of(usage)("total_tokens"))
+        return None if total is None else Usage(input_tokens=total, output_tokens=0)
+
     def _read_content(self, content: bytes) -> None:
         try:
             body: object = foreign_text.read_json(content)
@@ -99,4 +108,4 @@ class WireFlight(Flight):
             reader.close()
         else:
             if not self._form.whole(body, self._reading):
-                self._reading.usage = self._form.in_headers(self._headers)
+                self._reading.usage = self._form.in_headers(self._headers) or self._total(body)

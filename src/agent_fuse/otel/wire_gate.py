@@ -15,17 +15,21 @@ from typing import cast
 from agent_fuse import foreign_text
 from agent_fuse.accounting.waits import AWAITED, Waited, WaitFor
 from agent_fuse.dialects.http import Endpoint
+from agent_fuse.endpoints import UNKNOWN
 from agent_fuse.errors import SentinelError
 from agent_fuse.ledgers.waiting import rest
 from agent_fuse.otel import active
 from agent_fuse.otel.gate import call_site, not_judged
 from agent_fuse.otel.request_gate import FLIGHT
 from agent_fuse.otel.response import Observe
+from agent_fuse.otel.unknown_endpoints import is_gated
 from agent_fuse.otel.wire_flight import WireFlight
 from agent_fuse.prices import model_endpoint
 from agent_fuse.seams import GOES_ON, quietly
-from agent_fuse.wire_formats import find, is_priced
+from agent_fuse.wire_formats import find, is_priced, openai
+from agent_fuse.wire_formats.base import UNLISTED
 from agent_fuse.wire_formats.forms import form_fields
+from agent_fuse.wire_formats.hosts import host_of, rules_of, served
 
 _PLACE = "judging a request on the wire"
 
@@ -55,11 +59,16 @@ class Sent:
     """Watches a body that comes by and by, in the library's own way."""
 
 
-def is_worth_a_look(path: str) -> bool:
+def is_worth_a_look(host: str, path: str) -> bool:
     """Whether a POST to this path may be a model request; told in less than a microsecond."""
     if not _on:
         return False
-    return is_priced(path) or active.names_endpoints()
+    if is_priced(path) or active.names_endpoints():
+        return True
+    if not rules_of(host):
+        return False
+    found = served(host, path)
+    return found is not None and bool(found[1])
 
 
 def judge(sent: Callable[[], Sent | None]) -> WireFlight | None:
@@ -124,15 +133,17 @@ def _judge(sent: Sent) -> WireFlight | None:
     url, path = sent.url, sent.path
     found = find(path)
     named = next((one for text in site.fuse.settings.endpoints if (one := _named(text, url)) is not None), None)
+    provider, unlisted = served(host_of(url), path) or ("", "")
     if found is None and named is None:
-        return None
+        if not unlisted or (unlisted == UNKNOWN and not is_gated(site.fuse.settings.unknown_endpoint, url)):
+            return None
+        found = UNLISTED, unlisted
+        path = path if ":" in path else ""  # Google's names a model; what others' name is no whole one
     content = _unpacked(sent.content, sent.encoding)
     body = None if content is None else _decoded(content)
-    form, operation = found or find("/chat/completions") or (None, "")
-    if form is None:
-        return None
-    host = model_endpoint(url)
-    if host is None and named is None and content is not None and not form.is_spoken(path, body):
+    form, operation = found or (openai.FORMAT, "")
+    host = model_endpoint(url) or provider
+    if not host and named is None and content is not None and not form.is_spoken(path, body):
         return None
     flight = WireFlight(form, host or form.provider, url, sent.sender, sent.observe)
     try:

@@ -10,6 +10,7 @@ from agent_fuse.otel.wire_flight import WireFlight
 from agent_fuse.otel.wire_gate import Sent, is_worth_a_look, judge
 from agent_fuse.seams import HELD_AT_QUOTE, quietly
 from agent_fuse.seams import judge as judged
+from agent_fuse.wire_formats.hosts import host_of
 
 _LOOKING, _READING, _FAILING = "looking at a request", "reading an answer", "noting a failed request"
 _BODY = "reading the body of a request"
@@ -33,7 +34,7 @@ def around(original: patches.Method) -> patches.Method:
     """The wrapper of a pool's `urlopen`, which calls itself for every retry and redirect."""
 
     def urlopen(self: Any, method: str, url: str, body: Any = None, *args: Any, **kwargs: Any) -> Any:
-        path = judged(_LOOKING, active.fail_safe, path_of, url) if method == "POST" else None
+        path = judged(_LOOKING, active.fail_safe, path_of, self.host, url) if method == "POST" else None
         if path is None:
             return original(self, method, url, body, *args, **kwargs)
         content = judged(_BODY, active.fail_safe, _at_hand, body)
@@ -58,12 +59,12 @@ def around(original: patches.Method) -> patches.Method:
     return urlopen
 
 
-def path_of(url: str) -> str | None:
+def path_of(host: str, url: str) -> str | None:
     """The path of a POST that is worth a look; None for all others, in about a microsecond."""
     path = url.partition("?")[0]
     if not path.startswith("/"):  # to a proxy, or a redirect
-        path = "/" + path.partition("://")[2].partition("/")[2]
-    return path if is_worth_a_look(path) else None
+        host, path = host_of(path), "/" + path.partition("://")[2].partition("/")[2]
+    return path if is_worth_a_look(host, path) else None
 
 
 def _at_hand(body: Any) -> bytes:

@@ -111,6 +111,10 @@ class WireFormat:
         return named and any(name in fields for name in self.asks)
 
 
+UNLISTED = WireFormat(name="unlisted", source="whatever a model host answers", ends={}, asks=())
+"""Spoken at a path of a model host that no protocol knows: what an answer tells of its usage is read as OpenAI's."""
+
+
 def model_in(path: str) -> str:
     """The model that a path names, or an empty text."""
     found = _IN_PATH.search(path)

@@ -64,7 +64,6 @@ FORMAT = WireFormat(
     },
     provider="aws",
     asks=("messages", "prompt", "inputText", "texts", "message", "inputImage"),
-    model_in_body=False,
     words=_words,
     reader=_reader,
     whole=_whole,

@@ -1,7 +1,7 @@
 """OpenAI's protocol beside texts of a named model: images, speech, recordings, video, agents of Mistral, and jobs."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from agent_fuse.wire_formats.base import Body, WireFormat
 
@@ -10,6 +10,18 @@ def _words(body: Body) -> Body:
     """A form's files as an SDK would hand them over: what is billed by a recording is quoted by its length."""
     file = body.get("file")
     return {**body, "file": {"file": file}} if isinstance(file, bytes) else body
+
+
+def _inputs(body: Body) -> Body:
+    """Parts, or chunks of documents, that are embedded together."""
+    told: dict[str, Any] = dict(body)
+    given = told.pop("inputs", None)
+    groups = cast("list[Any]", given) if isinstance(given, list) else []
+    if any(isinstance(one, dict) for one in groups):
+        told["messages"] = [{"role": "user", "content": one.get("content")} for one in groups if isinstance(one, dict)]
+    else:
+        told["input"] = [text for one in groups for text in (one if isinstance(one, list) else [one])]
+    return told
 
 
 def _other(name: str, ends: Mapping[str, str], *asks: str, **more: Any) -> WireFormat:
@@ -39,6 +51,13 @@ FORMATS = (
             "/ocr": "unknown",
         },
         *("prompt", "image", "input", "file", "file_url", "url", "document"),
+    ),
+    WireFormat(
+        name="voyage",
+        source="docs.voyageai.com/reference: multimodal and contextualized embeddings; docs.perplexity.ai",
+        ends={"/multimodalembeddings": "embeddings", "/contextualizedembeddings": "embeddings"},
+        asks=("inputs", "input"),
+        words=_inputs,
     ),
     _other(
         "openai jobs",

@@ -216,13 +216,21 @@ def test_what_an_answer_tells_is_booked(rig: Rig, server: Server) -> None:
     assert (entry.status, entry.input_tokens, entry.output_tokens) == (Status.SETTLED, 1000, 100)
 
 
+PARTS = [{"content": [{"type": "text", "text": "word " * 4_000}]}]
+
+
 @pytest.mark.parametrize(
-    ("host", "path"),
-    [("api.voyageai.com", "/v1/multimodalembeddings"), ("api.perplexity.ai", "/v1/contextualizedembeddings")],
+    ("host", "path", "inputs"),
+    [
+        ("api.voyageai.com", "/v1/multimodalembeddings", PARTS),
+        ("api.perplexity.ai", "/v1/contextualizedembeddings", [["word " * 4_000]]),
+    ],
 )
-def test_embeddings_of_parts_are_booked_by_their_total(rig: Rig, server: Server, host: str, path: str) -> None:
+def test_embeddings_of_parts_are_booked_by_their_total(
+    rig: Rig, server: Server, host: str, path: str, inputs: object
+) -> None:
     """Their answers tell a total alone, which is input; what is embedded is quoted by its text."""
-    body = {"model": "voyage-3.5", "inputs": [["word " * 4_000]]}
+    body = {"model": "voyage-3.5", "inputs": inputs}
     rig.use(budget="0.0001")
     with pytest.raises(SentinelBudgetExceeded):
         httpx.post(server.at(host) + path, json=body)
@@ -249,3 +257,31 @@ def test_a_body_that_costs_nothing_is_not_read(rig: Rig) -> None:
     with httpx.Client(transport=Unread()) as client:
         assert client.post("https://api.mistral.ai/v1/files", content=iter([b"x"])).status_code == 200
     assert rig.books.entries() == []
+
+
+def test_a_chat_that_is_answered_later_is_quoted_by_what_it_asks(rig: Rig, server: Server) -> None:
+    """Perplexity's stands one level down in the body."""
+    asked = {"request": {"model": "sonar", "messages": [{"role": "user", "content": "x"}], "max_tokens": 1_000}}
+    rig.use(budget="0.001")
+    with pytest.raises(SentinelBudgetExceeded, match="sonar"):
+        httpx.post(server.at("api.perplexity.ai") + "/async/chat/completions", json=asked)
+    assert server.paths == []
+
+
+def test_a_foreign_host_is_not_said_to_be_coheres(rig: Rig, server: Server) -> None:
+    """Many speak a rerank under its path: the provider is the host's, or nobody's."""
+    rig.use(budget="100")
+    server.answer = b'{"usage": {"total_tokens": 50}}'
+    body = {"model": "jina-reranker-v3", "query": "x", "documents": ["y"]}
+    httpx.post(server.at("rerank.invalid") + "/v1/rerank", json=body)
+    httpx.post(server.at("api.voyageai.com") + "/v1/rerank", json=body)
+    httpx.post(server.at("api.cohere.com") + "/v1/rerank", json=body)
+    assert sorted(one.provider for one in rig.books.entries()) == ["", "cohere", "voyageai"]
+
+
+def test_a_server_of_ones_own_that_is_invoked_is_not_bedrock(rig: Rig, server: Server) -> None:
+    """Agents are often served at `/invoke`: without a model in the path it is none of Amazon's."""
+    rig.use(budget="0.000000001")
+    assert httpx.post(server.at("agents.invalid") + "/invoke", json={"message": "hi"}).status_code == 200
+    with pytest.raises(SentinelBudgetExceeded):
+        httpx.post(server.at("gateway.invalid") + "/model/amazon.nova-lite-v1:0/invoke", json={"messages": []})

@@ -2,10 +2,11 @@
 
 import importlib.metadata
 from collections.abc import Iterator
+from importlib.util import find_spec
 
 from agent_fuse.fuse import Fuse
 from agent_fuse.ledgers.kinds import shown
-from agent_fuse.otel import instrumentor, langchain_tools, sdk_sources
+from agent_fuse.otel import instrumentor, langchain_tools, sdk_sources, wire_install
 from agent_fuse.otel.blind import blind_at_start
 from agent_fuse.otel.saying import words_of
 
@@ -29,6 +30,11 @@ def _seen(fuse: Fuse) -> Iterator[str]:
             gated.append(f"{sdk} {version}")
     if gated:
         yield f"requests of {' and '.join(gated)}"
+    roads = [one for one in wire_install.LIBRARIES if find_spec(one) is not None]
+    if roads:
+        on = fuse.settings.request_gate and fuse.settings.wire_gate
+        no = " NOT judged (the wire gate is off)"
+        yield f"model requests of any SDK over {', '.join(roads)}{'' if on else no}"
     if blind_at_start():
         yield "spans and tools NOT seen (OTEL_SDK_DISABLED)"
     elif langchain_tools.missing():

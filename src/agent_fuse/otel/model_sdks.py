@@ -9,42 +9,49 @@ from agent_fuse.otel.facts import Fact, blind, off, ok
 
 _ROADS: dict[str, tuple[str, ...]] = {
     "google-genai": ("httpx2", "httpx", "aiohttp"),
-    "mistralai": ("httpx",),
-    "cohere": ("httpx",),
-    "groq": ("httpx",),
-    "ollama": ("httpx",),
-    "together": ("httpx",),
-    "cerebras-cloud-sdk": ("httpx",),
-    "fireworks-ai": ("httpx",),
-    "replicate": (),
     "litellm": ("httpx", "aiohttp"),
     "huggingface-hub": ("httpx", "aiohttp"),
-    "boto3": ("urllib3",),
     "aiobotocore": ("aiohttp",),
-    "voyageai": (),
-    "dashscope": (),
-    "ibm-watsonx-ai": (),
-    "google-cloud-aiplatform": ("gRPC",),
-    "google-generativeai": ("gRPC",),
-    "xai-sdk": ("gRPC",),
-    "ai21": (),
-    "anyscale": (),
-    "baseten": (),
-    "clarifai": (),
-    "deepinfra": (),
-    "jina": (),
-    "nlpcloud": (),
-    "portkey-ai": (),
-    "predictionguard": (),
-    "qianfan": (),
-    "sagemaker": (),
-    "stability-sdk": (),
-    "upstage": (),
-    "writer-sdk": (),
-    "zhipuai": (),
-    "zai-sdk": (),
+    "boto3": ("urllib3",),
+    "azure-ai-inference": ("urllib3", "aiohttp"),
+    "dashscope": ("urllib3", "aiohttp"),
+    "databricks-sdk": ("urllib3",),
+    "ibm-watsonx-ai": ("httpx", "urllib3"),
+    "predictionguard": ("urllib3",),
+    "voyageai": ("urllib3", "aiohttp"),
+    **dict.fromkeys(
+        (
+            *("ai21", "cerebras-cloud-sdk", "cloudflare", "cohere", "elevenlabs", "fireworks-ai", "friendli", "groq"),
+            *("llama-api-client", "mistralai", "ollama", "openrouter", "perplexityai", "portkey-ai", "replicate"),
+            *("sambanova", "together", "writer-sdk", "zai-sdk", "zhipuai"),
+        ),
+        ("httpx",),
+    ),
 }
-"""Distributions by which models are called, and the libraries that carry their requests; none: that is not known."""
+"""Distributions by which models are called, and the libraries that carry their requests: by their sources (2026-11)."""
+
+_PROGRAM = "it starts a program of its own, which sends them"
+_GRPC = "they go by gRPC"
+_THEIRS = "their paths and hosts are not known"
+_BARE: dict[str, str] = {
+    **dict.fromkeys(
+        (
+            *("clarifai", "google-ai-generativelanguage", "google-cloud-aiplatform", "google-generativeai"),
+            *("stability-sdk", "xai-sdk"),
+        ),
+        _GRPC,
+    ),
+    **dict.fromkeys(("claude-agent-sdk", "github-copilot-sdk", "openai-codex-sdk"), _PROGRAM),
+    **dict.fromkeys(
+        (
+            *("aleph-alpha-client", "anyscale", "assemblyai", "baseten", "deepgram-sdk", "deepinfra"),
+            *("fal-client", "jina", "lmstudio", "lumaai", "nlpcloud", "oci", "qianfan", "runwayml", "sagemaker"),
+            *("sarvamai", "upstage"),
+        ),
+        _THEIRS,
+    ),
+}
+"""Those whose requests are not judged, and why."""
 
 _TURN_ON = "wire_gate=True and request_gate=True, or unset AGENTFUSE_WIRE_GATE and AGENTFUSE_REQUEST_GATE"
 _USE = (
@@ -52,29 +59,32 @@ _USE = (
 )
 
 
+_NAME = "endpoints=[...] with the URL that they go to, where it is one; or an instrumentation that starts spans in time"
+_INSIDE = "limit it by its own options; or call the model by an SDK that is gated"
+
+
 def of_model_sdks() -> Iterator[Fact]:
     """One fact for each that is installed."""
     wanted = any(one.fuse.settings.wire_gate and one.fuse.settings.request_gate for one in active.guards())
-    for name, roads in _ROADS.items():
+    for name in (*_ROADS, *_BARE):
         try:
             version = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-        yield _fact(f"{name} {version}", roads, wanted=wanted)
+        yield _fact(name, version, wanted=wanted)
 
 
-def _fact(sdk: str, roads: tuple[str, ...], *, wanted: bool) -> Fact:
-    if not roads:
-        return off(f"{sdk}: a model SDK whose requests are not known: NOT covered", _USE)
-    gated = [one for one in roads if one in wire_install.LIBRARIES]
-    if gated and not wanted:
+def _fact(name: str, version: str, *, wanted: bool) -> Fact:
+    sdk = f"{name} {version}"
+    if name in _BARE:
+        why = _BARE[name]
+        fix = {_PROGRAM: _INSIDE, _THEIRS: _NAME}.get(why, _USE)
+        return off(f"{sdk}: its model requests are NOT covered, {why}", fix)
+    if not wanted:
         return off(f"{sdk}: the wire gate is off, its calls are seen by spans alone", _TURN_ON)
-    for one in gated:
+    for one in _ROADS[name]:
         if one in wire_install.problems:
             return blind(f"{sdk}: {wire_install.problems[one]}", "upgrade agent-fuse; until then spans guard it")
         if one in sys.modules and not wire_install.gated(one):
             return blind(f"{sdk}: the wire gate was taken out of {one}", "call agent_fuse.init() after it")
-    bare = [one for one in roads if one not in wire_install.LIBRARIES]
-    if bare:
-        return off(f"{sdk}: its requests go by {' or '.join(bare)} and are NOT judged on the wire", _USE)
     return ok(f"{sdk}: its model requests are judged before they leave (wire gate; which those are: docs/wire-gate.md)")

@@ -48,7 +48,8 @@ class WireFlight(Flight):
         """
         self._fuse = site.fuse
         fields: Mapping[str, Any] = cast("Mapping[str, Any]", body) if isinstance(body, Mapping) else {}
-        named = fields.get("model")
+        words = self._form.words(fields)
+        named = words.get("model")
         model = named if isinstance(named, str) and named else model_in(path)
         if operation in ("chat", "image") and "embed" in model:  # at Bedrock and Vertex the path tells no more
             operation = "embeddings"
@@ -56,7 +57,7 @@ class WireFlight(Flight):
         self._wants_text = (
             not self._form.streams_usage and operation in ("chat", "text_completion") and not asks_for_usage(fields)
         )
-        self._open(site, operation, model, self._form.words(fields), size)
+        self._open(site, operation, model, words, size)
 
     def answered(self, response: Any) -> None:
         """A response is here; a whole body is booked now."""

@@ -25,6 +25,8 @@ def _words(body: Body) -> Body:
 def _take(reading: Reading, told: Document) -> None:
     """An event of v2 (`type`) or v1 (`event_type`): the first says the id, the last the usage."""
     kind = told.get("type") or told.get("event_type")
+    if kind is None and (usage := read_usage(told)) is not None:  # Writer's, which is OpenAI's under this path
+        reading.usage, reading.complete, reading.final = usage, True, True
     named = told.get("id") or told.get("generation_id")
     if isinstance(named, str):
         reading.response_id = named
@@ -59,7 +61,6 @@ FORMAT = WireFormat(
         "/v1/rerank": "rerank",
         "/v1/classify": "text_completion",
     },
-    provider="cohere",
     asks=("messages", "message", "texts", "inputs", "images", "documents"),
     words=_words,
     reader=_reader,

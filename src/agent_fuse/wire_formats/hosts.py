@@ -180,6 +180,12 @@ MODEL_HOSTS: tuple[ModelHost, ...] = (
         under=("client/v4/accounts/*/ai/run/**", "client/v4/accounts/*/ai/v1/**"),
     ),
     ModelHost(
+        provider="databricks",
+        hosts=("*.cloud.databricks.com", "*.azuredatabricks.net", "*.gcp.databricks.com"),
+        under=("serving-endpoints/*/invocations",),
+        source="databricks-sdk 0.162",
+    ),
+    ModelHost(
         provider="dashscope",
         hosts=("dashscope.aliyuncs.com", "dashscope-*.aliyuncs.com", "*.dashscope.aliyuncs.com"),
         under=("api/*/services/**", "api/*/apps/*/completion", "api/*/fine-tunes", "**/threads/**/runs"),

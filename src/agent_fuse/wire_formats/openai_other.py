@@ -16,12 +16,19 @@ def _inputs(body: Body) -> Body:
     """Parts, or chunks of documents, that are embedded together."""
     told: dict[str, Any] = dict(body)
     given = told.pop("inputs", None)
-    groups = cast("list[Any]", given) if isinstance(given, list) else []
-    if any(isinstance(one, dict) for one in groups):
-        told["messages"] = [{"role": "user", "content": one.get("content")} for one in groups if isinstance(one, dict)]
-    else:
-        told["input"] = [text for one in groups for text in (one if isinstance(one, list) else [one])]
+    if isinstance(given, list):
+        told["input"] = [part for one in cast("list[Any]", given) for part in _parts(one)]
     return told
+
+
+def _parts(group: object) -> list[Any]:
+    return cast("list[Any]", group) if isinstance(group, list) else [group]
+
+
+def _wrapped(body: Body) -> Body:
+    """The chat that is to be answered later."""
+    inner = body.get("request")
+    return cast("Body", inner) if isinstance(inner, dict) else body
 
 
 def _other(name: str, ends: Mapping[str, str], *asks: str, **more: Any) -> WireFormat:
@@ -58,6 +65,14 @@ FORMATS = (
         ends={"/multimodalembeddings": "embeddings", "/contextualizedembeddings": "embeddings"},
         asks=("inputs", "input"),
         words=_inputs,
+    ),
+    WireFormat(
+        name="perplexity later",
+        source="docs.perplexity.ai: async chat completions",
+        ends={"/async/chat/completions": "chat"},
+        asks=("request",),
+        model_in_body=False,
+        words=_wrapped,
     ),
     _other(
         "openai jobs",

@@ -1,0 +1,82 @@
+"""What the doctor says of each model SDK that is installed: by what its requests are covered, or that they are not."""
+
+from pathlib import Path
+
+import pytest
+
+from agent_fuse import AgentFuseSpanProcessor
+from agent_fuse.otel.coverage import words
+from agent_fuse.otel.facts import Fact, State
+from agent_fuse.otel.model_sdks import of_model_sdks
+
+COVERED = "its model requests are judged before they leave (wire gate"
+
+
+def facts(**options: object) -> dict[str, Fact]:
+    processor = AgentFuseSpanProcessor(budget=1, db_path="memory://", **options)
+    found = {one.what.partition(" ")[0]: one for one in of_model_sdks()}
+    processor.shutdown()
+    return found
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Has a distribution of this name, which is known by its metadata alone."""
+
+    def one(name: str) -> None:
+        folder = tmp_path / f"{name.replace('-', '_')}-9.9.dist-info"
+        folder.mkdir()
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 9.9\n")
+
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return one
+
+
+def test_installed_sdks_are_covered_by_the_wire_gate() -> None:
+    """Those whose calls the tests refuse and book."""
+    found = facts()
+    for name in ("google-genai", "mistralai", "cohere", "groq", "ollama", "boto3", "huggingface-hub"):
+        assert found[name].state is State.OK
+        assert COVERED in found[name].what
+
+
+@pytest.mark.parametrize(
+    "name", ["writer-sdk", "ai21", "portkey-ai", "openrouter", "perplexityai", "voyageai", "azure-ai-inference"]
+)
+def test_sdks_over_libraries_that_are_gated_are_covered(install, name: str) -> None:
+    """By the library that carries their requests, whether or not they are imported yet."""
+    install(name)
+    assert COVERED in facts()[name].what
+    off = facts(wire_gate=False)[name]
+    assert off.state is State.OFF
+    assert "the wire gate is off" in off.what
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("xai-sdk", "they go by gRPC"),
+        ("google-cloud-aiplatform", "they go by gRPC"),
+        ("claude-agent-sdk", "it starts a program of its own"),
+        ("deepgram-sdk", "their paths and hosts are not known"),
+    ],
+)
+def test_others_are_said_not_to_be(install, name: str, why: str) -> None:
+    """With the reason, and what to do about it."""
+    install(name)
+    found = facts()[name]
+    assert found.state is State.OFF
+    assert found.what.startswith(f"{name} 9.9: its model requests are NOT covered, {why}")
+    assert found.fix
+
+
+def test_the_first_line_says_which_requests_are_judged() -> None:
+    """Of the SDKs with a gate of their own, and of any other by the libraries that carry its requests."""
+    with_wire = AgentFuseSpanProcessor(budget=1, db_path="memory://")
+    line = words(with_wire.fuse)
+    assert "requests of openai 3." in line
+    assert "model requests of any SDK over httpx, httpx2, urllib3, aiohttp" in line
+    with_wire.shutdown()
+    without = AgentFuseSpanProcessor(budget=1, db_path="memory://", wire_gate=False)
+    assert "aiohttp NOT judged (the wire gate is off)" in words(without.fuse)
+    without.shutdown()

@@ -1,6 +1,7 @@
 """The tables of the wire's protocols: which request is whose, what it asks for, and what an answer tells."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -152,6 +153,44 @@ def test_a_stream_tells_its_usage_however_it_is_cut(case: str, size: int) -> Non
     reader.close()
     assert reading.usage == expected
     assert reading.response_id == ("" if name == "ollama" else "r")
+
+
+def _on_lines(body: bytes) -> bytes:
+    """Each document over several lines of data."""
+    found = []
+    for event in body.replace(b"\r\n", b"\n").split(b"\n\n"):
+        text = event.removeprefix(b"data: ")
+        shown = json.dumps(json.loads(text), indent=1).encode() if text.startswith(b"{") else text
+        found.append(b"".join(b"data: " + line + b"\n" for line in shown.split(b"\n") if line))
+    return b"\n".join(found)
+
+
+SPELLINGS: dict[str, Callable[[bytes], bytes]] = {
+    "LF": lambda body: body.replace(b"\r\n", b"\n"),
+    "CR": lambda body: body.replace(b"\r\n", b"\r").replace(b"\n", b"\r"),
+    "no space": lambda body: body.replace(b"data: ", b"data:"),
+    "other fields": lambda body: (
+        b": hello\r\n\r\n" + body.replace(b"data: ", b"id: 1\nretry: 5\n: ping\nevent: x\ndata: ")
+    ),
+    "a mark before it": lambda body: b"\xef\xbb\xbf" + body,
+    "several lines of data": _on_lines,
+    "several lines of data, CRLF": lambda body: _on_lines(body).replace(b"\n", b"\r\n"),
+    "no last line end": lambda body: body.removesuffix(b"data: [DONE]\n\n").rstrip(b"\r\n"),
+}
+
+
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+@pytest.mark.parametrize("spelling", SPELLINGS)
+@pytest.mark.parametrize("case", [case for case in STREAMS if STREAMS[case][1] == "text/event-stream"])
+def test_server_sent_events_are_read_however_they_are_spelled(case: str, spelling: str, size: int) -> None:
+    """All that the standard allows: it ends lines in three ways, and an event's data may stand on several."""
+    name, kind, body, expected = STREAMS[case]
+    body, reading = SPELLINGS[spelling](body), Reading()
+    reader = NAMED[name].reader(reading, kind, count_text=False)
+    for at in range(0, len(body), size):
+        reader.feed(body[at : at + size])
+    reader.close()
+    assert (reading.usage, reading.response_id) == (expected, "r")
 
 
 @pytest.mark.parametrize("case", STREAMS)

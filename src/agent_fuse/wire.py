@@ -7,6 +7,7 @@ from typing import Any, cast
 from agent_fuse import foreign_text, told_costs
 from agent_fuse.calls import Usage
 from agent_fuse.endpoints import UNKNOWN, endpoint_of
+from agent_fuse.sse import SseLines
 from agent_fuse.usage_reader import fields_of, later, read_usage
 
 _WRITTEN = ("content", "refusal", "reasoning_content", "reasoning")
@@ -129,7 +130,7 @@ class StreamReader:
     def __init__(self, reading: Reading, *, count_text: bool) -> None:
         self.reading = reading
         self._count_text = count_text
-        self._rest = b""
+        self._sse = SseLines()
         self._json: list[bytes] | None = None
         self._started = False
 
@@ -141,25 +142,24 @@ class StreamReader:
         if self._json is not None:
             self._json.append(data)
             return
-        lines = (self._rest + data).split(b"\n")
-        self._rest = lines.pop()
-        for line in lines:
+        for line in self._sse.feed(data):
             self._line(line)
 
     def close(self) -> None:
         """The body ended as it should: read its last line, or the JSON document that it was."""
         if self._json is None:
-            self._line(self._rest)
+            for line in self._sse.close():
+                self._line(line)
         else:
             body = _parse(b"".join(self._json))
             if body is not None:
                 read_body(body, self.reading)
-        self._rest, self._json = b"", None
+        self._json = None
 
     def _line(self, line: bytes) -> None:
-        if not line.startswith(b"data:"):
+        line = self._sse.data(line)
+        if not line:
             return
-        line = line[5:].strip()
         if line == b"[DONE]":
             self.reading.complete = True
             # Mistral tells the usage with the last choice, and its SDK leaves the stream here.

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from agent_fuse import foreign_text
+from agent_fuse.sse import SseLines
 
 Document = dict[str, Any]
 Take = Callable[[Document], None]
@@ -23,7 +24,7 @@ class Documents:
         self._take = take
         self._lines = "ndjson" in content_type or "stream+json" in content_type or "jsonl" in content_type
         self._feed: Callable[[bytes], None] | None = None
-        self._rest = b""
+        self._sse = SseLines()
         self._parts: list[bytes] = []
         self._text = ""
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
@@ -31,8 +32,7 @@ class Documents:
     def feed(self, data: bytes) -> None:
         """Take the next bytes of the decoded body."""
         if self._feed is None:
-            start = (self._rest + data).lstrip()
-            if not start:
+            if not (start := data.lstrip()):
                 return
             self._feed = self._kind(start[:1])
         self._feed(data)
@@ -41,9 +41,9 @@ class Documents:
         """The body ended: what is left of it is a document too, if it is any."""
         if self._parts:
             self._told(b"".join(self._parts))
-        elif self._rest:
-            self._line(self._rest)
-        self._parts, self._rest, self._text = [], b"", ""
+        for line in self._sse.close():
+            self._line(line)
+        self._parts, self._text = [], ""
 
     def _kind(self, first: bytes) -> Callable[[bytes], None]:
         if first == b"[":
@@ -51,17 +51,14 @@ class Documents:
         return self._parts.append if first == b"{" and not self._lines else self._by_lines
 
     def _by_lines(self, data: bytes) -> None:
-        lines = (self._rest + data).split(b"\n")
-        self._rest = lines.pop()
-        for line in lines:
+        for line in self._sse.feed(data):
             self._line(line)
 
     def _line(self, line: bytes) -> None:
-        line = line.strip()
-        if line.startswith(b"data:"):
-            self._told(line[5:])
-        elif line.startswith(b"{"):
+        if line.lstrip().startswith(b"{"):
             self._told(line)
+        elif told := self._sse.data(line):
+            self._told(told)
 
     def _array(self, data: bytes) -> None:
         self._text = (self._text + self._decode(data)).lstrip(_BETWEEN)

@@ -58,6 +58,9 @@ def test_every_row_is_priced_or_says_why_it_is_free() -> None:
         ("anthropic", "https://gateway.invalid/anthropic/v1/messages", "messages"),
         ("anthropic", "/v1/messages/batches/b1/cancel", ""),
         ("anthropic", "/v1/rerank", UNKNOWN),
+        ("anthropic", "/v1/compliance/review/cases/c1/respond", ""),
+        ("anthropic", "/v1/user_profiles/u1/providers/google/data_controls", ""),
+        ("anthropic", "/v1/organizations/external_storage/e1/activate", ""),
     ],
 )
 def test_paths_are_matched_whole_and_by_provider(provider: str, url: str, operation: str) -> None:

@@ -47,7 +47,7 @@ _COUNTS = "it counts tokens"
 _CLIENT_ONLY = "a token for a client; what the client does with it is not seen here"
 
 ENDPOINTS: tuple[Endpoint, ...] = (
-    # OpenAI: developers.openai.com/api/reference, as the openai SDK 3.54 has it (2026-11).
+    # OpenAI: developers.openai.com/api/reference, as the openai SDK 3.57 has it (2026-11).
     *_rows(OPENAI, "chat", "chat/completions"),
     *_rows(OPENAI, "responses", "responses", "responses/compact"),
     *_rows(OPENAI, "text_completion", "completions"),
@@ -94,7 +94,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         OPENAI, _CLIENT_ONLY, "realtime/client_secrets", "realtime/translations/client_secrets", "realtime/sessions"
     ),
     *_free(OPENAI, _CLIENT_ONLY, "realtime/sessions", "realtime/transcription_sessions", "chatkit/sessions"),
-    # Anthropic: platform.claude.com/docs/en/api, as the anthropic SDK 2.12 has it (2026-11).
+    # Anthropic: platform.claude.com/docs/en/api, as the anthropic SDK 2.14 has it (2026-11).
     *_rows(ANTHROPIC, "messages", "messages", "v1/messages"),
     *_rows(ANTHROPIC, "text_completion", "v1/complete"),
     *_rows(ANTHROPIC, "message_batch", "v1/messages/batches"),
@@ -114,6 +114,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *_free(ANTHROPIC, _STORED, "v1/sessions/*/resources", "v1/sessions/*/resources/*", "v1/skills"),
     *_free(ANTHROPIC, _STORED, "v1/skills/*/versions", "v1/vaults", "v1/vaults/*", "v1/vaults/*/credentials"),
     *_free(ANTHROPIC, _STORED, "v1/vaults/*/credentials/*", "v1/user_profiles", "v1/user_profiles/*", "v1/tunnels"),
+    *_free(ANTHROPIC, _STATE, "v1/compliance/review/cases/*/respond"),
+    *_free(ANTHROPIC, _STORED, "v1/user_profiles/*/providers/google/data_controls"),
     *_free(ANTHROPIC, _CLIENT_ONLY, "v1/user_profiles/*/action_urls", "v1/user_profiles/*/enrollment_url"),
     *_free(
         ANTHROPIC, _CLIENT_ONLY, "v1/tunnels/*/certificates", "v1/tunnels/*/reveal_token", "v1/tunnels/*/rotate_token"

@@ -9,10 +9,18 @@ from functools import lru_cache
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-from agent_fuse.calls import Usd, to_nanos
+from agent_fuse.calls import MAX_NANOS, Usd, to_nanos
 
 OPENROUTER = "openrouter.ai"
 """Tells `usage.cost` in credits, which are US dollars (openrouter.ai/docs/use-cases/usage-accounting, 2026-11)."""
+
+XAI = "api.x.ai"
+"""Tells `usage.cost_in_usd_ticks`, ten billion to the dollar, tools included (docs.x.ai/developers/cost-tracking,
+2026-11)."""
+_TICKS_PER_NANO = 10
+
+PERPLEXITY = "api.perplexity.ai"
+"""Tells `usage.cost.total_cost` in US dollars, the fee of the request included (docs.perplexity.ai, 2026-11)."""
 
 LITELLM = "litellm"
 """Stands for every LiteLLM proxy, known by the name of its header, wherever it runs."""
@@ -20,7 +28,7 @@ LITELLM = "litellm"
 HEADER = "x-litellm-response-cost"
 """USD (docs.litellm.ai/docs/proxy/response_headers, 2026-11). 0 where the proxy has no price, and where it streams."""
 
-TRUSTED = (OPENROUTER, LITELLM)
+TRUSTED = (OPENROUTER, XAI, PERPLEXITY, LITELLM)
 
 
 def in_usage(field: Callable[[str], Any]) -> int | None:
@@ -28,7 +36,10 @@ def in_usage(field: Callable[[str], Any]) -> int | None:
 
     With the user's own key (`is_byok`) OpenRouter's cost is its fee alone, and that of the provider comes to it.
     """
-    cost = _nanos(field("cost"))
+    ticks, whole = field("cost_in_usd_ticks"), field("cost")
+    if type(ticks) is int:
+        return -(-ticks // _TICKS_PER_NANO) if 0 <= ticks <= MAX_NANOS * _TICKS_PER_NANO else None
+    cost = _nanos(cast("dict[str, Any]", whole).get("total_cost") if isinstance(whole, dict) else whole)
     if cost is None or field("is_byok") is not True:
         return cost
     details = field("cost_details")

@@ -77,7 +77,7 @@ def read_body(body: object, reading: Reading) -> bool:
         reading.response_id = response_id
     if isinstance(model, str):
         reading.model = model
-    _read_tier(field, reading)
+    read_tier(field, reading)
     reading.complete = reading.final = True
     return usage is not None
 
@@ -101,19 +101,22 @@ def _texts(choice: dict[str, Any], where: str) -> list[object]:
     return texts
 
 
-def _read_tier(field: Callable[[str], Any], reading: Reading) -> None:
+def read_tier(field: Callable[[str], Any], reading: Reading) -> None:
     """OpenAI tells the tier beside the usage, Anthropic inside it: `service_tier`, `speed`, and the place where it ran.
 
-    What an answer says that it cost stands there too. `standard` says the least: it may be told beside another.
+    Bedrock's Converse tells `serviceTier`, an object with a type (its API reference, ServiceTier). What an answer says
+    that it cost stands there too. `standard` says the least: it may be told beside another.
     """
     usage = field("usage")
     inside = fields_of(usage) if usage is not None else _NOTHING.get
-    if inside("cost") is not None:
+    if inside("cost") is not None or inside("cost_in_usd_ticks") is not None:
         reading.cost = told_costs.in_usage(inside)
     tier, _, place = (reading.tier or "").partition("@")
     for told in (field("service_tier"), inside("service_tier"), inside("speed")):
         if isinstance(told, str) and (told != "standard" or not tier):
             tier = told
+    if isinstance(told := field("serviceTier"), dict):
+        tier = str(cast("dict[str, Any]", told).get("type") or tier)
     if isinstance(told := inside("inference_geo"), str):
         place = told
     if tier or place:
@@ -180,8 +183,8 @@ class StreamReader:
             reading.response_id = body["id"]
         if isinstance(body.get("model"), str):
             reading.model = body["model"]
-        if b'"service_tier"' in line or b'"inference_geo"' in line or b'"speed"' in line or b'"cost"' in line:
-            _read_tier(body.get, reading)
+        if b'"service_tier"' in line or b'"inference_geo"' in line or b'"speed"' in line or b'"cost' in line:
+            read_tier(body.get, reading)
         usage = read_usage(body)
         if usage is not None:
             reading.usage = later(reading.usage, usage)

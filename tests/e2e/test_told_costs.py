@@ -88,6 +88,27 @@ def test_the_upstream_cost_of_any_other_call_is_in_it_already(tmp_path: Any) -> 
     assert book(tmp_path, OPENROUTER, usage=usage).cost == 200_000
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("host", "told", "nanos"),
+    [
+        ("https://api.x.ai/v1", {"cost_in_usd_ticks": 37_756_001}, 3_775_601),
+        ("https://api.perplexity.ai", {"cost": {"total_cost": 0.00515, "request_cost": 0.005}}, 5_150_000),
+    ],
+)
+def test_other_providers_that_tell_dollars(
+    tmp_path: Any, host: str, told: dict[str, Any], nanos: int, stream: bool
+) -> None:
+    """Ticks of xAI, ten billion to the dollar; Perplexity's below a name."""
+    assert book(tmp_path, host, usage=told, stream=stream).cost == nanos
+
+
+@pytest.mark.parametrize("told", [{"cost_in_usd_ticks": 5}, {"cost": {"total_cost": 5}}])
+def test_their_figures_are_not_believed_of_others(tmp_path: Any, told: dict[str, Any]) -> None:
+    """A gateway of another name."""
+    assert book(tmp_path, usage=told).cost == COMPUTED
+
+
 @pytest.mark.parametrize("base_url", [GATEWAY, "https://openrouter.ai.example/v1", "https://notopenrouter.ai/v1"])
 def test_the_points_of_another_gateway_are_no_dollars(tmp_path: Any, base_url: str) -> None:
     """A figure of the same name is not believed."""
@@ -122,6 +143,8 @@ def test_whoever_trusts_nobody_is_billed_by_our_prices(tmp_path: Any) -> None:
 def test_what_is_no_amount_is_none(told: Any) -> None:
     """Whatever stands there, nothing is raised."""
     assert in_usage({"cost": told}.get) is None
+    assert in_usage({"cost": {"total_cost": told}}.get) is None
+    assert in_usage({"cost_in_usd_ticks": told}.get) is None
     assert in_header("much") is None
 
 

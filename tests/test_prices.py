@@ -155,15 +155,11 @@ def test_cost_is_the_datas_for_every_model():
     assert len(noisy) < 40
 
 
-def test_reported_reasoning_and_citations_are_billed_as_output():
-    """Exception 3: two models price reasoning apart, cheaper than output; Usage's output includes it, at output's rate."""
-    apart = {
-        f"{provider.id}:{model.id}": vars(model.prices)
-        for provider, model in MODELS
-        if not isinstance(model.prices, list) and vars(model.prices).get("output_reasoning_mtok") is not None
-    }
-    assert set(apart) == {"openrouter:perplexity/sonar-deep-research", "perplexity:sonar-deep-research"}
-    assert all(entry["output_reasoning_mtok"] < entry["output_mtok"] for entry in apart.values())
+def test_reasoning_and_citations_are_priced_apart_where_the_data_does():
+    """Perplexity's deep research: $8 a million tokens of answer, $3 of reasoning, $2 of what it cites."""
+    usage = Usage(input_tokens=0, output_tokens=1_000, reasoning_tokens=900, citation_tokens=500)
+    assert PriceBook().rates("sonar-deep-research", "perplexity").cost(usage) == 100 * 8_000 + 900 * 3_000 + 500 * 2_000
+    assert PriceBook().rates("sonar-pro", "perplexity").fees(Usage(web_searches=3)) == 14_000_000
 
 
 figures = st.none() | st.integers(0, 10**12)

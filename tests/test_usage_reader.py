@@ -64,6 +64,110 @@ KNOWN: dict[str, tuple[dict[str, Any], Usage]] = {
         chat(2000, 20, total_tokens=2020, prompt_tokens_details={"cache_write_tokens": 1500}),
         Usage(input_tokens=2000, output_tokens=20, cache_write_tokens=1500),
     ),
+    "Perplexity's deep research": (
+        chat(100, 1000, total_tokens=1100, citation_tokens=5000, reasoning_tokens=300, num_search_queries=20),
+        Usage(input_tokens=100, output_tokens=1300, reasoning_tokens=300, citation_tokens=5000, web_searches=20),
+    ),
+    "LiteLLM: written for an hour": (
+        chat(
+            6100,
+            10,
+            total_tokens=6110,
+            cache_creation_input_tokens=1000,
+            cache_read_input_tokens=5000,
+            prompt_tokens_details={"cache_creation_token_details": {"ephemeral_1h_input_tokens": 600}},
+        ),
+        Usage(
+            input_tokens=6100,
+            output_tokens=10,
+            cache_read_tokens=5000,
+            cache_write_tokens=1000,
+            cache_write_1h_tokens=600,
+        ),
+    ),
+    "Mistral: a recording beside the tokens, whose own are in the total": (
+        chat(4, 635, total_tokens=3264, prompt_audio_seconds=203),
+        Usage(input_tokens=4, output_tokens=635, seconds=203),
+    ),
+    "Voyage AI": (
+        {"object": "list", "data": [], "usage": {"total_tokens": 10}},
+        Usage(input_tokens=10),
+    ),
+    "Cloudflare": ({"result": {"response": "hi", **chat(8, 3)}}, Usage(input_tokens=8, output_tokens=3)),
+    "Cohere rerank": (
+        {"results": [], "meta": {"billed_units": {"search_units": 3}}},
+        Usage(input_tokens=0, output_tokens=0, web_searches=3),
+    ),
+    "Converse, written for an hour": (
+        {
+            "usage": {
+                "inputTokens": 100,
+                "outputTokens": 10,
+                "cacheWriteInputTokens": 9000,
+                "cacheDetails": [{"ttl": "1h", "inputTokens": 6000}, {"ttl": "5m", "inputTokens": 3000}],
+            }
+        },
+        Usage(input_tokens=9100, output_tokens=10, cache_write_tokens=9000, cache_write_1h_tokens=6000),
+    ),
+    "Gemini, by modality": (
+        {
+            "usageMetadata": {
+                "promptTokenCount": 1200,
+                "candidatesTokenCount": 1310,
+                "cachedContentTokenCount": 700,
+                "promptTokensDetails": [
+                    {"modality": "TEXT", "tokenCount": 100},
+                    {"modality": "AUDIO", "tokenCount": 900},
+                    {"modality": "IMAGE", "tokenCount": 150},
+                    {"modality": "VIDEO", "tokenCount": 50},
+                ],
+                "cacheTokensDetails": [{"modality": "AUDIO", "tokenCount": 700}],
+                "candidatesTokensDetails": [{"modality": "IMAGE", "tokenCount": 1290}],
+            }
+        },
+        Usage(
+            input_tokens=1200,
+            output_tokens=1310,
+            cache_read_tokens=700,
+            cache_read_audio_tokens=700,
+            cache_read_image_tokens=0,
+            input_audio_tokens=900,
+            input_image_tokens=200,
+            output_audio_tokens=0,
+            output_image_tokens=1290,
+        ),
+    ),
+    "google-genai, by modality": (
+        {
+            "usage_metadata": {
+                "prompt_token_count": 1100,
+                "candidates_token_count": 20,
+                "prompt_tokens_details": [{"modality": "AUDIO", "token_count": 1000}],
+            }
+        },
+        Usage(input_tokens=1100, output_tokens=20, input_audio_tokens=1000, input_image_tokens=0),
+    ),
+    "images, of whose input some was cached": (
+        {
+            "usage": {
+                "input_tokens": 1000,
+                "output_tokens": 100,
+                "total_tokens": 1100,
+                "input_tokens_details": {
+                    "image_tokens": 800,
+                    "cached_tokens": 500,
+                    "cached_tokens_details": {"text_tokens": 100, "image_tokens": 400},
+                },
+            }
+        },
+        Usage(
+            input_tokens=1000,
+            output_tokens=100,
+            cache_read_tokens=500,
+            cache_read_image_tokens=400,
+            input_image_tokens=800,
+        ),
+    ),
     "embeddings": (
         {"usage": {"prompt_tokens": 8, "total_tokens": 8}},
         Usage(input_tokens=8, output_tokens=0),
@@ -228,8 +332,12 @@ def walked(body: Any) -> Usage | None:
             continue
         given, made, total = first("input"), first("output"), first("total")
         if given is None and made is None:
+            if shape.searches_alone and first("searches") is not None:
+                return Usage(input_tokens=0, output_tokens=0, web_searches=first("searches") or None)
             continue
         read, written, reasoning = first("read"), first("written"), first("reasoning")
+        beside = given is not None and made is not None and first("seconds") is not None
+        total = None if beside else total
         if given is not None:
             given += first("beside_input") or 0
         if made is not None:
@@ -245,11 +353,14 @@ def walked(body: Any) -> Usage | None:
                 made = max(total - given, reasoning or 0) if made is None else made
             elif total > given + made:
                 hidden = total - given - made
-                given, made = (given + hidden, made) if hidden == cached else (given, made + hidden)
+                outside = hidden == cached and hidden != reasoning
+                given, made = (given + hidden, made) if outside else (given, made + hidden)
         return Usage(
             input_tokens=given,
             output_tokens=made,
             cache_read_tokens=read,
+            cache_read_audio_tokens=first("read_audio"),
+            cache_read_image_tokens=first("read_image"),
             cache_write_tokens=written,
             cache_write_1h_tokens=first("written_1h"),
             reasoning_tokens=reasoning,
@@ -257,6 +368,8 @@ def walked(body: Any) -> Usage | None:
             output_audio_tokens=first("output_audio"),
             input_image_tokens=first("input_image"),
             output_image_tokens=first("output_image"),
+            citation_tokens=first("citations"),
+            seconds=first("seconds"),
             web_searches=first("searches") or None,
         )
     return None

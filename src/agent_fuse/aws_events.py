@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from agent_fuse import foreign_text
 from agent_fuse.usage_reader import later, read_usage
-from agent_fuse.wire import Reading, StreamReader
+from agent_fuse.wire import Reading, StreamReader, read_tier
 
 _METRICS = b"amazon-bedrock-invocationMetrics"
 """Bedrock's own count, in the last chunk of any model's stream."""
@@ -58,8 +58,10 @@ class EventStreamReader:
             self._events.feed(b"data: " + event + b"\n")
             if _METRICS in event and not self._reading.final:
                 told = _object(event)
-        usage = read_usage(told.get("metadata") or told)
+        told = told.get("metadata") or told
+        usage = read_usage(told)
         if usage is not None:
+            read_tier(told.get, self._reading)
             self._reading.usage = later(self._reading.usage, usage)
             self._reading.complete = self._reading.final = True
 

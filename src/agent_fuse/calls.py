@@ -67,6 +67,9 @@ class Usage:
     input_tokens: int | None = None
     output_tokens: int | None = None
     cache_read_tokens: int | None = None
+    cache_read_audio_tokens: int | None = None
+    """Of those read from the cache, the ones that are audio, which are among the input's audio too; images likewise."""
+    cache_read_image_tokens: int | None = None
     cache_write_tokens: int | None = None
     cache_write_1h_tokens: int | None = None
     """Of the cache-written ones, those kept for an hour, which Anthropic bills dearer."""
@@ -79,6 +82,8 @@ class Usage:
     """Of a text that is spoken, where that is what is billed."""
     seconds: int | None = None
     """Of a recording, where that is what is billed."""
+    citation_tokens: int | None = None
+    """Of what was cited (Perplexity), outside input and output."""
     web_searches: int | None = None
     preview_searches: int | None = None
     """Web searches by OpenAI's preview tool, which has a fee of its own; not among `web_searches`."""

@@ -21,12 +21,10 @@ from agent_fuse.quoting.rates import Origin, Price, Rates, flat, picos, scaled
 from agent_fuse.quoting.recent import Recent
 from agent_fuse.quoting.request_parameters import TIERS
 from agent_fuse.quoting.supplements import (
-    CONTAINER_USD,
-    FILE_SEARCH_KCOUNT,
     PREVIEW_SEARCH_KCOUNT,
-    WEB_SEARCH_KCOUNT,
     at_tier,
     supplemented,
+    tool_fees,
 )
 from agent_fuse.quoting.tariffs import per_call, per_character, per_search, per_second, tiers
 
@@ -270,6 +268,7 @@ def _from_data(listed: Listed, asked_model: str, *, at: float, tier: str) -> Rat
         per_call=per_call(prices) or searching.get(itself, 0),
         per_character=per_character(prices),
         per_second=per_second(prices),
+        tokens_free=prices.get("input_mtok") is None and per_second(prices) > 0,
         **fees,
         max_output_tokens=max_output(bare(model.id), model.context_window),
         context_window=model.context_window,
@@ -280,12 +279,13 @@ def _from_data(listed: Listed, asked_model: str, *, at: float, tier: str) -> Rat
 
 def _tool_fees(provider: str, bare_model: str, prices: PriceOf) -> dict[str, Any]:
     """The fees of tools that run at the provider, by their names in `Rates`."""
-    web = per_search(prices, "web_searches_kcount", WEB_SEARCH_KCOUNT)
+    fee = tool_fees(provider, bare_model)
+    web = per_search(prices, "web_searches_kcount", fee.web_kcount)
     dear = provider in _OPENAIS and not hides_reasoning(bare_model)
     return {
         "per_web_search": web,
         "per_preview_search": picos(PREVIEW_SEARCH_KCOUNT, Decimal(10) ** 9) if dear else web,
-        "per_file_search": per_search(prices, "storage_searches_kcount", FILE_SEARCH_KCOUNT),
-        "per_container": picos(CONTAINER_USD, Decimal(10) ** 12),
+        "per_file_search": per_search(prices, "storage_searches_kcount", fee.file_kcount),
+        "per_container": picos(fee.container, Decimal(10) ** 12),
         "search_tokens": search_tokens(bare_model) if provider in _OPENAIS else 0,
     }

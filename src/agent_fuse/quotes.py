@@ -10,7 +10,7 @@ from agent_fuse.quoting import request_parameters, units
 from agent_fuse.quoting.batch_files import BatchFile
 from agent_fuse.quoting.bodies import Count
 from agent_fuse.quoting.learned import Learned
-from agent_fuse.quoting.offered_tools import offered
+from agent_fuse.quoting.offered_tools import ONLINE, drawing, offered
 from agent_fuse.quoting.quote import Quote, Source
 from agent_fuse.quoting.rates import PICOS_PER_NANO, Origin, Rates
 from agent_fuse.quoting.recent import Recent
@@ -87,10 +87,13 @@ class Quoter:
             self.counter.count(operation, plain, stands_for, wait=wait) if known is not None else Count(readable=False)
         )
         choices = request_parameters.choices(plain)
-        tools, searched = None, 0
-        if "tools" in plain or "web_search_options" in plain:
-            tools = offered(plain, by_call=bool(rates.per_call))
+        tools, searched, drawn = None, 0, 0
+        if not _TOOLS.isdisjoint(plain) or (model is not None and model.endswith(ONLINE)):
+            tools = offered(plain, model or "", by_call=bool(rates.per_call))
             searched = rates.searched(tools) if tools is not None else 0
+            if (image := drawing(plain)) is not None:
+                one = units.image_output(image[1], bound=self.strict)
+                drawn = self.book.rates(image[0], provider).expected(0, one)
         out, out_source, bounded = self._output(
             operation, request_parameters.cap(plain), choices, session, model, rates, Source.BODY, plain
         )
@@ -107,6 +110,7 @@ class Quoter:
         if tools is not None:
             fee = rates.fees(tools)
             cost += fee - -(-rates.per_call // PICOS_PER_NANO)
+        cost += drawn
         plain_text = count.readable and not (count.media_tokens or count.unseen or count.open_ended)
         return Quote(
             input_tokens=into,
@@ -288,6 +292,7 @@ class Quoter:
         return _clamped(min(self._default_output, rates.max_output_tokens) * choices), Source.DEFAULT, False
 
 
+_TOOLS = frozenset({"tools", "web_search_options", "plugins"})
 _WITHOUT_OUTPUT = ("embed", "rerank", "moderation")
 
 

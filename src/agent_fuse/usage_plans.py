@@ -15,6 +15,8 @@ Figures = dict[str, int]
 _MAX_PLANS = 256
 _BUCKETS = {
     "read": "cache_read_tokens",
+    "read_audio": "cache_read_audio_tokens",
+    "read_image": "cache_read_image_tokens",
     "written": "cache_write_tokens",
     "written_1h": "cache_write_1h_tokens",
     "reasoning": "reasoning_tokens",
@@ -22,6 +24,7 @@ _BUCKETS = {
     "output_audio": "output_audio_tokens",
     "input_image": "input_image_tokens",
     "output_image": "output_image_tokens",
+    "citations": "citation_tokens",
 }
 """The field of Usage that each row's figure fills as it is."""
 
@@ -101,7 +104,7 @@ def _plan(shape: Shape, told: Figures) -> Plan | None:
     if shape.needs and not any(".".join(path) in told or _sign(path) in told for path in shape.needs):
         return None
     at = {row: next((name for path in getattr(shape, row) if (name := ".".join(path)) in told), "") for row in _ROWS}
-    if not (at["input"] or at["output"] or at["seconds"]):
+    if not (at["input"] or at["output"] or at["seconds"] or (at["searches"] and shape.searches_alone)):
         return None
     return Plan(
         **{row: at[row] for row in _ROWS if row in Plan.__slots__},

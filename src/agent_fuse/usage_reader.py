@@ -25,9 +25,9 @@ _LAYOUTS = layouts(SHAPES)
 _PART = Layout(replace(ANTHROPIC, needs=(), searches=(), parts=()))
 """One of Anthropic's `iterations`."""
 
-_ELSEWHERE = ("x_groq", "choices", "meta")
+_ELSEWHERE = ("x_groq", "choices", "meta", "result")
 """Where the `usage` of a chat answer stands when it is not at the top: Groq's streams; Moonshot's, in the last choice;
-gateways that hand Cohere's `meta` on."""
+gateways that hand Cohere's `meta` on; Cloudflare's."""
 
 
 def read_usage(body: object) -> Usage | None:
@@ -68,6 +68,8 @@ _COUNTS = (
     "input_tokens",
     "output_tokens",
     "cache_read_tokens",
+    "cache_read_audio_tokens",
+    "cache_read_image_tokens",
     "cache_write_tokens",
     "cache_write_1h_tokens",
     "reasoning_tokens",
@@ -75,6 +77,7 @@ _COUNTS = (
     "output_audio_tokens",
     "input_image_tokens",
     "output_image_tokens",
+    "citation_tokens",
     "web_searches",
     "preview_searches",
     "file_searches",
@@ -145,7 +148,26 @@ def _lay(holder: object, names: dict[str, Node], found: Figures) -> None:
         elif node.sign:
             found[node.sign] = 0
         if node.inner is not None:
-            _lay(value, node.inner, found)
+            listed = isinstance(value, list | tuple)
+            _lay(_by_label(cast("Sequence[Any]", value), node.inner) if listed else value, node.inner, found)
+
+
+_LABELS = {"VIDEO": "IMAGE", "DOCUMENT": "IMAGE"}
+"""What Google bills as images (genai-prices' prices of its models, 2026-11)."""
+
+
+def _by_label(told: "Sequence[Any]", names: Iterable[str]) -> dict[str, int]:
+    """The figures of a list by their labels; one that is not told is none where another is."""
+    sums = dict.fromkeys(names, 0) if told else {}
+    for field in map(fields_of, told):
+        label = field("modality") or field("ttl")
+        figure = next((one for name in _FIGURES if (one := count(field(name))) is not None), 0)
+        if isinstance(label, str) and (name := _LABELS.get(label, label)) in sums:
+            sums[name] += figure
+    return sums
+
+
+_FIGURES = ("tokenCount", "token_count", "inputTokens")
 
 
 def _figure(value: object, node: Node) -> int | None:
@@ -158,7 +180,9 @@ def _read(figures: Figures, plan: Plan) -> Usage:
     told = figures.get
     given, made = told(plan.input), told(plan.output)
     if given is None and made is None:
-        return Usage(input_tokens=0, output_tokens=0, seconds=told(plan.seconds))
+        return Usage(
+            input_tokens=0, output_tokens=0, seconds=told(plan.seconds), web_searches=told(plan.searches) or None
+        )
     if plan.beside_input and given is not None:
         given += figures[plan.beside_input]
     if plan.beside_output and made is not None:
@@ -166,7 +190,7 @@ def _read(figures: Figures, plan: Plan) -> Usage:
     given, made = _inclusive(
         given,
         made,
-        total=told(plan.total),
+        total=None if plan.seconds and given is not None and made is not None else told(plan.total),
         cached=told(plan.read, 0) + told(plan.written, 0),
         reasoning=told(plan.reasoning),
         outside=plan.cached_outside,
@@ -176,6 +200,8 @@ def _read(figures: Figures, plan: Plan) -> Usage:
         buckets[bucket] = figures[path]
     if plan.searches:
         buckets["web_searches"] = figures[plan.searches] or None
+    if plan.seconds:
+        buckets["seconds"] = figures[plan.seconds]
     return usage_of(buckets)
 
 
@@ -185,7 +211,7 @@ def _inclusive(
     """Input with its cached part, output with its reasoning, by what the figures themselves say.
 
     Where cached tokens are more than the input they are outside it; where a total says more than its parts the rest is
-    cached input left out, if it is just as much, else output that is not shown (reasoning).
+    cached input left out, if it is just as much (and reasoning is not), else output that is not shown (reasoning).
     """
     if given is not None and (outside or cached > given):
         given += cached
@@ -200,7 +226,7 @@ def _inclusive(
     rest = total - given - made
     if rest <= 0:
         return given, made
-    return (given + rest, made) if rest == cached else (given, made + rest)
+    return (given + rest, made) if rest == cached != reasoning else (given, made + rest)
 
 
 def _with_parts(usage: Usage, iterations: object) -> Usage:
@@ -293,10 +319,10 @@ def _with_images(usage: Usage, told: object, tools: object) -> Usage:
         return usage
     offered = map(fields_of, cast("Sequence[object]", tools) if isinstance(tools, list | tuple) else ())
     model = next((tool("model") for tool in offered if tool("type") == "image_generation"), None)
-    return replace(usage, parts=(*usage.parts, (model if isinstance(model, str) else _DRAWS, drawn)))
+    return replace(usage, parts=(*usage.parts, (model if isinstance(model, str) else DRAWS, drawn)))
 
 
-_DRAWS = "gpt-image-1"
+DRAWS = "gpt-image-1"
 """The model that draws where none is named (the openai SDK's `ImageGeneration.model`)."""
 
 

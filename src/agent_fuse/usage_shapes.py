@@ -9,7 +9,8 @@ Path = tuple[str, ...]
 class Shape:
     """One way to tell usage: where its figures are, below `root` (empty: at the top).
 
-    Of several paths the first that is there counts.
+    Of several paths the first that is there counts. A list of figures, each under a label (`modality`, `ttl`), is read
+    as what holds them by these.
     """
 
     source: str
@@ -21,6 +22,9 @@ class Shape:
     output: tuple[Path, ...] = ()
     total: tuple[Path, ...] = ()
     read: tuple[Path, ...] = ()
+    read_audio: tuple[Path, ...] = ()
+    """In `read` and in `input_audio`; images likewise."""
+    read_image: tuple[Path, ...] = ()
     written: tuple[Path, ...] = ()
     written_1h: tuple[Path, ...] = ()
     reasoning: tuple[Path, ...] = ()
@@ -33,9 +37,13 @@ class Shape:
     beside_output: tuple[Path, ...] = ()
     """Told beside the output, and added to it."""
     seconds: tuple[Path, ...] = ()
-    """What is billed where there is neither input nor output."""
+    """What is billed where there is neither input nor output, or beside them (a total holds tokens of these then)."""
+    citations: tuple[Path, ...] = ()
+    """Tokens of what was cited, told outside the rest."""
     searches: tuple[Path, ...] = ()
     """Searches that ran at the provider, billed beside the tokens."""
+    searches_alone: bool = False
+    """They may be all that is told."""
     parts: tuple[Path, ...] = ()
     """Where parts of the answer are listed that all of the above leaves out."""
     cached_outside: bool = False
@@ -53,8 +61,10 @@ _PARTS = _one("iterations")
 
 CHAT = Shape(
     source="OpenAI chat completions, and all who speak it. `cached_tokens` at the top: Moonshot; "
+    "`cached_prompt_text_tokens`: xAI's own SDK; "
     "`prompt_cache_hit_tokens`: DeepSeek; `cache_write_tokens`: OpenRouter, and OpenAI from gpt-5.6 on; "
-    "`cache_creation_input_tokens`: LiteLLM",
+    "`cache_creation_…`: LiteLLM, Alibaba's Model Studio; `prompt_audio_seconds`: Mistral. xAI's `num_sources_used` is "
+    "not billed since its live search was retired (2026-01)",
     input=_one("prompt_tokens"),
     output=_one("completion_tokens"),
     total=_one("total_tokens"),
@@ -63,15 +73,37 @@ CHAT = Shape(
         ("prompt_cache_hit_tokens",),
         ("cached_tokens",),
         ("cache_read_input_tokens",),
+        ("cached_prompt_text_tokens",),
     ),
-    written=(("prompt_tokens_details", "cache_write_tokens"), ("cache_creation_input_tokens",)),
+    written=(
+        ("prompt_tokens_details", "cache_write_tokens"),
+        ("cache_creation_input_tokens",),
+        ("prompt_tokens_details", "cache_creation_tokens"),
+        ("prompt_tokens_details", "cache_creation_input_tokens"),
+    ),
+    written_1h=(
+        ("cache_creation", "ephemeral_1h_input_tokens"),
+        ("prompt_tokens_details", "cache_creation_token_details", "ephemeral_1h_input_tokens"),
+        ("prompt_tokens_details", "cache_creation", "ephemeral_1h_input_tokens"),
+    ),
     reasoning=(("completion_tokens_details", "reasoning_tokens"), ("reasoning_tokens",)),
     input_audio=_one("prompt_tokens_details", "audio_tokens"),
     output_audio=_one("completion_tokens_details", "audio_tokens"),
     input_image=_one("prompt_tokens_details", "image_tokens"),
     output_image=_one("completion_tokens_details", "image_tokens"),
+    seconds=_one("prompt_audio_seconds"),
     searches=_SEARCHES,
     parts=_PARTS,
+)
+_PERPLEXITY = Shape(
+    source="Perplexity's deep research: reasoning and citations outside the completion, and outside the total",
+    needs=_one("citation_tokens"),
+    input=_one("prompt_tokens"),
+    output=_one("completion_tokens"),
+    reasoning=_one("reasoning_tokens"),
+    beside_output=_one("reasoning_tokens"),
+    citations=_one("citation_tokens"),
+    searches=_one("num_search_queries"),
 )
 ANTHROPIC = Shape(
     source="Anthropic messages: the input leaves out cached tokens",
@@ -88,11 +120,23 @@ ANTHROPIC = Shape(
 )
 RESPONSES = Shape(
     source="OpenAI Responses, images, audio and realtime (`input_token_details` in the singular); "
-    "transcriptions by the minute: `seconds`",
+    "transcriptions by the minute: `seconds`; `cache_read_input_tokens`, `tool_calls_details`: Perplexity's agents",
     input=_one("input_tokens"),
     output=_one("output_tokens"),
     total=_one("total_tokens"),
-    read=(("input_tokens_details", "cached_tokens"), ("input_token_details", "cached_tokens")),
+    read=(
+        ("input_tokens_details", "cached_tokens"),
+        ("input_token_details", "cached_tokens"),
+        ("input_tokens_details", "cache_read_input_tokens"),
+    ),
+    read_audio=(
+        ("input_token_details", "cached_tokens_details", "audio_tokens"),
+        ("input_tokens_details", "cached_tokens_details", "audio_tokens"),
+    ),
+    read_image=(
+        ("input_token_details", "cached_tokens_details", "image_tokens"),
+        ("input_tokens_details", "cached_tokens_details", "image_tokens"),
+    ),
     written=_one("input_tokens_details", "cache_write_tokens"),
     reasoning=(("output_tokens_details", "reasoning_tokens"), ("output_tokens_details", "thinking_tokens")),
     input_audio=(("input_tokens_details", "audio_tokens"), ("input_token_details", "audio_tokens")),
@@ -100,7 +144,7 @@ RESPONSES = Shape(
     input_image=(("input_tokens_details", "image_tokens"), ("input_token_details", "image_tokens")),
     output_image=(("output_tokens_details", "image_tokens"), ("output_token_details", "image_tokens")),
     seconds=_one("seconds"),
-    searches=_SEARCHES,
+    searches=(*_SEARCHES, ("tool_calls_details", "search_web", "invocation")),
     parts=_PARTS,
 )
 _LANGCHAIN = Shape(
@@ -125,6 +169,12 @@ _GOOGLE_SDK = Shape(
     reasoning=_one("thoughts_token_count"),
     beside_input=_one("tool_use_prompt_token_count"),
     beside_output=_one("thoughts_token_count"),
+    read_audio=_one("cache_tokens_details", "AUDIO"),
+    read_image=_one("cache_tokens_details", "IMAGE"),
+    input_audio=_one("prompt_tokens_details", "AUDIO"),
+    input_image=_one("prompt_tokens_details", "IMAGE"),
+    output_audio=_one("candidates_tokens_details", "AUDIO"),
+    output_image=_one("candidates_tokens_details", "IMAGE"),
 )
 _GOOGLE = Shape(
     source="Gemini API, GenerateContentResponse.usageMetadata: thoughts are outside candidates",
@@ -136,6 +186,12 @@ _GOOGLE = Shape(
     reasoning=_one("thoughtsTokenCount"),
     beside_input=_one("toolUsePromptTokenCount"),
     beside_output=_one("thoughtsTokenCount"),
+    read_audio=_one("cacheTokensDetails", "AUDIO"),
+    read_image=_one("cacheTokensDetails", "IMAGE"),
+    input_audio=_one("promptTokensDetails", "AUDIO"),
+    input_image=_one("promptTokensDetails", "IMAGE"),
+    output_audio=_one("candidatesTokensDetails", "AUDIO"),
+    output_image=_one("candidatesTokensDetails", "IMAGE"),
 )
 _BEDROCK = Shape(
     source="Amazon Bedrock Converse, TokenUsage: cached tokens are outside inputTokens, and inside totalTokens",
@@ -143,6 +199,7 @@ _BEDROCK = Shape(
     output=_one("outputTokens"),
     read=_one("cacheReadInputTokens"),
     written=_one("cacheWriteInputTokens"),
+    written_1h=_one("cacheDetails", "1h"),
     cached_outside=True,
 )
 _BEDROCK_METRICS = Shape(
@@ -162,12 +219,15 @@ _LLAMA = Shape(
 )
 _COHERE = Shape(
     source="Cohere v2 chat: billed units, else tokens",
+    read=_one("cached_tokens"),
     input=(("billed_units", "input_tokens"), ("tokens", "input_tokens")),
     output=(("billed_units", "output_tokens"), ("tokens", "output_tokens")),
 )
 _COHERE_META = Shape(
-    source="Cohere v1 chat, embed: as v2's usage, in `meta`",
+    source="Cohere v1 chat, embed, rerank: as v2's usage, in `meta`; `search_units`: what rerankings are billed by",
     root="meta",
+    searches=_one("billed_units", "search_units"),
+    searches_alone=True,
     input=(("billed_units", "input_tokens"), ("tokens", "input_tokens")),
     output=(("billed_units", "output_tokens"), ("tokens", "output_tokens")),
 )
@@ -181,7 +241,15 @@ _TITAN = Shape(
     input=_one("inputTextTokenCount"),
 )
 
+_TOTAL = Shape(
+    source="Voyage AI's embeddings and rerankings: a total alone",
+    root="",
+    needs=_one("data") + _one("results"),
+    input=_one("usage", "total_tokens"),
+)
+
 SHAPES: tuple[Shape, ...] = (
+    _PERPLEXITY,
     CHAT,
     ANTHROPIC,
     RESPONSES,
@@ -195,5 +263,6 @@ SHAPES: tuple[Shape, ...] = (
     _OLLAMA,
     _LLAMA,
     _TITAN,
+    _TOTAL,
 )
 """In the order in which they are tried: the first that finds an input or output figure is the answer's."""

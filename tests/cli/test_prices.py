@@ -105,14 +105,15 @@ def test_what_is_priced_apart(run):
 
 
 RATES = ("input", "output", "cache_read", "cache_write", "cache_write_1h", "input_audio", "output_audio")
-RATES += ("input_image", "output_image", "output_text")
+RATES += ("input_image", "output_image", "output_text", "cache_read_audio", "cache_read_image", "reasoning")
 
 
 @pytest.mark.parametrize(
     "model",
     [
         *("gpt-4o", "gpt-image-1", "tts-1", "whisper-1", "sora-2", "claude-sonnet-4-5", "gpt-4o-audio-preview"),
-        *("base", "ft:gpt-5-mini:acme::1", "nobody-knows-it"),
+        *("base", "ft:gpt-5-mini:acme::1", "nobody-knows-it", "gemini-2.5-flash", "grok-4-0709", "sonar-pro"),
+        *("rerank-v3.5", "gpt-live-1.1", "amazon.nova-pro-v1:0"),
     ],
 )
 def test_every_rate_names_its_source(run, file, model):

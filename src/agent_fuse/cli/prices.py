@@ -20,9 +20,12 @@ if TYPE_CHECKING:
 _BUCKETS = ("input", "output", "cache_read", "cache_write", "input_audio", "output_audio")
 _RARE = {
     "cache_write_1h": "cache_write",
+    "cache_read_audio": "cache_read",
+    "cache_read_image": "cache_read",
     "input_image": "input",
     "output_image": "output",
     "output_text": "output",
+    "reasoning": "output",
 }
 """Buckets that are shown where they are not as dear as the ones beside them."""
 _UNITS = (("per_character", "a character of speech"), ("per_second", "a second of a recording"))

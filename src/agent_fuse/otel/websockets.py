@@ -7,7 +7,6 @@ detector at the provider makes it say unasked is booked, and cannot be refused.
 
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 from weakref import finalize
@@ -16,14 +15,13 @@ from wrapt import register_post_import_hook
 
 from agent_fuse import foreign_text
 from agent_fuse.accounting.call_request import CallRequest, Stage
-from agent_fuse.calls import Usage
 from agent_fuse.fuse import Fuse, Seen
 from agent_fuse.limits import Caller
 from agent_fuse.otel import active, patches
 from agent_fuse.otel.gate import admit, call_site
 from agent_fuse.seams import BOOKED_AT_QUOTE, GOES_ON, HELD_AT_QUOTE, harmless, judge, quietly
 from agent_fuse.sightings import Layer, Outcome
-from agent_fuse.usage_reader import count, fields_of, read_usage
+from agent_fuse.usage_reader import fields_of, read_usage
 
 SOURCE = "websocket"
 
@@ -103,7 +101,7 @@ class Talk:
         response_id, model = field("id"), field("model")
         self._fuse.close_call(
             seen,
-            usage=_usage(answer),
+            usage=read_usage(answer),
             response_id=response_id if isinstance(response_id, str) else "",
             model=model if isinstance(model, str) else "",
         )
@@ -137,16 +135,6 @@ def _given(event: object) -> Mapping[str, Any] | None:
 
 
 _MARKS = tuple(kind.encode() for kind in _ENDS)
-
-
-def _usage(answer: object) -> Usage | None:
-    """Cached audio is told in the cached tokens and in those of audio; here it is cached."""
-    usage = read_usage(answer)
-    details = fields_of(fields_of(fields_of(answer)("usage"))("input_token_details"))("cached_tokens_details")
-    cached = count(fields_of(details)("audio_tokens")) if details is not None else None
-    if usage is None or not cached or not usage.input_audio_tokens:
-        return usage
-    return replace(usage, input_audio_tokens=max(usage.input_audio_tokens - cached, 0))
 
 
 # Where it stands -----------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from agent_fuse.quoting import price_import, price_text
 from agent_fuse.quoting.names import provider_id, spellings
 from agent_fuse.quoting.price_list import Model, Provider
 from agent_fuse.quoting.recent import Recent
+from agent_fuse.quoting.supplements import MODELS
 
 log = logging.getLogger(__name__)
 
@@ -99,6 +100,8 @@ def _listed(model: str, provider: str | None) -> Listed | None:
         for one in _makers(name) if host is None else filter(None, (_provider(host),)):
             if (found := one.find(name, everyone)) is not None:
                 return Listed(one, *found) if _has_price(found[0]) else None
+            if (ours := MODELS.get((one.id, name.lower()))) is not None:
+                return Listed(one, ours.model, True)
     return None
 
 

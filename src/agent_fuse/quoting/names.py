@@ -11,6 +11,8 @@ _BEDROCK = re.compile(
     r"(?P<model>[^/]+)$"
 )
 _BEDROCK_VERSION = re.compile(r"-v\d+(?::\d+)?(?::[\w-]+)?$")
+_ROUTED = re.compile(r":(?:online|nitro|floor|exacto)$")
+"""How OpenRouter is told to serve a model, at that model's price (its guide "Model variants", 2026-11)."""
 _PROVIDERS = {
     "x_ai": "x-ai",
     "gcp.gen_ai": "google",
@@ -65,6 +67,8 @@ def spellings(model: str, provider: str | None) -> Iterator[tuple[str | None, st
     if undated != last:
         yield host, undated
         yield None, undated
+    if (routed := _ROUTED.sub("", name)) != name:
+        yield from spellings(routed, provider)
 
 
 def fine_tuned(model: str) -> str | None:

@@ -63,6 +63,8 @@ class Tier:
     input: int
     output: int
     cache_read: int
+    cache_read_audio: int
+    cache_read_image: int
     cache_write: int
     cache_write_1h: int
     input_audio: int
@@ -71,6 +73,8 @@ class Tier:
     output_text: int
     """What `output` is where an answer tells how much of it is images; else it is the dearer of the two."""
     output_image: int
+    reasoning: int
+    citation: int
     text_bound: int
     """Dearest of the buckets a text token of input can fall in, the one-hour cache write included."""
     media_bound: int
@@ -102,6 +106,8 @@ class Rates:
     """Pico-dollars for each: fees of tools that run at the provider."""
     search_tokens: int = 0
     """Input tokens that each web search is billed as (`families.search_tokens`)."""
+    tokens_free: bool = False
+    """Where seconds are told they are all that is billed, whatever tokens are told beside them."""
     origin: Origin = Origin.DATA
     provider: str = ""
     """Provider and model as the price data names them, empty where it knows neither."""
@@ -121,43 +127,59 @@ class Rates:
         counts = type(given) is int and type(made) is int and type(read) is int and _is_plain(usage)
         if counts and given is not None and made is not None and 0 <= read <= given <= MAX_TOKENS >= made >= 0:
             tier = self.tiers[0] if len(self.tiers) == 1 else self._tier(given)
-            picos = self.per_call + (given - read) * tier.input + read * tier.cache_read + made * tier.output
-            return -(-picos // PICOS_PER_NANO), -(-self.per_call // PICOS_PER_NANO)
-        whole, out, read = _count(given), _count(made), _count(usage.cache_read_tokens)
-        written = _count(usage.cache_write_tokens)
-        kept = _count(usage.cache_write_1h_tokens)
-        heard = _count(usage.input_audio_tokens)
-        spoken = _count(usage.output_audio_tokens)
-        shown, drawn = _count(usage.input_image_tokens), _count(usage.output_image_tokens)
+            if tier.reasoning == tier.output or not usage.reasoning_tokens:
+                picos = self.per_call + (given - read) * tier.input + read * tier.cache_read + made * tier.output
+                return -(-picos // PICOS_PER_NANO), -(-self.per_call // PICOS_PER_NANO)
+        picos, fees = self._units(usage), self._fees(usage)
+        if not (self.tokens_free and usage.seconds):
+            picos += self._tokens(usage)
+        return -(-(picos + fees) // PICOS_PER_NANO), -(-fees // PICOS_PER_NANO)
+
+    def _units(self, usage: Usage) -> int:
+        return _count(usage.characters) * self.per_character + _count(usage.seconds) * self.per_second
+
+    def _tokens(self, usage: Usage) -> int:
+        whole, out, read = map(_count, (usage.input_tokens, usage.output_tokens, usage.cache_read_tokens))
+        written, kept = _count(usage.cache_write_tokens), _count(usage.cache_write_1h_tokens)
+        heard, shown = _count(usage.input_audio_tokens), _count(usage.input_image_tokens)
+        spoken, drawn = _count(usage.output_audio_tokens), _count(usage.output_image_tokens)
+        heard_again = min(_count(usage.cache_read_audio_tokens), read, heard)
+        shown_again = min(_count(usage.cache_read_image_tokens), read - heard_again, shown)
+        heard, shown = heard - heard_again, shown - shown_again
+        thought = _count(usage.reasoning_tokens)
         if usage.input_tokens is None:
             whole = min(read + written + heard + shown, MAX_TOKENS)
         if usage.output_tokens is None:
-            out = max(_count(usage.reasoning_tokens), spoken + drawn)
+            out = max(thought, spoken + drawn)
         if read + written + heard + shown > whole:
             written = min(written, whole)
             heard = min(heard, whole - written)
             shown = min(shown, whole - written - heard)
             read = min(read, whole - written - heard - shown)
+            heard_again = min(heard_again, read)
+            shown_again = min(shown_again, read - heard_again)
         if self.search_tokens and whole < (searched := self.searched(usage)):  # so they can't be among those told
             whole = min(whole + searched, MAX_TOKENS)
         spoken, kept = min(spoken, out), min(kept, written)
         drawn = min(drawn, out - spoken)
         tier = self._tier(whole)
-        picos = (
+        thought = min(thought, out - spoken - drawn) if tier.reasoning != tier.output else 0
+        written_out = tier.output if usage.output_image_tokens is None else tier.output_text
+        return (
             (whole - read - written - heard - shown) * tier.input
-            + read * tier.cache_read
+            + (read - heard_again - shown_again) * tier.cache_read
+            + heard_again * tier.cache_read_audio
+            + shown_again * tier.cache_read_image
             + (written - kept) * tier.cache_write
             + kept * tier.cache_write_1h
             + heard * tier.input_audio
             + shown * tier.input_image
-            + (out - spoken - drawn) * (tier.output if usage.output_image_tokens is None else tier.output_text)
+            + (out - thought - spoken - drawn) * written_out
+            + thought * tier.reasoning
             + spoken * tier.output_audio
             + drawn * tier.output_image
-            + _count(usage.characters) * self.per_character
-            + _count(usage.seconds) * self.per_second
+            + _count(usage.citation_tokens) * tier.citation
         )
-        fees = self._fees(usage)
-        return -(-(picos + fees) // PICOS_PER_NANO), -(-fees // PICOS_PER_NANO)
 
     def of_size(self, input_tokens: int) -> "Rates":
         """The rates that hold for calls of so much input, whatever they add up to together."""
@@ -227,6 +249,8 @@ def flat(price: Price, *, origin: Origin, max_output_tokens: int, context_window
         input=into,
         output=out,
         cache_read=read,
+        cache_read_audio=read,
+        cache_read_image=read,
         cache_write=written,
         cache_write_1h=written,
         input_audio=heard,
@@ -234,6 +258,8 @@ def flat(price: Price, *, origin: Origin, max_output_tokens: int, context_window
         input_image=into,
         output_text=out,
         output_image=out,
+        reasoning=out,
+        citation=into,
         text_bound=max(into, read, written),
         media_bound=max(into, read, written, heard),
         output_bound=max(out, spoken),
@@ -276,6 +302,7 @@ def _replace(rates: Rates, *, tiers: Iterable[Tier], per_call: int) -> Rates:
         per_file_search=rates.per_file_search,
         per_container=rates.per_container,
         search_tokens=rates.search_tokens,
+        tokens_free=rates.tokens_free,
         max_output_tokens=rates.max_output_tokens,
         context_window=rates.context_window,
         origin=rates.origin,
@@ -292,6 +319,7 @@ _rare = attrgetter(
     "input_image_tokens",
     "characters",
     "seconds",
+    "citation_tokens",
     "web_searches",
     "preview_searches",
     "file_searches",

@@ -5,9 +5,19 @@ from importlib import metadata
 
 from agent_fuse.quoting import library
 from agent_fuse.quoting.library import Listed
+from agent_fuse.quoting.names import bare
 from agent_fuse.quoting.rates import Origin, Rates
 from agent_fuse.quoting.request_parameters import US
-from agent_fuse.quoting.supplements import AUDIO, AUDIO_SOURCE, FAST_SOURCE, FEE_SOURCES, US_INFERENCE_SOURCE
+from agent_fuse.quoting.supplements import (
+    AUDIO,
+    AUDIO_SOURCE,
+    BEDROCK_SOURCE,
+    FAST_SOURCE,
+    FEE_SOURCES,
+    MODELS,
+    US_INFERENCE_SOURCE,
+    fee_source,
+)
 
 OWN = "your own prices"
 FALLBACK = "the fallback of a model without a price (FALLBACK_PRICE of agent_fuse.prices, 2026-11)"
@@ -18,6 +28,8 @@ _TOLD: Mapping[str, tuple[str, ...]] = {
     "input": ("input_mtok",),
     "output": ("output_mtok", "output_image_mtok", "output_video_mtok"),
     "cache_read": ("cache_read_mtok",),
+    "cache_read_audio": ("cache_audio_read_mtok",),
+    "cache_read_image": ("cache_image_read_mtok",),
     "cache_write": ("cache_write_mtok",),
     "cache_write_1h": ("cache_write_1h_mtok",),
     "input_audio": ("input_audio_mtok",),
@@ -25,10 +37,13 @@ _TOLD: Mapping[str, tuple[str, ...]] = {
     "input_image": ("input_image_mtok",),
     "output_image": ("output_image_mtok",),
     "output_text": ("output_mtok",),
+    "reasoning": ("output_reasoning_mtok",),
 }
 """A tier's rates, and what the data calls them (`tariffs`)."""
 _WIDER: Mapping[str, str] = {
     "cache_read": "input",
+    "cache_read_audio": "cache_read",
+    "cache_read_image": "cache_read",
     "cache_write": "input",
     "cache_write_1h": "cache_write",
     "input_audio": "input",
@@ -36,6 +51,7 @@ _WIDER: Mapping[str, str] = {
     "output_audio": "output",
     "output_image": "output",
     "output_text": "output",
+    "reasoning": "output",
 }
 """The bucket that a rate is taken from where it has no price of its own."""
 _UNITS: Mapping[str, tuple[str, ...]] = {
@@ -70,8 +86,11 @@ def sources(rates: Rates, listed: Listed | None) -> dict[str, str]:
         return {name: what if name in _OF_A_PRICE else FEE_SOURCES[name] for name in (*_TOLD, *units)}
     entries = (*listed.model.prices, *listed.model.variants)
     told = {name for one in entries for name, price in one.prices.items() if price is not None}
+    key, name_of = (listed.provider.id, listed.model.id), bare(listed.model.id)
     data = ", from ".join([price_data(), *listed.provider.pricing_urls[:1]])
-    ours = AUDIO.get((listed.provider.id, listed.model.id), {})
+    if key in MODELS:
+        data = MODELS[key].source
+    ours = AUDIO.get(key, {})
     found: dict[str, str] = {}
     for name, theirs in _TOLD.items():
         if listed.model.id.endswith(library.FREE):
@@ -85,7 +104,7 @@ def sources(rates: Rates, listed: Listed | None) -> dict[str, str]:
         else:
             found[name] = f"not priced apart: as {_WIDER.get(name, 'nothing').replace('_', ' ')}"
     for name in units:
-        found[name] = data if told.intersection(_UNITS[name]) else FEE_SOURCES.get(name, data)
+        found[name] = data if told.intersection(_UNITS[name]) else fee_source(name, listed.provider.id, name_of) or data
     if rates.per_preview_search == rates.per_web_search and rates.per_web_search:
         found["per_preview_search"] = found["per_web_search"]
     return found
@@ -97,4 +116,4 @@ def tier_source(tier: str, listed: Listed) -> str:
         return US_INFERENCE_SOURCE
     if any(tier in one.when.values() for one in listed.model.variants):
         return ", from ".join([price_data(), *listed.provider.pricing_urls[:1]])
-    return FAST_SOURCE
+    return BEDROCK_SOURCE if listed.provider.id == "aws" else FAST_SOURCE

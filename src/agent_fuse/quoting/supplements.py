@@ -1,9 +1,10 @@
 """Prices that genai-prices' data lacks, by its names and in its units: dated, with sources."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 
-from agent_fuse.quoting.price_list import Model, PriceOf, Step, Stepped
+from agent_fuse.quoting.price_list import Model, PriceOf, Step, Stepped, equals, model
 
 AUDIO: Mapping[tuple[str, str], Mapping[str, Decimal]] = {
     ("openai", "gpt-4o-audio-preview"): {"input_audio_mtok": Decimal(40), "output_audio_mtok": Decimal(80)},
@@ -14,17 +15,25 @@ PAGE = "OpenAI's pricing page (developers.openai.com/api/docs/pricing)"
 AUDIO_SOURCE = f'{PAGE}, "Audio tokens", 2026-11'
 
 
-WEB_SEARCH_KCOUNT = Decimal(10)
-"""USD for 1,000 web searches of a model for which the data names no fee: what OpenAI and Anthropic ask."""
 PREVIEW_SEARCH_KCOUNT = Decimal(25)
-"""The same for OpenAI's `web_search_preview`, of a model that does not reason; of one that does it is no dearer than
-other searches."""
+"""USD for 1,000 searches by OpenAI's `web_search_preview`, of a model that does not reason; of one that does it is no
+dearer than other searches."""
 FILE_SEARCH_KCOUNT = Decimal("2.5")
-"""The same for file searches."""
 CONTAINER_USD = Decimal("0.03")
 """USD for a container in which code ran, for each gigabyte of its memory and session of 20 minutes. OpenAI bills
 "eligible" sessions by the minute since 2026-06-02, at least 5 of them (its changelog); how long one ran no answer
 tells, so a whole session is booked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolFees:
+    """What a provider asks for its tools where the data names no fee: USD for 1,000 calls, and for a run of code."""
+
+    source: str
+    web_kcount: Decimal
+    file_kcount: Decimal = FILE_SEARCH_KCOUNT
+    container: Decimal = CONTAINER_USD
+
 
 _ANTHROPICS = "Anthropic's pricing page (platform.claude.com/docs/en/about-claude/pricing)"
 
@@ -48,29 +57,125 @@ FAST_SOURCE = (
     "Opus 4.7 as OpenRouter listed it, until 2026-07-24"
 )
 
+BEDROCK_TIERS: Mapping[str, Decimal] = {"flex": Decimal("0.5"), "priority": Decimal("1.75")}
+"""Times all its token prices, what a model costs at a service tier of Amazon Bedrock; OpenAI's at `priority` twice."""
+BEDROCK_SOURCE = (
+    "AWS's page on service tiers (aws.amazon.com/bedrock/service-tiers); how much, as litellm 1.110.2 lists it of "
+    "all models there, 2026-11"
+)
+
 _TOOLS = f'{PAGE}, "Tools", 2026-11'
+_GOOGLES = 'Google\'s pricing page (ai.google.dev/gemini-api/docs/pricing), "Grounding with Google Search", 2026-09'
+_OTHERS = ToolFees(source=f"{_TOOLS}; {_ANTHROPICS}, 2026-11", web_kcount=Decimal(10))
+_FEES: tuple[tuple[str, str, ToolFees], ...] = (
+    ("google", "gemini-1", ToolFees(source=_GOOGLES, web_kcount=Decimal(35))),
+    ("google", "gemini-2", ToolFees(source=_GOOGLES, web_kcount=Decimal(35))),
+    ("google", "gemini-", ToolFees(source=_GOOGLES, web_kcount=Decimal(14))),
+    (
+        "x-ai",
+        "",
+        ToolFees(
+            source='xAI\'s pricing page (docs.x.ai/developers/pricing), "Tool Invocation Costs", 2026-11',
+            web_kcount=Decimal(5),
+            container=Decimal("0.005"),
+        ),
+    ),
+    (
+        "perplexity",
+        "",
+        ToolFees(
+            source="Perplexity's pricing page (docs.perplexity.ai/docs/getting-started/pricing), 2026-11: paid with "
+            "the request",
+            web_kcount=Decimal(0),
+        ),
+    ),
+)
+"""By provider, and what the model's name begins with. Allowances (Google's of each day or month) are not seen."""
+
+
+def tool_fees(provider: str, bare_model: str) -> ToolFees:
+    """What the tools of a model's provider cost."""
+    found = (fees for one, family, fees in _FEES if one == provider and bare_model.startswith(family))
+    return next(found, _OTHERS)
+
+
 FEE_SOURCES: Mapping[str, str] = {
     "per_call": f"{_TOOLS}: its search, made before each answer",
-    "per_web_search": f"{_TOOLS}; {_ANTHROPICS}, 2026-11",
+    "per_web_search": _OTHERS.source,
     "per_preview_search": _TOOLS,
     "per_file_search": _TOOLS,
     "per_container": _TOOLS,
 }
-"""Where these fees are from, by their names in `Rates`."""
+"""Where these fees are from, by their names in `Rates`, where it is no provider of `_FEES`."""
 
 
-def supplemented(provider: str, model: str, prices: PriceOf) -> PriceOf:
+def fee_source(name: str, provider: str, bare_model: str) -> str:
+    """Where a fee of `Rates` is from that the data does not name; empty where it is none of ours."""
+    fees = tool_fees(provider, bare_model)
+    return FEE_SOURCES.get(name, "") if fees is _OTHERS or name not in _TOOL_FEES else fees.source
+
+
+_TOOL_FEES = ("per_web_search", "per_preview_search", "per_file_search", "per_container")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ours:
+    """A model that the data lacks."""
+
+    model: Model
+    source: str
+
+
+def _ours(source: str, name: str, **prices: str) -> Ours:
+    units = {unit: Decimal(price) for unit, price in prices.items()}
+    return Ours(model=model(name, equals(name), units), source=source)
+
+
+_RERANK = (
+    "Cohere's pricing page (cohere.com/pricing), as litellm 1.110.2 lists it, 2026-11: a search is up to 100 documents"
+)
+MODELS: Mapping[tuple[str, str], Ours] = {
+    (provider, one.model.id): one
+    for provider, one in (
+        (
+            "openai",
+            _ours(
+                "OpenAI's model page (developers.openai.com/api/docs/models/gpt-live-1.1), 2026-11-20",
+                "gpt-live-1.1",
+                audio_hours="3",
+            ),
+        ),
+        *(
+            ("cohere", _ours(_RERANK, f"rerank-{version}", input_mtok="0", web_searches_kcount=price))
+            for version, price in (
+                ("english-v3.0", "2"),
+                ("multilingual-v3.0", "2"),
+                ("v3.5", "2"),
+                ("v4.0-fast", "2"),
+                ("v4.0-pro", "2.5"),
+            )
+        ),
+        ("cohere", _ours(_RERANK, "rerank-v5.0-fast", input_mtok="0.02")),
+        ("cohere", _ours(_RERANK, "rerank-v5.0-pro", input_mtok="0.05")),
+    )
+}
+"""By provider and name."""
+
+
+def supplemented(provider: str, name: str, prices: PriceOf) -> PriceOf:
     """An entry's prices with what the data lacks; what the data has, now or later, wins."""
-    missing = {name: price for name, price in AUDIO.get((provider, model), {}).items() if prices.get(name) is None}
+    missing = {name: price for name, price in AUDIO.get((provider, name), {}).items() if prices.get(name) is None}
     return {**prices, **missing}
 
 
-def at_tier(provider: str, model: Model, prices: PriceOf, tier: str) -> PriceOf:
+def at_tier(provider: str, listed: Model, prices: PriceOf, tier: str) -> PriceOf:
     """An entry's prices for a call at a tier (`request_parameters.tier`) by the factors that the data lacks."""
     factor, (named, _, place) = Decimal(1), tier.partition("@")
-    if named == "fast" and not any("fast" in one.when.values() for one in model.variants):
-        factor = FAST.get((provider, model.id), factor)
-    if place and provider == "anthropic" and not model.id.startswith(_WITHOUT_PLACE):
+    if named == "fast" and not any("fast" in one.when.values() for one in listed.variants):
+        factor = FAST.get((provider, listed.id), factor)
+    if provider == "aws" and not any(named in one.when.values() for one in listed.variants):
+        factor = Decimal(2) if named == "priority" and "openai" in listed.id else BEDROCK_TIERS.get(named, factor)
+    if place and provider == "anthropic" and not listed.id.startswith(_WITHOUT_PLACE):
         factor *= US_INFERENCE
     if factor == 1:
         return prices

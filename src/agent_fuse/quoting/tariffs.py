@@ -58,13 +58,15 @@ def _tier(prices: PriceOf, above: int) -> Tier:
     heard = _at(prices, above, "input_audio_mtok", otherwise=into)
     spoken = _at(prices, above, "output_audio_mtok", otherwise=out)
     shown = _at(prices, above, "input_image_mtok", otherwise=into)
-    drawn = _at(prices, above, "output_image_mtok", otherwise=text)
+    drawn = _at(prices, above, "output_image_mtok", "output_video_mtok", otherwise=text)
     text_bound = max(into, read, written, kept)
     return Tier(
         above=above,
         input=picos(into),
         output=picos(out),
         cache_read=picos(read),
+        cache_read_audio=picos(_at(prices, above, "cache_audio_read_mtok", otherwise=read)),
+        cache_read_image=picos(_at(prices, above, "cache_image_read_mtok", otherwise=read)),
         cache_write=picos(written),
         cache_write_1h=picos(kept),
         input_audio=picos(heard),
@@ -72,6 +74,8 @@ def _tier(prices: PriceOf, above: int) -> Tier:
         input_image=picos(shown),
         output_text=picos(text),
         output_image=picos(drawn),
+        reasoning=picos(_at(prices, above, "output_reasoning_mtok", otherwise=out)),
+        citation=picos(_at(prices, above, "output_citation_mtok")),
         text_bound=picos(text_bound),
         media_bound=picos(max(text_bound, heard, _at(prices, above, "input_image_mtok", "input_video_mtok"))),
         output_bound=picos(max(out, spoken, _at(prices, above, "output_reasoning_mtok", "output_citation_mtok"))),

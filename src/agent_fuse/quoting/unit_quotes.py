@@ -9,7 +9,7 @@ from agent_fuse.quoting import request_parameters, units
 from agent_fuse.quoting.batch_files import BatchFile
 from agent_fuse.quoting.names import bare
 from agent_fuse.quoting.quote import Quote, Source
-from agent_fuse.quoting.rates import Rates
+from agent_fuse.quoting.rates import Origin, Rates
 from agent_fuse.quoting.recent import Recent
 
 DEFAULT_INPUT_TOKENS = 4_000
@@ -160,11 +160,21 @@ def _calls(number: int, tier: str | None = None) -> "Callable[[UnitRequest], Quo
     return quote
 
 
+def _rerank(request: UnitRequest) -> Quote | None:
+    """By the search, which is up to 100 documents of ordinary length; some models are billed by tokens, as text is."""
+    rates, documents = request.rates(), request.body.get("documents")
+    if not rates.per_web_search or rates.tiers[0].input or rates.origin is not Origin.DATA:
+        return None
+    number = len(cast("list[Any]", documents)) if isinstance(documents, list | tuple) else 1
+    return request.quote(rates, rates.cost(Usage(input_tokens=0, output_tokens=0, web_searches=-(-number // 100) or 1)))
+
+
 UNIT_QUOTES: Mapping[str, Callable[[UnitRequest], Quote | None]] = {
     "image": _image,
     "speech": _speech,
     "transcription": _recording,
     "video": _video,
+    "rerank": _rerank,
     "fine_tuning": _training,
     "message_batch": _message_batch,
     "batch": _batch,

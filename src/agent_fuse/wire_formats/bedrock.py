@@ -16,7 +16,7 @@ _PROMPTS = {"inputText": "prompt", "message": "prompt", "texts": "input"}
 
 
 def _words(body: Body) -> Body:
-    """How long the answer may be stands below a name, tools below another; Titan and Cohere have names of their own."""
+    """How long the answer may be stands below a name, tools and service tier too; Titan and Cohere have their own."""
     told: dict[str, Any] = dict(body)
     configs = [told.pop(name) for name in _CONFIGS if isinstance(told.get(name), dict)]
     for fields in (*cast("list[Body]", configs), told):
@@ -24,6 +24,9 @@ def _words(body: Body) -> Body:
         if most is not None:
             told["max_tokens"] = most
             break
+    tier = told.pop("serviceTier", None)
+    if isinstance(tier, dict):
+        told["service_tier"] = cast("Body", tier).get("type")
     given = told.pop("toolConfig", None)
     if isinstance(given, dict):
         told["tools"] = cast("Body", given).get("tools")

@@ -1,5 +1,6 @@
 """Google's Gemini API, and Vertex AI, which speaks the same: whole, as a JSON array, or as server-sent events."""
 
+from dataclasses import replace
 from typing import Any, cast
 
 from agent_fuse.usage_reader import later, read_usage
@@ -55,9 +56,10 @@ def _objects(found: object) -> list[Body]:
 def _take(reading: Reading, told: Document) -> None:
     """One `GenerateContentResponse`. Its usage is told with each, and grows."""
     usage = read_usage(told)
-    if usage is not None:
-        reading.usage = later(reading.usage, usage)
     response_id, model = told.get("responseId"), told.get("modelVersion")
+    if usage is not None:
+        searched = _searches(told, model if isinstance(model, str) else reading.model)
+        reading.usage = later(reading.usage, replace(usage, web_searches=searched) if searched else usage)
     if isinstance(response_id, str):
         reading.response_id = response_id
     if isinstance(model, str):
@@ -65,6 +67,22 @@ def _take(reading: Reading, told: Document) -> None:
     ended = any(one.get("finishReason") for one in _objects(told.get("candidates")))
     if ended and usage is not None:
         reading.complete = reading.final = True
+
+
+def _searches(told: Document, model: str) -> int:
+    """Searches of Google that grounded an answer, as they are billed: each query once; to Gemini 2.5, the prompt.
+
+    Source: Google's pricing page (ai.google.dev/gemini-api/docs/pricing), "Grounding with Google Search", 2026-09.
+    """
+    grounds = (one.get("groundingMetadata") for one in _objects(told.get("candidates")))
+    queries = {
+        query
+        for ground in grounds
+        if isinstance(ground, dict)
+        for query in _list(cast("Body", ground).get("webSearchQueries"))
+        if isinstance(query, str) and query.strip()
+    }
+    return min(len(queries), 1) if model.startswith(("gemini-1", "gemini-2")) else len(queries)
 
 
 def _reader(reading: Reading, content_type: str, *, count_text: bool) -> Reader:

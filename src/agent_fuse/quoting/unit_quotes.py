@@ -160,6 +160,15 @@ def _calls(number: int, tier: str | None = None) -> "Callable[[UnitRequest], Quo
     return quote
 
 
+def _live(request: UnitRequest) -> Quote:
+    """By the second, so many at once; a model of which that is not known, as an ordinary call."""
+    rates = request.rates()
+    if not rates.per_second:
+        return _calls(1)(request)
+    usage = Usage(input_tokens=0, output_tokens=0, seconds=units.LIVE_SECONDS)
+    return request.quote(rates, rates.cost(usage), usage=usage)
+
+
 def _rerank(request: UnitRequest) -> Quote | None:
     """By the search, which is up to 100 documents of ordinary length; some models are billed by tokens, as text is."""
     rates, documents = request.rates(), request.body.get("documents")
@@ -174,6 +183,7 @@ UNIT_QUOTES: Mapping[str, Callable[[UnitRequest], Quote | None]] = {
     "speech": _speech,
     "transcription": _recording,
     "video": _video,
+    "live": _live,
     "rerank": _rerank,
     "fine_tuning": _training,
     "message_batch": _message_batch,

@@ -87,6 +87,9 @@ SPEECH_TOKENS_PER_CHARACTER = 1.4
 """Audio tokens that a character becomes: 1,250 tokens a minute (OpenAI's $0.015 a minute for gpt-4o-mini-tts at $12 a
 million), about 900 characters of English a minute."""
 
+LIVE_SECONDS = 60
+"""Of a session that is billed by the second: what is held at once, and booked at once."""
+
 UNSEEN_CHARACTERS = 4_096
 """Of a text to speak that is not seen: the most that OpenAI takes."""
 

@@ -98,7 +98,12 @@ def test_what_is_priced_apart(run):
     """Batches, fast mode and US-only inference, each with its source."""
     apart = {one["asked"]: one for one in json.loads(run("prices", "claude-opus-4-6", "--json").out)["apart"]}
     found = {asked: one["tiers"][0]["input_usd_per_mtok"] for asked, one in apart.items()}
-    assert found == {"a batch": "2.5", 'speed or service_tier "fast"': "30", 'inference_geo="us"': "5.5"}
+    assert found == {
+        "a batch": "2.5",
+        'speed or service_tier "fast"': "30",
+        'inference_geo="us"': "5.5",
+        "a regional endpoint of Google Cloud": "5.5",
+    }
     assert all(re.search(r"genai-prices [0-9.]+|20[0-9]{2}-[0-9]{2}", one["source"]) for one in apart.values())
     assert 'inference_geo="us": input $5.50, output $27.50' in run("prices", "claude-opus-4-6").out
     assert json.loads(run("prices", "nobody-knows-it", "--json").out)["apart"] == []

@@ -12,6 +12,7 @@ import pytest
 
 from agent_fuse import init
 from agent_fuse.calls import Entry
+from agent_fuse.prices import PriceBook
 
 TOKENS: dict[str, Any] = {"input_tokens": 1000, "output_tokens": 100}
 CACHED: dict[str, Any] = {**TOKENS, "cache_read_input_tokens": 2000, "cache_creation_input_tokens": 400}
@@ -25,7 +26,13 @@ class Claude(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        message = {"id": "m", "type": "message", "role": "assistant", "model": asked["model"], "content": []}
+        message = {
+            "id": "m",
+            "type": "message",
+            "role": "assistant",
+            "model": asked.get("model", "claude-opus-4-6"),
+            "content": [],
+        }
         message |= {"stop_reason": "end_turn", "stop_sequence": None, "usage": USAGE}
         body, kind = json.dumps(message), "application/json"
         if asked.get("stream"):
@@ -128,3 +135,32 @@ def test_what_runs_beside_the_message_is_where_it_is(url: str, tmp_path: Any) ->
     parts = [{"type": kind, **TOKENS} for kind in ("compaction", "message")]
     entry = book("whole", url, tmp_path, {}, {"inference_geo": "us", "iterations": parts})
     assert entry.cost == 2 * AT_LIST * 11 // 10
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("region", "tenths"), [("us-east5", 11), ("eu", 11), ("global", 10)])
+def test_a_region_of_google_cloud_is_a_tenth_dearer(
+    url: str, tmp_path: Any, region: str, tenths: int, stream: bool
+) -> None:
+    """Whatever Google bills there and not globally is told by the URL alone."""
+    USAGE.clear()
+    USAGE.update(CACHED)
+    fuse = init(budget=100, db_path=str(tmp_path / "ledger.db")).fuse
+    asked: Any = {"model": "claude-opus-4-6", "max_tokens": 200, "messages": [{"role": "user", "content": "hi"}]}
+    base = f"{url}/v1"
+    with anthropic.AnthropicVertex(region=region, project_id="p", access_token="t", base_url=base) as client:
+        answer = client.messages.create(**asked, stream=stream)
+        if stream:
+            list(answer)
+    (entry,) = fuse.ledger.journal()
+    assert entry.cost == (AT_LIST + 2000 * 500 + 400 * 6_250) * tenths // 10
+
+
+@pytest.mark.parametrize(
+    ("model", "dearer"), [("claude-haiku-4-5@20251001", 1.1), ("claude-opus-4-1@20250805", 1), ("claude-sonnet-5", 1.1)]
+)
+def test_models_before_4_5_cost_the_same_everywhere(model: str, dearer: float) -> None:
+    """They keep the prices they had."""
+    book = PriceBook()
+    there = book.rates(model, "google", tier="@regional").tiers[0].output
+    assert there == book.rates(model, "google").tiers[0].output * dearer

@@ -41,6 +41,7 @@ _ASKED = {
     "batch": "a batch",
     "fast": 'speed or service_tier "fast"',
     "@us": 'inference_geo="us"',
+    "@regional": "a regional endpoint of Google Cloud",
 }
 """How tiers are asked for that may be priced apart (`request_parameters.tier`)."""
 _PICOS_PER_TOKEN_OF_USD_PER_MILLION = 1_000_000

@@ -28,6 +28,7 @@ from agent_fuse.otel.response import Observe, Reader, Sieve, observe
 from agent_fuse.otel.unseen import end_unseen
 from agent_fuse.quoting.families import hides_reasoning
 from agent_fuse.quoting.names import bare
+from agent_fuse.quoting.request_parameters import at_place
 from agent_fuse.seams import BOOKED_AT_QUOTE, GOES_ON, HELD_AT_QUOTE, fault, quietly
 from agent_fuse.sightings import Layer, Outcome
 from agent_fuse.told_later import clip_of, failed, goes_on
@@ -333,7 +334,7 @@ class Flight:
                 estimate=estimate,
                 model=reading.model,
                 response_id=reading.response_id,
-                tier=reading.tier,
+                tier=reading.tier if self.provider == "openai" else at_place(reading.tier, str(self._url)),
             )
         if self._lost_with is not None:
             self._lost_with.detach()

@@ -15,7 +15,10 @@ PRICED_TIERS = ("priority", "flex", "fast", "batch")
 """Service tiers and speeds that may be priced apart."""
 US = "us"
 """The place that is priced apart where a model is asked to run in it alone (Anthropic's `inference_geo`)."""
-TIERS = tuple(f"{tier}{place}" for place in ("", f"@{US}") for tier in ("", *PRICED_TIERS))
+REGIONAL = "regional"
+"""The same, of Anthropic's models at Google Cloud: an endpoint of one region, or of several, but not the global one."""
+PLACES = (US, REGIONAL)
+TIERS = tuple(f"{tier}{place}" for place in ("", *(f"@{one}" for one in PLACES)) for tier in ("", *PRICED_TIERS))
 """All that `tier` and `served_tier` answer."""
 
 CAPS = ("max_completion_tokens", "max_output_tokens", "max_tokens", "max_tokens_to_sample")
@@ -60,7 +63,14 @@ def served_tier(asked: str, told: str | None) -> str:
     tier_asked, _, place_asked = asked.partition("@")
     tier, place = tier or tier_asked, place or place_asked
     priced = tier if tier in PRICED_TIERS else ""
-    return f"{priced}@{US}" if place == US else priced
+    return f"{priced}@{place}" if place in PLACES else priced
+
+
+def at_place(tier: str | None, url: str) -> str | None:
+    """What an answer tells of its tier (`wire.Reading.tier`), with the place that is told by the URL it came from."""
+    if "/publishers/anthropic/" not in url or "/locations/" not in url or "/locations/global/" in url:
+        return tier
+    return f"{(tier or '').partition('@')[0]}@{REGIONAL}"
 
 
 def size(body: Body) -> int:

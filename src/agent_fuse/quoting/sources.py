@@ -7,7 +7,7 @@ from agent_fuse.quoting import library
 from agent_fuse.quoting.library import Listed
 from agent_fuse.quoting.names import bare
 from agent_fuse.quoting.rates import Origin, Rates
-from agent_fuse.quoting.request_parameters import US
+from agent_fuse.quoting.request_parameters import REGIONAL, US
 from agent_fuse.quoting.supplements import (
     AUDIO,
     AUDIO_SOURCE,
@@ -15,6 +15,7 @@ from agent_fuse.quoting.supplements import (
     FAST_SOURCE,
     FEE_SOURCES,
     MODELS,
+    REGIONAL_SOURCE,
     US_INFERENCE_SOURCE,
     fee_source,
 )
@@ -112,6 +113,8 @@ def sources(rates: Rates, listed: Listed | None) -> dict[str, str]:
 
 def tier_source(tier: str, listed: Listed) -> str:
     """The source of what a model costs at a tier (`request_parameters.tier`) that is priced apart."""
+    if tier.endswith(f"@{REGIONAL}"):
+        return REGIONAL_SOURCE
     if tier.endswith(f"@{US}"):
         return US_INFERENCE_SOURCE
     if any(tier in one.when.values() for one in listed.model.variants):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from agent_fuse.quoting.price_list import Model, PriceOf, Step, Stepped, equals, model
+from agent_fuse.quoting.request_parameters import REGIONAL, US
 
 AUDIO: Mapping[tuple[str, str], Mapping[str, Decimal]] = {
     ("openai", "gpt-4o-audio-preview"): {"input_audio_mtok": Decimal(40), "output_audio_mtok": Decimal(80)},
@@ -45,6 +46,12 @@ _WITHOUT_PLACE = (
     *("claude-opus-4-0", "claude-opus-4-1", "claude-opus-4-5"),
 )
 """How the ids of Claude models before 4.6 begin, which take no `inference_geo`."""
+REGIONAL_CLAUDE = Decimal("1.1")
+"""Times all token prices of a Claude model at Google Cloud's endpoints that are not global, from 4.5 on."""
+_BEFORE_REGIONS = (
+    *("claude-v1", "claude-2", "claude-3", "claude-4-", "claude-sonnet-4-0", "claude-opus-4-0", "claude-opus-4-1"),
+)
+REGIONAL_SOURCE = f'{_ANTHROPICS}, "Third-party platform pricing", 2026-11; litellm 1.110.2 lists the same models'
 US_INFERENCE_SOURCE = f'{_ANTHROPICS}, "Data residency pricing", 2026-11'
 
 FAST: Mapping[tuple[str, str], Decimal] = {
@@ -175,8 +182,11 @@ def at_tier(provider: str, listed: Model, prices: PriceOf, tier: str) -> PriceOf
         factor = FAST.get((provider, listed.id), factor)
     if provider == "aws" and not any(named in one.when.values() for one in listed.variants):
         factor = Decimal(2) if named == "priority" and "openai" in listed.id else BEDROCK_TIERS.get(named, factor)
-    if place and provider == "anthropic" and not listed.id.startswith(_WITHOUT_PLACE):
+    if place == US and provider == "anthropic" and not listed.id.startswith(_WITHOUT_PLACE):
         factor *= US_INFERENCE
+    regional = place == REGIONAL and provider in ("anthropic", "google")
+    if regional and listed.id.startswith("claude-") and not listed.id.startswith(_BEFORE_REGIONS):
+        factor *= REGIONAL_CLAUDE
     if factor == 1:
         return prices
 

@@ -1,7 +1,7 @@
 """Quotes of calls that are not billed by the tokens of their text, or not yet: one function an operation."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, cast
 
 from agent_fuse.calls import MAX_TOKENS, Usage
@@ -160,6 +160,18 @@ def _calls(number: int, tier: str | None = None) -> "Callable[[UnitRequest], Quo
     return quote
 
 
+def _agent(request: UnitRequest) -> Quote:
+    """An estimate of what goes on at the provider: so many calls, or minutes of a session that is billed by these."""
+    session = request.body.get("session")
+    named = cast("Mapping[str, Any]", session).get("model") if isinstance(session, Mapping) else None
+    asked = replace(request, model=named) if isinstance(named, str) and not request.model else request
+    rates = asked.rates()
+    if not rates.tokens_free:
+        return _calls(units.AGENT_CALLS)(asked)
+    usage = Usage(input_tokens=0, output_tokens=0, seconds=units.AGENT_CALLS * units.LIVE_SECONDS)
+    return asked.quote(rates, rates.cost(usage), usage=usage)
+
+
 def _live(request: UnitRequest) -> Quote:
     """By the second, so many at once; a model of which that is not known, as an ordinary call."""
     rates = request.rates()
@@ -189,7 +201,7 @@ UNIT_QUOTES: Mapping[str, Callable[[UnitRequest], Quote | None]] = {
     "message_batch": _message_batch,
     "batch": _batch,
     "run": _calls(units.AGENT_CALLS),
-    "agent": _calls(units.AGENT_CALLS),
+    "agent": _agent,
     "unknown": _calls(1),
 }
 """By operation (`endpoints`)."""

@@ -81,7 +81,7 @@ TRAINING_UNKNOWN = 25_000_000_000
 BATCH_LINES = 100
 """Requests of a batch whose input file was not seen, an estimate."""
 AGENT_CALLS = 10
-"""Model calls of a run or session at the provider, an estimate."""
+"""Model calls of a run or session at the provider, or minutes of one that is billed by the second, an estimate."""
 
 SPEECH_TOKENS_PER_CHARACTER = 1.4
 """Audio tokens that a character becomes: 1,250 tokens a minute (OpenAI's $0.015 a minute for gpt-4o-mini-tts at $12 a

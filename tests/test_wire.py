@@ -204,3 +204,14 @@ def test_hostile_usage_is_unknown_or_sane(body: Any) -> None:
     if usage is not None:
         for figure in (usage.input_tokens, usage.output_tokens):
             assert figure is None or 0 <= figure <= 3 * 10**10
+
+
+@pytest.mark.parametrize(
+    "kind", ["image_generation.completed", "image_edit.completed", "transcript.text.done", "speech.audio.done"]
+)
+def test_a_stream_of_images_or_sound_that_is_left_after_its_last_event_is_whole(kind: str) -> None:
+    """Its usage is in that event: whoever reads no further is not billed by estimate."""
+    reading = Reading()
+    event = {"type": kind, "usage": {"input_tokens": 14, "output_tokens": 45, "total_tokens": 59}}
+    StreamReader(reading, count_text=False).feed(f"event: {kind}\ndata: {json.dumps(event)}\n\n".encode())
+    assert (reading.final, reading.complete, reading.usage) == (True, True, Usage(input_tokens=14, output_tokens=45))

@@ -18,6 +18,14 @@ _BLOCK_DELTA = ("text", "partial_json", "thinking")
 
 _SOUNDS = frozenset({"response.audio.delta", "response.output_audio.delta"})
 
+_LAST = frozenset(
+    {
+        *("response.completed", "response.incomplete", "response.failed", "message_stop"),
+        *("image_generation.completed", "image_edit.completed", "transcript.text.done", "speech.audio.done"),
+    }
+)
+"""Events after which nothing comes (of a stream that draws several images, the last of them is told by its end)."""
+
 _NOTHING: dict[str, Any] = {}
 
 
@@ -189,7 +197,7 @@ class StreamReader:
         if usage is not None:
             reading.usage = later(reading.usage, usage)
             reading.final = kind == "message_delta" or (kind is None and not event.get("choices"))
-        if kind in ("response.completed", "response.incomplete", "response.failed", "message_stop"):
+        if kind in _LAST:
             reading.complete = reading.final = True
         if self._count_text:
             self._count(event)

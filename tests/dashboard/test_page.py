@@ -147,7 +147,7 @@ def test_whoever_may_look_has_no_buttons(look, served, quiet):
     """A further link is made on the page; its browser sees all, and is offered nothing to do."""
     house = served(quiet[0])
     page = look(house)
-    page.get_by_role("button", name="Another device").click()
+    page.get_by_role("button", name="Another browser").click()
     link = page.get_by_label("A link for one other browser").input_value()
     other = look(house, link)
     other.locator("#sessions a", has_text="run-1").wait_for()

@@ -1,7 +1,8 @@
 // What someone who may act does: one question first, for everything two; then the ledger is told, with who and why.
-import { $, amount, clean, el } from "/static/elements.js";
+import { $, amount, clean, clock, count, el, keep, span, text } from "/static/elements.js";
 
 export const me = { name: "", may_act: false };
+export const known = { at: null }; // of when the figures are that someone sees
 
 const WORDS = {
   stop: ["Stop", "Every call of it is refused from its next one on, in every process, until it is resumed."],
@@ -16,7 +17,7 @@ export function button(verb, account, extra = {}) {
   const made = el("button", { class: verb === "stop" || verb === "deny" ? "danger" : "", onclick: () => ask(verb, made.account, made.extra) });
   made.account = account;
   made.extra = extra;
-  made.textContent = verb === "stop" || verb === "resume" ? word : `${word}…`;
+  made.textContent = `${word}…`;
   made.setAttribute("aria-label", `${word} ${clean(account)}`);
   return made;
 }
@@ -34,16 +35,16 @@ export function buttons(cell, account, verbs, extra = {}) {
   cell.replaceChildren(...verbs.map((verb) => button(verb, account, extra)));
 }
 
-export function ask(verb, account, { short = null, meter = "usd" } = {}) {
-  const dialog = $("ask"), [word, text] = WORDS[verb], all = account === "all";
+export function ask(verb, account, { short = null, meter = "usd", calls = 0 } = {}) {
+  const dialog = $("ask"), [word, words] = WORDS[verb], all = account === "all";
   const what = all ? "everything" : clean(account);
-  let sure = false;
-  $("ask-title").textContent = `${word} ${what}?`;
-  $("ask-text").textContent = text;
+  let sure = false, seen = known.at;
+  $("ask-title").textContent = calls ? `${word} the ${calls === 1 ? "call" : `${count(calls)} calls`} waiting for ${what}?` : `${word} ${what}?`;
+  $("ask-text").textContent = words;
   $("ask-amount").hidden = verb !== "top-up" && verb !== "approve";
   $("ask-usd").value = "";
   $("ask-usd").required = verb === "top-up";
-  $("ask-help").textContent = verb === "approve" && short !== null ? `Empty: once, what they lack: ${amount(meter, short)}.` : "";
+  $("ask-help").textContent = verb === "approve" ? `Empty: once, what is lacking${calls > 1 ? "" : `: ${amount(meter, short)}`}.` : "";
   $("ask-for").value = "";
   $("ask-why").value = "";
   $("ask-wrong").textContent = "";
@@ -53,7 +54,7 @@ export function ask(verb, account, { short = null, meter = "usd" } = {}) {
   dialog.querySelector("form").onsubmit = async (event) => {
     event.preventDefault();
     const seconds = $("ask-for").value;
-    const body = { account, why: $("ask-why").value, sure };
+    const body = { account, why: $("ask-why").value, sure, seen };
     if (!$("ask-amount").hidden) Object.assign(body, { usd: $("ask-usd").value.trim(), for_seconds: seconds ? Number(seconds) : null });
     $("ask-yes").disabled = true;
     const [status, answer] = await post(`/api/act/${verb}`, body);
@@ -62,7 +63,11 @@ export function ask(verb, account, { short = null, meter = "usd" } = {}) {
       sure = true;
       $("ask-text").textContent = answer.ask;
       $("ask-yes").textContent = `Yes, ${word.toLowerCase()} everything`;
+    } else if (status === 412) {
+      seen = answer.decision.at;
+      $("ask-wrong").textContent = `Already answered: ${told(answer.decision)}. Press ${word} again to do it all the same.`;
     } else if (status === 200) {
+      if (answer.at > known.at) known.at = answer.at;
       dialog.close();
       document.dispatchEvent(new Event("acted"));
     } else {
@@ -71,6 +76,29 @@ export function ask(verb, account, { short = null, meter = "usd" } = {}) {
   };
   dialog.showModal();
   ($("ask-amount").hidden ? $("ask-why") : $("ask-usd")).focus();
+}
+
+const DID = { stop: "stopped it", resume: "resumed it", deny: "refused it" };
+
+const told = (one) => clean(`${one.who || "someone"} ${DID[one.what] ?? `gave it ${one.amount} more`} at ${clock(one.at)}${one.why ? ` (${one.why})` : ""}`);
+
+// Calls that wait, in one list for each limit that keeps them: an answer is for all of it.
+export function showPaused(list, paused, at) {
+  const found = new Map();
+  for (const one of paused) {
+    const key = `${one.account} ${one.limit}`;
+    found.set(key, [...(found.get(key) ?? []), one]);
+  }
+  const what = (one) => `${one.tool ? `Tool ${one.tool}` : one.model || "A model"} for session ${one.session}${one.agent ? ` (${one.agent})` : ""} needs ${amount(one.meter, one.short)}`;
+  const ends = (one) => `Refused in ${span((Date.parse(one.until) - Date.parse(at)) / 1000)} if nobody answers.`;
+  keep(list, [...found], ([key]) => key,
+    () => el("li", {}, el("div", {}, el("p"), el("ul", { class: "notes" })), el("p", { class: "acts" })),
+    (item, [, calls]) => {
+      const [first] = calls, [lead, each] = item.firstChild.children;
+      text(lead, calls.length === 1 ? `${what(first)} more than the limit of ${first.limit} admits. ${ends(first)}` : `${count(calls.length)} calls need more than the limit of ${first.limit} admits:`);
+      keep(each, calls.length === 1 ? [] : calls, (one) => one.id, () => el("li"), (line, one) => text(line, `${what(one)}. ${ends(one)}`));
+      buttons(item.lastChild, first.account, ["approve", "deny"], { short: first.short, meter: first.meter, calls: calls.length });
+    });
 }
 
 export async function post(path, body) {

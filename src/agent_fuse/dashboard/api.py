@@ -14,7 +14,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from agent_fuse import foreign_text
 from agent_fuse.calls import NOT_BOOKED, Status
-from agent_fuse.dashboard.acts import VERBS, AskAgain, act
+from agent_fuse.dashboard.acts import VERBS, AskAgain, Meanwhile, act
 from agent_fuse.dashboard.books import Books
 from agent_fuse.dashboard.filters import Filter
 from agent_fuse.dashboard.json_answer import JsonAnswer
@@ -178,6 +178,8 @@ class Api:
             done = await asyncio.to_thread(do)
         except AskAgain as question:
             return JsonAnswer({"ask": str(question)}, 409)
+        except Meanwhile as other:
+            return JsonAnswer({"error": "it was decided on meanwhile", "decision": other.decision}, 412)
         self._states.clear()
         return JsonAnswer(done)
 

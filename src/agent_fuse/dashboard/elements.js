@@ -98,7 +98,27 @@ export function rows(body, items, key, columns) {
   );
 }
 
-export const said = (pick) => (cell, item) => text(cell, pick(item));
+// A zero is faint, and on a phone left out.
+export const said = (pick) => (cell, item) => {
+  const value = pick(item);
+  text(cell, value);
+  cell.classList.toggle("zero", value === "0");
+};
+
+// The first of a table's items, or all of them: its button says which.
+const FEW = 8, open = new Set();
+
+export function few(id, items) {
+  const button = $(`all-${id}`), rest = items.length - FEW;
+  button.hidden = rest <= 0;
+  text(button, open.has(id) ? "Show fewer" : `Show ${count(rest)} more`);
+  return open.has(id) ? items : items.slice(0, FEW);
+}
+
+export const more = (id, again) => () => {
+  if (!open.delete(id)) open.add(id);
+  again();
+};
 
 export function sessionLink(cell, name) {
   if (!name) return text(cell, "(none)");

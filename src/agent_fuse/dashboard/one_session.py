@@ -3,17 +3,19 @@
 from collections.abc import Iterable, Mapping
 from itertools import islice
 
-from agent_fuse.account_names import account
+from agent_fuse.account_names import ALL, NOBODY, account
 from agent_fuse.accounting.children import children_of
 from agent_fuse.calls import Entry, Status
 from agent_fuse.dashboard.filters import Filter
-from agent_fuse.dashboard.state import hold, loops
+from agent_fuse.dashboard.state import hold, loops, waiting
 from agent_fuse.ledgers.reading import TOOL, Reader, Selection, Sums, literal
 from agent_fuse.views import as_json
 from agent_fuse.views.as_json import Json, exact, iso, usd
 from agent_fuse.views.limit_status import known_caps, standings
 
 _CALLS = 500
+_MET = 20
+"""Users and agents of a session, at most, whose limits are looked at."""
 _BEFORE = 3_600.0
 """Seconds: a call begins before it is admitted, long before where it waits for room or for an answer."""
 
@@ -28,19 +30,23 @@ def one_session(reader: Reader, environ: Mapping[str, str], session: str, *, now
     if not lines and not held and not reader.has_account(name):
         return None
     calls = lines[:_CALLS]
-    caps = [one for one in known_caps(reader, environ) if one.per in ("session", "all")]
-    limits = [
-        *standings(reader, [one for one in caps if one.per == "session"], now=now, limit=1, account=name).shown,
-        *standings(reader, [one for one in caps if one.per == "all"], now=now, limit=1).shown,
-    ]
-    left = {one.cap.meter: one.left for one in sorted(limits, key=lambda one: -one.left)}
+    entries = (*calls, *(one.entry for one in held))
+    users = sorted({one.user_id for one in entries} - {""})
+    met = {"session": [session], "agent": sorted({one.agent for one in entries} - {""}), "user.id": users or [NOBODY]}
+    caps = known_caps(reader, environ)
+    limits = list(standings(reader, [one for one in caps if one.per == ALL], now=now, limit=1).shown)
+    for per, value in ((per, value) for per, values in met.items() for value in values[:_MET]):
+        own = [one for one in caps if one.per == per]
+        limits += standings(reader, own, now=now, limit=1, account=account(per, value)).shown
+    binding = [one for one in limits if len(met.get(one.cap.per, ())) <= 1]
+    left = {one.cap.meter: one.left for one in sorted(binding, key=lambda one: -one.left)}
     return {
         "schema": "agent-fuse/dashboard-session/1",
         "ledger": reader.name,
         "at": iso(now),
         "session": session,
         "account": name,
-        "users": sorted({one.user_id for one in (*calls, *(one.entry for one in held))} - {""}),
+        "users": users,
         "spent_usd": usd(balance.settled.usd),
         "held_usd": usd(balance.held.usd),
         "calls_made": balance.settled.calls,
@@ -48,7 +54,8 @@ def one_session(reader: Reader, environ: Mapping[str, str], session: str, *, now
         "refused": balance.refused,
         "tokens": balance.settled.tokens,
         "left": {str(meter): exact(meter, amount) for meter, amount in left.items()},
-        "limits": [{**as_json.standing(one), "words": one.words} for one in limits],
+        "limits": [{**as_json.standing(one), "words": one.words} for one in sorted(limits, key=lambda one: -one.used)],
+        "paused": [one for one in waiting(reader, now) if one["session"] == session],
         "calls": [as_json.call(one) for one in calls],
         "more": len(lines) > _CALLS,
         "tools": [{"name": tool, **sums} for tool, sums in _by_tool(calls).items()],

@@ -29,7 +29,14 @@ _ACT = {
         },
         "why": {"type": "string"},
         "sure": {"type": "boolean", "description": "Needed for the account all"},
+        "seen": {"type": ["string", "null"], "description": "The `at` of the state that is answered"},
     },
+}
+
+
+_ACTED = {
+    "409": {"description": "For all: ask, then say `sure`"},
+    "412": {"description": "Someone decided on the account after `seen`: the answer holds his `decision`"},
 }
 
 
@@ -43,7 +50,7 @@ def document() -> Json:
             "post": {
                 "summary": f"As `agent-fuse {verb} --json`; needs the right to act.",
                 "requestBody": {"required": True, "content": {"application/json": {"schema": _ACT}}},
-                "responses": _answers("application/json") | {"409": {"description": "For all: ask, then say `sure`"}},
+                "responses": _answers("application/json") | _ACTED,
             }
         }
         for verb in VERBS

@@ -1,12 +1,12 @@
 // The page: the ledger's state, shown as it comes; nothing here is kept but what the filter says.
-import { $, amount, clean, clock, count, el, keep, money, rows, said, sessionLink, span, text } from "/static/elements.js";
-import { ask, button, buttons, me, post } from "/static/actions.js";
-import { figures, show, showSession, why } from "/static/session.js";
+import { $, amount, clean, clock, count, el, few, keep, money, more, rows, said, sessionLink, span, text } from "/static/elements.js";
+import { ask, buttons, known, me, post, showPaused } from "/static/actions.js";
+import { figures, show, showNone, showSession, why } from "/static/session.js";
 
 const FIELDS = ["session", "agent", "model", "user", "limit"];
-const FEW = 8, open = new Set(); // rows that are shown first, and tables of which all are
+const COUNTED = 50; // refusals that the state tells, at most
 const SILENCE = 10000; // milliseconds without a word, after which nobody is there, or a proxy keeps what is said
-let source = null, timer = 0, watch = 0, failures = 0, buffered = false, shown = null, last = null;
+let source = null, timer = 0, watch = 0, failures = 0, buffered = false, shown = null;
 
 history.replaceState(null, "", location.pathname + kept() + location.hash);
 
@@ -53,7 +53,7 @@ function begin() {
   heard();
   source.addEventListener("still", (event) => {
     heard();
-    last = event.data || last;
+    known.at = event.data || known.at;
   });
   source.onmessage = (event) => {
     heard();
@@ -86,10 +86,11 @@ async function poll(path, then) {
     const answer = await fetch(path, { signal: AbortSignal.timeout(SILENCE) });
     const found = await answer.json();
     if (answer.status === 401) return trouble("You are signed out. Open a new link, or sign in again.");
-    if (!answer.ok) trouble(found.error);
+    if (answer.status === 404) showNone($("one"));
+    else if (!answer.ok) trouble(found.error);
     else {
       live(failures > 2 || buffered ? "asking every second" : "live", "on");
-      last = found.at;
+      known.at = found.at;
       $("trouble").textContent = "";
       then(found);
     }
@@ -103,7 +104,7 @@ async function poll(path, then) {
 
 function trouble(words) {
   live("not live", "off");
-  text($("trouble"), last ? `${words}. The figures are of ${clock(last)}.` : words);
+  text($("trouble"), known.at ? `${words}. The figures are of ${clock(known.at)}.` : words);
 }
 
 function lost() {
@@ -115,7 +116,7 @@ function lost() {
 
 function showState(state) {
   shown = state;
-  last = state.at;
+  known.at = state.at;
   $("trouble").textContent = "";
   const everything = state.in_force.find((one) => one.account === "all" && one.stopped);
   const rate = money(state.usd_per_hour);
@@ -135,7 +136,8 @@ function showState(state) {
     ["Limits reached", count(full), `of ${count(state.limits.length)} shown`, full ? "bad" : "good"],
     ["Waiting", count(state.paused.length), "for an answer of yours", state.paused.length ? "bad" : ""],
   ]);
-  showPaused(state);
+  $("s-paused").hidden = !state.paused.length;
+  showPaused($("paused"), state.paused, state.at);
   showNear(state);
   showForce(state);
   showLimits(state);
@@ -149,17 +151,6 @@ function headline(state, rate) {
   const agents = state.sessions.length + state.more_sessions, full = state.limits.filter((one) => one.reached).length;
   const reached = full > 1 ? "Limits are reached. " : full ? "A limit is reached. " : "";
   return `${reached}${agents === 1 ? "One session spends" : `${count(agents)} sessions spend`} ${rate} an hour.`;
-}
-
-function showPaused(state) {
-  $("s-paused").hidden = !state.paused.length;
-  keep($("paused"), state.paused, (one) => one.id,
-    () => el("li", {}, el("p"), el("p", { class: "acts" })),
-    (item, one) => {
-      const left = (Date.parse(one.until) - Date.parse(state.at)) / 1000;
-      text(item.children[0], `${one.tool ? `Tool ${one.tool}` : one.model || "A model"} for session ${one.session}${one.agent ? ` (${one.agent})` : ""} needs ${amount(one.meter, one.short)} more than the limit of ${one.limit} admits. Refused in ${span(left)} if nobody answers.`);
-      buttons(item.children[1], one.account, ["approve", "deny"], { short: one.short, meter: one.meter });
-    });
 }
 
 function showNear(state) {
@@ -186,14 +177,6 @@ function showForce(state) {
     ["why", "words", said((one) => one.why)],
     ["", "acts", (cell, one) => buttons(cell, one.account, one.stopped ? ["resume"] : [])],
   ]);
-}
-
-// The first of a table's items, or all of them: its button says which.
-function few(id, items) {
-  const button = $(`all-${id}`), rest = items.length - FEW;
-  button.hidden = rest <= 0;
-  text(button, open.has(id) ? "Show fewer" : `Show ${count(rest)} more`);
-  return open.has(id) ? items : items.slice(0, FEW);
 }
 
 function showLimits(state) {
@@ -236,12 +219,26 @@ function showSessions(state) {
   ]);
 }
 
+// Refusals of the same by the same are one, the latest of them.
+function alike(refusals) {
+  const found = new Map();
+  for (const one of refusals) {
+    const key = JSON.stringify([one.session, one.tool || one.model || one.operation, one.status, why(one)]);
+    const first = found.get(key);
+    if (first) first.times += 1;
+    else found.set(key, { ...one, alike: key, times: 1 });
+  }
+  return [...found.values()];
+}
+
 function showRest(state) {
   $("no-refusals").hidden = state.refusals.length > 0;
-  rows($("refusals"), few("refusals", state.refusals), (one) => one.id, [
-    ["when", "", said((one) => clock(one.at))],
+  $("counted").hidden = state.refusals.length < COUNTED;
+  rows($("refusals"), few("refusals", alike(state.refusals)), (one) => one.alike, [
+    ["latest", "", said((one) => clock(one.at))],
     ["session", "words", (cell, one) => sessionLink(cell, one.session)],
     ["what", "words", said((one) => one.tool || one.model || one.operation)],
+    ["times", "number", said((one) => count(one.times))],
     ["quoted", "number", said((one) => money(one.cost_usd))],
     ["by", "words", (cell, one) => {
       if (!cell.children.length) cell.append(el("span", { class: "name" }), el("span", { class: "advice" }));
@@ -279,10 +276,7 @@ function showRest(state) {
 // What someone does --------------------------------------------------------------------------------------------------
 
 for (const id of ["limits", "sessions", "refusals", "agents", "models"])
-  $(`all-${id}`).addEventListener("click", () => {
-    if (!open.delete(id)) open.add(id);
-    showState(shown);
-  });
+  $(`all-${id}`).addEventListener("click", more(id, () => showState(shown)));
 
 let typing = 0;
 $("filter").addEventListener("submit", (event) => event.preventDefault());
@@ -302,8 +296,9 @@ function filtered() {
 $("share").addEventListener("click", async () => {
   const [status, answer] = await post("/api/link/view", {});
   const link = status === 200 ? location.origin + answer.path : answer.error;
-  $("share").replaceWith(el("input", { readonly: true, value: link, class: "link", "aria-label": "A link for one other browser, good for ten minutes, to look only" }));
-  document.querySelector(".link").select();
+  const words = "A link for one other browser, good once and for ten minutes, to look only";
+  $("share").replaceWith(el("label", { class: "link" }, words, el("input", { readonly: true, value: link })));
+  document.querySelector(".link input").select();
 });
 
 document.addEventListener("acted", begin);

@@ -1,6 +1,6 @@
 // One session's own page: what it may still spend, its calls on a line of time, its tools, and the sessions inside it.
-import { $, amount, clean, clock, count, el, gauge, money, rows, said, sessionLink, span, text } from "/static/elements.js";
-import { buttons } from "/static/actions.js";
+import { $, amount, clean, clock, count, el, few, gauge, money, more, rows, said, sessionLink, span, text } from "/static/elements.js";
+import { buttons, showPaused } from "/static/actions.js";
 
 const refusedWord = (one) => (one.status === "refused" ? "refused" : "would be refused");
 const SVG = "http://www.w3.org/2000/svg";
@@ -61,15 +61,26 @@ function table(title, id, heads) {
       el("table", {}, el("caption", {}, title),
         el("thead", {}, el("tr", {}, ...heads.map(([head, kind]) => el("th", { scope: "col", class: kind }, head)))),
         el("tbody", { id }))),
+    el("p", { class: "more" }, el("button", { id: `all-${id}`, hidden: true, onclick: more(id, () => showSession($("one"), shown)) })),
   );
+}
+
+const back = () => el("p", {}, el("a", { href: "#/" }, "← all sessions"));
+let shown = null;
+
+// Where the ledger knows no such session.
+export function showNone(root) {
+  if ($("one-none")) return;
+  root.replaceChildren(back(), el("h1", { id: "one-none" }, "There is no such session"), el("p", { class: "soft" }, "Nothing is booked under its name; it appears here with its first call."));
 }
 
 function frame(root) {
   root.replaceChildren(
-    el("p", {}, el("a", { href: "#/" }, "← all sessions")),
+    back(),
     el("h1", { id: "one-title", tabindex: "-1" }),
     el("p", { id: "one-users", class: "soft" }),
     el("p", { id: "one-acts", class: "acts" }),
+    el("section", { id: "one-waits", class: "waits" }, el("h2", {}, "Waiting for an answer"), el("ul", { class: "asks", id: "one-paused" })),
     el("dl", { class: "figures", id: "one-figures" }),
     el("section", {}, el("h2", {}, "Calls in time"), el("div", { id: "one-line" })),
     table("What limits it", "one-limits", [["limit", ""], ["used", ""], ["left", "number"]]),
@@ -93,6 +104,7 @@ export function figures(list, facts) {
 }
 
 export function showSession(root, found) {
+  shown = found;
   text($("ledger"), found.ledger);
   if (!$("one-title")) {
     frame(root);
@@ -106,6 +118,8 @@ export function showSession(root, found) {
   document.title = `${clean(found.session)} - AgentFuse`;
   const own = found.in_force.some((one) => one.stopped && one.account === found.account);
   buttons($("one-acts"), found.account, [own ? "resume" : "stop", "top-up"]);
+  $("one-waits").hidden = !found.paused.length;
+  showPaused($("one-paused"), found.paused, found.at);
   figures($("one-figures"), [
     ["Spent", money(found.spent_usd), `${count(found.calls_made)} calls, ${count(found.tokens)} tokens`],
     ["May still spend", found.left.usd === undefined ? "no limit" : money(found.left.usd), `${money(found.held_usd)} held by ${count(found.holds.length)} open calls`, found.left.usd !== undefined && Number(found.left.usd) === 0 ? "bad" : ""],
@@ -113,23 +127,23 @@ export function showSession(root, found) {
     ["Refused", count(found.refused), stopped ? `stopped by ${stopped.who || "someone"}${stopped.why ? `: ${stopped.why}` : ""}` : "calls and actions", found.refused ? "bad" : ""],
   ]);
   $("one-line").replaceChildren(found.calls.length ? line(found.calls, $("one-line").clientWidth) : el("p", { class: "empty" }, "No call was booked yet."));
-  rows($("one-limits"), found.limits, (one) => `${one.account} ${one.meter} ${one.window}`, [
-    ["limit", "", said((one) => `${one.words} ${one.per === "all" ? "for everything" : `per ${one.per}`}`)],
+  rows($("one-limits"), few("one-limits", found.limits), (one) => `${one.account} ${one.meter} ${one.window}`, [
+    ["limit", "", said((one) => `${one.words} ${one.per === "all" ? "for everything" : `per ${one.per}`}${["all", "session"].includes(one.per) ? "" : ` ${one.value}`}`)],
     ["used", "", (cell, one) => show(cell, one)],
     ["left", "number", said((one) => amount(one.meter, one.left))],
   ]);
-  rows($("one-tools"), found.tools, (one) => one.name, [
+  rows($("one-tools"), few("one-tools", found.tools), (one) => one.name, [
     ["tool", "", said((one) => one.name || "(no name)")],
     ["calls", "number", said((one) => count(one.calls))],
     ["refused", "number", said((one) => count(one.refused))],
   ]);
-  rows($("one-children"), found.children, (one) => one.session, [
+  rows($("one-children"), few("one-children", found.children), (one) => one.session, [
     ["session", "", (cell, one) => sessionLink(cell, one.session)],
     ["spent", "number", said((one) => money(one.spent_usd))],
   ]);
   $("one-tools").closest("section").hidden = !found.tools.length;
   $("one-children").closest("section").hidden = !found.children.length;
-  rows($("one-calls"), found.calls.slice(0, 100), (one) => one.id, [
+  rows($("one-calls"), few("one-calls", found.calls), (one) => one.id, [
     ["when", "", said((one) => clock(one.at))],
     ["what", "words", said((one) => one.tool || one.model || one.operation)],
     ["agent", "words", said((one) => one.agent)],

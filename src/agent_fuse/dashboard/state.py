@@ -70,8 +70,6 @@ def state(reader: Reader, caps: Caps, *, now: float, among: Filter, blind: Itera
     holds = [one for one in reader.holds(_MANY) if among.hold(one)]
     refused = replace(among.refusals, since=max(now - _HOUR, earliest))
     refusals = islice(filter(among.refusal, reader.entries(refused, limit=_MANY)), _SHOWN)
-    noted = reader.notes(paused_calls.NOTE).get(paused_calls.NOTE)
-    paused = [one for one in paused_calls.read(noted, now).values() if not one.denied]
     everything, today = found.total.settled.usd, reader.notes(NOTE).get(NOTE)
     pace = as_json.pace(found, most=_SHOWN)
     met = {one.cap for one, _ in found.limits}
@@ -92,11 +90,18 @@ def state(reader: Reader, caps: Caps, *, now: float, among: Filter, blind: Itera
         "holds": [hold(one) for one in holds[:_SHOWN]],
         "refusals": [as_json.call(one) for one in refusals],
         "loops": list(_loops(reader, found)),
-        "paused": [as_json.paused(one) for one in sorted(paused, key=lambda one: one.at)],
+        "paused": waiting(reader, now),
         "in_force": [as_json.control(one) for one in reader.controls()],
         "decisions": decisions(reader, now),
         "blind": [*blind, *({"what": one.what, "fix": one.fix} for one in told_by_processes(reader, now=now))],
     }
+
+
+def waiting(reader: Reader, now: float) -> list[Json]:
+    """Calls that wait for an answer, the longest waiting first."""
+    noted = reader.notes(paused_calls.NOTE).get(paused_calls.NOTE)
+    found = [one for one in paused_calls.read(noted, now).values() if not one.denied]
+    return [as_json.paused(one) for one in sorted(found, key=lambda one: one.at)]
 
 
 def hold(one: Hold) -> Json:

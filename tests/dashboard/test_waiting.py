@@ -7,7 +7,6 @@ import pytest
 from agent_fuse import control
 from agent_fuse.accounting import paused_calls
 from agent_fuse.calls import Entry, Status
-from agent_fuse.ledgers import open_ledger
 from agent_fuse.ledgers.base import Meter
 from cli import filled
 from dashboard.conftest import until

@@ -7,9 +7,9 @@ from typing import Any, Literal, cast, get_args
 
 from agent_fuse import control
 from agent_fuse.account_names import ALL
+from agent_fuse.dashboard.state import decisions
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.foreign_text import unbroken
-from agent_fuse.dashboard.state import decisions
 from agent_fuse.ledgers.reading import Reader, open_reader
 from agent_fuse.views import as_json
 from agent_fuse.views.as_json import Json
@@ -45,7 +45,7 @@ def act(verb: Verb, asked: Mapping[str, Any], *, who: str, db_path: str) -> Json
     Args:
         verb: what to do.
         asked: `account`, `usd` (a decimal text), `for_seconds` (of a top-up or approval), `why`, `sure` (for all),
-            `seen` (when what is answered was seen, as the state told its time; null asks for no look at what came after).
+            `seen` (the `at` of the state that is answered; null looks at nothing that came after).
         who: on whose word. db_path: the ledger.
 
     Raises:

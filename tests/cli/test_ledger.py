@@ -456,3 +456,18 @@ def test_json_fields_are_documented(run, new):
         found = json.loads(run("ledger", *command, "--json").out)
         assert found["schema"] == f"agent-fuse/ledger-{command[0]}/1"
         assert [one for one in found if one != "schema" and f"`{one}`" not in chapter] == []
+
+
+def test_the_ledger_is_named_as_everywhere_else(run, new):
+    """By `--db` too, by one of both, and by an empty one never: a variable that is not set means no other ledger."""
+    path = new("sqlite")
+    assert run("ledger", "init", "--db", path).code == 0
+    assert run("ledger", "check", "--db", path).out == run("ledger", "check", path).out != ""
+    twice = run("ledger", "check", path, "--db", path)
+    assert (twice.code, "named twice" in twice.err) == (2, True)
+    for words in (("ledger", "check"), ("status",), ("stop", "run-1")):
+        empty = run(*words, "--db", "")
+        assert (empty.code, empty.err) == (
+            2,
+            "agent-fuse: --db is empty; name a ledger, or leave --db out for the default\n",
+        )

@@ -150,6 +150,16 @@ def test_status_shows_the_sum(box, run, tmp_path):
     assert f"{line}.\n" in run("status", "--db", path).out
 
 
+def test_status_says_nothing_of_today_where_nobody_notes_it(box, run, tmp_path):
+    """With a cap on everything no fuse notes what a day began with: today's sum is unknown, which is not 0."""
+    path = tmp_path / "l.db"
+    box(budget="0.05", total_budget=1, db_path=str(path), clock=lambda: filled.NOW - 60)
+    with session("req"), call("gpt-4o", 1000, 500):
+        pass
+    assert "All sessions together: $0.0075 spent.\n" in run("status", "--db", path).out
+    assert json.loads(run("status", "--db", path, "--json").out)["today_usd"] is None
+
+
 @pytest.mark.parametrize("command", [["status"], ["calls"]])
 def test_a_name_that_no_file_can_have(run, tmp_path, command):
     """One line, and no traceback."""

@@ -103,10 +103,15 @@ def _not_known(failed: LedgerError) -> None:
     log.debug("the day's sum is not known: %s", failed)  # the call itself tells of a broken ledger
 
 
-def spent_today(note: bytes | None, spent: int, now: float) -> int:
-    """Nano-dollars spent today (UTC) in a ledger with this note, which has spent so much in all; 0 before a call."""
+def spent_today(note: bytes | None, spent: int, now: float) -> int | None:
+    """Nano-dollars spent today (UTC) in a ledger with this note, which has spent so much in all.
+
+    0 before a call; None where no fuse notes it: with a limit in USD on everything none does.
+    """
     found = DayNote.read(note)
-    return max(spent - found.begin, 0) if found is not None and found.day == day_of(now) else 0
+    if found is None:
+        return None
+    return max(spent - found.begin, 0) if found.day == day_of(now) else 0
 
 
 def day_of(now: float) -> str:

@@ -8,7 +8,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from agent_fuse.calls import show_usd, to_usd
 from agent_fuse.cli import FINE, LIMIT_REACHED, clock
-from agent_fuse.cli.options import Json, ledger_url
+from agent_fuse.cli.options import Db, Json, ledger_url
 from agent_fuse.cli.show import clean, console, emit, paragraph, say
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.ledgers.auditing import audit
@@ -37,6 +37,7 @@ def ledger() -> None:
 def init(
     where: Where = None,
     *,
+    db: Db = None,
     grant: Annotated[
         list[str] | None,
         typer.Option(
@@ -53,7 +54,7 @@ def init(
     roles = list(grant or [])
     if any(not one.strip() or "\0" in one for one in roles):
         raise ConfigurationError("--grant is empty; name a role of the database")
-    with keeper(ledger_url(where)) as books:
+    with keeper(_meant(where, db)) as books:
         made = books.make()
         for role in roles:
             books.grant(role)
@@ -79,13 +80,13 @@ def init(
 
 
 @app.command()
-def check(where: Where = None, *, json: Json = False) -> None:
+def check(where: Where = None, *, db: Db = None, json: Json = False) -> None:
     """Find what is wrong with a ledger.
 
     Is it there, of this version, writable by this user or role, and do its figures fit each other? Looks at one
     moment of it, and holds up no call. Exits with 1 and a line for each fault.
     """
-    with keeper(ledger_url(where)) as books:
+    with keeper(_meant(where, db)) as books:
         faults, readable = books.faults()
         if readable:
             with books.whole() as whole:
@@ -142,6 +143,12 @@ def copy(
         f"{rows['controls']:,} controls.",
     )
     say(out, "Now name it to every fuse (AGENTFUSE_DB_PATH, db_path) before any starts again.")
+
+
+def _meant(where: str | None, db: str | None) -> str:
+    if where is not None and db is not None:
+        raise ConfigurationError("the ledger is named twice, as LEDGER and by --db; name it once")
+    return ledger_url(db if where is None else where)
 
 
 def _words(made: Made) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from agent_fuse.calls import NOT_BOOKED, Status
+from agent_fuse.errors import ConfigurationError
 from agent_fuse.ledgers.reading import EVERY_STATUS, Reader, Selection, open_reader
 from agent_fuse.views.asked_period import period
 
@@ -40,7 +41,13 @@ DEFAULT_LEDGER = "~/.agent_fuse/guard_v1.db"
 
 
 def ledger_url(db: str | None, environ: Mapping[str, str] = os.environ) -> str:
-    """The ledger that is meant: `--db`, else AGENTFUSE_DB_PATH, else the default."""
+    """The ledger that is meant: `--db`, else AGENTFUSE_DB_PATH, else the default.
+
+    Raises:
+        ConfigurationError: `--db` is empty: a shell's variable that is not set means no other ledger.
+    """
+    if db is not None and not db.strip():
+        raise ConfigurationError("--db is empty; name a ledger, or leave --db out for the default")
     return db or environ.get("AGENTFUSE_DB_PATH") or DEFAULT_LEDGER
 
 

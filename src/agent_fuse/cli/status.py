@@ -80,7 +80,7 @@ def status(
             ledger=books.where,
             at=iso(now),
             total=as_json.total(everything),
-            today_usd=usd(today),
+            today_usd=None if today is None else usd(today),
             open={"calls": opened[0], "held_usd": usd(opened[1])},
             limits=[as_json.standing(one) for one in found.shown],
             more=found.more,
@@ -205,13 +205,14 @@ def _print_limits(out: Console, found: Standings, account: Balance | None) -> No
         say(out, "No limit is known: no fuse has posted one here, and AGENTFUSE_BUDGET is not set.")
 
 
-def _print_sum(out: Console, found: Standings, spent: int, today: int) -> None:
+def _print_sum(out: Console, found: Standings, spent: int, today: int | None) -> None:
     """The sum of all sessions, where each of them has a budget; and whether anything caps it."""
     caps = {cap.per for cap in found.caps if cap.meter is Meter.USD}
     if spent and "session" in caps:
         capped = "" if ALL in caps else "; no total_budget caps the sum"
         say(out)
-        paragraph(out, f"All sessions together: {money(spent)} spent, {money(today)} of it today (UTC){capped}.")
+        of_today = "" if today is None else f", {money(today)} of it today (UTC)"
+        paragraph(out, f"All sessions together: {money(spent)} spent{of_today}{capped}.")
 
 
 def _print_refused(out: Console, refused: Sequence[Refused], would: str, when: str) -> None:

@@ -70,7 +70,7 @@ def state(reader: Reader, caps: Caps, *, now: float, among: Filter, blind: Itera
     holds = [one for one in reader.holds(_MANY) if among.hold(one)]
     refused = replace(among.refusals, since=max(now - _HOUR, earliest))
     refusals = islice(filter(among.refusal, reader.entries(refused, limit=_MANY)), _SHOWN)
-    everything, today = found.total.settled.usd, reader.notes(NOTE).get(NOTE)
+    today = spent_today(reader.notes(NOTE).get(NOTE), found.total.settled.usd, now)
     pace = as_json.pace(found, most=_SHOWN)
     met = {one.cap for one, _ in found.limits}
     whole = among == Filter() and len(found.limits) < most
@@ -79,7 +79,7 @@ def state(reader: Reader, caps: Caps, *, now: float, among: Filter, blind: Itera
         "ledger": reader.name,
         **pace,
         "total": as_json.total(found.total),
-        "today_usd": usd(spent_today(today, everything, now)) if today else None,
+        "today_usd": None if today is None else usd(today),
         "limits": [
             {**as_json.standing(one), "words": one.words, "seconds_until_cap": None if until is None else round(until)}
             for one, until in limits

@@ -4,10 +4,12 @@ import json
 
 import pytest
 
-from agent_fuse import Limit, SentinelBudgetExceeded, call, pre_flight, session
+from agent_fuse import Limit, SentinelBudgetExceeded, call, control, pre_flight, session
+from agent_fuse.accounting import paused_calls
+from agent_fuse.accounting.paused_calls import PausedCall
 from agent_fuse.calls import Entry, Status
 from agent_fuse.ledgers import open_ledger
-from agent_fuse.ledgers.base import Amounts
+from agent_fuse.ledgers.base import Amounts, Meter
 from cli import filled
 
 LIMITS = (Limit(usd=5), Limit(usd="0.02", per="user.id"), Limit(usd=10, per="all"), Limit(calls=100, per="agent"))
@@ -191,3 +193,30 @@ def test_every_width(run, story, monkeypatch, width, command):
     assert max(map(cell_len, out.splitlines())) <= width
     if width >= 50:
         assert "$0.2463" in out or command[0] == "calls"
+
+
+@pytest.mark.parametrize(
+    ("stopped", "waiting", "said"),
+    [
+        ((), 0, ""),
+        (("run-1",), 0, "session=run-1 is stopped"),
+        (("run-1", "run-2"), 1, "1 call waits for an answer, 2 accounts are stopped"),
+        (("run-1", "all"), 2, "2 calls wait for an answer, everything is stopped"),
+    ],
+)
+def test_what_waits_and_what_is_stopped_is_told_first_of_all(run, tmp_path, stopped, waiting, said):
+    """By `status` and `top`, each of which someone looks at who wonders why an agent stands still."""
+    path = str(tmp_path / "l.db")
+    facts = {"limit": "$1.00", "meter": Meter.USD, "short": 1, "session": "s", "agent": "", "model": "m"}
+    those = {
+        str(number): PausedCall(id=str(number), at=filled.NOW, until=filled.NOW + 60, account="all", **facts)
+        for number in range(waiting)
+    }
+    ledger = open_ledger(path)
+    paused_calls.change(ledger, lambda known: known.update(those), filled.NOW)
+    ledger.close()
+    for one in stopped:
+        control.stop(one, db_path=path)
+    for words in (("status",), ("top", "--once")):
+        shown = run(*words, "--db", path).out
+        assert f"{said}: agent-fuse limits tells more.\n" in shown if said else "agent-fuse limits" not in shown

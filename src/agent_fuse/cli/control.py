@@ -18,6 +18,7 @@ from agent_fuse.errors import ConfigurationError
 from agent_fuse.foreign_text import shell_word
 from agent_fuse.ledgers.base import Meter
 from agent_fuse.ledgers.controls import Control, TopUp
+from agent_fuse.ledgers.reading import Reader
 from agent_fuse.limits import counted
 from agent_fuse.views import as_json
 from agent_fuse.views.as_json import iso
@@ -121,8 +122,7 @@ def limits(*, db: Db = None, json: Json = False) -> None:
         caps = read_published(books.notes(PREFIX))
         found = books.controls()
         log = control.read_log(books.notes(control.LOG))
-        noted = books.notes(paused_calls.NOTE).get(paused_calls.NOTE)
-    paused = [one for one in paused_calls.read(noted, clock.now()).values() if not one.denied]
+        paused = _waiting(books)
     if json:
         emit(
             "limits",
@@ -162,6 +162,24 @@ def _end(until: str | None) -> datetime | None:
     if end is not None and end.timestamp() <= clock.now():
         raise ConfigurationError(f"--until is {until!r}, which is past; name a time to come")
     return end
+
+
+def decisions_due(books: Reader) -> str:
+    """In a sentence: how many calls wait for an answer, and what is stopped; empty where neither is."""
+    waiting, stopped = len(_waiting(books)), [one.account for one in books.controls() if one.stopped]
+    told = [f"{waiting:,} call{' waits' if waiting == 1 else 's wait'} for an answer"] if waiting else []
+    if ALL in stopped:
+        told.append("everything is stopped")
+    elif stopped:
+        told.append(
+            f"{clean(stopped[0])} is stopped" if len(stopped) == 1 else f"{len(stopped):,} accounts are stopped"
+        )
+    return f"{', '.join(told)}: agent-fuse limits tells more." if told else ""
+
+
+def _waiting(books: Reader) -> list[PausedCall]:
+    noted = books.notes(paused_calls.NOTE).get(paused_calls.NOTE)
+    return [one for one in paused_calls.read(noted, clock.now()).values() if not one.denied]
 
 
 def _paused_words(one: PausedCall) -> str:

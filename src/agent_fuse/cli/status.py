@@ -15,6 +15,7 @@ from agent_fuse.accounting.day_sum import NOTE, spent_today
 from agent_fuse.calls import WOULD, Status
 from agent_fuse.cli import LIMIT_REACHED, clock
 from agent_fuse.cli.calls import refuser
+from agent_fuse.cli.control import decisions_due
 from agent_fuse.cli.options import Db, Json, Until, reader
 from agent_fuse.cli.show import amount, bar, clean, console, emit, local, money, paragraph, say
 from agent_fuse.cli.tables import Column, Heading, Row, draw
@@ -109,6 +110,9 @@ def status(
         _print_refused(out, observed, "would, without mode='observe', have been", when)
         _print_saved(out, saved, when)
         _print_blind(out, unseen)
+        if account is None and (due := decisions_due(books)):
+            say(out)
+            paragraph(out, due, style="bold yellow")
         _print_tightest(out, found)
     if refused or any(one.reached for one in found.shown):
         raise typer.Exit(LIMIT_REACHED)

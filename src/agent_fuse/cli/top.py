@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from agent_fuse.cli import clock
+from agent_fuse.cli.control import decisions_due
 from agent_fuse.cli.keys import quit_within, single_keys
 from agent_fuse.cli.options import Db, Json, reader
 from agent_fuse.cli.show import amount, bar, clean, console, emit, local, money, paragraph, say, span
@@ -74,7 +75,7 @@ def top(
         if json:
             emit("top", 2, **as_json.pace(found))
         else:
-            _frame(out, found)
+            _frame(out, found, decisions_due(books))
         return
     try:
         with out.screen() as screen, single_keys() as keys:
@@ -82,7 +83,7 @@ def top(
                 began = time.monotonic()
                 found = measure(books, os.environ, now=clock.now(), window=seconds)
                 with out.capture() as frame:
-                    _frame(out, found)
+                    _frame(out, found, decisions_due(books))
                 screen.update(Text.from_ansi(frame.get(), no_wrap=True))
                 if quit_within(max(every, _SPARING * (time.monotonic() - began)), keys=keys):
                     return
@@ -96,8 +97,8 @@ def _left(out: Console, one: LimitStatus) -> str:
     return f"{amount(one.cap.meter, one.left)}{unit}"
 
 
-def _frame(out: Console, found: Pace) -> None:
-    room = max(out.height - _FIXED_LINES, 6) if out.is_terminal else 60
+def _frame(out: Console, found: Pace, due: str) -> None:
+    room = max(out.height - _FIXED_LINES - (2 if due else 0), 6) if out.is_terminal else 60
     limits = found.limits[: max(room // 3, 2)]
     each = max((room - len(limits)) // 3, 1)
     recent, total = found.recent, found.total
@@ -107,6 +108,8 @@ def _frame(out: Console, found: Pace) -> None:
         f"{money(total.settled.usd)} in all, {found.open_calls:,} open holding {money(found.holding)}, "
         f"{recent.refused:,} refused lately, {total.refused:,} in all",
     )
+    if due:
+        paragraph(out, due, style="bold yellow")
     say(out)
     draw(
         out,

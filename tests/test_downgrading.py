@@ -4,7 +4,7 @@ import anthropic
 import openai
 import pytest
 
-from agent_fuse import Limit, SentinelBudgetExceeded, control
+from agent_fuse import Limit, Price, SentinelBudgetExceeded, control
 from agent_fuse.calls import Usage
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.settings import settings
@@ -81,6 +81,53 @@ def test_the_ladder_is_climbed_down_until_a_rung_fits(box, provider) -> None:
     box_with(box, limits=[Limit(usd=0.00025)], downgrade={"gpt-4o": "gpt-4o-mini", "gpt-4o-mini": "gpt-4.1-nano"})
     chat(provider, [ASK])
     assert asked(provider) == ["gpt-4.1-nano"]
+
+
+def test_a_turn_that_began_two_rungs_down_goes_on_there(box, provider) -> None:
+    """Though what it asks next would fit one rung higher."""
+    box_with(box, limits=[Limit(usd=0.0006)], downgrade={"gpt-4o": "gpt-4o-mini", "gpt-4o-mini": "gpt-4.1-nano"})
+    chat(provider, [ASK], max_tokens=1_200)
+    chat(provider, LOOKED, max_tokens=5)
+    assert asked(provider) == ["gpt-4.1-nano"] * 2
+
+
+def test_a_turn_is_known_in_a_history_that_is_cut_short_or_marked_elsewhere(box, provider) -> None:
+    """Agents drop their oldest messages, and move the mark of Anthropic's cache from message to message."""
+    box_with(box, limits=[Limit(calls=100)], downgrade_at=0.01)
+    chat(provider, [ASK])
+    chat(provider, [{"role": "assistant", "content": "Well."}, ASK])
+    chat(provider, LOOKED)
+    claude = anthropic.Anthropic(base_url=provider.anthropic_base_url, api_key="x")
+    opus = {"model": "claude-opus-4-6", "max_tokens": 100}
+    mark = {"cache_control": {"type": "ephemeral"}}
+    claude.messages.create(**opus, messages=[{"role": "user", "content": [{"type": "text", "text": "hi", **mark}]}])
+    use = {"type": "tool_use", "id": "toolu_1", "name": "look", "input": {}}
+    back = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "1", **mark}
+    turn = [{"role": "assistant", "content": [use]}, {"role": "user", "content": [back]}]
+    for said in ([{"type": "text", "text": "hi"}], "hi"):
+        claude.messages.create(**opus, messages=[{"role": "user", "content": said}, *turn])
+    assert asked(provider) == ["gpt-4o", *["gpt-4o-mini"] * 2, *["claude-sonnet-5"] * 3]
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_turn_that_the_provider_keeps_goes_on_with_its_model(box, provider, streamed) -> None:
+    """From the answer that a request names (`previous_response_id`), and in a conversation; not from another one."""
+    box_with(box, limits=[Limit(calls=100)], downgrade_at=0.01)
+    client = openai.OpenAI(base_url=provider.openai_base_url, api_key="x")
+
+    def ask(said, **more):
+        made = client.responses.create(model="gpt-4o", input=said, stream=streamed, **more)
+        return next(one.response.id for one in made if one.type == "response.completed") if streamed else made.id
+
+    result = [{"type": "function_call_output", "call_id": "call_1", "output": "1"}]
+    dear = ask("hi")
+    cheap = ask("hi")
+    ask(result, previous_response_id=dear)
+    cheap = ask(result, previous_response_id=cheap)
+    ask(result, previous_response_id=cheap)
+    ask("hi", conversation="conv_1")
+    ask(result, conversation={"id": "conv_1"})
+    assert asked(provider) == ["gpt-4o", "gpt-4o-mini", "gpt-4o", *["gpt-4o-mini"] * 4]
 
 
 def test_each_api_tells_where_a_turn_begins(box, provider) -> None:
@@ -167,3 +214,19 @@ def test_a_ladder_leads_down(ladder, words) -> None:
 def test_only_what_a_cheaper_model_helps_can_downgrade() -> None:
     with pytest.raises(ConfigurationError, match="no cheaper model helps"):
         Limit(concurrent=3, on_tight="downgrade")
+
+
+def test_a_ladder_to_a_dearer_model_is_none(box) -> None:
+    """Where both have a price, one's own too; what has none may be cheaper."""
+    with pytest.raises(ConfigurationError, match=r"^downgrade leads from gpt-4o-mini to gpt-4o, which is dearer"):
+        box_with(box, downgrade={"gpt-4o-mini": "gpt-4o"})
+    with pytest.raises(ConfigurationError, match="gpt-4o to mine, which is dearer"):
+        box_with(box, downgrade={"gpt-4o": "mine"}, prices={"mine": Price(20, 20)})
+    box_with(box, downgrade={"gpt-4o": "mine"}, prices={"mine": Price(0, 0)})
+    box_with(box, downgrade={"gpt-4o": "nobody-knows-it"})
+
+
+@pytest.mark.parametrize("given", [{"on_tight": "downgrade"}, {"limits": [Limit(usd=1, on_tight="downgrade")]}])
+def test_a_downgrade_needs_a_ladder(given) -> None:
+    with pytest.raises(ConfigurationError, match=r"^on_tight is 'downgrade' and no model has a cheaper one; add "):
+        settings({}, **given)

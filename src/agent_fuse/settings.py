@@ -131,4 +131,9 @@ def settings(environ: Mapping[str, str] = os.environ, /, **given: object) -> Set
         found["budget"] = None
     if found.get("mode") == "observe":
         found["fail_safe"] = False  # whatever happens, the agent goes on
-    return Settings(**cast("Any", {option.name: option.default for option in OPTIONS} | found))
+    made = Settings(**cast("Any", {option.name: option.default for option in OPTIONS} | found))
+    if not made.downgrade and "downgrade" in (made.on_tight, *(limit.on_tight for limit in made.limits)):
+        raise ConfigurationError(
+            "on_tight is 'downgrade' and no model has a cheaper one; add downgrade={'gpt-4o': 'gpt-4o-mini'}"
+        )
+    return made

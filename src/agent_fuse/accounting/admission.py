@@ -41,6 +41,7 @@ class Admission:
             from agent_fuse.accounting.downgrading import Downgrades  # noqa: PLC0415  few have a ladder
 
             self._downgrades = Downgrades(settings, accounting.limits, accounting.ledger, accounting.clock)
+            accounting.tell.add(self._downgrades.booked)
         self.patience = Patience(settings, accounting)
 
     def look(self, pending: PendingCall) -> None:

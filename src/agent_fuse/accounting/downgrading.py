@@ -3,17 +3,32 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from agent_fuse.accounting.call_request import DOWNGRADED_FROM, PendingCall
+from agent_fuse.accounting.call_request import DOWNGRADED_FROM, Event, PendingCall
 from agent_fuse.accounting.turns import turn_of
+from agent_fuse.calls import Usage
+from agent_fuse.errors import ConfigurationError
 from agent_fuse.ledgers.base import Ledger, Meter, Refusal, Reservation
 from agent_fuse.ledgers.controls import as_raised
 from agent_fuse.limits import Limit, demand
+from agent_fuse.prices import PriceBook
 from agent_fuse.quotes import Quote
+from agent_fuse.quoting.rates import Origin
 from agent_fuse.quoting.recent import Recent
 from agent_fuse.settings import Settings
 
+_IN, _OUT = Usage(input_tokens=1_000, output_tokens=0), Usage(input_tokens=0, output_tokens=1_000)
 _TURNS = 4_096
 """Turns last begun that are remembered, so that they go on with the model that they began with."""
+
+
+def check(settings: Settings) -> None:
+    """Raises ConfigurationError: it leads to a dearer model. One that has no price may cost whatever it does."""
+    book = PriceBook(settings.prices, "free")
+    for model, cheaper in settings.downgrade.items():
+        high, low = book.rates(model), book.rates(cheaper)
+        dearer = [low.cost(one) - high.cost(one) for one in (_IN, _OUT)]
+        if Origin.FREE not in (high.origin, low.origin) and min(dearer) >= 0 and any(dearer):
+            raise ConfigurationError(f"downgrade leads from {model} to {cheaper}, which is dearer; turn them round")
 
 
 class Downgrades:
@@ -29,6 +44,15 @@ class Downgrades:
         self._ledger = ledger
         self._clock = clock
         self._turns: Recent[tuple[str, str, str], str] = Recent(_TURNS)
+        """The cheaper model by session, model asked for, and mark of the turn."""
+        self._steps: Recent[str, tuple[tuple[tuple[str, str], str], ...]] = Recent(_TURNS)
+        """The rungs that open calls went down."""
+
+    def booked(self, event: Event) -> None:
+        """A listener of the fuse: what goes on from this very answer goes on with its model."""
+        for asked, cheaper in self._steps.pop(event.entry.id, ()):
+            if event.entry.response_id:
+                self._turns.put((*asked, event.entry.response_id), cheaper)
 
     def step(self, pending: PendingCall, answer: Reservation | Refusal) -> bool:
         """One rung down where the call is to go there, which has it asked for again; whether it does."""
@@ -36,18 +60,20 @@ class Downgrades:
         cheaper = self._ladder.get(request.model)
         if cheaper is None or not request.renamable or request.body is None:
             return False
+        begins, marks = turn_of(request.body)
+        turns = [(request.caller.session.id, request.model, mark) for mark in marks]
         down = DOWNGRADED_FROM in pending.altered.marks
-        if down and not isinstance(answer, Refusal):
-            return False
-        begins, mark = turn_of(request.body)
-        turn = (request.caller.session.id, request.model, mark)
         if begins:
-            if not self._is_due(pending, answer):
-                self._turns.drop(turn)
+            if (down and not isinstance(answer, Refusal)) or not self._is_due(pending, answer):
+                for turn in turns:
+                    self._turns.drop(turn)
                 return False
-            self._turns.put(turn, cheaper)
-        elif self._turns.get(turn) != cheaper:
+            for turn in turns:
+                self._turns.put(turn, cheaper)
+        elif not any(self._turns.get(turn) == cheaper for turn in turns):
             return False
+        before = self._steps.get(pending.id, ()) if down else ()
+        self._steps.put(pending.id, (*before, (turns[0][:2], cheaper)))
         first = pending.altered.marks.get(DOWNGRADED_FROM, request.model)
         pending.request = replace(request, model=cheaper)
         pending.due = demand(self._limits, request.caller, pending.request.fact, now=self._clock())

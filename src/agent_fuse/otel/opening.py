@@ -42,11 +42,16 @@ def open_fuse(settings: Settings, *, clock: Clock = time.time) -> Fuse:
     """A fuse on the settings' ledger, holds of dead owners turned into presumed spend.
 
     Raises:
+        ConfigurationError: the ladder of models to downgrade to leads up.
         SentinelSystemError: the ledger cannot be opened, and fail_safe=True. With fail_safe=False calls are let go,
             counted in memory, and booked when the ledger is back.
     """
     ledger: Ledger
     presumed: list[Entry] = []
+    if settings.downgrade:
+        from agent_fuse.accounting import downgrading  # noqa: PLC0415  few have a ladder
+
+        downgrading.check(settings)
     wait = settings.lock_timeout / (settings.max_retries + 1)
 
     def opened() -> Ledger:

@@ -78,7 +78,8 @@ def test_a_running_agent_is_stopped_resumed_and_topped_up_from_another_terminal(
                 assert "was stopped by bea at 20" in refused
                 assert f"agent-fuse resume {'session=' if what == 'run-1' else ''}{what}" in refused
                 assert len(provider.served) == sent, "it was sent all the same"
-                cli("resume", what, *(["--yes"] if what == "all" else []))
+                resumed = cli("resume", what, "--who", "bea", *(["--yes"] if what == "all" else []))
+                assert " is resumed by bea; from its next call on" in resumed
                 if what != "all":
                     continue
             while turn() == "sent":
@@ -90,7 +91,7 @@ def test_a_running_agent_is_stopped_resumed_and_topped_up_from_another_terminal(
             assert "of the limit of $0.02 per session 'run-1' topped up by $0.05" in last
             agent.stdin.close()
     said = cli("limits")
-    assert "session=run-1 may go on, topped up by $0.05 by" in said
+    assert "session=run-1 is topped up by $0.05 by" in said
     assert "stop all by bea: it runs in circles" in said
     decisions = json.loads(cli("limits", "--json"))["decisions"]
     assert [one["what"] for one in decisions] == ["top-up", *["resume", "stop"] * 4]
@@ -197,6 +198,17 @@ def test_what_is_left_is_told_with_what_was_granted(box):
         assert agent_fuse.monitor().budget_remaining_usd == Decimal("0.0325")
         control.stop("run-1")
         assert str(agent_fuse.remaining()) == "nothing is left: a person stopped this work"
+
+
+@pytest.mark.parametrize(
+    ("limit", "words"),
+    [(Limit(usd=0.01), "$0.0025 is left, 25% of the"), (Limit(calls=2), "1 call is left, 50% of the")],
+)
+def test_what_is_left_of_little_is_told_as_what_it_is(box, limit, words):
+    """A model that has the last quarter of a cent is not told that it has nothing."""
+    box(limits=[limit])
+    agent_fuse.pre_flight("gpt-4o", 1000, 500)
+    assert str(agent_fuse.remaining()) == f"{words} tightest limit"
 
 
 def test_without_a_limit_nothing_is_said_to_be_left(box):

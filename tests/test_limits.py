@@ -1,6 +1,7 @@
 """Limits: what may be written, which accounts and caps a call meets, and whose limit comes first."""
 
 from decimal import Decimal
+from numbers import Integral
 from typing import Any
 
 import pytest
@@ -63,6 +64,25 @@ def test_a_limit_says_what_it_caps(given: Any, meter: Meter, cap: int, words: st
     """The meter that was given, its cap as an integer, and both in words; zero is a cap."""
     limit = Limit(**given)
     assert (limit.meter, limit.cap, str(limit)) == (meter, cap, words)
+
+
+def test_whole_numbers_of_any_kind_are_counts():
+    """Those of numpy are no int, and are whole numbers all the same; so are seconds of its kinds."""
+
+    class Whole:
+        def __init__(self, value: int) -> None:
+            self.value = value
+
+        def __int__(self) -> int:
+            return self.value
+
+        def __float__(self) -> float:
+            return float(self.value)
+
+    Integral.register(Whole)
+    assert Limit(calls=Whole(3), max_wait=Whole(5)).cap == 3
+    with pytest.raises(ConfigurationError, match="a whole number from 0 to"):
+        Limit(calls=Whole(-3))
 
 
 def test_one_of_a_thing_is_no_plural() -> None:

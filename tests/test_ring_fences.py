@@ -254,4 +254,4 @@ def test_commands_tell_what_is_kept(box, capsys) -> None:
     (team,) = [limit for limit in told["status"]["limits"] if limit["account"] == "session=team"]
     assert (team["spent"], team["held"], team["left"]) == ("0.1", "0.4", "0.5")
     assert [(kept["for"], kept["usd"]) for kept in told["limits"]["in_force"][0]["kept"]] == [("session=helper", "0.5")]
-    assert "session=team may go on, $0.50 of it kept for session=helper" in words
+    assert "session=team: $0.50 of it is kept for session=helper" in words

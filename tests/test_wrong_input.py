@@ -97,6 +97,16 @@ WRONG: list[tuple[Any, dict[str, Any], str]] = [
     ),
     (Limit, {"usd": 1, "calls": 1}, "Limit takes exactly one of usd"),
     (Limit, {"calls": 1.5}, "Limit calls=1.5; it must be a whole number, 0 or more"),
+    (
+        agent_fuse.session,
+        {"id": "s", "budget": 1, "ring_fenced": "no"},
+        "session ring_fenced is 'no'; it must be True or",
+    ),
+    (
+        agent_fuse.session,
+        {"id": "s", "budget": 1, "ring_fenced": 1},
+        "session ring_fenced is 1; it must be True or False",
+    ),
     (Limit, {"usd": 1, "per": ""}, "Limit per=''; it must be 'session', 'agent', ... or an attribute name"),
     (Price, {"input": -1, "output": 1}, "input"),
     (agent_fuse.pre_flight, {"model": ""}, "pre_flight model is ''; it must be a text that is not empty"),

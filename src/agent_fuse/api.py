@@ -166,9 +166,7 @@ def session(
     own = judge(_SESSION, fail_safe, _own, id, budget, limits, on_child_trip, **keys)
     if deprecated:
         sessions.warn_of(deprecated)
-    if ring_fenced and budget is None:
-        raise ConfigurationError(f'session {id!r} is ring_fenced and has no budget; give it one, such as "20%"')
-    return _session(id, own, ring_fenced=ring_fenced)
+    return _session(id, own, ring_fenced=sessions.is_fenced(id, ring_fenced, budget))
 
 
 def _own(

@@ -1,5 +1,6 @@
 """What a limit is given, checked: its keys, its cap, and what it does where it is tight."""
 
+from numbers import Integral, Real
 from typing import cast
 
 from agent_fuse.account_names import ALL
@@ -51,13 +52,13 @@ def cap(meter: Meter, value: object, name: str = "") -> int:
             return to_nanos(cast("Usd", value), f"Limit {name or meter}")
         except ValueError as bad:
             raise ConfigurationError(str(bad)) from None
-    if isinstance(value, bool) or not isinstance(value, int):
-        if not (isinstance(value, float) and value.is_integer()):
-            raise ConfigurationError(f"Limit {name or meter}={value!r}; it must be a whole number, 0 or more")
-        value = int(value)
-    if not 0 <= value < 2**53:
+    whole = isinstance(value, Integral) or (isinstance(value, float) and value.is_integer())
+    if isinstance(value, bool) or not whole:
+        raise ConfigurationError(f"Limit {name or meter}={value!r}; it must be a whole number, 0 or more")
+    found = int(cast("int", value))  # numpy's are Integral and no int
+    if not 0 <= found < 2**53:
         raise ConfigurationError(f"Limit {name or meter}={value!r}; it must be a whole number from 0 to 2**53")
-    return value
+    return found
 
 
 def reserve(meter: Meter, value: object, most: int) -> int:
@@ -88,4 +89,4 @@ def tight(meter: Meter, on_tight: object, pause_for: object) -> None:
 
 
 def _seconds(value: object) -> float:
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else -1.0
+    return -1.0 if isinstance(value, bool) or not isinstance(value, Real) else float(value)

@@ -51,6 +51,15 @@ def slice_of(left: Decimal | None, part: Decimal) -> Limit:
     return Limit(usd=(left * part).quantize(Decimal("1e-9"), ROUND_FLOOR))
 
 
+def is_fenced(id: str, asked: object, budget: object) -> bool:
+    """Whether its budget is to be kept for a session. Raises ConfigurationError: neither yes nor no, or no budget."""
+    if not isinstance(asked, bool):
+        raise ConfigurationError(f"session ring_fenced is {asked!r}; it must be True or False")
+    if asked and budget is None:
+        raise ConfigurationError(f'session {id!r} is ring_fenced and has no budget; give it one, such as "20%"')
+    return asked
+
+
 def ends_child(child: Session, trip: SentinelError) -> bool:
     """Whether a trip ends with this session, as the one around it asks: one of its own limit, or of its own loop."""
     if child.parent is None or child.parent.on_child_trip != "end":

@@ -25,6 +25,7 @@ T = TypeVar("T")
 
 _WAYS = ("model", "agent", "tool", "child")
 _REMEMBERED = 1_000
+_CENT, _NANO = Decimal("0.01"), Decimal("1e-9")
 
 
 def _told_whole(_: "By") -> Mapping[str, "Spent"]:
@@ -185,18 +186,25 @@ class Remaining:
     """Whether someone stopped what runs here: then nothing goes."""
 
     def __str__(self) -> str:
-        """In words fit for a model: `$0.42 and 7 calls are left, 21 % of the tightest limit`."""
+        """In words fit for a model: `$0.42 and 7 calls are left, 21% of the tightest limit`."""
         if self.stopped:
             return "nothing is left: a person stopped this work"
         counts = [(meter, getattr(self, meter)) for meter in Meter if meter is not Meter.USD]
         parts = [counted(meter, count) for meter, count in counts if count is not None]
         if self.usd is not None:
-            parts.insert(0, f"${self.usd.quantize(Decimal('0.01'), ROUND_FLOOR)}")
+            parts.insert(0, _rounded(self.usd))
         if not parts:
             return "there is no limit"
         *first, last = parts
-        are = "is" if len(parts) == 1 and self.usd is not None else "are"
+        are = "is" if len(parts) == 1 and (self.usd is not None or last.startswith("1 ")) else "are"
         return f"{', '.join(first)}{' and ' if first else ''}{last} {are} left, {self.share:.0%} of the tightest limit"
+
+
+def _rounded(usd: Decimal) -> str:
+    """Down to the cent, and to two digits where that is less than ten of them."""
+    digit = max(Decimal(1).scaleb(min(usd.adjusted() - 1, -2)), _NANO) if usd else _CENT
+    digits = f"{usd.quantize(digit, ROUND_FLOOR):f}"
+    return f"${digits[:4]}{digits[4:].rstrip('0')}" if usd < 1 else f"${digits}"
 
 
 def remaining(fuse: Fuse, caller: Caller, fact: Callable[[str], str] = nothing) -> Remaining:

@@ -203,19 +203,21 @@ def _done(verb: str, one: Control, db: str | None, *, json: bool) -> None:
         emit(verb, 1, at=iso(one.at), known=known, **as_json.control(one))
         return
     out = console()
-    say(out, clean(_words(one)) + "; from its next call on, in every process.")
+    say(out, clean(_words(one, verb)) + "; from its next call on, in every process.")
     if not known:
         say(out, f"No call was booked on {clean(one.account)} so far: is it spelt as in agent-fuse sessions?")
 
 
-def _words(one: Control) -> str:
+def _words(one: Control, verb: str = "") -> str:
     what = "everything" if one.account == ALL else one.account
     by = f" by {one.who}" if one.who else ""
     why = f" ({one.why})" if one.why else ""
-    state = "is stopped" if one.stopped else "may go on"
-    more = "".join(f", topped up by {_more(each)}" for each in one.top_ups)
-    more += "".join(f", {counted(Meter.USD, each.amount)} of it kept for {each.child}" for each in one.fences)
-    return f"{what} {state}{more}{by}{why}"
+    state = ["stopped"] if one.stopped else ["resumed"] if verb == "resume" else []
+    state += [f"topped up by {_more(each)}" for each in one.top_ups]
+    kept = ", ".join(f"{counted(Meter.USD, each.amount)} of it is kept for {each.child}" for each in one.fences)
+    if not state:
+        return f"{what}: {kept}"
+    return f"{what} is {', '.join(state)}{by}{why}{f'; {kept}' if kept else ''}"
 
 
 def _more(one: TopUp) -> str:

@@ -30,47 +30,48 @@ from boxes import Box
 
 BODY: Any = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Say hello."}]}
 CHAT = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-4o"}
-SECONDS = 0.2
+IN_VAIN = 0.1
+"""Seconds that a client waits for an answer that never comes."""
 
 
-def by_httpx(url: str) -> None:
-    httpx.post(url, json=BODY, timeout=SECONDS).raise_for_status().json()
+def by_httpx(url: str, seconds: float = 9) -> None:
+    httpx.post(url, json=BODY, timeout=seconds).raise_for_status().json()
 
 
-def by_httpx2(url: str) -> None:
-    httpx2.post(url, json=BODY, timeout=SECONDS).raise_for_status().json()
+def by_httpx2(url: str, seconds: float = 9) -> None:
+    httpx2.post(url, json=BODY, timeout=seconds).raise_for_status().json()
 
 
-def by_requests(url: str) -> None:
-    answer = requests.post(url, json=BODY, timeout=SECONDS)
+def by_requests(url: str, seconds: float = 9) -> None:
+    answer = requests.post(url, json=BODY, timeout=seconds)
     answer.raise_for_status()
     answer.json()
 
 
-def by_urllib3(url: str) -> None:
-    with urllib3.PoolManager(retries=False, timeout=SECONDS) as pool:
+def by_urllib3(url: str, seconds: float = 9) -> None:
+    with urllib3.PoolManager(retries=False, timeout=seconds) as pool:
         answer = pool.request("POST", url, json=BODY)
         if answer.status >= 400:
             raise requests.HTTPError(f"{answer.status} Client Error: for url: {url}")
         answer.json()
 
 
-def by_urllib(url: str) -> None:
+def by_urllib(url: str, seconds: float = 9) -> None:
     request = urllib.request.Request(url, json.dumps(BODY).encode(), {"content-type": "application/json"})
-    with urllib.request.urlopen(request, timeout=SECONDS) as answer:
+    with urllib.request.urlopen(request, timeout=seconds) as answer:
         json.loads(answer.read())
 
 
-def by_openai(url: str) -> None:
+def by_openai(url: str, seconds: float = 9) -> None:
     base = url.removesuffix("/chat/completions")
-    with openai.OpenAI(base_url=base, api_key="x", max_retries=0, timeout=SECONDS) as client:
+    with openai.OpenAI(base_url=base, api_key="x", max_retries=0, timeout=seconds) as client:
         client.chat.completions.create(**BODY)
 
 
-def by_openai_async(url: str) -> None:
+def by_openai_async(url: str, seconds: float = 9) -> None:
     async def run() -> None:
         base = url.removesuffix("/chat/completions")
-        async with openai.AsyncOpenAI(base_url=base, api_key="x", max_retries=0, timeout=SECONDS) as client:
+        async with openai.AsyncOpenAI(base_url=base, api_key="x", max_retries=0, timeout=seconds) as client:
             await client.chat.completions.create(**BODY)
 
     asyncio.run(run())
@@ -174,14 +175,13 @@ def fail(rig: Box, path: Callable[..., None], work: Callable[[], None]) -> list[
 @pytest.mark.parametrize("failure", FAILURES)
 @pytest.mark.parametrize("client", CLIENTS, ids=lambda one: one.__name__)
 def test_what_was_served_is_booked_and_nothing_else(
-    box: Any, server: LoopbackProvider, client: Callable[[str], None], failure: str
+    box: Any, server: LoopbackProvider, client: Callable[..., None], failure: str
 ) -> None:
     """Dropped connections and silence are booked at the quote on every path; error statuses give the hold back."""
+    given = [f"{server.openai_base_url}/chat/completions", *([IN_VAIN] if failure == "silent" else [])]
     for path in PATHS:
         server.default = FAILURES[failure]
-        booked = fail(
-            box(db_path="memory://", budget=5), path, lambda: client(f"{server.openai_base_url}/chat/completions")
-        )
+        booked = fail(box(db_path="memory://", budget=5), path, lambda: client(*given))
         worked = FAILURES[failure].status == 200  # a reply that never comes is worked on all the same
         assert [one.status for one in booked] == ([Status.ESTIMATED] if worked else []), path.__name__
         assert all(one.cost for one in booked)

@@ -97,6 +97,20 @@ def test_an_account_that_lost_its_name(whole, tmp_path, monkeypatch):
         assert books.account_names(10) == ["all"]
 
 
+VERSION = 60
+"""Where SQLite keeps `user_version`, four bytes."""
+
+
+@pytest.mark.parametrize("version", [-1, -(2**31)])
+def test_a_version_that_cannot_be(whole, tmp_path, version):
+    """Whoever reads and whoever writes says that the file is damaged."""
+    file = tmp_path / "ledger.db"
+    file.write_bytes(whole[:VERSION] + version.to_bytes(4, "big", signed=True) + whole[VERSION + 4 :])
+    said = {name: str(error) for name, error in looked_at(file).items()}
+    assert said.keys() == {"open_reader", "open"}
+    assert all(f"the file is damaged: its version is {version}; restore a copy" in one for one in said.values())
+
+
 @sizes
 def test_a_ledger_that_lost_its_end(whole, tmp_path, examples):
     """Cut anywhere: an error in words, or the right figures; never fewer, and no call more than the cap admits.

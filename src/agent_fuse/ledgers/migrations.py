@@ -141,6 +141,8 @@ def version(db: Connection) -> int:
         )
     if mark != APPLICATION_ID and (found, mark, tables) != (0, 0, 0):
         raise NotOurs("it is a database of another program; name another file for the ledger")
+    if found < 0:
+        raise NotOurs(f"the file is damaged: its version is {found}; restore a copy")
     return int(found)
 
 

@@ -16,7 +16,7 @@ from opentelemetry import context, trace
 
 from boxes import box  # noqa: F401  a fixture for every test
 from browsers import browser  # noqa: F401  another
-from elsewhere import _forks, elsewhere  # noqa: F401  others
+from elsewhere import _forks, begun, elsewhere  # noqa: F401  others
 from postgres_server import own_server, postgres  # noqa: F401  others
 from unpatch import restored
 

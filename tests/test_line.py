@@ -1,10 +1,7 @@
 """Calls that wait for open ones go in the order in which they came: a later small one does not starve an earlier one."""
 
 import asyncio
-import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 
@@ -167,9 +164,8 @@ ROOM = Limit(output_tokens=100, per="all", on_limit="wait", max_wait=600)
 class Waiter:
     """A process that waits, or has its room."""
 
-    def __init__(self, tokens, url, window):
-        command = [sys.executable, "-c", WAITER, str(tokens), url, window]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def __init__(self, process):
+        self.process = process
 
     def is_in(self):
         """Waits for that."""
@@ -177,24 +173,21 @@ class Waiter:
 
     def end(self):
         """Its call is over, and free."""
-        self.process.stdin.write("\n")
-        self.process.stdin.close()
-        assert self.process.wait(60) == 0
-        self.process.stdout.close()
+        self.process.tell("")
+        assert self.process.wait() == 0
 
     def stand_still(self, ledger):
         """Between two of its steps: whoever is stopped in a transaction on a file holds up all, in line or not."""
         is_free = getattr(ledger, "is_free", lambda: True)
         while True:
-            self.signal(signal.SIGSTOP)
-            os.waitid(os.P_PID, self.process.pid, os.WSTOPPED)
+            self.process.stop()
             if is_free():
                 return
-            self.signal(signal.SIGCONT)
+            self.go_on()
             time.sleep(0.01)
 
-    def signal(self, number):
-        self.process.send_signal(number)
+    def go_on(self):
+        self.process.signal(signal.SIGCONT)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -203,22 +196,13 @@ def url(request, tmp_path):
 
 
 @pytest.fixture
-def waiter(url):
-    """Starts one; all are gone at the end."""
-    made = []
+def waiter(url, begun):
+    """Starts one."""
 
     def make(tokens, window=""):
-        made.append(Waiter(tokens, url, window))
-        return made[-1]
+        return Waiter(begun(WAITER, str(tokens), url, window))
 
-    yield make
-    for one in made:
-        if one.process.poll() is None:
-            one.signal(signal.SIGCONT)
-            one.process.kill()
-        one.process.wait()
-        for pipe in (one.process.stdin, one.process.stdout):
-            pipe.close()
+    return make
 
 
 def amounts_in_line(fuse):
@@ -259,7 +243,7 @@ def test_who_is_killed_or_stopped_in_line_holds_nobody_up(box, url, waiter) -> N
     with agent_fuse.call("gpt-4o", 0, 50) as mine:
         killed = waiter(100)
         until(lambda: amounts_in_line(fuse) == [100])
-        killed.signal(signal.SIGKILL)
+        killed.process.kill()
         small = waiter(20)
         small.is_in()
         stopped = waiter(100)
@@ -267,7 +251,7 @@ def test_who_is_killed_or_stopped_in_line_holds_nobody_up(box, url, waiter) -> N
         stopped.stand_still(fuse.ledger)
         late = waiter(20)
         late.is_in()
-        stopped.signal(signal.SIGCONT)
+        stopped.go_on()
         late.end()
         small.end()
         mine.usage(0, 0)

@@ -1,5 +1,7 @@
 """What the doctor says of each model SDK that is installed: by what its requests are covered, or that they are not."""
 
+import importlib.metadata
+import os
 from pathlib import Path
 
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from agent_fuse import AgentFuseSpanProcessor
 from agent_fuse.otel.coverage import words
 from agent_fuse.otel.facts import Fact, State
-from agent_fuse.otel.model_sdks import of_model_sdks
+from agent_fuse.otel.model_sdks import installed, of_model_sdks
 
 COVERED = "its model requests are judged before they leave (wire gate"
 
@@ -80,3 +82,28 @@ def test_the_first_line_says_which_requests_are_judged() -> None:
     without = AgentFuseSpanProcessor(budget=1, db_path="memory://", wire_gate=False)
     assert "aiohttp NOT judged (the wire gate is off)" in words(without.fuse)
     without.shutdown()
+
+
+def test_one_that_is_installed_meanwhile_is_named(monkeypatch, tmp_path):
+    """As a notebook's `pip install` does, and its `pip uninstall`."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    os.utime(tmp_path, (1, 1))
+    assert not [fact for fact in of_model_sdks() if fact.what.startswith("zhipuai")]
+    of_it = tmp_path / "zhipuai-2.1.0.dist-info"
+    of_it.mkdir()
+    (of_it / "METADATA").write_text("Metadata-Version: 2.1\nName: zhipuai\nVersion: 2.1.0\n")
+    (fact,) = [fact for fact in of_model_sdks() if fact.what.startswith("zhipuai")]
+    assert fact.what.startswith("zhipuai 2.1.0: ")
+    (of_it / "METADATA").unlink()
+    of_it.rmdir()
+    os.utime(tmp_path, (2, 2))
+    assert [*installed("zhipuai")] == []
+
+
+def test_what_is_known_is_not_read_again(monkeypatch):
+    """Every guard that begins asks for forty: they are read from the disk once."""
+    asked = []
+    real = importlib.metadata.version
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: asked.append(name) or real(name))
+    assert [*of_model_sdks()] == [*of_model_sdks()]
+    assert len(asked) == len(set(asked))

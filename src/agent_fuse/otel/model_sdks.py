@@ -1,8 +1,10 @@
 """What of every installed model SDK is covered by a gate, or not at all: the doctor's part on SDKs without a gate."""
 
+import functools
 import importlib.metadata
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 from agent_fuse.otel import active, wire_install
 from agent_fuse.otel.facts import Fact, blind, off, ok
@@ -66,12 +68,32 @@ _INSIDE = "limit it by its own options; or call the model by an SDK that is gate
 def of_model_sdks() -> Iterator[Fact]:
     """One fact for each that is installed."""
     wanted = any(one.fuse.settings.wire_gate and one.fuse.settings.request_gate for one in active.guards())
-    for name in (*_ROADS, *_BARE):
-        try:
-            version = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
+    for name, version in installed(*_ROADS, *_BARE):
         yield _fact(name, version, wanted=wanted)
+
+
+def installed(*names: str) -> Iterator[tuple[str, str]]:
+    """Distributions of these that are here, and their versions. Looked for again where anything was installed since."""
+    folders = tuple((str(folder), _changed(folder)) for folder in sys.path)
+    for name in names:
+        version = _version(name, folders)
+        if version is not None:
+            yield name, version
+
+
+@functools.lru_cache(maxsize=256)
+def _version(name: str, _folders: tuple[tuple[str, int], ...]) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _changed(folder: str) -> int:
+    try:
+        return Path(folder).stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _fact(name: str, version: str, *, wanted: bool) -> Fact:

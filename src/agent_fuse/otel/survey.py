@@ -1,7 +1,6 @@
 """A survey of this process: which instrumentations are active, which gates cover them, what is blind, what to do."""
 
 import gc
-import importlib.metadata
 import sys
 from collections.abc import Iterator
 
@@ -15,7 +14,7 @@ from agent_fuse.dialects.base import Dialect
 from agent_fuse.otel import active, agents, carrying, instrumentor, langchain_tools, openai_spans
 from agent_fuse.otel.blind import blind_at_start, blind_by_processor, blind_by_sampler, known
 from agent_fuse.otel.facts import Fact, State, blind, off, ok
-from agent_fuse.otel.model_sdks import of_model_sdks
+from agent_fuse.otel.model_sdks import installed, of_model_sdks
 from agent_fuse.otel.self_test import guards_of, self_test
 from agent_fuse.otel.unguarded import unguarded
 from agent_fuse.otel.unseen import unseen_ends
@@ -119,9 +118,8 @@ def _of_keys() -> Iterator[Fact]:
 
 
 def _of_sdk(sdk: str) -> Iterator[Fact]:
-    try:
-        version = importlib.metadata.version(sdk)
-    except importlib.metadata.PackageNotFoundError:
+    version = dict(installed(sdk)).get(sdk)
+    if version is None:
         return
     unseen = unseen_ends(sdk)
     if unseen:

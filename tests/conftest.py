@@ -1,15 +1,18 @@
 """What every test gets: a clean environment, a home of its own, and no network but loopback."""
 
+import functools
 import gc
 import ipaddress
 import os
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import certifi
 import pytest
 from hypothesis import HealthCheck, settings
 from opentelemetry import context, trace
@@ -27,6 +30,18 @@ for name in [name for name in os.environ if name.startswith(FOREIGN)]:
     del os.environ[name]
 os.environ["AGENTFUSE_BUSY_WAIT"] = "0"
 """A refusal is waited for in tests of waiting alone (test_waiting.py)."""
+
+_trusting = ssl.create_default_context
+_WORLD = certifi.where()
+_trusting_the_world = functools.cache(lambda: _trusting(cafile=_WORLD))
+
+
+def _trust(*args: Any, **options: Any) -> ssl.SSLContext:
+    """What every HTTP client makes anew, of two hundred certificates: for all of these one is enough."""
+    return _trusting_the_world() if not args and options == {"cafile": _WORLD} else _trusting(*args, **options)
+
+
+ssl.create_default_context = _trust
 
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("house"), derandomize=True, database=None)

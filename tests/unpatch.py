@@ -4,7 +4,7 @@ import functools
 import importlib
 import pkgutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -23,15 +23,23 @@ def load_sdks() -> None:
             importlib.import_module(found.name)
 
 
-def _holders() -> Iterator[Any]:
-    """Every module and class of those libraries that is loaded."""
+def _holders() -> Iterable[Any]:
+    """Every module and class of those libraries that is loaded, but for the SDKs' thousands of types: they do nothing."""
+    those: dict[int, Any] = {}
     for name, module in list(sys.modules.items()):
-        if module is None or name.partition(".")[0] not in PATCHED:
+        if module is None or not _is_theirs(name):
             continue
-        yield module
+        those[id(module)] = module
         for found in list(vars(module).values()):
-            if isinstance(found, type) and getattr(found, "__module__", "").partition(".")[0] in PATCHED:
-                yield found
+            if isinstance(found, type) and id(found) not in those and _is_theirs(getattr(found, "__module__", "")):
+                those[id(found)] = found
+    return those.values()
+
+
+@functools.cache
+def _is_theirs(module: str) -> bool:
+    top, _, rest = module.partition(".")
+    return top in PATCHED and rest.partition(".")[0] != "types"
 
 
 def _functions(holder: Any) -> dict[str, Any]:
@@ -63,12 +71,12 @@ def restored() -> Iterator[None]:
 def remembered() -> Callable[[], None]:
     """Remembers how the libraries are now; what it answers puts them back so, as often as it is called."""
     load_sdks()
-    before = {id(holder): (holder, _functions(holder)) for holder in _holders()}
+    before = [(holder, _functions(holder)) for holder in _holders()]
 
     def put_back() -> None:
         for one in list(instrumented()):
             one.uninstrument()
-        for holder, functions in before.values():
+        for holder, functions in before:
             now = vars(holder)
             for name, value in functions.items():
                 if now.get(name) is not value and type(now.get(name)).__name__ in (

@@ -70,6 +70,7 @@ PROGRAMS = tuple(
         "running/test_refusing",
         "running/test_run",
         "running/test_servers",
+        "test_compared_processes",
         "test_control",
         "test_docs",
         "test_enforcement",

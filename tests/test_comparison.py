@@ -1,19 +1,14 @@
 """The comparison's page says what was measured, and what it says of AgentFuse is still so."""
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from comparison.asked import LONE, said
 from comparison.page import PAGE, page, stored
 from comparison.peers_named import PEERS
 
-TESTS = Path(__file__).parent
-RIGHT = {"fit": 40, "threads": 100, "processes": 100, "release": 10, "broken": 5, "crash": 5}
-"""What a guard has to answer: a budget lets go what it fits, and no more."""
+ASK = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); from comparison.ask import main; main(*sys.argv[1:])"
 
 
 def test_the_page_is_what_was_measured():
@@ -23,14 +18,8 @@ def test_the_page_is_what_was_measured():
 
 
 @pytest.mark.parametrize("kind", ["memory", "SQLite, NORMAL", "SQLite, FULL"])
-def test_agentfuse_answers_as_the_page_says(kind, tmp_path):
-    """The questions of the comparison, asked again."""
-    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(TESTS), "TMPDIR": str(tmp_path), "HOME": str(tmp_path)}
+def test_agentfuse_answers_as_the_page_says(kind, elsewhere):
+    """The questions of the comparison that one process answers, asked again."""
     measured = stored()["peers"]["agentfuse"]["kinds"][kind]
-    for question, right in RIGHT.items():
-        if kind == "memory" and question in ("processes", "crash"):
-            continue  # nothing is shared
-        command = [sys.executable, "-m", "comparison.ask", "agentfuse", kind, question]
-        done = subprocess.run(command, capture_output=True, text=True, env=env, cwd=tmp_path, timeout=120, check=False)
-        answer = next((one for one in done.stdout.splitlines() if one.startswith("ANSWER")), done.stderr)
-        assert json.loads(answer.removeprefix("ANSWER"))[0] == right == measured[question], question
+    for question, right in LONE.items():
+        assert said(elsewhere(ASK, "agentfuse", kind, question)) == right == measured[question], question

@@ -35,7 +35,7 @@ class Talk:
     """One connection: the answers that it holds for, and what they cost."""
 
     operation = "chat"
-    marks = (*sorted(_ENDS), _TRANSCRIBED, "session.created", "session.updated")
+    marks: tuple[str, ...] = (*sorted(_ENDS), _TRANSCRIBED, "session.created", "session.updated")
     """Events that tell something, by what stands in their text."""
 
     def __init__(self, fuse: Fuse, caller: Caller, model: str) -> None:
@@ -141,7 +141,7 @@ class Talk:
 class Sideband(Talk):
     """A connection beside a session that someone else pays for: what it has others do is its own."""
 
-    marks = ("response.event", "decision.event")
+    marks: tuple[str, ...] = ("response.event", "decision.event")
 
     def ask(self, event: object) -> None:
         """Raises SentinelError where it asks for work, and nothing is left."""
@@ -164,7 +164,7 @@ class Live(Sideband):
     """A session that is billed by the second: held and booked minute by minute, as it tells its seconds."""
 
     operation = "live"
-    marks = (*Sideband.marks, "session.started", "session.usage.updated", "session.closed")
+    marks: tuple[str, ...] = (*Sideband.marks, "session.started", "session.usage.updated", "session.closed")
 
     def __init__(self, fuse: Fuse, caller: Caller, model: str) -> None:
         super().__init__(fuse, caller, model)
@@ -231,7 +231,7 @@ class Live(Sideband):
 class Translation(Live):
     """A translation, which tells no usage: billed by the seconds of the audio that it is sent."""
 
-    marks = ()
+    marks: tuple[str, ...] = ()
 
     def open(self) -> None:
         """Take the hold for the first minute.

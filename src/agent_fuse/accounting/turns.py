@@ -30,7 +30,7 @@ def turn_of(body: Mapping[str, Any]) -> tuple[bool, tuple[str, ...]]:
 
 
 def _id(named: object) -> tuple[str, ...]:
-    found = _get(named, "id") if isinstance(named, Mapping) else named
+    found = _get(cast("object", named), "id") if isinstance(named, Mapping) else named
     return (found,) if isinstance(found, str) and found else ()
 
 
@@ -47,7 +47,7 @@ def _get(item: object, name: str) -> object:
 def _mark(content: object) -> str:
     """What a message says, whether as a text or in parts, and wherever its mark for the cache stands by now."""
     parts = cast("Sequence[object]", content) if isinstance(content, list | tuple) else ()
-    said = [_get(one, "text") or _unmarked(one) for one in parts] if parts else [content]
+    said: list[object] = [_get(one, "text") or _unmarked(one) for one in parts] if parts else [cast("object", content)]
     return blake2b(repr(said).encode(errors="replace"), digest_size=8).hexdigest()
 
 

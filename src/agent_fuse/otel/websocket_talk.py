@@ -109,7 +109,8 @@ class Talk:
         inside = (site.node, site.frame) if site is not None else ()
         around = site.around() if site is not None else ()
         operation = self.operation if body is None else "responses"
-        asked = {} if body is None and operation == "live" else body  # by this it is quoted by the second
+        nothing: Mapping[str, Any] = {}
+        asked = nothing if body is None and operation == "live" else body  # by this it is quoted by the second
         request = self._request(caller, stage, operation, self._model, asked)
         self._held.append(admit(self._fuse, request, around, *inside))
 

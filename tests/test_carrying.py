@@ -12,6 +12,8 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from decimal import Decimal
+from fractions import Fraction
 from multiprocessing.pool import Pool, ThreadPool
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,16 @@ from wrapt import wrap_function_wrapper
 
 import agent_fuse
 import handed
-from agent_fuse import ConfigurationError, Limit, SentinelBudgetExceeded, session, session_from, session_headers
+from agent_fuse import (
+    ConfigurationError,
+    Limit,
+    SentinelBudgetExceeded,
+    final,
+    remaining,
+    session,
+    session_from,
+    session_headers,
+)
 from agent_fuse.otel import active, carrying, lost
 from agent_fuse.otel.context import ORIGIN
 from agent_fuse.otel.handing import HEADER
@@ -433,22 +444,41 @@ LIMITS = (
     Limit(output_tokens=6),
     Limit(calls=7, per="all"),
     Limit(tool_calls=8, per="agent"),
+    Limit(usd=9, per=("user.id", "model"), window="day", timezone="Europe/Berlin", reserve=Decimal("0.25")),
+    Limit(calls=10, per="user.id", window="1m", on_limit="wait", max_wait=Fraction(1, 2)),
+    Limit(usd=Decimal(11), on_tight="pause", pause_for=3),
 )
 
 
 def shown(session: Any) -> list[Any]:
-    return [(one.id, [(lim.meter, lim.cap, lim.per) for lim in one.limits], one.attributes) for one in session.chain()]
+    def terms(one: Limit) -> tuple[object, ...]:
+        return (str(one), one.key, one.cap, one.kept, one.on_limit, one.max_wait, one.on_tight, one.pause_for)
+
+    return [(one.id, [*map(terms, one.limits)], one.attributes, one.on_child_trip) for one in session.chain()]
 
 
 def test_headers_carry_all_of_a_session(box):
     """Ids of any writing, limits on every meter, attributes and the sessions around come out as they went in."""
     box(budget=1)
-    with session("チャット-é\n", limits=LIMITS, user_id="ann"), session("inner", budget=2) as inner:
+    around = session("チャット-é\n", limits=LIMITS, user_id="ann", on_child_trip="end")
+    with around, session("inner", budget=2) as inner:
         headers = session_headers()
     assert headers[HEADER].isascii()
     assert headers[HEADER].isprintable()
     with session_from({"Agent-Fuse-Session": headers[HEADER]}) as found:
         assert shown(found) == shown(inner)
+
+
+def test_headers_tell_that_it_is_the_last_answer(box):
+    """Work that is handed over for it may use what is kept for it, and no other."""
+    box(limits=[Limit(usd=1, reserve="0.25")])
+    with session("run"):
+        before = session_headers()
+        with final():
+            last = session_headers()
+    for headers, left in (before, "0.75"), (last, "1"):
+        with session_from(headers), session("helper"):
+            assert remaining().usd == Decimal(left)
 
 
 def test_headers_shut_out_what_is_around(box):

@@ -58,7 +58,7 @@ def test_a_slice_is_no_promise(box):
         assert caught.value.refused_by.value in {"child", run.id}
 
 
-@pytest.mark.parametrize("given", ["0%", "101%", "%", "half%", "-5%"])
+@pytest.mark.parametrize("given", ["0%", "101%", "%", "half%", "-5%", "nan%", "inf%"])
 def test_a_share_that_cannot_be(box, given):
     box(budget=1)
     with pytest.raises(ConfigurationError, match="a share of what is left is above 0% and at most 100%"):
@@ -87,6 +87,31 @@ def test_a_childs_trip_goes_on_unless_its_parent_ends_it(box):
         with session("well", budget="0.5") as well:
             spend()
         assert well.trip is None
+
+
+def test_what_trips_further_in_ends_the_child_that_it_leaves(box):
+    """A helper's helper that stands by itself takes its own parent with it, and no more: the run goes on."""
+    box(budget=1)
+    with session("run", on_child_trip="end"):
+        with session("child") as child, session("grandchild", budget="0.001"):
+            pre_flight("gpt-4o", 1000, 500)
+        assert "per session 'grandchild'" in str(child.trip)
+        with session("child") as looping, session("grandchild"):
+            for _ in range(20):
+                check_loop("search", {"q": "same"})
+        assert isinstance(looping.trip, SentinelLoopError)
+
+
+def test_a_limit_of_its_own_per_another_key_ends_a_child(box):
+    """Such as on one model, or on an agent in it: it binds nobody around."""
+    box(limits=[Limit(calls=9, per="model")])
+    with session("run", on_child_trip="end"):
+        with session("child", limits=Limit(calls=1, per="model")) as child:
+            spend()
+            spend()
+        assert child.trip is not None
+        assert child.trip.limit == "1 call per model 'gpt-4o'"
+        spend()
 
 
 def test_only_its_own_limit_ends_a_child(box):

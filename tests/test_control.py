@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -106,11 +107,21 @@ def test_everything_is_asked_for_twice(cli, path):
     assert "No call was booked on session=typo so far" in cli("stop", "typo")
 
 
+def test_a_top_up_for_an_hour_ends_in_an_hour(cli, path):
+    """`--until` looks ahead: a length is from now on, not the age that it is with `--since`."""
+    open_ledger(path).close()
+    before = time.time()
+    cli("top-up", "run-1", "2", "--until", "1h")
+    (found,) = control.in_force(db_path=path)
+    assert before + 3_600 <= found.top_ups[0].until <= time.time() + 3_600
+
+
 @pytest.mark.parametrize(
     ("what", "words"),
     [
         ("", "name a session, key=value such as user.id=ann, or all"),
         ("user.id=", "after user.id= comes whose it is"),
+        ("=ann", "before = comes a key"),
         (None, "account is None"),
     ],
 )

@@ -153,8 +153,9 @@ def session(
         limits: further limits of this session; one per session replaces the fuse's of the same meter.
         user_id: whose run it is, for limits per `user.id`.
         attributes: further keys for limits, under the names that the limits use.
-        on_child_trip: what a trip of a session inside it, by its own limit or loop, does where that one is left:
-            `"raise"` goes on to whoever is around; `"end"` ends the inner one, whose `trip` says why.
+        on_child_trip: what a trip of a session inside it, by a limit or loop of its own or of one further in, does
+            where that one is left: `"raise"` goes on to whoever is around; `"end"` ends the inner one, whose `trip`
+            says why.
         ring_fenced: keep its budget for it until it ends: nobody around or beside it can spend that.
         deprecated: other keywords were attributes (`user_month=` is `user.month`); they warn, and will be an error,
             as they are to type checkers already.
@@ -203,7 +204,7 @@ def _session(id: str, own: tuple[Session, Decimal | None] | None, *, ring_fenced
     try:
         yield inner
     except SentinelError as trip:
-        if quietly(_SESSION, GOES_ON, sessions.ends_child, inner, trip) is not True:
+        if quietly(_SESSION, GOES_ON, sessions.ends_child, inner, trip, spend.KNOWN.get) is not True:
             raise
         object.__setattr__(inner, "trip", trip)
     finally:

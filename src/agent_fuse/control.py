@@ -205,6 +205,8 @@ def account_of(what: str) -> str:
     if text == ALL:
         return ALL
     key, value = key_of(plain(text)) if "=" in text else ("session", text)
+    if not key.strip():
+        raise ConfigurationError(f"account is {what!r}; before = comes a key, as in user.id=ann")
     if not value:
         raise ConfigurationError(f"account is {what!r}; after {key}= comes whose it is, as in user.id=ann")
     return named(key_named(key), value)

@@ -1,7 +1,7 @@
 """What a caller of `session()` gives, checked: its id, its own limits, and the keys that limits may ask for."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from decimal import ROUND_FLOOR, Decimal, InvalidOperation
 from typing import cast
@@ -33,7 +33,7 @@ def share(budget: object) -> Decimal | None:
         found = Decimal(text[:-1].strip()) / 100
     except InvalidOperation:
         found = Decimal(0)
-    if not 0 < found <= 1:
+    if not found.is_finite() or not 0 < found <= 1:
         raise ConfigurationError(f"session budget is {budget!r}; a share of what is left is above 0% and at most 100%")
     return found
 
@@ -60,14 +60,28 @@ def is_fenced(id: str, asked: object, budget: object) -> bool:
     return asked
 
 
-def ends_child(child: Session, trip: SentinelError) -> bool:
-    """Whether a trip ends with this session, as the one around it asks: one of its own limit, or of its own loop."""
+def ends_child(child: Session, trip: SentinelError, known: Callable[[str], Session | None]) -> bool:
+    """Whether a trip of a limit or loop of this session, or of one inside it, ends with it, as the one around it asks.
+
+    Args:
+        known: the session of a name, with those around it.
+    """
     if child.parent is None or child.parent.on_child_trip != "end":
         return False
+    tripped = trip.__dict__.get("session", "")
+    inner = known(tripped)
+    chain = inner.chain() if inner is not None else [child]
+    ids = [one.id for one in chain]
+    inside = chain[: ids.index(child.id) + 1] if child.id in ids else [child]
+    names = {one.id for one in inside}
     if isinstance(trip, SentinelLoopError):
-        return trip.session == child.id
+        return tripped in names
     by = trip.__dict__.get("refused_by")
-    return isinstance(by, RefusedBy) and (by.per, by.value) == ("session", child.id)
+    if not isinstance(by, RefusedBy):
+        return False
+    if by.per == "session":
+        return by.value in names
+    return any((str(limit), limit.key) == (by.limit, by.per) for one in inside for limit in one.limits)
 
 
 def own_limits(budget: Usd | None, limits: object) -> tuple[Limit, ...]:

@@ -102,8 +102,19 @@ class Calendar:
         return self._midnight(_next(self.unit, date.fromisoformat(interval)))
 
     def _hour(self, now: float) -> float:
-        here = datetime.fromtimestamp(now, self.zone)
-        return here.replace(minute=0, second=0, microsecond=0).timestamp()
+        """When the hour of a moment began: where clocks moved in it, it is the one that ran until then."""
+        at = math.floor(now)
+        start = at - (at + self._offset(at)) % 3_600
+        before = self._offset(start)
+        if before == self._offset(at):
+            return start
+        first = start - (start + before) % 3_600
+        second = first + 3_600
+        return second if second <= at and self._offset(second) >= before else first
+
+    def _offset(self, at: float) -> int:
+        moved = datetime.fromtimestamp(at, self.zone).utcoffset()
+        return int(moved.total_seconds()) if moved is not None else 0
 
     def _first_day(self, now: float) -> date:
         today = datetime.fromtimestamp(now, self.zone).date()

@@ -94,6 +94,11 @@ def test_newer_ledger(run, own):
         (["doctor", "no-such-agent.py"], "there is no such file"),
         (["calls", "--until", "soon"], "--until is 'soon'; write an age such as 30m, 1h, 2d, or a date"),
         (["report", "--since", "1h", "--until", "2h"], "--until is '2h', which is not after --since '1h'; swap them"),
+        (["top-up", "x", "1", "--until", "soon"], "--until is 'soon'; write a time from now such as 30m, 1h, 2d, or a"),
+        (
+            ["top-up", "x", "1", "--until", "999999999w"],
+            "--until is '999999999w', which no calendar tells; leave it out",
+        ),
         (["calls", "--limit", "-1"], "Invalid value"),
         (["frobnicate"], "No such command"),
         (["calls", "--frobnicate"], "No such option"),

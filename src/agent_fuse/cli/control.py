@@ -33,7 +33,7 @@ What = Annotated[
 Why = Annotated[str, typer.Option("--why", metavar="TEXT", help="Said to whoever meets the refusal.")]
 Who = Annotated[str | None, typer.Option("--who", metavar="NAME", help="Who decides; by default the user.")]
 Until = Annotated[
-    str | None, typer.Option("--until", metavar="WHEN", help="An ISO date and time; without it, for good.")
+    str | None, typer.Option("--until", metavar="WHEN", help="30m, 2h or an ISO time; without it, for good.")
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask. Needed for all where nobody can answer.")]
 
@@ -158,10 +158,16 @@ def _there(db: str | None) -> str:
 
 
 def _end(until: str | None) -> datetime | None:
-    end = None if until is None else datetime.fromtimestamp(when(until, now=clock.now(), option="--until"), UTC)
-    if end is not None and end.timestamp() <= clock.now():
+    if until is None:
+        return None
+    now = clock.now()
+    end = when(until, now=now, option="--until", ahead=True)
+    if end <= now:
         raise ConfigurationError(f"--until is {until!r}, which is past; name a time to come")
-    return end
+    try:
+        return datetime.fromtimestamp(end, UTC)
+    except (ValueError, OverflowError, OSError):
+        raise ConfigurationError(f"--until is {until!r}, which no calendar tells; leave it out for good") from None
 
 
 def decisions_due(books: Reader) -> str:

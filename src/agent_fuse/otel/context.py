@@ -61,9 +61,9 @@ def with_session(session: Session, at: Context | None = None) -> Context:
     return baggage.set_baggage(_BAGGAGE_SESSION, session.id, context.set_value(SESSION_KEY, session, at))
 
 
-def with_final() -> Context:
+def with_final(at: Context | None = None) -> Context:
     """This context, in which calls may use what limits keep for a last answer."""
-    return context.set_value(_FINAL_KEY, True)
+    return context.set_value(_FINAL_KEY, True, at)
 
 
 def session_in(at: Context | None = None) -> Session | None:

@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import Any, cast
 
 from opentelemetry import context
+from opentelemetry.context import Context
 
 from agent_fuse.calls import to_usd
 from agent_fuse.errors import ConfigurationError
@@ -14,7 +15,7 @@ from agent_fuse.ledgers.base import Meter
 from agent_fuse.limits import Limit, Session
 from agent_fuse.mistakes import spelled
 from agent_fuse.otel import active, lost
-from agent_fuse.otel.context import session_in, with_session
+from agent_fuse.otel.context import session_in, with_final, with_session
 from agent_fuse.otel.gate import call_site, fail_safe
 from agent_fuse.seams import GOES_ON, judge, quietly
 
@@ -28,7 +29,8 @@ HEADER = "agent-fuse-session"
 def session_headers() -> dict[str, str]:
     """The session that the caller is in, as headers for `session_from` in another process; empty outside of any.
 
-    They carry its id, budget, limits and attributes, and those of the sessions around it.
+    They carry its id, budget, limits and attributes, and those of the sessions around it; and whether this is the last
+    answer (`final`).
     """
     return judge("handing a session over", fail_safe, _headers) or {}
 
@@ -46,6 +48,8 @@ def _headers() -> dict[str, str]:
     chain = [_told(one) for one in session.chain()]
     if found is not None and found.keys:
         chain[0]["attributes"] = {**found.keys, **chain[0]["attributes"]}
+    if found is not None and found.final:
+        chain[0]["final"] = True
     return {HEADER: json.dumps(chain, separators=(",", ":"))}
 
 
@@ -59,8 +63,8 @@ def session_from(headers: Mapping[str, Any] | None) -> Generator[Session | None]
     Raises:
         ConfigurationError: the header is there, and not as `session_headers` made it.
     """
-    session = judge(_PLACE, fail_safe, _session_of, headers)
-    at = judge(_PLACE, fail_safe, with_session, session) if session is not None else None
+    found = judge(_PLACE, fail_safe, _session_of, headers)
+    session, at = found or (None, None)
     if at is None:
         yield session
         return
@@ -72,9 +76,13 @@ def session_from(headers: Mapping[str, Any] | None) -> Generator[Session | None]
         context.detach(token)
 
 
-def _session_of(headers: Mapping[str, Any] | None) -> Session | None:
+def _session_of(headers: Mapping[str, Any] | None) -> tuple[Session, Context] | None:
     text = _header(headers)
-    return None if text is None else _read(text)
+    if text is None:
+        return None
+    session, final = _read(text)
+    at = with_session(session)
+    return session, with_final(at) if final else at
 
 
 def _told(session: Session) -> dict[str, Any]:
@@ -82,13 +90,17 @@ def _told(session: Session) -> dict[str, Any]:
         "id": session.id,
         "limits": [_terms(limit) for limit in session.limits],
         "attributes": dict(session.attributes),
+        "on_child_trip": session.on_child_trip,
     }
 
 
 def _terms(limit: Limit) -> dict[str, Any]:
     given = {one.name: getattr(limit, one.name) for one in fields(limit) if one.init}
-    cap = str(to_usd(limit.cap)) if limit.meter is Meter.USD else limit.cap
-    return {name: value for name, value in given.items() if value is not None} | {limit.meter.value: cap}
+    told = {name: value for name, value in given.items() if value is not None}
+    for name, amount in (limit.meter.value, limit.cap), ("reserve", limit.kept):
+        if name in told:
+            told[name] = str(to_usd(amount)) if limit.meter is Meter.USD else amount
+    return told | {name: float(told[name]) for name in ("max_wait", "pause_for") if name in told}
 
 
 def _header(headers: object) -> object:
@@ -102,17 +114,28 @@ def _header(headers: object) -> object:
     return next((value for name, value in found.items() if isinstance(name, str) and name.lower() == HEADER), None)
 
 
-def _read(text: object) -> Session:
+def _read(text: object) -> tuple[Session, bool]:
+    """The session, and whether calls in it are for the last answer."""
     session: Session | None = None
+    final = False
     try:
         chain = cast("list[dict[str, Any]]", json.loads(cast("str", text)))
         json.dumps(chain, ensure_ascii=False).encode()  # no ledger keeps half a character: a ValueError
         for one in reversed(chain):
-            limits = tuple(Limit(**terms) for terms in one["limits"])
+            limits = tuple(_limit(terms) for terms in one["limits"])
             attributes = {str(name): str(value) for name, value in one["attributes"].items()}
-            session = Session(id=str(one["id"]), limits=limits, parent=session, attributes=attributes)
+            ends: Any = "end" if one.get("on_child_trip") == "end" else "raise"
+            session = Session(
+                id=str(one["id"]), limits=limits, parent=session, attributes=attributes, on_child_trip=ends
+            )
+            final = one.get("final") is True
     except (ValueError, TypeError, KeyError, AttributeError):
         session = None
     if session is None:
         raise ConfigurationError(f"session_from {HEADER} is {text!r}; it must be what session_headers() made")
-    return session
+    return session, final
+
+
+def _limit(terms: dict[str, Any]) -> Limit:
+    per = terms.get("per", "session")
+    return Limit(**{**terms, "per": tuple(per) if isinstance(per, list) else per})

@@ -98,8 +98,25 @@ async def team(work):
 
 async def served(work):
     return work()
+
+async def soft_tool(work):
+    return work()
+
+async def run(work):
+    """It runs a tool, whose task tells of nothing but an Exception, and wraps that."""
+    try:
+        return await soft_tool(work)
+    except Exception as error:
+        raise RuntimeError("the run has failed") from error
+
+async def waiting(work, queue):
+    """It never puts what ends the queue where its work raised."""
+    done = work()
+    queue.append("end")
+    return done
 '''
 ADAPTER = """
+from agent_fuse.errors import soften
 from agent_fuse.frameworks import Seam
 
 def answer(trip):
@@ -110,11 +127,15 @@ def answer(trip):
 def name(agent, *args, **kwargs):
     return agent.name
 
+def let_go(trip, work, queue):
+    queue.append("let go")
+    return len(queue) > 1
+
 def tool(tool, query):
     return tool.name, {"query": query}
 
 KINDS = "plain", "coroutine", "generator", "async_generator", "block", "later", "pulled", "static", "gone"
-SEAMS = (*(Seam(function=f"Agent.{one}", agent=name) for one in KINDS), Seam(function="team", soft=True), Seam(function="served", instead=answer), Seam(function="Tool.__call__", tool=tool))
+SEAMS = (*(Seam(function=f"Agent.{one}", agent=name) for one in KINDS), Seam(function="team", soft=True), Seam(function="served", instead=answer), Seam(function="soft_tool", instead=soften), Seam(function="run", unwrap=True), Seam(function="waiting", let_go=let_go), Seam(function="Tool.__call__", tool=tool))
 NONE = "no seam"
 """
 ENTRIES = "[agent_fuse.frameworks]\nacme_agents = acme_fuse:SEAMS\nacme_other = acme_fuse:NONE\n"
@@ -350,6 +371,103 @@ def test_trips_get_out_of_a_host_that_knows_only_exception(acme: Any) -> None:
         with pytest.raises(RuntimeError, match="other"):
             asyncio.run(acme.team(lambda: (_ for _ in ()).throw(RuntimeError("other"))))
         assert provider.count == 0
+
+
+def test_a_team_inside_a_team(acme: Any) -> None:
+    """A team that only knows Exception, inside another such: the inner one lets the soft form out, the outer one the trip."""
+    raised: list[BaseException] = []
+
+    async def knows_exception(work: Callable[[], Any]) -> None:
+        try:
+            await work()
+        except Exception as error:
+            raised.append(error)
+            raise RuntimeError(str(error)) from None
+
+    team = agents._wrapped(knows_exception, agents.Seam(function="x", soft=True))
+    with LoopbackProvider() as provider:
+        client = openai.AsyncOpenAI(base_url=provider.openai_base_url, api_key="test", max_retries=0)
+        asked = [{"role": "user", "content": "hi"}]
+
+        async def ask() -> None:
+            with agent_fuse.session("none", limits=Limit(calls=0)):
+                await client.chat.completions.create(model="gpt-4o", messages=asked)  # type: ignore[call-overload]
+
+        with pytest.raises(SentinelBudgetExceeded) as caught:
+            asyncio.run(team(lambda: team(ask)))
+    assert [is_soft(one) for one in raised] == [True, True]
+    assert not is_soft(caught.value)
+
+
+def test_a_trip_leaves_what_wraps_it(acme: Any) -> None:
+    """A host's own error around a trip gives way to the trip, in its hard form, also from a group; another error does not."""
+    hard = trip()
+
+    def fail(error: BaseException) -> None:
+        raise error
+
+    for raised in (hard, caused(hard), caused(BaseExceptionGroup("some", [hard])), soften(hard)):
+        with pytest.raises(SentinelBudgetExceeded, match="no money") as caught:
+            asyncio.run(acme.run(lambda raised=raised: fail(raised)))
+        assert is_soft(caught.value) == is_soft(raised)
+    for other in (KeyError("k"), in_context(hard)):
+        with pytest.raises(RuntimeError, match="the run has failed"):
+            asyncio.run(acme.run(lambda other=other: fail(other)))
+    assert asyncio.run(acme.run(lambda: 5)) == 5
+
+
+@pytest.mark.parametrize("kind", ["coroutine", "generator", "async_generator"])
+def test_a_trip_that_a_host_goes_on_over(acme: Any, kind: str) -> None:
+    """A host that takes an agent's Exception for an answer goes on to its end; there the trip leaves it, whole."""
+    ended: list[str] = []
+    with LoopbackProvider() as provider:
+        client = openai.OpenAI(base_url=provider.openai_base_url, api_key="test", max_retries=0)
+
+        def ask(calls: int) -> str:
+            try:
+                with agent_fuse.session("some", limits=Limit(calls=calls)):
+                    client.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": "hi"}])
+            except Exception as error:
+                ended.append("soft" if is_soft(error) else "hard")
+            return "done"
+
+        async def coroutine(calls: int) -> str:
+            return ask(calls)
+
+        def generator(calls: int) -> Iterator[str]:
+            yield ask(calls)
+
+        async def async_generator(calls: int) -> Any:
+            yield ask(calls)
+
+        async def read(steps: Any) -> list[str]:
+            return [one async for one in steps]
+
+        kinds: dict[str, Callable[..., Any]] = {
+            "coroutine": lambda run, calls: [asyncio.run(run(calls))],
+            "generator": lambda run, calls: list(run(calls)),
+            "async_generator": lambda run, calls: asyncio.run(read(run(calls))),
+        }
+        seam = agents.Seam(function="x", drops=True)
+        run = agents._wrapped({one.__name__: one for one in (coroutine, generator, async_generator)}[kind], seam)
+        assert kinds[kind](run, 1) == ["done"]
+        with pytest.raises(SentinelBudgetExceeded) as caught:
+            kinds[kind](run, 0)
+        assert ended == ["soft"]
+        assert not is_soft(caught.value)
+        assert provider.count == 1
+
+
+def test_whoever_waits_for_a_tool_is_let_go(acme: Any) -> None:
+    """Where a trip leaves a run whose end is waited for, the wait is ended, and the trip too where it was told."""
+    queue: list[str] = []
+    with pytest.raises(SentinelBudgetExceeded):
+        asyncio.run(acme.waiting(lambda: (_ for _ in ()).throw(trip()), queue))
+    with pytest.raises(KeyError):
+        asyncio.run(acme.waiting({}.popitem, queue))
+    asyncio.run(acme.waiting(lambda: 5, queue))
+    assert asyncio.run(acme.waiting(lambda: (_ for _ in ()).throw(trip()), queue)) is None
+    assert queue == ["let go", "end", "let go"]
 
 
 def test_a_host_that_answers_another_process_tells_it_so(acme: Any) -> None:

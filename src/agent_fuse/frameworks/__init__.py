@@ -24,13 +24,21 @@ _OURS = {
     "agent_framework._agents": "agent_framework",
     "agents.run_internal.run_loop": "openai_agents",
     "agno.agent._run": "agno",
+    "agno.models.base": "agno.MODELS",
     "agno.team._run": "agno_team",
+    "agno.workflow.parallel": "agno.WORKFLOWS",
     "autogen_agentchat.agents._assistant_agent": "autogen",
+    "autogen_agentchat.agents._society_of_mind_agent": "autogen.SOCIETY",
     "autogen_agentchat.teams._group_chat._base_group_chat": "autogen_team",
+    "autogen_agentchat.teams._group_chat._magentic_one._magentic_one_orchestrator": "autogen_team.MAGENTIC",
+    "autogen_agentchat.teams._group_chat._selector_group_chat": "autogen_team.SELECTOR",
     "crewai.agent.core": "crewai",
+    "crewai.task": "crewai.TASKS",
     "dspy.adapters.types.tool": "dspy",
     "google.adk.agents.base_agent": "google_adk",
+    "google.adk.runners": "google_adk_runner",
     "haystack.core.pipeline.pipeline": "haystack",
+    "haystack.tools.tool": "haystack.TOOLS",
     "langgraph.pregel.main": "langgraph",
     "litellm.proxy.common_request_processing": "litellm_proxy",
     "llama_index.core.agent.workflow": "llama_index",
@@ -39,8 +47,9 @@ _OURS = {
     "smolagents.tools": "smolagents_tools",
     "strands.agent.agent": "strands",
     "strands.multiagent.graph": "strands_graph",
+    "strands.tools.executors._executor": "strands_tools",
 }
-"""Modules of frameworks, and our adapter for each."""
+"""Modules of frameworks, and our adapter for each: a file here, and the table in it, SEAMS where none is named."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,10 +63,18 @@ class Seam:
     tool: Callable[..., tuple[str, object]] | None = None
     """It is one run of a tool: the tool's name and its arguments, read off the function's own. For frameworks that keep
     tool calls out of the conversation's own fields, where AgentFuse would see them."""
-    instead: Callable[[SentinelError], Exception] | None = None
+    instead: Callable[[SentinelError], BaseException] | None = None
     """What it raises in a trip's stead, where whoever called it is another process."""
     soft: bool = False
     """Only an Exception gets out of it: trips inside are raised in their soft form, and leave it whole."""
+    unwrap: bool = False
+    """It wraps what ended it in an error of its own, the cause kept: a trip leaves it as itself, in its hard form."""
+    drops: bool = False
+    """It goes on where an Exception ended an agent that it ran, and never ends on anything else: trips inside are soft,
+    and the last one leaves it at its end, whole. Not for plain functions."""
+    let_go: Callable[..., bool] | None = None
+    """Called with a trip that leaves it, and its own arguments, where somebody would wait for its end for ever. What
+    returns true has told them, and the trip ends there."""
 
 
 def modules() -> frozenset[str]:
@@ -70,7 +87,8 @@ def seams_of(module: str) -> tuple[Seam, ...]:
     found: list[Seam] = []
     ours = _OURS.get(module)
     if ours is not None:
-        found += import_module(f"{__name__}.{ours}").SEAMS
+        file, _, table = ours.partition(".")
+        found += getattr(import_module(f"{__name__}.{file}"), table or "SEAMS")
     for load in _others().get(module, ()):
         try:
             loaded = load()

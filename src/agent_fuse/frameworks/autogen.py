@@ -1,4 +1,4 @@
-"""AutoGen: an assistant's turn, alone or in a team."""
+"""AutoGen: an assistant's turn, alone or in a team, and its runs of tools, for whose end it waits."""
 
 from typing import Any
 
@@ -9,4 +9,15 @@ def _name(agent: Any, *_: object, **__: object) -> object:
     return agent.name
 
 
-SEAMS = (Seam(function="AssistantAgent.on_messages_stream", agent=_name),)
+def _end(*_: object, stream: Any, **__: object) -> bool:
+    stream.put_nowait(None)
+    return False
+
+
+SEAMS = (
+    Seam(function="AssistantAgent.on_messages_stream", agent=_name),
+    Seam(function="AssistantAgent._execute_tool_call", let_go=_end),
+)
+
+SOCIETY = (Seam(function="SocietyOfMindAgent.on_messages_stream", agent=_name),)
+"""What it says at the end, of what its team said, is its own."""

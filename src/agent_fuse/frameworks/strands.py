@@ -11,4 +11,4 @@ def _name(agent: Any, *_: object, **__: object) -> object:
     return agent.name if agent.name != _UNNAMED else ""
 
 
-SEAMS = (Seam(function="Agent.stream_async", agent=_name),)
+SEAMS = (Seam(function="Agent.stream_async", agent=_name, unwrap=True),)

@@ -2,4 +2,4 @@
 
 from agent_fuse.frameworks import Seam
 
-SEAMS = (Seam(function="Graph.stream_async", soft=True),)
+SEAMS = (Seam(function="Graph.stream_async", soft=True, unwrap=True),)

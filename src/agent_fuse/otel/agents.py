@@ -11,7 +11,7 @@ from typing import Any
 from wrapt import register_post_import_hook
 
 from agent_fuse import frameworks
-from agent_fuse.errors import SentinelError
+from agent_fuse.errors import SentinelError, soften, trip_of
 from agent_fuse.frameworks import Seam
 from agent_fuse.keys import text
 from agent_fuse.locks import Lock
@@ -21,7 +21,9 @@ from agent_fuse.otel.patches import MARK
 from agent_fuse.otel.trips import CARRIER, Carrier
 from agent_fuse.seams import quietly
 
-_LEFT_ALONE = (SentinelError, StopIteration, StopAsyncIteration)
+_ENDS = (StopIteration, StopAsyncIteration)
+_OFF = Seam(function="")
+_MAX_CAUSES = 100
 _PLACE, _SO = "reading an agent's name", "its calls name no agent"
 
 _lock = Lock()
@@ -35,17 +37,13 @@ problems: dict[str, str] = {}
 class _Turn:
     """What each piece of a run happens in: the agent's turn, and the form in which trips leave."""
 
-    __slots__ = ("_agent", "_carried", "_carrier", "_instead", "_name")
+    __slots__ = ("_agent", "_carried", "_carrier", "_given", "_name", "_seam")
 
-    def __init__(
-        self,
-        name: str,
-        carrier: Carrier | None = None,
-        instead: Callable[[SentinelError], Exception] | None = None,
-    ) -> None:
+    def __init__(self, seam: Seam, name: str, given: tuple[tuple[Any, ...], dict[str, Any]]) -> None:
+        self._seam = seam if _on else _OFF
         self._name = name
-        self._carrier = carrier
-        self._instead = instead
+        self._given = given if self._seam.let_go is not None else ((), {})
+        self._carrier = Carrier() if self._seam.soft or self._seam.drops else None
         self._agent: Token[str] | None = None
         self._carried: Token[Carrier | None] | None = None
 
@@ -55,25 +53,74 @@ class _Turn:
         if self._carrier is not None:
             self._carried = CARRIER.set(self._carrier)
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> bool:
         del kind, at
         with suppress(ValueError):  # a run that was dropped is closed by the garbage collector, in another context
             if self._carried is not None:
                 CARRIER.reset(self._carried)
             if self._agent is not None:
                 AGENT.reset(self._agent)
+        if error is None or isinstance(error, _ENDS):
+            return False
+        other = self._instead(error)
+        if other is not None and other is not error:
+            raise other from (error if other.__cause__ is None else other.__cause__)
+        return isinstance(error, SentinelError) and self._let_go(error)
+
+    def over(self) -> None:
+        """All of it was done.
+
+        Raises:
+            SentinelError: it went on over a trip.
+        """
+        if self._seam.drops and self._carrier is not None and self._carrier.trip is not None:
+            raise self._told(self._carrier.trip) from None
+
+    @staticmethod
+    def _told(trip: SentinelError) -> SentinelError:
+        """A trip in the form in which it leaves: to a host around this one that is such as well, softly."""
+        outer = CARRIER.get()
+        if outer is None:
+            return trip
+        outer.trip = trip
+        return soften(trip)
+
+    def _instead(self, error: BaseException) -> BaseException | None:
+        """What leaves in the place of an error."""
         trip = self._carrier.trip if self._carrier is not None else None
-        if trip is not None and isinstance(error, Exception) and not isinstance(error, _LEFT_ALONE):
-            raise trip from error
-        if self._instead is not None and isinstance(error, SentinelError):
-            other = quietly("telling a framework of a trip", "it gets the trip itself", self._instead, error)
-            if other is not None:
-                raise other from error
+        if isinstance(error, Exception) and (self._seam.unwrap or not isinstance(error, SentinelError)):
+            if trip is not None:
+                return self._told(trip)
+            if self._seam.unwrap:
+                return _wrapped_in(error)
+        if self._seam.instead is not None and isinstance(error, SentinelError):
+            return quietly("telling a framework of a trip", "it gets the trip itself", self._seam.instead, error)
+        return None
+
+    def _let_go(self, trip: SentinelError) -> bool:
+        if self._seam.let_go is None:
+            return False
+        args, kwargs = self._given
+        told = quietly("telling who waits", "its framework may wait for ever", self._seam.let_go, trip, *args, **kwargs)
+        return told is True
+
+
+def _wrapped_in(error: BaseException) -> SentinelError | None:
+    """The trip that an error is or was made of, as it was before it was softened."""
+    link: BaseException | None = error
+    found: SentinelError | None = None
+    for _ in range(_MAX_CAUSES):
+        if link is None or (found is not None and not isinstance(link, SentinelError)):
+            break
+        if isinstance(link, SentinelError | BaseExceptionGroup):
+            found = trip_of(link)
+        link = link.__cause__
+    return found
 
 
 def _turn(seam: Seam, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Turn:
     name = quietly(_PLACE, _SO, _read, seam, args, kwargs) if _on and seam.agent is not None else None
-    return _Turn(name or "", Carrier() if _on and seam.soft else None, seam.instead if _on else None)
+    return _Turn(seam, name or "", (args, kwargs))
 
 
 def _read(seam: Seam, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
@@ -163,6 +210,7 @@ def _async_generator(original: Callable[..., Any], seam: Seam) -> Callable[..., 
                     with turn:
                         given = await step()
                 except StopAsyncIteration:
+                    turn.over()
                     return
                 try:
                     step = functools.partial(steps.asend, (yield given))
@@ -187,6 +235,7 @@ def _generator(original: Callable[..., Any], seam: Seam) -> Callable[..., Any]:
                     with turn:
                         given = step()
                 except StopIteration as end:
+                    turn.over()
                     return end.value
                 try:
                     step = functools.partial(steps.send, (yield given))
@@ -203,8 +252,12 @@ def _generator(original: Callable[..., Any], seam: Seam) -> Callable[..., Any]:
 
 def _coroutine(original: Callable[..., Any], seam: Seam) -> Callable[..., Any]:
     async def call(*args: Any, **kwargs: Any) -> Any:
-        with _turn(seam, args, kwargs):
-            return await original(*args, **kwargs)
+        turn = _turn(seam, args, kwargs)
+        given: Any = None
+        with turn:
+            given = await original(*args, **kwargs)
+        turn.over()
+        return given
 
     return call
 
@@ -212,6 +265,7 @@ def _coroutine(original: Callable[..., Any], seam: Seam) -> Callable[..., Any]:
 def _plain(original: Callable[..., Any], seam: Seam) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
         turn = _turn(seam, args, kwargs)
+        made: Any = None
         with turn:
             made = original(*args, **kwargs)
         if inspect.iscoroutine(made):

@@ -62,7 +62,7 @@ _USE = (
 
 
 _NAME = "endpoints=[...] with the URL that they go to, where it is one; or an instrumentation that starts spans in time"
-_INSIDE = "limit it by its own options; or call the model by an SDK that is gated"
+_INSIDE = "hold and book each run by agent_fuse.charge() (docs/limits.md, Programs that call models)"
 
 
 def of_model_sdks() -> Iterator[Fact]:

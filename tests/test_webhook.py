@@ -145,6 +145,20 @@ def test_a_trip_is_posted(guard, receiver):
     assert receiver.heads[0]["Content-Type"].startswith("application/json")
 
 
+def test_a_name_of_a_megabyte_silences_nobody(guard, receiver):
+    """Receivers take no message of that size: names are cut, of a refusal and of a warning."""
+    guard(limits=[Limit(usd="0.01", per="user.id"), Limit(tool_calls=2)], warn_at=0.5)
+    huge = "<script>\x1b[31m" + "x" * 1_000_000
+    with session(huge, user_id=huge):
+        refuse()
+        agent_fuse.check_loop(huge, {})
+    one, other = receiver.until(lambda found: len(found) > 1)
+    assert {one["event"], other["event"]} == {"trip", "warning"}
+    for told in (one, other):
+        assert len(json.dumps(told)) < 20_000
+        assert told["session"] == f"{huge[:999]}…"
+
+
 def test_warnings_loops_and_pauses_are_posted(guard, receiver):
     """Each of what `on_warning` is told, and the trip of a loop."""
     guard(budget="0.01", warn_at=0.5, loop_threshold=3, on_tight="pause", pause_for=0.2)

@@ -12,6 +12,9 @@ SCHEMA = "agent-fuse/webhook/1"
 
 Message = dict[str, object]
 
+_MOST_OF_NAME = 1_000
+"""Characters: receivers take messages of some tens of kilobytes, and whoever chooses names must not silence them."""
+
 
 def of_trip(event: Event, trip: SentinelError) -> Message:
     """A call or a tool action was refused."""
@@ -20,13 +23,13 @@ def of_trip(event: Event, trip: SentinelError) -> Message:
     figures = (("cap", by.cap), ("spent", by.spent), ("held", by.held), ("requested", by.requested))
     return {
         **_headed("trip", trip.reason, trip.message, entry.at),
-        "session": entry.session,
-        "agent": entry.agent,
-        "model": entry.model,
-        "tool": entry.tool,
+        "session": _name(entry.session),
+        "agent": _name(entry.agent),
+        "model": _name(entry.model),
+        "tool": _name(entry.tool),
         "limit": by.limit,
         "per": by.per,
-        "key": by.value,
+        "key": _name(by.value),
         "meter": by.meter,
         "advice": by.advice,
         **{name: _amount(by.meter, amount) if by.limit else None for name, amount in figures},
@@ -39,9 +42,9 @@ def of_alert(alert: Alert, at: float) -> Message:
     known = bool(alert.budget_limit)
     return {
         **_headed(event, str(alert.kind), alert.message, at),
-        "session": alert.session,
-        "agent": alert.agent,
-        "tool": alert.tool,
+        "session": _name(alert.session),
+        "agent": _name(alert.agent),
+        "tool": _name(alert.tool),
         "limit": alert.limit,
         "meter": alert.meter,
         "share": alert.share or None,
@@ -76,6 +79,10 @@ def _headed(event: str, kind: str, message: str, at: float) -> Message:
         "at": f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}Z",
         "message": message,
     }
+
+
+def _name(text: str) -> str:
+    return text if len(text) <= _MOST_OF_NAME else f"{text[: _MOST_OF_NAME - 1]}…"
 
 
 def _amount(meter: str, amount: int) -> str:

@@ -1,11 +1,13 @@
 """The same history in SQLite and in PostgreSQL: every command, the report, the dashboard's state and its metrics say the same."""
 
 import json
+import re
 from types import SimpleNamespace
 
 import pytest
 
-from agent_fuse import control
+import agent_fuse
+from agent_fuse import Limit, control
 from agent_fuse.calls import Entry, Status
 from agent_fuse.dashboard.filters import Filter
 from agent_fuse.dashboard.prometheus import exposition
@@ -14,6 +16,7 @@ from agent_fuse.ledgers import open_ledger
 from agent_fuse.ledgers.base import Amounts
 from agent_fuse.ledgers.reading import open_reader
 from agent_fuse.report import gather
+from alone import leave_nobody
 from cli import filled
 
 READING = {
@@ -135,3 +138,39 @@ def test_status_tells_fees_beside_tokens(run, postgres, tmp_path, kind):
     assert found["booked"] == {"usd": "2", "token_usd": "1.75", "fee_usd": "0.25"}
     assert "In the last hour: $1.75 for tokens, $0.2500 for fees." in run("status", "--db", url).out
     assert "$5.75 for tokens, $3.25 for fees." in run("status", "--db", url, "--since", "1d").out
+
+
+def lived(url):
+    """What a process that runs into its limits is told: warnings, trips, and what the doctor says of it in the end."""
+    leave_nobody()
+    told = []
+    agent_fuse.init(
+        limits=[Limit(usd="0.05"), Limit(calls=4, per="user.id", window="day"), Limit(tokens=5_000, per="all")],
+        db_path=url,
+        session_id="s",
+        warn_at=(0.5, 0.9),
+        on_warning=lambda one: told.append((one.kind, one.message, one.session, one.limit, one.share, one.spent)),
+        busy_wait=0,
+        loop_threshold=2,
+    )
+    for n in range(6):
+        try:
+            with agent_fuse.session(f"r{n % 2}", user_id="ann"):
+                with agent_fuse.call("gpt-4o", 1_000, 500) as one:
+                    one.usage(1_000, 500)
+                agent_fuse.check_loop("t", {"a": 1})
+        except agent_fuse.SentinelError as trip:
+            told.append((type(trip), trip.reason, re.sub(r"\b[\d:]+ UTC", "…", str(trip)).partition("; it resets")[0]))
+    facts = [(one.what, one.state) for one in agent_fuse.doctor() if not one.what.startswith("the ledger ")]
+    leave_nobody()
+    return told, facts
+
+
+def test_what_a_process_is_told_is_the_same(postgres, tmp_path):
+    """Warnings, trips and the doctor's words on three ledgers: in memory, in a file, on a server."""
+    urls = ("memory://", str(tmp_path / "ledger.db"), postgres.database())
+    told, *others = [lived(url) for url in urls]
+    assert {one[0] for one in told[0]} >= {"limit", "loop"}
+    assert len(told[0]) > 5
+    for other in others:
+        assert other == told

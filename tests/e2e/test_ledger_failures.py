@@ -196,3 +196,27 @@ def test_a_settle_that_fails_is_written_later(provider: LoopbackProvider, tmp_pa
         time.sleep(0.05)
     assert [str(entry.status) for entry in books.entries()] == ["settled"]
     processor.shutdown()
+
+
+def test_a_settle_that_fails_to_the_end_is_written_after_it(provider: LoopbackProvider, tmp_path: Path, caplog) -> None:
+    """The guard is shut down while its ledger fails: no fault of ours, and booked as soon as the ledger is back."""
+    path = tmp_path / "ledger.db"
+    processor = AgentFuseSpanProcessor(budget=1, db_path=str(path), session_id="s", max_retries=0, lock_timeout=1)
+    locks: list[Callable[[], None]] = []
+
+    def script(_: object):
+        if not locks:
+            locks.append(file_locked(tmp_path))
+        return Reply()
+
+    provider.default = script
+    ask(provider)
+    processor.shutdown()
+    assert "please report it" not in caplog.text
+    locks[0]()
+    reader = open_ledger(path)
+    deadline = time.monotonic() + 60
+    while reader.holds() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert [str(entry.status) for entry in reader.journal()] == ["settled"]
+    reader.close()

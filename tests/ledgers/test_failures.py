@@ -202,17 +202,19 @@ def test_path_that_cannot_be(file):
         open_ledger(file.parent / "letter" / "ledger.db")
 
 
-def test_file_removed_while_in_use(file):
-    """Somebody removes the folder: books start anew at the same place, for every process alike, and stay whole."""
+def test_file_removed_while_in_use(file, log):
+    """Somebody removes the folder: books start anew at the same place, for every process alike, are whole, and it is told."""
     ledger = open_ledger(file)
     reserve(ledger, "c", 10)
     shutil.rmtree(file.parent)
     other = open_ledger(file)
     assert reserve(other, "d", 1)
-    log = Path(f"{file}-wal")
-    before = log.stat().st_ino
+    kept = Path(f"{file}-wal")
+    before = kept.stat().st_ino
     assert reserve(ledger, "e", 2)
-    assert log.stat().st_ino == before, "the old connection took the new file's log with it"
+    assert kept.stat().st_ino == before, "the old connection took the new file's log with it"
+    told = [one.getMessage() for one in log.records if one.levelname == "WARNING"]
+    assert [one.partition(":")[0] for one in told] == [f"{file} was removed or replaced"]
     assert usd(ledger) == usd(other) == usd(open_ledger(file)) == (0, 3)
     assert_books_balance(ledger)
 

@@ -60,16 +60,24 @@ class Storm:
         self._script = WORKER.format(prelude=prelude, meanwhile=meanwhile)
         self.chance = random.Random(8)
         self.killed = self.stopped = 0
-        self.workers = [self._start() for _ in range(workers)]
+        self.workers = [self._begun() for _ in range(workers)]
+        for one in self.workers:
+            self._wait_for(one)
 
     def _start(self):
+        worker = self._begun()
+        self._wait_for(worker)
+        return worker
+
+    def _begun(self):
         given = self.provider.openai_base_url, self.ledger, self.budget, self._synchronous
         command = [sys.executable, "-c", self._script, *given]
-        worker = subprocess.Popen(
+        return subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
+
+    def _wait_for(self, worker):
         assert worker.stdout.readline() == "ready\n", worker.stderr.read()
-        return worker
 
     def rage(self, seconds, disturb):
         """Disturb, again and again, for as long."""
@@ -95,13 +103,16 @@ class Storm:
         self.stopped += 1
 
     def over(self):
-        """Workers end by themselves; nothing but a trip was raised in any."""
+        """Workers end by themselves; nothing but a trip was raised in any. What they said."""
+        told = ""
         for one in self.workers:
             one.stdin.close()
         for one in self.workers:
             one.stdin = None
             _, errors = one.communicate(timeout=60)
             assert (one.returncode, [line for line in errors.splitlines() if "Traceback" in line]) == (0, []), errors
+            told += errors
+        return told
 
 
 def assert_nothing_is_lost(provider, ledger_url, *, cap, unknown):

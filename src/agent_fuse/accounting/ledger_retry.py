@@ -96,9 +96,12 @@ class LedgerRetry:
         return self._failed_at > 0
 
     def close(self) -> None:
-        """Write what waits, and close the ledger. Raises LedgerError: something could not be written."""
+        """Write what waits, and close the ledger; what it cannot take now is tried again until the process ends."""
         try:
             self.backlog.flush()
+        except LedgerError as failed:
+            log.debug("%s; tried again", failed)
+            self.backlog.start()
         finally:
             self._ledger.close()
 

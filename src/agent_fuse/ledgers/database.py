@@ -1,6 +1,7 @@
 """One SQLite file: a connection per process, quick reads, writes one at a time over all processes, errors in words."""
 
 import ctypes
+import logging
 import os
 import sys
 import time
@@ -28,6 +29,7 @@ _WAL_BYTES_KEPT = 16 * 1024 * 1024
 _LOOK_SECONDS = 0.1
 """How often an anchored log is looked after; only a hand can take it away."""
 _ATTEMPTS = 8
+_log = logging.getLogger("agent_fuse")
 
 
 class _Gone(Exception):
@@ -50,6 +52,7 @@ class Database:
         self._anchor: Anchor | None = None
         self._wal: int | None = None
         self._look_at = 0.0
+        self._was_replaced = False
         self._where = str(path)
         self._moved = ctypes.c_int()
         self._moved_at = ctypes.addressof(self._moved)
@@ -202,6 +205,7 @@ class Database:
         """Whether someone removed or replaced the file. SQLite asks, by one more of the calls that a commit makes."""
         if not (db.file_control("main", apsw.SQLITE_FCNTL_HAS_MOVED, self._moved_at) and self._moved.value):
             return False
+        self._was_replaced = True
         self._drop()
         return True
 
@@ -229,6 +233,10 @@ class Database:
                 raise TimeoutError("its file is being opened")
         else:
             self._connect()
+        if self._was_replaced:
+            self._was_replaced = False
+            told = "%s was removed or replaced: what is there now counts, and what only the old file had counts no more"
+            _log.warning(told, self._where)
 
     def _connect(self) -> None:
         with self._turn:

@@ -74,3 +74,21 @@ def test_a_limit_that_no_call_met_is_named_and_one_that_is_reached_comes_first(l
     page.locator("#s-agents").get_by_role("button", name="Show 32 more").click()
     assert page.locator("#agents tr").count() == 40
     ledger.close()
+
+
+def test_a_laptop_that_slept_listens_again(served, quiet, browser):
+    """What it heard nothing in was its own sleep, no proxy's doing: it goes on with events, and with what is new."""
+    path, ledger = quiet
+    house = served(path)
+    context = browser.new_context()
+    page = context.new_page()
+    page.clock.install()
+    page.goto(house.address)
+    page.locator("#sessions a", has_text="run-1").wait_for()
+    with page.expect_request("**/api/events*"):
+        page.clock.fast_forward(3_600_000)
+    now = time.time()
+    ledger.settle(line("b", at=now, session="late"), ["all", "session=late"], amounts(), now=now)
+    page.locator("#sessions a", has_text="late").wait_for()
+    assert page.locator("#live").inner_text() == "live"
+    context.close()

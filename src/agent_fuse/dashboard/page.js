@@ -71,11 +71,12 @@ function begin() {
   };
 }
 
-// Events go on coming, also where nothing is new: without one for long it asks instead.
+// Events go on coming, also where nothing is new: without one for long it asks instead. A machine that slept heard none.
 function heard() {
   clearTimeout(watch);
+  const at = Date.now();
   watch = setTimeout(() => {
-    buffered = true;
+    buffered = Date.now() - at < 2 * SILENCE;
     begin();
   }, SILENCE);
 }

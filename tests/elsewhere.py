@@ -1,5 +1,6 @@
 """Other processes that begin at once: each is a fork of one that has loaded the libraries, and has done nothing else."""
 
+import contextlib
 import json
 import os
 import signal
@@ -95,7 +96,8 @@ class Elsewhere:
 
     def kill(self) -> None:
         """It is gone when this returns."""
-        self.signal(signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it ended by itself
+            self.signal(signal.SIGKILL)
         self.wait()
 
     def tell(self, line: str) -> None:

@@ -1,12 +1,9 @@
 """Tool actions in the ledger: counts shared by processes and kept over restarts, limits, results, privacy."""
 
 import sqlite3
-import subprocess
-import sys
 import time
 from contextlib import closing
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
@@ -34,36 +31,27 @@ print(done)
 """
 
 
-def start(path: Path, session: str, times: int) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, "-c", WORKER, str(path), session, str(times)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-
-
-def test_two_processes_of_one_session_share_the_count(tmp_path):
+def test_two_processes_of_one_session_share_the_count(tmp_path, begun):
     """Two processes that make the same call at the same moment pass it five times in all, not five times each."""
-    workers = [start(tmp_path / "ledger.db", "one", 10) for _ in range(2)]
+    workers = [begun(WORKER, str(tmp_path / "ledger.db"), "one", "10") for _ in range(2)]
     for one in workers:
         assert one.stdout.readline() == "ready\n"
     for one in workers:
-        one.stdin.write("go\n")
-        one.stdin.flush()
-    told = [one.communicate(timeout=60)[0].split("\n") for one in workers]
+        one.tell("go")
+    told = [one.stdout.read().split("\n") for one in workers]
     assert [lines[0].split()[0] for lines in told] == ["SentinelLoopError"] * 2
     assert sorted(int(lines[0].split()[1]) for lines in told) == [6, 7]
     assert sum(int(lines[1]) for lines in told) == 5
 
 
-def test_the_count_survives_a_restart(tmp_path):
+def test_the_count_survives_a_restart(tmp_path, begun):
     """A process that goes on with the session of a dead one goes on with its count; another session begins anew."""
-    path = tmp_path / "ledger.db"
-    out = [
-        start(path, session, times).communicate("go\n", timeout=60)[0].split("\n")[1:]
-        for session, times in (("one", 4), ("one", 4), ("two", 4))
-    ]
+    out = []
+    for session in ("one", "one", "two"):
+        worker = begun(WORKER, str(tmp_path / "ledger.db"), session, "4")
+        worker.tell("go")
+        out.append(worker.stdout.read().split("\n")[1:])
+        assert worker.wait() == 0
     assert out[0][0] == "4"
     assert out[1][:2] == ["SentinelLoopError 6", "1"]
     assert out[2][0] == "4"

@@ -183,8 +183,8 @@ for span in exporter.get_finished_spans():
 """
 
 
-def test_the_span_of_the_call_tells_it(run_python, provider) -> None:
-    told = run_python(SPAN, provider.openai_base_url).stdout.splitlines()
+def test_the_span_of_the_call_tells_it(elsewhere, provider) -> None:
+    told = elsewhere(SPAN, provider.openai_base_url).splitlines()
     assert "openai.chat {'agent_fuse.clamped_from': 9000, 'agent_fuse.clamped_to': 700}" in told
     assert "step {}" in told, "the span around it is no call"
 

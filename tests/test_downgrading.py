@@ -197,8 +197,8 @@ for span in exporter.get_finished_spans():
 """
 
 
-def test_the_span_of_the_call_tells_it(run_python, provider) -> None:
-    assert "openai.chat gpt-4o 0.00045" in run_python(SPAN, provider.openai_base_url).stdout.splitlines()
+def test_the_span_of_the_call_tells_it(elsewhere, provider) -> None:
+    assert "openai.chat gpt-4o 0.00045" in elsewhere(SPAN, provider.openai_base_url).splitlines()
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,6 @@
 """What a guarded process cannot see, or its ledger could not take, is told to who looks from another one."""
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
@@ -25,6 +22,7 @@ NOW = 1_800_000_000.0
 
 WORKER = """
 import sys
+sys.argv[0] = "/srv/worker.py"
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
@@ -57,36 +55,31 @@ def shown(url, now=None):
     return [(one["what"], one["fix"]) for one in found]
 
 
-def status(url, *options):
+@pytest.fixture
+def status(begun, url):
     """What `agent-fuse status` prints."""
-    command = [sys.executable, "-m", "agent_fuse", "status", "--db", url, *options]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60).stdout
+    program = "import runpy; runpy.run_module('agent_fuse', run_name='__main__')"
+    return lambda *options: begun(program, "status", "--db", url, *options).stdout.read()
 
 
 @pytest.fixture
-def worker(tmp_path, url):
+def worker(begun, url):
     """A process that is partly blind, over each kind of ledger."""
-    script = tmp_path / "worker.py"
-    script.write_text(WORKER)
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
-    with subprocess.Popen(
-        [sys.executable, str(script), url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environ
-    ) as one:
-        assert one.stdout.readline() == "ready\n"
-        yield one
-        one.kill()
+    one = begun(WORKER, url)
+    assert one.stdout.readline() == "ready\n"
+    return one
 
 
-def test_blind_spots_of_another_process_are_seen(worker, url):
+def test_blind_spots_of_another_process_are_seen(worker, status, url):
     """The page and doctor tell whose they are and what to do; when it ends well they are gone."""
     (found,) = [one for one in shown(url) if "sampler" in one[0]]
     assert found[0].startswith(f"worker.py (process {worker.pid} on ")
     assert "the sampler TraceIdRatioBased{1.0} drops spans: calls in them pass the span gates" in found[0]
     assert "AgentFuseSampler(sampler)" in found[1]
     assert found in [(one.what, one.fix) for one in doctor(db_path=url)]
-    assert {"what": found[0], "fix": found[1]} in json.loads(status(url, "--json"))["blind"]
-    assert f"Guarded processes that need a look:\n  {found[0]}; {found[1]}\n" in status(url)
-    worker.communicate()
+    assert {"what": found[0], "fix": found[1]} in json.loads(status("--json"))["blind"]
+    assert f"Guarded processes that need a look:\n  {found[0]}; {found[1]}\n" in status()
+    assert worker.wait() == 0
     assert shown(url) == []
     with open_reader(url) as reader:
         assert reader.notes(NOTE) == {}
@@ -96,7 +89,6 @@ def test_those_of_a_process_that_was_killed_are_gone_too(worker, url):
     """It could not say so; this machine knows."""
     assert shown(url)
     worker.kill()
-    worker.wait()
     assert shown(url) == []
 
 

@@ -1,10 +1,8 @@
 """The cap is a cap: with room for exactly K calls, the provider receives exactly K, however many race."""
 
 import asyncio
-import subprocess
-import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
@@ -16,6 +14,7 @@ from agent_fuse import AgentFuseSpanProcessor, SentinelBudgetExceeded
 from agent_fuse.calls import Usage, to_nanos
 from agent_fuse.ledgers import open_ledger
 from agent_fuse.testing import LedgerReader, LoopbackProvider, Reply, assert_books_balance
+from elsewhere import Elsewhere
 
 PATIENT = 120.0
 """Seconds in which a busy machine gives each thread its turn: what races here is the cap, not the clock."""
@@ -114,7 +113,7 @@ print("ready", flush=True)
 sys.stdin.readline()
 def race(_):
     granted = 0
-    for _ in range(6):
+    for _ in range(3):
         try:
             client.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": "hi"}], max_tokens=500)
             granted += 1
@@ -126,30 +125,17 @@ with ThreadPoolExecutor(16) as pool:
 """
 
 
-def test_four_processes_of_sixteen_threads(provider: LoopbackProvider, tmp_path: Path) -> None:
+def test_four_processes_of_sixteen_threads(
+    provider: LoopbackProvider, tmp_path: Path, begun: Callable[..., Elsewhere]
+) -> None:
     """Four processes with 16 threads each race for 50 calls on one file."""
     path = tmp_path / "ledger.db"
-    racers = [
-        subprocess.Popen(
-            [sys.executable, "-c", RACER, provider.openai_base_url, str(path)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(4)
-    ]
+    racers = [begun(RACER, provider.openai_base_url, str(path)) for _ in range(4)]
     for racer in racers:
-        assert racer.stdout is not None
-        assert racer.stdout.readline().strip() == "ready"
-    answers = []
+        assert racer.stdout.readline() == "ready\n"
     for racer in racers:
-        assert racer.stdin is not None
-        racer.stdin.write("go\n")
-        racer.stdin.flush()
-    for racer in racers:
-        out, _ = racer.communicate(timeout=2 * PATIENT)
-        answers.append(int(out))
-    assert sum(answers) == provider.count == 50
+        racer.tell("go")
+    assert sum(int(racer.stdout.read()) for racer in racers) == provider.count == 50
     ledger = open_ledger(path)
     assert LedgerReader(ledger).spent("session=race") == to_nanos("0.375")
     assert_books_balance(ledger)
@@ -194,19 +180,16 @@ openai.OpenAI(base_url=url, api_key="x", max_retries=0).chat.completions.create(
 """
 
 
-def test_a_killed_process_leaves_presumed_spend_once(provider: LoopbackProvider, tmp_path: Path) -> None:
+def test_a_killed_process_leaves_presumed_spend_once(
+    provider: LoopbackProvider, tmp_path: Path, begun: Callable[..., Elsewhere]
+) -> None:
     """SIGKILL while the model works: the next start books the dead owner's hold at its quote, once."""
     provider.default = Reply.never()
     path = tmp_path / "ledger.db"
     for deaths in (1, 2):
-        dying = subprocess.Popen(
-            [sys.executable, "-c", DIES, provider.openai_base_url, str(path)], stdout=subprocess.PIPE, text=True
-        )
+        dying = begun(DIES, provider.openai_base_url, str(path))
         assert provider.wait_for(deaths, PATIENT)
         dying.kill()
-        dying.wait()
-        assert dying.stdout is not None
-        dying.stdout.close()
         for _ in range(2):
             processor = guarded(tmp_path, "1")
             books = LedgerReader(processor.fuse.ledger)

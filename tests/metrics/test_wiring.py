@@ -80,14 +80,14 @@ for scope in (one for r in reader.get_metrics_data().resource_metrics for one in
 
 
 @pytest.mark.parametrize(("when", "cost"), [("before", "agent_fuse.cost 0.002"), ("late", "agent_fuse.cost 0.002")])
-def test_a_global_provider_that_is_set_after_init(run_python, when, cost):
+def test_a_global_provider_that_is_set_after_init(elsewhere, when, cost):
     """Set after `init()`, the global MeterProvider gets every call from then on, as any instrument does."""
-    assert cost in run_python(LATE, when).stdout.splitlines()
+    assert cost in elsewhere(LATE, when).splitlines()
 
 
-def test_gauges_show_before_the_first_call(run_python):
+def test_gauges_show_before_the_first_call(elsewhere):
     """Blind spots and the ledger show although no call was ever seen: a blind set-up may never see one."""
-    lines = run_python(LATE, "silent").stdout.splitlines()
+    lines = elsewhere(LATE, "silent").splitlines()
     assert "agent_fuse.blind 0" in lines
     assert "agent_fuse.ledger.spent 0.0" in lines
 

@@ -21,6 +21,12 @@ LONG = Reply(text="word " * 40, usage=TOLD)
 WITH_USAGE: Any = {"include_usage": True}
 
 
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The SDK waits for no retry."""
+    monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.0)
+
+
 def one_entry(rig: Rig) -> Any:
     """The only booked call; nothing may be left open."""
     assert rig.books.open_holds() == []
@@ -242,7 +248,7 @@ def test_an_attempt_without_an_answer_is_booked_beside_its_retry(rig: Rig) -> No
     """The provider worked on an attempt that timed out while we waited; the retry is another call (hidden billed retries)."""
     books = rig.use(budget=10)
     rig.provider.reply(Reply.never(), LONG)
-    client(rig.provider).with_options(max_retries=1, timeout=1.5).chat.completions.create(
+    client(rig.provider).with_options(max_retries=1, timeout=0.7).chat.completions.create(
         model=MODEL, messages=MESSAGES
     )
     statuses = sorted(str(entry.status) for entry in books.entries(Status.SETTLED, Status.ESTIMATED))

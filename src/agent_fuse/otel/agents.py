@@ -27,6 +27,7 @@ _MAX_CAUSES = 100
 _PLACE, _SO = "reading an agent's name", "its calls name no agent"
 
 _lock = Lock()
+_NOTHING = object()
 _on = False
 _waiting: set[str] = set()
 """Modules whose import is waited for, or was."""
@@ -42,7 +43,7 @@ class _Turn:
     def __init__(self, seam: Seam, name: str, given: tuple[tuple[Any, ...], dict[str, Any]]) -> None:
         self._seam = seam if _on else _OFF
         self._name = name
-        self._given = given if self._seam.let_go is not None else ((), {})
+        self._given: tuple[tuple[Any, ...], dict[str, Any]] = given if self._seam.let_go is not None else ((), {})
         self._carrier = Carrier() if self._seam.soft or self._seam.drops else None
         self._agent: Token[str] | None = None
         self._carried: Token[Carrier | None] | None = None
@@ -206,11 +207,14 @@ def _async_generator(original: Callable[..., Any], seam: Seam) -> Callable[..., 
         step: Callable[[], Any] = functools.partial(steps.asend, None)
         try:
             while True:
+                given: Any = _NOTHING
                 try:
                     with turn:
                         given = await step()
                 except StopAsyncIteration:
                     turn.over()
+                    return
+                if given is _NOTHING:  # it ended by a trip that goes no further
                     return
                 try:
                     step = functools.partial(steps.asend, (yield given))
@@ -231,12 +235,15 @@ def _generator(original: Callable[..., Any], seam: Seam) -> Callable[..., Any]:
         step: Callable[[], Any] = functools.partial(steps.send, None)
         try:
             while True:
+                given: Any = _NOTHING
                 try:
                     with turn:
                         given = step()
                 except StopIteration as end:
                     turn.over()
                     return end.value
+                if given is _NOTHING:  # it ended by a trip that goes no further
+                    return None
                 try:
                     step = functools.partial(steps.send, (yield given))
                 except GeneratorExit:

@@ -137,5 +137,6 @@ def _read(text: object) -> tuple[Session, bool]:
 
 
 def _limit(terms: dict[str, Any]) -> Limit:
-    per = terms.get("per", "session")
-    return Limit(**{**terms, "per": tuple(per) if isinstance(per, list) else per})
+    per: Any = terms.get("per", "session")
+    told: dict[str, Any] = {**terms, "per": tuple(cast("list[str]", per)) if isinstance(per, list) else per}
+    return Limit(**told)

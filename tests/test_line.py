@@ -18,12 +18,12 @@ from agent_fuse.testing import LoopbackProvider, Reply
 WAIT = 2.0
 
 
-def charge(usd, name, order, held=0.0):
-    """Hold so much for so long, and note when it was let in."""
+def charge(usd, name, order, held=0.0, until=None):
+    """Hold so much for so long, or until that is set, and note when it was let in."""
     try:
         with agent_fuse.call("gpt-4o", 0, int(usd * 100_000)) as made:
             order.append(name)
-            time.sleep(held)
+            time.sleep(held) if until is None else until.wait(60)
             made.usage(0, 0)
     except SentinelBudgetExceeded:
         order.append(f"{name} refused")
@@ -56,13 +56,15 @@ def test_nobody_stands_in_line_longer_than_it_would_wait(box) -> None:
     """The one ahead waits in vain; the one behind goes when its own two seconds are over, or when the other gives up."""
     box(budget=1, busy_wait=0.6)
     order: list[str] = []
-    threads = [start(0.5, "open", order, held=4.0)]
+    over = threading.Event()
+    threads = [start(0.5, "open", order, until=over)]
     time.sleep(0.1)
     threads.append(start(1, "large", order))
     time.sleep(0.1)
     began = time.monotonic()
     charge(0.2, "small", order)
     took = time.monotonic() - began
+    over.set()
     for one in threads:
         one.join()
     assert order == ["open", "large refused", "small"]
@@ -119,7 +121,7 @@ def test_tasks_of_an_event_loop_go_in_the_order_in_which_they_came(box, limit) -
 def test_who_was_cancelled_holds_nobody_up(box) -> None:
     """A task that is cancelled while it waits leaves the line."""
     one = box(limits=[Limit(concurrent=1)], busy_wait=30)
-    with LoopbackProvider(Reply(text="ok", delay_s=1.5)) as provider:
+    with LoopbackProvider(Reply(text="ok", delay_s=0.9)) as provider:
 
         async def run():
             async with openai.AsyncOpenAI(base_url=provider.openai_base_url, api_key="x", max_retries=0) as client:

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, suppress
 from contextvars import Token
 from types import ModuleType, TracebackType
-from typing import Any
+from typing import Any, cast
 
 from wrapt import register_post_import_hook
 
@@ -114,7 +114,7 @@ def _wrapped_in(error: BaseException) -> SentinelError | None:
         if link is None or (found is not None and not isinstance(link, SentinelError)):
             break
         if isinstance(link, SentinelError | BaseExceptionGroup):
-            found = trip_of(link)
+            found = trip_of(cast("BaseException", link))
         link = link.__cause__
     return found
 

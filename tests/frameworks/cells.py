@@ -19,7 +19,8 @@ HOLDS = {
 }
 
 _TRIP = re.compile(r"(Sentinel\w+) \((BaseException|Exception)\)")
-_FORM = re.compile(rf"[1-{FITS}] sent, Sentinel\w+ \(\w+\), alpha beta")
+_FORM = re.compile(rf"[1-{FITS}] sent, Sentinel\w+ \(\w+\), (?:[A-Z]\w+ )?alpha beta(?: inner| lead)?")
+"""Beside both there may be a team's own manager, or who leads or is led."""
 _SENT = re.compile(r"(\d+) sent, exact")
 _STREAM = re.compile(r"(\d+) sent, billed (\d+)% of the budget, (exact|counted \d+%)")
 

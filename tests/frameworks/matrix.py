@@ -17,7 +17,7 @@ from conformance.environments import ROOT
 from .environments import Framework, named
 from .questions import QUESTIONS
 
-SECONDS = 120
+SECONDS = 420
 """Longest that one question may take."""
 SECONDS_TO_END = 20
 """Longest that a process may go on after its answer."""

@@ -64,7 +64,8 @@ def _releases(found: Mapping[str, Any]) -> str:
 
 def shown(framework: str, column: str, word: str | None, notes: Notes) -> str:
     """One cell, with its footnote where it is short of green."""
-    judged = cell(column, word)
+    named = word.replace(", nobody", ", alpha beta") if word and framework in NAMELESS else word
+    judged = cell(column, named if column == "forms" else word)
     if column == "streamed agent" and word == "nobody" and framework in NAMELESS:
         return NONE
     if judged.sign in (GREEN, NONE):

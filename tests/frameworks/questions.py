@@ -8,12 +8,15 @@ from typing import Any
 
 import agent_fuse
 from agent_fuse import Limit
-from agent_fuse.calls import Status
+from agent_fuse.calls import Entry, Status
 
 from .world import NANOS, PRICES, Run, World, calls, caught, in_tasks, journal, named, rest, side_by_side
 
 SIX = 0.05
 """A budget that six calls fit in, and a seventh does not."""
+
+LOOPED = 13
+"""Requests of two agents that loop at once: for each the threshold and one, and one that was under way at a trip."""
 
 Question = Callable[[ModuleType, World], dict[str, str]]
 
@@ -176,25 +179,41 @@ def agent(program: ModuleType, world: World) -> dict[str, str]:
 
 
 def forms(program: ModuleType, world: World) -> dict[str, str]:
-    """Other ways to put two agents together: is one that runs away stopped, and whose are the calls of both?"""
-    found: dict[str, str] = {}
-    for title, build in getattr(program, "FORMS", {}).items():
-        processor = init(world, 1.0)
-        world.mode, before = "once", world.provider.count
-        with agent_fuse.session(f"{title}, once"):
-            failed = caught(build(world, ("alpha", "beta")))
-        booked = [one for one in calls(journal(processor)) if one.session == f"{title}, once"]
-        names = " ".join(sorted({one.agent or "nobody" for one in booked}))
-        lost = world.provider.count - before - len(booked)
-        world.mode, before = "runaway", world.provider.count
-        with agent_fuse.session(f"{title}, runaway", budget=SIX):
-            error = caught(build(world, ("alpha", "beta")))
-        rest()
-        words = [f"{world.provider.count - before} sent", named(error), names]
-        words += [f"{lost} of another session"] if lost else []
-        words += [f"at first {named(failed)}"] if failed else []
-        found[title] = ", ".join(words)
+    """Other ways to put two agents together: is one that runs away or loops stopped, and whose are the calls of both?"""
+    found = {title: _form(title, build, world) for title, build in getattr(program, "FORMS", {}).items()}
     return {"forms": "; ".join(f"{title}: {words}" for title, words in found.items())} if found else {}
+
+
+def _form(title: str, build: Callable[..., Run], world: World) -> str:
+    """One of them, in words."""
+    processor = init(world, 1.0)
+    bare, words = (world.hand_over, world.final_tool), list[str]()
+
+    def under(mode: str, budget: float | None = None) -> tuple[int, BaseException | None, list[Entry]]:
+        world.mode, (world.hand_over, world.final_tool) = mode, bare
+        before, name = world.provider.count, f"{title}, {mode}"
+        with agent_fuse.session(name, budget=budget):
+            error = caught(build(world, ("alpha", "beta")))
+        sent = world.provider.count - before
+        rest()
+        late = world.provider.count - before - sent
+        words.extend([f"{late} later"] if late else [])
+        booked = [one for one in calls(journal(processor)) if one.session == name]
+        off = sum(one.cost for one in booked) / NANOS - sent
+        if not 0 <= off < 1:  # what the other's trip broke off is booked at its quote
+            words.append(f"{mode}: off by {off:+.2f} calls")
+        return sent, error, booked
+
+    _, failed, booked = under("once")
+    names = " ".join(sorted({one.agent or "nobody" for one in booked}))
+    words += [f"at first {named(failed)}"] if failed else []
+    looped, looping, _ = under("loop")
+    if looped > LOOPED or looping is None:  # a framework's own guard may be first
+        words.append(f"looping {looped} sent and {named(looping)}")
+    sent, error, _ = under("runaway", SIX)
+    words += ["a hold is left"] if processor.fuse.ledger.holds() else []
+    world.hand_over, world.final_tool = bare
+    return ", ".join([f"{sent} sent", named(error), names, *words])
 
 
 def spans(program: ModuleType, world: World) -> dict[str, str]:

@@ -36,14 +36,6 @@ def reason(framework: str, column: str, word: str) -> Reason:
 
 REASONS: tuple[Reason, ...] = (
     Reason(
-        key="wrapped",
-        columns=("stops raised", "streamed raised", "team raised", "spans raised"),
-        frameworks=("google_adk",),
-        words="^RuntimeError around",
-        text="`Runner.run` wraps whatever ends a run; `agent_fuse.trip_of(error)` finds the trip in it. `run_async` lets it "
-        "through.",
-    ),
-    Reason(
         key="own-guard",
         columns=("loop",),
         frameworks=("crewai",),
@@ -62,7 +54,7 @@ REASONS: tuple[Reason, ...] = (
     Reason(
         key="loops",
         columns=("ends",),
-        words="^session: never retrieved$",
+        words="^(session|forms): never retrieved(; forms: never retrieved)?$",
         text="Not of a trip: one agent, and so one HTTP client, was run in several event loops, one after the other; its "
         "connections could not be closed in a loop that was gone, and Python says so.",
     ),

@@ -32,8 +32,8 @@ calls are on its own session, and a session's own budget for two calls lets two 
 requests were sent, each on its own session |
 | agents | a team of two, alpha and beta, as the framework builds one | every call is booked on the agent that made it |
 | streamed | one agent, streamed | the same |
-| other teams | further ways of the framework to put two agents together, named in the cell: both at work, and one that runs away | \
-every call is on the session, and on the agent that made it; no request is sent after the trip, which arrives; — here: none was tried |
+| other teams | further ways of the framework to put two agents together, named in the cell: both at work, one that loops, and one that runs away | \
+every call is on the session, and on the agent that made it, where agents have names; a loop ends; no request is sent after the trip, which arrives; — here: none was tried |
 | ends | every process of this page | nothing hangs: each ended by itself after the trip, without a word of Python's about work that \
 was left behind |
 

@@ -76,15 +76,15 @@ class World:
         arguments = {"query": about}
         if self.react:
             return Reply(
-                text=_fields(next_thought="Hm.", next_tool_name=self.tool, next_tool_args=json.dumps(arguments))
+                text=fields(next_thought="Hm.", next_tool_name=self.tool, next_tool_args=json.dumps(arguments))
             )
         return Reply(tool_calls=(ToolCall(name=self.tool, arguments=arguments),))
 
     def finish(self, request: Request) -> Reply:
         """DSPy's last two answers: that it is done, and the answer."""
         if "next_tool_name" in json.dumps(request.body["messages"][0]):
-            return Reply(text=_fields(next_thought="Done.", next_tool_name="finish", next_tool_args="{}"))
-        return Reply(text=_fields(reasoning="It is known.", answer=self.answer))
+            return Reply(text=fields(next_thought="Done.", next_tool_name="finish", next_tool_args="{}"))
+        return Reply(text=fields(reasoning="It is known.", answer=self.answer))
 
     def ask_first(self, tool: str, arguments: dict[str, str] | None = None, *, also: str = "") -> None:
         """Whoever is offered this tool calls it before anything else, once."""
@@ -112,8 +112,8 @@ class World:
         return "nothing" if self.mode == "loop" else f"found {self.bodies} of {query}"
 
 
-def _fields(**fields: str) -> str:
-    return "\n\n".join(f"[[ ## {name} ## ]]\n{value}" for name, value in {**fields, "completed": ""}.items())
+def fields(**told: str) -> str:
+    return "\n\n".join(f"[[ ## {name} ## ]]\n{value}" for name, value in {**told, "completed": ""}.items())
 
 
 def _answered(request: Request) -> bool:

@@ -23,11 +23,13 @@ from agent_fuse.seams import quietly
 
 _ENDS = (StopIteration, StopAsyncIteration)
 _OFF = Seam(function="")
+_NOTHING: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
 _MAX_CAUSES = 100
+_GROUP: type[BaseException] = BaseExceptionGroup
 _PLACE, _SO = "reading an agent's name", "its calls name no agent"
 
 _lock = Lock()
-_NOTHING = object()
+_LET_GO = object()
 _on = False
 _waiting: set[str] = set()
 """Modules whose import is waited for, or was."""
@@ -43,7 +45,7 @@ class _Turn:
     def __init__(self, seam: Seam, name: str, given: tuple[tuple[Any, ...], dict[str, Any]]) -> None:
         self._seam = seam if _on else _OFF
         self._name = name
-        self._given: tuple[tuple[Any, ...], dict[str, Any]] = given if self._seam.let_go is not None else ((), {})
+        self._given = given if self._seam.let_go is not None else _NOTHING
         self._carrier = Carrier() if self._seam.soft or self._seam.drops else None
         self._agent: Token[str] | None = None
         self._carried: Token[Carrier | None] | None = None
@@ -113,8 +115,8 @@ def _wrapped_in(error: BaseException) -> SentinelError | None:
     for _ in range(_MAX_CAUSES):
         if link is None or (found is not None and not isinstance(link, SentinelError)):
             break
-        if isinstance(link, SentinelError | BaseExceptionGroup):
-            found = trip_of(cast("BaseException", link))
+        if isinstance(link, (SentinelError, _GROUP)):
+            found = trip_of(link)
         link = link.__cause__
     return found
 
@@ -204,17 +206,18 @@ def _kind(original: Callable[..., Any]) -> Callable[[Callable[..., Any], Seam], 
 def _async_generator(original: Callable[..., Any], seam: Seam) -> Callable[..., Any]:
     async def call(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         turn, steps = _turn(seam, args, kwargs), original(*args, **kwargs)
+        given: Any = None
         step: Callable[[], Any] = functools.partial(steps.asend, None)
         try:
             while True:
-                given: Any = _NOTHING
+                given: Any = _LET_GO
                 try:
                     with turn:
                         given = await step()
                 except StopAsyncIteration:
                     turn.over()
                     return
-                if given is _NOTHING:  # it ended by a trip that goes no further
+                if given is _LET_GO:  # it ended by a trip that goes no further
                     return
                 try:
                     step = functools.partial(steps.asend, (yield given))
@@ -232,17 +235,18 @@ def _async_generator(original: Callable[..., Any], seam: Seam) -> Callable[..., 
 def _generator(original: Callable[..., Any], seam: Seam) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         turn, steps = _turn(seam, args, kwargs), original(*args, **kwargs)
+        given: Any = None
         step: Callable[[], Any] = functools.partial(steps.send, None)
         try:
             while True:
-                given: Any = _NOTHING
+                given: Any = _LET_GO
                 try:
                     with turn:
                         given = step()
                 except StopIteration as end:
                     turn.over()
                     return end.value
-                if given is _NOTHING:  # it ended by a trip that goes no further
+                if given is _LET_GO:  # it ended by a trip that goes no further
                     return None
                 try:
                     step = functools.partial(steps.send, (yield given))

@@ -1,5 +1,7 @@
 """CrewAI: the team is a crew of two agents with a task each; an agent's name is its role."""
 
+import asyncio
+
 from frameworks.world import MODEL, AsyncRun, Run, World
 
 PACKAGES = ("crewai", "openai")
@@ -77,7 +79,68 @@ def flow(world: World, names: tuple[str, str]) -> Run:
     return lambda: Both().kickoff()
 
 
-FORMS = {"hierarchical": hierarchical, "Flow": flow}
+def _awaited(build):
+    def made(world: World, names: tuple[str, str]) -> Run:
+        return lambda: asyncio.run(build(world, names))
+
+    return made
+
+
+async def native(world: World, names: tuple[str, str]):
+    """The crew's own async path."""
+    return await crew(world, *names).akickoff()
+
+
+async def for_each(world: World, names: tuple[str, str]):
+    """One crew for two inputs at once, each in a thread."""
+    return await crew(world, *names).kickoff_for_each_async([{"topic": "one"}, {"topic": "two"}])
+
+
+def async_tasks(world: World, names: tuple[str, str]) -> Run:
+    """Two tasks at once, in threads, of which the last waits for the first."""
+    one = crew(world, *names)
+    one.tasks[0].async_execution = True
+    one.tasks[1].context = [one.tasks[0]]
+    return one.kickoff
+
+
+async def hierarchical_async(world: World, names: tuple[str, str]):
+    """A manager who delegates to the other, in a thread."""
+    return await asyncio.to_thread(hierarchical(world, names))
+
+
+async def flow_async(world: World, names: tuple[str, str]):
+    """A Flow whose two steps start at once, and are awaited."""
+    from crewai.flow.flow import Flow, start
+
+    class Both(Flow):
+        @start()
+        async def first(self):
+            return str(await crew(world, names[0]).kickoff_async())
+
+        @start()
+        async def second(self):
+            return str(await crew(world, names[1]).akickoff())
+
+    return await Both().kickoff_async()
+
+
+def lite(world: World, names: tuple[str, str]) -> Run:
+    """Agents that are asked without a crew."""
+    agents = crew(world, *names).agents
+    return lambda: [one.kickoff("What is the answer?") for one in agents]
+
+
+FORMS = {
+    "hierarchical": hierarchical,
+    "Flow": flow,
+    "akickoff": _awaited(native),
+    "kickoff_for_each_async": _awaited(for_each),
+    "async tasks": async_tasks,
+    "awaited hierarchical": _awaited(hierarchical_async),
+    "awaited Flow": _awaited(flow_async),
+    "without a crew": lite,
+}
 
 
 def instrument(provider) -> None:

@@ -2,7 +2,15 @@
 
 from frameworks.world import MODEL, AsyncRun, Run, World
 
-PACKAGES = ("langgraph", "langchain", "langchain-openai", "openai")
+PACKAGES = (
+    "langgraph",
+    "langchain",
+    "langchain-openai",
+    "langgraph-supervisor",
+    "langgraph-swarm",
+    "deepagents",
+    "openai",
+)
 INSTRUMENTATION = "opentelemetry-instrumentation-langchain"
 
 
@@ -122,11 +130,53 @@ def resumed(world: World, names: tuple[str, str]) -> Run:
     return run
 
 
+def _model():
+    from langchain_openai import ChatOpenAI
+
+    return ChatOpenAI(model=MODEL, max_retries=0)
+
+
+def supervised(world: World, names: tuple[str, str]) -> Run:
+    """The first is the supervisor of the second (langgraph-supervisor)."""
+    from langgraph_supervisor import create_supervisor
+
+    built = create_supervisor([made(world, names[1])], model=_model(), supervisor_name=names[0]).compile()
+    world.ask_first(f"transfer_to_{names[1]}", {})
+    return lambda: built.invoke(ASKED)
+
+
+def deep(world: World, names: tuple[str, str]) -> Run:
+    """The second is a sub-agent of a deep agent."""
+    from deepagents import create_deep_agent
+    from langchain_core.tools import tool
+
+    helper = {"name": names[1], "description": "Knows.", "system_prompt": "Answer.", "tools": [tool(world.lookup)]}
+    built = create_deep_agent(_model(), tools=[tool(world.lookup)], subagents=[helper], name=names[0])
+    world.ask_first("task", {"description": "Look it up.", "subagent_type": names[1]})
+    return lambda: built.invoke(ASKED)
+
+
+def swarm(world: World, names: tuple[str, str]) -> Run:
+    """The first hands over to the second (langgraph-swarm)."""
+    from langchain.agents import create_agent
+    from langchain_core.tools import tool
+    from langgraph_swarm import create_handoff_tool, create_swarm
+
+    tools = [tool(world.lookup), create_handoff_tool(agent_name=names[1])]
+    agents = [create_agent(_model(), tools, name=names[0]), made(world, names[1])]
+    built = create_swarm(agents, default_active_agent=names[0]).compile()
+    world.ask_first(f"transfer_to_{names[1]}", {})
+    return lambda: built.invoke(ASKED)
+
+
 FORMS = {
     "agents as tools": as_tool,
     "Send": fan_out,
     "hand-off": hand_off,
     "interrupted and resumed": resumed,
+    "supervisor": supervised,
+    "deep agent": deep,
+    "swarm": swarm,
 }
 
 

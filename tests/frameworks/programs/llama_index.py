@@ -76,7 +76,62 @@ def as_tool(world: World, names: tuple[str, str]) -> Run:
     return lambda: asyncio.run(run())
 
 
-FORMS = {"agents as tools": as_tool}
+def react(world: World, names: tuple[str, str]) -> Run:
+    """A workflow of agents whose first streams, and hands over to the second."""
+    from llama_index.core.agent.workflow import AgentWorkflow
+
+    async def run():
+        agents = [made(world, name, stream=True) for name in names]
+        handler = AgentWorkflow(agents=agents, root_agent=names[0]).run(user_msg=ASKED, max_iterations=40)
+        async for _ in handler.stream_events():
+            pass
+        return await handler
+
+    world.ask_first("handoff", {"to_agent": names[1], "reason": "It knows."})
+    return lambda: asyncio.run(run())
+
+
+def workflow(world: World, names: tuple[str, str]) -> Run:
+    """Steps of a workflow of one's own, which work at once."""
+    from llama_index.core.workflow import Context, Event, StartEvent, StopEvent, Workflow, step
+
+    class Asked(Event):
+        name: str
+
+    class Answered(Event):
+        pass
+
+    class Both(Workflow):
+        @step
+        async def begin(self, ctx: Context, ev: StartEvent) -> Asked | None:
+            for name in names:
+                ctx.send_event(Asked(name=name))
+
+        @step(num_workers=2)
+        async def work(self, ctx: Context, ev: Asked) -> Answered:
+            await made(world, ev.name).run(user_msg=ASKED, max_iterations=40)
+            return Answered()
+
+        @step
+        async def end(self, ctx: Context, ev: Answered) -> StopEvent | None:
+            both = ctx.collect_events(ev, [Answered] * 2)
+            return StopEvent(result="done") if both else None
+
+    Both.begin.__annotations__["return"] = Asked | None
+    for one in (Both.work, Both.end):
+        one.__annotations__.update(ev=Asked if one is Both.work else Answered)
+
+    async def run():
+        return await Both(timeout=60).run()
+
+    return lambda: asyncio.run(run())
+
+
+FORMS = {
+    "agents as tools": as_tool,
+    "streamed AgentWorkflow": react,
+    "Workflow": workflow,
+}
 
 
 def instrument(provider) -> None:

@@ -66,7 +66,64 @@ def as_tool(world: World, names: tuple[str, str]) -> Run:
     return lambda: Runner.run_sync(first, ASKED, max_turns=TURNS)
 
 
-FORMS = {"agents as tools": as_tool}
+def streamed_hand_off(world: World, names: tuple[str, str]) -> Run:
+    """The first hands over to the second; events are read as they come."""
+    from agents import Runner
+
+    async def run():
+        first = made(world, names[0], [made(world, names[1])])
+        return [one async for one in Runner.run_streamed(first, ASKED, max_turns=TURNS).stream_events()]
+
+    world.ask_first(f"transfer_to_{names[1]}", {})
+    return lambda: asyncio.run(run())
+
+
+def streamed_tool(world: World, names: tuple[str, str]) -> Run:
+    """The second is a tool of the first; events are read as they come, also those of the second."""
+    from agents import Runner
+
+    async def run():
+        first, second = (made(world, name) for name in names)
+        first.tools.append(second.as_tool(f"ask_{names[1]}", "Asks somebody else.", on_stream=lambda _: None))
+        return [one async for one in Runner.run_streamed(first, ASKED, max_turns=TURNS).stream_events()]
+
+    world.ask_first(f"ask_{names[1]}", {"input": ASKED})
+    return lambda: asyncio.run(run())
+
+
+def at_once(world: World, names: tuple[str, str]) -> Run:
+    """Both at once, in tasks."""
+    from agents import Runner
+
+    async def run():
+        return await asyncio.gather(*(Runner.run(made(world, name), ASKED, max_turns=TURNS) for name in names))
+
+    return lambda: asyncio.run(run())
+
+
+def guarded(world: World, names: tuple[str, str]) -> Run:
+    """The second judges what the first was asked, at the same time: a guardrail."""
+    from agents import GuardrailFunctionOutput, InputGuardrail, Runner
+
+    async def judge(context, agent, asked):
+        await Runner.run(made(world, names[1]), asked, max_turns=TURNS)
+        return GuardrailFunctionOutput(output_info=None, tripwire_triggered=False)
+
+    async def run():
+        first = made(world, names[0])
+        first.input_guardrails = [InputGuardrail(judge)]
+        return await Runner.run(first, ASKED, max_turns=TURNS)
+
+    return lambda: asyncio.run(run())
+
+
+FORMS = {
+    "agents as tools": as_tool,
+    "streamed hand-off": streamed_hand_off,
+    "streamed tools": streamed_tool,
+    "gathered": at_once,
+    "guardrail": guarded,
+}
 
 
 def instrument(provider) -> None:

@@ -71,8 +71,8 @@ def code(world: World, names: tuple[str, str]) -> Run:
         numbers[0] += 1
         if numbers[0] == 1:
             written = f"print({names[1]}(task='What is the answer?'))"
-        elif world.mode == "runaway":
-            written = f"print(lookup(query='question {numbers[0]}'))"
+        elif world.mode != "once":
+            written = f"print(lookup(query='{'the same' if world.mode == 'loop' else numbers[0]}'))"
         else:
             written = "final_answer('42')"
         return Reply(text=f"Thought: hm.\n<code>\n{written}\n</code>")
@@ -83,7 +83,28 @@ def code(world: World, names: tuple[str, str]) -> Run:
     return lambda: one.run("What is the answer?")
 
 
-FORMS = {"code agents": code}
+def side_by_side(world: World, names: tuple[str, str]) -> Run:
+    """One that nobody sees manages both, and calls them at once, in threads."""
+    _final(world)
+    one = made(world, "lead", [made(world, name) for name in names])
+    world.ask_first(names[0], {"task": "What is the answer?"}, also=names[1])
+    return lambda: one.run("What is the answer?")
+
+
+def planned(world: World, names: tuple[str, str]) -> Run:
+    """One after the other, with a plan made every second step."""
+    _final(world)
+    agents = [made(world, name) for name in names]
+    for one in agents:
+        one.planning_interval = 2
+    return lambda: [one.run("What is the answer?") for one in agents]
+
+
+FORMS = {
+    "code agents": code,
+    "side by side": side_by_side,
+    "planning": planned,
+}
 
 
 def instrument(provider) -> None:

@@ -9,7 +9,7 @@ PACKAGES = ("strands-agents", "openai")
 ASKED = "What is the answer?"
 
 
-def made(world: World, name: str):
+def made(world: World, name: str, *others):
     from strands import Agent, tool
     from strands.models.openai import OpenAIModel
 
@@ -22,7 +22,7 @@ def made(world: World, name: str):
         return world.lookup(query)
 
     model = OpenAIModel(client_args={"api_key": "none", "base_url": world.base_url}, model_id=MODEL)
-    return Agent(name=name, model=model, tools=[tool(lookup)], callback_handler=None)
+    return Agent(name=name, model=model, tools=[tool(lookup), *others], callback_handler=None)
 
 
 def agent(world: World, name: str) -> Run:
@@ -70,7 +70,79 @@ def swarm(world: World, names: tuple[str, str]) -> Run:
     return lambda: Swarm(agents)(ASKED)
 
 
-FORMS = {"Swarm": swarm}
+def parallel(world: World, names: tuple[str, str]) -> Run:
+    """A Graph with two entry points, which work at once."""
+    from strands.multiagent import GraphBuilder
+
+    builder = GraphBuilder()
+    for name in names:
+        builder.add_node(made(world, name), name)
+        builder.set_entry_point(name)
+    graph = builder.build()
+    return lambda: graph(ASKED)
+
+
+def nested(world: World, names: tuple[str, str]) -> Run:
+    """The second is in a Graph that is a node of another."""
+    from strands.multiagent import GraphBuilder
+
+    inner = GraphBuilder()
+    inner.add_node(made(world, names[1]), names[1])
+    outer = GraphBuilder()
+    outer.add_node(made(world, names[0]), names[0])
+    outer.add_node(inner.build(), "inner")
+    outer.add_edge(names[0], "inner")
+    graph = outer.build()
+    return lambda: graph(ASKED)
+
+
+def as_tool(world: World, names: tuple[str, str]) -> Run:
+    """The second is asked by a tool of the first."""
+    from strands import tool
+
+    second = made(world, names[1])
+
+    def ask_other(query: str) -> str:
+        """Asks somebody else.
+
+        Args:
+            query: What to ask.
+        """
+        return str(second(query))
+
+    first = made(world, names[0], tool(ask_other))
+    world.ask_first("ask_other")
+    return lambda: first(ASKED)
+
+
+def tools_of_agents(world: World, names: tuple[str, str]) -> Run:
+    """The second is given to the first in place of a tool."""
+    first = made(world, names[0], made(world, names[1]))
+    world.ask_first(names[1], {"input": ASKED})
+    return lambda: first(ASKED)
+
+
+def streamed_graph(world: World, names: tuple[str, str]) -> Run:
+    from strands.multiagent import GraphBuilder
+
+    async def run():
+        builder = GraphBuilder()
+        for name in names:
+            builder.add_node(made(world, name), name)
+        builder.add_edge(*names)
+        return [one async for one in builder.build().stream_async(ASKED)]
+
+    return lambda: asyncio.run(run())
+
+
+FORMS = {
+    "Swarm": swarm,
+    "parallel Graph": parallel,
+    "nested Graph": nested,
+    "streamed Graph": streamed_graph,
+    "agents in tools": as_tool,
+    "agents as tools": tools_of_agents,
+}
 
 
 def instrument(provider) -> None:

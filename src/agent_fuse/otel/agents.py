@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, suppress
 from contextvars import Token
 from types import ModuleType, TracebackType
-from typing import Any, cast
+from typing import Any
 
 from wrapt import register_post_import_hook
 
@@ -206,7 +206,6 @@ def _kind(original: Callable[..., Any]) -> Callable[[Callable[..., Any], Seam], 
 def _async_generator(original: Callable[..., Any], seam: Seam) -> Callable[..., Any]:
     async def call(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         turn, steps = _turn(seam, args, kwargs), original(*args, **kwargs)
-        given: Any = None
         step: Callable[[], Any] = functools.partial(steps.asend, None)
         try:
             while True:
@@ -235,7 +234,6 @@ def _async_generator(original: Callable[..., Any], seam: Seam) -> Callable[..., 
 def _generator(original: Callable[..., Any], seam: Seam) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         turn, steps = _turn(seam, args, kwargs), original(*args, **kwargs)
-        given: Any = None
         step: Callable[[], Any] = functools.partial(steps.send, None)
         try:
             while True:

@@ -167,7 +167,8 @@ def session(
     own = judge(_SESSION, fail_safe, _own, id, budget, limits, on_child_trip, **keys)
     if deprecated:
         sessions.warn_of(deprecated)
-    return _session(id, own, ring_fenced=sessions.is_fenced(id, ring_fenced, budget))
+    fenced = judge(_SESSION, fail_safe, sessions.is_fenced, id, ring_fenced, budget)
+    return _session(id, own, ring_fenced=fenced is True)
 
 
 def _own(

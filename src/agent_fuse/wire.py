@@ -7,7 +7,6 @@ from typing import Any, cast
 from agent_fuse import foreign_text, told_costs
 from agent_fuse.calls import Usage
 from agent_fuse.endpoints import UNKNOWN, endpoint_of
-from agent_fuse.sse import SseLines
 from agent_fuse.usage_reader import fields_of, later, read_usage
 
 _WRITTEN = ("content", "refusal", "reasoning_content", "reasoning")
@@ -141,6 +140,8 @@ class StreamReader:
     def __init__(self, reading: Reading, *, count_text: bool) -> None:
         self.reading = reading
         self._count_text = count_text
+        from agent_fuse.sse import SseLines  # noqa: PLC0415  who asks for whole answers needs none
+
         self._sse = SseLines()
         self._json: list[bytes] | None = None
         self._started = False
@@ -197,7 +198,7 @@ class StreamReader:
         if usage is not None:
             reading.usage = later(reading.usage, usage)
             reading.final = kind == "message_delta" or (kind is None and not event.get("choices"))
-        if kind in _LAST:
+        if isinstance(kind, str) and kind in _LAST:
             reading.complete = reading.final = True
         if self._count_text:
             self._count(event)

@@ -6,7 +6,7 @@ are billed by the second, translations by that of the audio, what a session dele
 
 import math
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from agent_fuse import foreign_text
 from agent_fuse.accounting.call_request import CallRequest, Stage
@@ -34,8 +34,8 @@ _BYTES_PER_SECOND = 48_000
 class Talk:
     """One connection: the answers that it holds for, and what they cost."""
 
-    operation = "chat"
-    marks: tuple[str, ...] = (*sorted(_ENDS), _TRANSCRIBED, "session.created", "session.updated")
+    operation: ClassVar[str] = "chat"
+    marks: ClassVar[tuple[str, ...]] = (*sorted(_ENDS), _TRANSCRIBED, "session.created", "session.updated")
     """Events that tell something, by what stands in their text."""
 
     def __init__(self, fuse: Fuse, caller: Caller, model: str) -> None:
@@ -109,8 +109,9 @@ class Talk:
         inside = (site.node, site.frame) if site is not None else ()
         around = site.around() if site is not None else ()
         operation = self.operation if body is None else "responses"
-        nothing: Mapping[str, Any] = {}
-        asked = nothing if body is None and operation == "live" else body  # by this it is quoted by the second
+        asked: Mapping[str, Any] | None = body
+        if body is None and operation == "live":
+            asked = {}  # by this it is quoted by the second
         request = self._request(caller, stage, operation, self._model, asked)
         self._held.append(admit(self._fuse, request, around, *inside))
 
@@ -142,7 +143,7 @@ class Talk:
 class Sideband(Talk):
     """A connection beside a session that someone else pays for: what it has others do is its own."""
 
-    marks: tuple[str, ...] = ("response.event", "decision.event")
+    marks: ClassVar[tuple[str, ...]] = ("response.event", "decision.event")
 
     def ask(self, event: object) -> None:
         """Raises SentinelError where it asks for work, and nothing is left."""
@@ -164,8 +165,8 @@ class Sideband(Talk):
 class Live(Sideband):
     """A session that is billed by the second: held and booked minute by minute, as it tells its seconds."""
 
-    operation = "live"
-    marks: tuple[str, ...] = (*Sideband.marks, "session.started", "session.usage.updated", "session.closed")
+    operation: ClassVar[str] = "live"
+    marks: ClassVar[tuple[str, ...]] = (*Sideband.marks, "session.started", "session.usage.updated", "session.closed")
 
     def __init__(self, fuse: Fuse, caller: Caller, model: str) -> None:
         super().__init__(fuse, caller, model)
@@ -232,7 +233,7 @@ class Live(Sideband):
 class Translation(Live):
     """A translation, which tells no usage: billed by the seconds of the audio that it is sent."""
 
-    marks: tuple[str, ...] = ()
+    marks: ClassVar[tuple[str, ...]] = ()
 
     def open(self) -> None:
         """Take the hold for the first minute.

@@ -87,7 +87,8 @@ def _gate(prefix: str, module: Any) -> None:
 
 def _goes_through_raw(connection: type[Any]) -> bool:
     """Whether what is sent as an event is sent as text in the end, by a method that is gated itself."""
-    code = getattr(getattr(connection.__dict__["send"], patches.MARK, connection.__dict__["send"]), "__code__", None)
+    send = connection.__dict__.get("send")
+    code = getattr(getattr(send, patches.MARK, send), "__code__", None)
     return code is not None and "send_raw" in code.co_names
 
 

@@ -49,7 +49,7 @@ class WireFlight(Flight):
         self._fuse = site.fuse
         fields: Mapping[str, Any] = cast("Mapping[str, Any]", body) if isinstance(body, Mapping) else {}
         words = self._form.words(fields)
-        named = words.get("model")
+        named = words.get("model", fields.get("model"))
         model = named if isinstance(named, str) and named else model_in(path)
         if operation in ("chat", "image") and "embed" in model:  # at Bedrock and Vertex the path tells no more
             operation = "embeddings"

@@ -470,6 +470,29 @@ def test_whoever_waits_for_a_tool_is_let_go(acme: Any) -> None:
     assert queue == ["let go", "end", "let go"]
 
 
+@pytest.mark.parametrize("kind", ["generator", "async_generator"])
+def test_a_generator_whose_trip_goes_no_further_ends(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """At its first step or at a later one: what came before is there, and nothing else."""
+
+    def generator(steps: int) -> Any:
+        yield from range(steps)
+        raise trip()
+
+    async def async_generator(steps: int) -> Any:
+        for one in range(steps):
+            yield one
+        raise trip()
+
+    async def read(steps: Any) -> list[int]:
+        return [one async for one in steps]
+
+    seam = agents.Seam(function="x", let_go=lambda trip, steps: True)
+    run = agents._wrapped({"generator": generator, "async_generator": async_generator}[kind], seam)
+    monkeypatch.setattr(agents, "_on", True)
+    ended = [list(run(steps)) if kind == "generator" else asyncio.run(read(run(steps))) for steps in (0, 2)]
+    assert ended == [[], [0, 1]]
+
+
 def test_a_host_that_answers_another_process_tells_it_so(acme: Any) -> None:
     """What the adapter makes of a trip is raised, the trip as its cause; other errors pass, and where it fails the trip."""
 

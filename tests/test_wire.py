@@ -152,6 +152,16 @@ def test_garbage_never_raises(data: bytes) -> None:
         reader.close()
 
 
+@pytest.mark.parametrize("kind", [[], {}, 5, None])
+def test_an_event_of_no_kind_at_all_is_read_all_the_same(kind: object) -> None:
+    """Whatever stands where its kind is told: its usage counts, and nothing raises."""
+    reading = Reading()
+    StreamReader(reading, count_text=True).feed(
+        b"data: " + json.dumps({"type": kind, "usage": {"prompt_tokens": 9, "completion_tokens": 2}}).encode() + b"\n"
+    )
+    assert reading.usage == Usage(input_tokens=9, output_tokens=2)
+
+
 @pytest.mark.parametrize(
     ("told", "tier"),
     [

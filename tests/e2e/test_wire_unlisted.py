@@ -22,6 +22,7 @@ from mistralai.client import Mistral
 from agent_fuse import SentinelBudgetExceeded
 from agent_fuse.calls import Status
 from agent_fuse.otel import blind
+from agent_fuse.otel.unknown_endpoints import is_gated
 
 from .conftest import Rig
 
@@ -204,6 +205,16 @@ def test_ids_in_a_path_are_told_of_once(rig: Rig, server: Server) -> None:
     (told,) = blind.known_blind()
     assert "api.mistral.ai" in told
     assert "/v1/conversations/* " in told.replace(",", " ")
+
+
+def test_a_log_in_that_stands_in_a_url_is_told_nowhere(rig: Rig) -> None:
+    """The warning names the host and the path alone."""
+    rig.use(budget="100")
+    assert is_gated("estimate", "https://ann:s3cret@api.replicate.com/v1/trainings?token=s3cret")
+    (told,) = blind.known_blind()
+    assert "https://api.replicate.com/v1/trainings," in told
+    assert "s3cret" not in told
+    assert "ann" not in told
 
 
 def test_what_an_answer_tells_is_booked(rig: Rig, server: Server) -> None:

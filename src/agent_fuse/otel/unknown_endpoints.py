@@ -7,13 +7,14 @@ from agent_fuse.otel.facts import blind
 
 _ID = re.compile(r"(?<=[^/:]/)(?=[^/:]*\d)(?!v\d\w*(?:/|$))[^/:]{4,}")
 """A segment that names one of many: it has a digit, and is no version of an API."""
+_LOGIN = re.compile(r"(?<=://)[^/]*@")
 _MOST = 50
 """Paths that are told of; a program that makes them up would fill the log."""
 
 
 def is_gated(unknown: str, url: str, provider: str = "") -> bool:
     """Whether such a request is judged, by the option `unknown_endpoint`; `provider`: by whose SDK it is made."""
-    path = _ID.sub("*", url.partition("?")[0])[:120]
+    path = _ID.sub("*", _LOGIN.sub("", url.partition("?")[0]))[:120]
     if len(known_blind()) < _MOST:
         so = {"estimate": "is held at an estimate", "block": "is blocked", "free": "passes"}[unknown]
         whose = f"a request of the {provider} SDK" if provider else "a request"

@@ -10,7 +10,6 @@ import pytest
 import agent_fuse
 from agent_fuse import SentinelBudgetExceeded
 from agent_fuse.calls import Status, Usage
-from agent_fuse.otel import blind
 from agent_fuse.testing import Reply
 
 from .conftest import Rig
@@ -61,11 +60,8 @@ def test_a_session_is_refused_at_the_same_gate_whatever_others_did(rig: Rig) -> 
     assert rig.provider.count == 1
 
 
-def test_where_no_exact_gate_follows_the_span_holds_from_the_second_call_on(
-    rig: Rig, caplog: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_where_no_exact_gate_follows_the_span_holds_from_the_second_call_on(rig: Rig, caplog: Any) -> None:
     """The first call is booked at its answer, and said; the budget admits what it can pay for and nothing more."""
-    monkeypatch.setattr(blind, "_warned", {})
     rig.use(budget="0.003", wire_gate=False)
     rig.provider.default = Reply(usage=Usage(input_tokens=100, output_tokens=100))
     client = RequestsOfItsOwn(base_url=rig.provider.openai_base_url, api_key="x", max_retries=0)

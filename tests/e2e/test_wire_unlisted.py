@@ -75,7 +75,6 @@ def server(running: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
     """Every host's name leads to it."""
     find = socket.getaddrinfo
     monkeypatch.setattr(socket, "getaddrinfo", lambda _, *rest, **more: find("127.0.0.1", *rest, **more))
-    monkeypatch.setattr(blind, "_warned", {})
     running.paths.clear()
     running.answer = b"{}"
     return running

@@ -65,6 +65,14 @@ def chat_of(rig: Rig) -> Kind:
     return next(kind for kind in KINDS if kind.name == name)
 
 
+def test_a_cost_that_the_provider_told_is_marked_as_its_own(rig: Rig) -> None:
+    """Whoever sums costs by their source is not told that we priced it."""
+    rig.use(budget=100, stream_usage=False)
+    rig.provider.default = Reply(headers={"x-litellm-response-cost": "0.0123"})
+    chat_of(rig).call(rig.provider)
+    assert {(span.attributes[AMOUNT], span.attributes[SOURCE]) for span in marked(rig)} == {(0.0123, "provider")}
+
+
 def test_spans_can_be_left_as_they_are(rig: Rig) -> None:
     """With cost_on_spans=False none has an attribute of ours, whatever was called, but those refused, in full."""
     books = rig.use(budget=100, cost_on_spans=False)

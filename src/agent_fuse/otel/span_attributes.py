@@ -45,7 +45,12 @@ _REASONS = "`budget`, `stopped`, `unanswered`, `denied`, `unpriced`, `loop` or `
 TABLE = (
     Mark(name=AMOUNT, kind="double", on="a booked call", meaning="What the call was booked at."),
     Mark(name=CURRENCY, kind="string", on="a booked call", meaning="`USD`."),
-    Mark(name=SOURCE, kind="string", on="a booked call", meaning="`local`: AgentFuse priced it."),
+    Mark(
+        name=SOURCE,
+        kind="string",
+        on="a booked call",
+        meaning="`local`: AgentFuse priced it; `provider`: the answer told it, and is believed.",
+    ),
     Mark(name=ESTIMATED, kind="boolean", on="a booked call", meaning="The provider told no usage, or none yet."),
     Mark(name=SESSION, kind="string", on="both", meaning="The session that pays; left alone where the span has one."),
     Mark(name=REFUSED, kind="boolean", on="a refused call", meaning="`true`: nothing (more) was sent."),
@@ -80,7 +85,7 @@ TABLE = (
 """Every span attribute that AgentFuse sets.
 
 The cost has the names of open-telemetry/semantic-conventions-genai pull request 443 (issue 287), not merged yet: model
-spans only, `source` is `local` where whoever records it has priced it.
+spans only, `source` is `local` where whoever records it has priced it, `provider` where the answer told it.
 """
 
 
@@ -93,7 +98,7 @@ def mark_booked(live: Callable[[], Any], entry: Entry) -> None:
         {
             AMOUNT: entry.cost / NANOS_PER_USD,
             CURRENCY: "USD",
-            SOURCE: "local",
+            SOURCE: entry.source or "local",
             ESTIMATED: entry.status is not Status.SETTLED,
             **session_of(span, entry.session),
         }

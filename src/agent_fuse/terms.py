@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from agent_fuse.calls import MAX_TOKENS, Usage
+from agent_fuse.calls import MAX_TOKENS, Usage, usage_of
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.foreign_text import unbroken
 
@@ -81,11 +81,9 @@ def usage(what: str, **figures: object) -> Usage:
         ConfigurationError: a figure is no count of tokens, or a part is more than its whole.
     """
     checked: Any = {field: tokens(what, field, value) for field, value in figures.items() if value is not None}
-    found = Usage(**checked)
-    for part, whole in _PARTS.items():
-        if part in checked:
-            _fits(what, part, checked[part], whole, checked.get(whole))
-    return found
+    for part in _PARTS.keys() & checked.keys():
+        _fits(what, part, checked[part], _PARTS[part], checked.get(_PARTS[part]))
+    return usage_of(checked)
 
 
 def name(what: str, argument: str, value: object) -> str:

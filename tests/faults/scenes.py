@@ -65,6 +65,7 @@ class Rig:
         self.meters = MeterProvider([self.reader], shutdown_on_exit=False)
         self.tracing = TracerProvider(shutdown_on_exit=False)
         self.ledger: Ledger = open_ledger("memory://")
+        self._end = self.ledger.close
         self.processor = AgentFuseSpanProcessor(budget=5, db_path="memory://", meter_provider=self.meters)
         self.tracing.add_span_processor(self.processor)
         at = {"api_key": "test", "max_retries": 0}
@@ -76,10 +77,11 @@ class Rig:
         self.chat = ChatOpenAI(base_url=provider.openai_base_url, api_key="test", model="gpt-4o", max_retries=0)  # type: ignore[arg-type]
 
     def renew(self) -> None:
-        """A ledger of its own, on disk."""
-        self.ledger.close()
+        """A ledger of its own, on disk. Fuses that retire leave it open: the next one is on it."""
+        self._end()
         self._made += 1
         self.ledger = open_ledger(f"{self._folder}/ledger{self._made}.db")
+        self._end, self.ledger.close = self.ledger.close, lambda: None  # type: ignore[method-assign]
 
     def fresh(self, **options: Any) -> None:
         """A fuse that remembers nothing, on the same ledger, in a session of its own."""
@@ -121,7 +123,7 @@ class Rig:
         self.anthropic.close()
         self.tracing.shutdown()
         self.meters.shutdown()
-        self.ledger.close()
+        self._end()
 
 
 Run = Callable[[Rig], object]

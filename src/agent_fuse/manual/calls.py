@@ -248,7 +248,9 @@ class HandCall:
     def rename(self, model: str) -> None:
         """The model that answered is known better than the one that was asked for."""
         pending = self.seen.call.payload if self.seen is not None else None
-        if model and pending is not None and pending.request.source == self._source:
+        if pending is None or model in ("", pending.request.model):
+            return
+        if pending.request.source == self._source:
             pending.request = replace(pending.request, model=model)
 
     def _end(self, outcome: Outcome, usage: Usage | None, estimate: Usage | None, *, unsure: bool = False) -> None:

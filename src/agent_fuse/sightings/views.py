@@ -40,7 +40,7 @@ class View(Generic[P]):
 
     def remove(self, one: Sighting[P]) -> None:
         """Take a sighting out, before anything of it changes; nothing happens when it is not in."""
-        for group in self._groups_of(one):
+        for group in self._groups_of(one) if self._groups else ():
             tracks = self._groups.get(group)
             track = tracks.get((one.layer, one.names)) if tracks is not None else None
             if tracks is None or track is None:

@@ -46,6 +46,12 @@ def waits(quiet):
     return path, ledger
 
 
+LATE = """(at) => import("/static/actions.js").then((it) => {
+    Object.defineProperty(it.known, "at", { get: () => at, set: () => {} });
+})"""
+"""From now on the page hears of figures as old as `at` alone."""
+
+
 def test_calls_that_wait_for_one_limit_are_answered_together(look, served, waits):
     """One question for both; whoever answers second is told who was first, and can still mean it."""
     house = served(waits[0])
@@ -55,6 +61,7 @@ def test_calls_that_wait_for_one_limit_are_answered_together(look, served, waits
     second = look(house, house.base, storage_state=first.context.storage_state())
     second.locator("#paused > li").wait_for()
     second.get_by_role("button", name="Approve user.id=ann").click()
+    before = second.evaluate("import('/static/actions.js').then((it) => it.known.at)")
     ask(first, "Approve user.id=ann", why="month end", How_much_more="0.02")
     until(lambda: control.in_force(db_path=str(waits[0])))
     dialog = second.get_by_role("dialog", name="Approve the 2 calls waiting for user.id=ann?")
@@ -70,6 +77,7 @@ def test_calls_that_wait_for_one_limit_are_answered_together(look, served, waits
     dialog.wait_for(state="hidden")
     (one,) = control.in_force(db_path=str(waits[0]))
     assert [up.amount for up in one.top_ups] == [70_000_000]
+    second.evaluate(LATE, before)
     ask(second, "Refuse user.id=ann")  # what one did oneself is no news
     second.locator("#s-paused").wait_for(state="hidden")
 

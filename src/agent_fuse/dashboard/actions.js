@@ -2,7 +2,7 @@
 import { $, amount, clean, clock, count, el, keep, span, text } from "/static/elements.js";
 
 export const me = { name: "", may_act: false };
-export const known = { at: null }; // of when the figures are that someone sees
+export const known = { at: null, acted: null }; // of when the figures are that someone sees, and when he acted last
 
 const WORDS = {
   stop: ["Stop", "Every call of it is refused from its next one on, in every process, until it is resumed."],
@@ -38,7 +38,7 @@ export function buttons(cell, account, verbs, extra = {}) {
 export function ask(verb, account, { short = null, meter = "usd", calls = 0 } = {}) {
   const dialog = $("ask"), [word, words] = WORDS[verb], all = account === "all";
   const what = all ? "everything" : clean(account);
-  let sure = false, seen = known.at;
+  let sure = false, seen = known.acted > known.at ? known.acted : known.at; // figures of before may come after it
   $("ask-title").textContent = calls ? `${word} the ${calls === 1 ? "call" : `${count(calls)} calls`} waiting for ${what}?` : `${word} ${what}?`;
   $("ask-text").textContent = words;
   $("ask-amount").hidden = verb !== "top-up" && verb !== "approve";
@@ -67,7 +67,7 @@ export function ask(verb, account, { short = null, meter = "usd", calls = 0 } = 
       seen = answer.decision.at;
       $("ask-wrong").textContent = `Already answered: ${told(answer.decision)}. Press ${word} again to do it all the same.`;
     } else if (status === 200) {
-      if (answer.at > known.at) known.at = answer.at;
+      known.acted = answer.at;
       dialog.close();
       document.dispatchEvent(new Event("acted"));
     } else {

@@ -77,10 +77,10 @@ def test_the_first_line_says_which_requests_are_judged() -> None:
     with_wire = AgentFuseSpanProcessor(budget=1, db_path="memory://")
     line = words(with_wire.fuse)
     assert "requests of openai 3." in line
-    assert "model requests of any SDK over httpx, httpx2, urllib3, aiohttp" in line
+    assert "model requests of any SDK over httpx, httpx2, urllib3, aiohttp, http.client" in line
     with_wire.shutdown()
     without = AgentFuseSpanProcessor(budget=1, db_path="memory://", wire_gate=False)
-    assert "aiohttp NOT judged (the wire gate is off)" in words(without.fuse)
+    assert "http.client NOT judged (the wire gate is off)" in words(without.fuse)
     without.shutdown()
 
 

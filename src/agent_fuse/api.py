@@ -68,7 +68,7 @@ def init(  # noqa: PLR0917  the order that users of the original package know
 ) -> AgentFuseSpanProcessor:
     """Guard this process: spans of the global tracer provider, the openai and anthropic SDKs, and others on the wire.
 
-    On the wire: model requests that leave by httpx, httpx2, urllib3 (requests, botocore) or aiohttp.
+    On the wire: model requests that leave by httpx, httpx2, urllib3 (requests, botocore), aiohttp or urllib.
 
     Adds a processor and a sampler to the global SDK provider, or to a private one where there is none, and turns the
     installed openai and langchain instrumentations on, unless they are, once those libraries are imported. A second

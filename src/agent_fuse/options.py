@@ -250,7 +250,7 @@ OPTIONS = (
         parse=parsers.truth,
         default=True,
         doc="Whether model requests of any other library are judged where they leave the process (httpx, requests, "
-        "urllib3, aiohttp, botocore); with `request_gate=False` they are not either.",
+        "urllib3, aiohttp, botocore, urllib); with `request_gate=False` they are not either.",
     ),
     Option(
         name="endpoints",

@@ -5,6 +5,7 @@ second is a whole request over a transport that answers in the process; guarded 
 """
 
 import asyncio
+import http.client
 import statistics
 import tempfile
 import time
@@ -18,7 +19,7 @@ import openai
 import urllib3
 
 from agent_fuse import AgentFuseSpanProcessor
-from agent_fuse.otel import active, instrumentor, sending, wire_aiohttp, wire_urllib3
+from agent_fuse.otel import active, instrumentor, sending, wire_aiohttp, wire_http_client, wire_urllib3
 
 ANSWER: dict[str, Any] = {
     "id": "chatcmpl-1",
@@ -75,6 +76,13 @@ def unrelated(times: int = TIMES) -> dict[str, float]:
     for method in ("GET", "POST"):
         found[f"urllib3 {method}"] = each(lambda m=method: urlopen(pool, m, "/v1/orders"), times) - each(
             lambda m=method: send(pool, m, "/v1/orders"), times
+        )
+
+    connection = http.client.HTTPConnection("shop.invalid")
+    asked = wire_http_client.around(send)
+    for method in ("GET", "POST"):
+        found[f"http.client {method}"] = each(lambda m=method: asked(connection, m, "/v1/orders"), times) - each(
+            lambda m=method: send(connection, m, "/v1/orders"), times
         )
 
     async def asend(*_: Any, **__: Any) -> None:

@@ -5,10 +5,12 @@ import gc
 import json
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from http.client import HTTPConnection
 from multiprocessing.pool import ThreadPool
 from types import FunctionType
 from typing import Any
@@ -411,6 +413,35 @@ def wire_requests_read(rig: Rig) -> object:
 def wire_requests_refused(rig: Rig) -> object:
     url = _wire(rig, "/v1beta/models/gemini-2.5-flash:generateContent")
     return requests.post(url, json=GEMINI, timeout=20).status_code
+
+
+@scene()
+def wire_urllib(rig: Rig) -> object:
+    url = _wire(rig, "/v1beta/models/gemini-2.5-flash:generateContent")
+    with urllib.request.urlopen(url, json.dumps(GEMINI).encode(), timeout=20) as answer:
+        return len(answer.read()) > 99
+
+
+@scene()
+def wire_urllib_stream(rig: Rig) -> object:
+    url = _wire(rig, "/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse")
+    with urllib.request.urlopen(url, iter([json.dumps(GEMINI).encode()]), timeout=20) as answer:
+        return len(b"".join([next(answer), answer.read1(5), *answer])) > 99
+
+
+@scene()
+def wire_http_client(rig: Rig) -> object:
+    buffer = bytearray(9_999)
+    with closing(HTTPConnection("127.0.0.1", rig.provider.port, timeout=20)) as connection:
+        connection.request("POST", "/v1beta/models/gemini-2.5-flash:generateContent", json.dumps(GEMINI))
+        return connection.getresponse().readinto(buffer) > 99
+
+
+@scene(refused=True, budget="0.000001")
+def wire_urllib_refused(rig: Rig) -> object:
+    url = _wire(rig, "/v1beta/models/gemini-2.5-flash:generateContent")
+    with urllib.request.urlopen(url, json.dumps(GEMINI).encode(), timeout=20) as answer:
+        return answer.status
 
 
 @scene()

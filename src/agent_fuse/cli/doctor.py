@@ -20,10 +20,7 @@ _GRACE = 30.0
 _STYLES = {"ok": "green", "blind": "bold red", "off": "yellow"}
 _INDENT = 8
 _INSIDE = "What agent_fuse.init() sets up here. For your own program: agent-fuse doctor SCRIPT"
-_NEVER_SEEN = (
-    "Seen in no set-up: calls over gRPC, urllib or http.client without an instrumentation, and those of other programs"
-    " (curl)."
-)
+_NEVER_SEEN = "Seen in no set-up: calls over gRPC without an instrumentation, and those of other programs (curl)."
 _OUTSIDE = "What guards this process from outside, with nothing in its code. For a program: agent-fuse doctor SCRIPT"
 
 

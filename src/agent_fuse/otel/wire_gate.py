@@ -1,7 +1,7 @@
 """The wire gate: judges model requests of any library where they leave the process, and reads their answers.
 
-It stands in the HTTP libraries (`wire_httpx`, `wire_urllib3`), below every SDK, so that it sees the very body that is
-sent and the answer that comes. A request is looked at where its path ends as a model's does (`wire_formats`); it is
+It stands in the HTTP libraries (`wire_httpx`, `wire_urllib3`, …), below every SDK, so that it sees the very body that
+is sent and the answer that comes. A request is looked at where its path ends as a model's does (`wire_formats`); it is
 judged where its host is known for models, where the user named it (`endpoints`), or where its body is a model
 request's. One that an SDK's own gate has judged is that gate's.
 """
@@ -10,7 +10,7 @@ import functools
 import zlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 from agent_fuse import foreign_text
 from agent_fuse.accounting.waits import AWAITED, Waited, WaitFor
@@ -69,6 +69,25 @@ def is_worth_a_look(host: str, path: str) -> bool:
         return False
     found = served(host, path)
     return found is not None and bool(found[1])
+
+
+def at_hand(body: Any) -> bytes:
+    """A body that can be read twice: nothing of it has been sent."""
+    if body is None or isinstance(body, bytes):
+        return body or b""
+    if isinstance(body, str):
+        return body.encode()
+    if hasattr(body, "read"):
+        return at_hand(body.read())
+    if isinstance(body, bytearray | memoryview):
+        return bytes(cast("bytes", body))
+    return b"".join(one.encode() if isinstance(one, str) else one for one in body)
+
+
+def encoding_in(headers: Any) -> str:
+    """The `content-encoding` that the headers of a request tell, however it is spelled; else empty."""
+    found: Any = next((value for name, value in headers.items() if name.lower() == "content-encoding"), "")
+    return found.decode() if isinstance(found, bytes) else found
 
 
 def judge(sent: Callable[[], Sent | None]) -> WireFlight | None:

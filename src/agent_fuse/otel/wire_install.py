@@ -19,6 +19,7 @@ _SEAMS = {
     "httpx2": "agent_fuse.otel.wire_httpx",
     "urllib3": "agent_fuse.otel.wire_urllib3",
     "aiohttp": "agent_fuse.otel.wire_aiohttp",
+    "http.client": "agent_fuse.otel.wire_http_client",
 }
 """The part of the gate that stands in a library: which methods it wraps (`methods`), and whether the rest of what it
 relies on is there (`is_as_ever`)."""

@@ -1,13 +1,13 @@
 """The wire gate in urllib3, by which requests and botocore send: `urlopen` of its pools, once an attempt."""
 
 import io
-from typing import Any, cast
+from typing import Any
 
 from agent_fuse.otel import active, patches
 from agent_fuse.otel.request_gate import FLIGHT
 from agent_fuse.otel.urllib3_body import Answer, observe
 from agent_fuse.otel.wire_flight import WireFlight
-from agent_fuse.otel.wire_gate import Sent, is_worth_a_look, judge
+from agent_fuse.otel.wire_gate import Sent, at_hand, encoding_in, is_worth_a_look, judge
 from agent_fuse.seams import HELD_AT_QUOTE, quietly
 from agent_fuse.seams import judge as judged
 from agent_fuse.wire_formats.hosts import host_of
@@ -37,7 +37,7 @@ def around(original: patches.Method) -> patches.Method:
         path = judged(_LOOKING, active.fail_safe, path_of, self.host, url) if method == "POST" else None
         if path is None:
             return original(self, method, url, body, *args, **kwargs)
-        content = judged(_BODY, active.fail_safe, _at_hand, body)
+        content = judged(_BODY, active.fail_safe, at_hand, body)
         if content is not None and body is not None and not isinstance(body, str):
             body = content
         quietly(_FAILING, HELD_AT_QUOTE, _tried_again, self, args, kwargs)
@@ -67,27 +67,11 @@ def path_of(host: str, url: str) -> str | None:
     return path if is_worth_a_look(host, path) else None
 
 
-def _at_hand(body: Any) -> bytes:
-    """A body that can be read twice: nothing of it has been sent."""
-    if body is None or isinstance(body, bytes):
-        return body or b""
-    if isinstance(body, str):
-        return body.encode()
-    if hasattr(body, "read"):
-        return _at_hand(body.read())
-    if isinstance(body, bytearray | memoryview):
-        return bytes(cast("bytes", body))
-    return b"".join(one.encode() if isinstance(one, str) else one for one in body)
-
-
 def _sent(pool: Any, url: str, path: str, content: bytes, headers: Any) -> Sent:
     if url.startswith("/"):
         port = "" if pool.port in (None, _DEFAULT_PORTS.get(pool.scheme)) else f":{pool.port}"
         url = f"{pool.scheme}://{pool.host}{port}{url}"
-    told: dict[Any, Any] = headers if headers is not None else pool.headers or {}
-    encoding: Any = next((value for name, value in told.items() if name.lower() == "content-encoding"), "")
-    if isinstance(encoding, bytes):
-        encoding = encoding.decode()
+    encoding = encoding_in(headers if headers is not None else pool.headers or {})
     return Sent(url=url, path=path, content=content, encoding=encoding, sender=pool, observe=observe)
 
 

@@ -40,7 +40,7 @@ class Teller:
 
 
 TELLERS = (
-    # OpenAI: developers.openai.com/api/reference; the openai SDK 3.54 (2026-11).
+    # OpenAI: developers.openai.com/api/reference; the openai SDK 3.57 (2026-11).
     Teller(OPENAI, "get", "responses/*"),
     Teller(OPENAI, "post", "responses/*/cancel"),
     Teller(OPENAI, "get", "batches/*"),
@@ -55,7 +55,7 @@ TELLERS = (
     Teller(OPENAI, "get", "threads/*/runs", lists=True),
     Teller(OPENAI, "get", "fine_tuning/jobs", lists=True),
     Teller(OPENAI, "get", "videos", lists=True),
-    # Anthropic: platform.claude.com/docs/en/api/creating-message-batches; the anthropic SDK 2.12 (2026-11).
+    # Anthropic: platform.claude.com/docs/en/api/creating-message-batches; the anthropic SDK 2.14 (2026-11).
     Teller(ANTHROPIC, "get", "v1/messages/batches", lists=True),
     Teller(ANTHROPIC, "get", "v1/messages/batches/*"),
     Teller(ANTHROPIC, "post", "v1/messages/batches/*/cancel"),

@@ -526,3 +526,34 @@ def test_quote_is_a_value(quoter):
     book = PriceBook({"gpt-4o": Price(1, 1)})
     other = Quoter(book, default_input_tokens=5, default_output_tokens=6).for_span(None, "gpt-4o", "chat")
     assert (other.input_tokens, other.output_tokens, other.cost) == (5, 6, 11_000)
+
+
+@pytest.mark.parametrize(
+    ("provider", "operation", "named"),
+    [
+        ("anthropic", "messages", {"fallbacks": [{"model": "claude-opus-4-6", "max_tokens": None}, {"speed": "fast"}]}),
+        ("anthropic", "messages", {"fallbacks": ["claude-opus-4-6", 3]}),
+        ("openrouter", "chat", {"models": ["anthropic/claude-opus-4-6"]}),
+    ],
+)
+def test_what_other_models_may_answer_is_quoted_at_the_dearest(
+    provider: str, operation: str, named: dict[str, object]
+) -> None:
+    """The request names them; its own model's rates stay the ones it is billed at."""
+    quoter = Quoter(PriceBook())
+    body = {"model": "claude-haiku-4-5", "messages": MESSAGES, "max_tokens": 500}
+    both = quoter.for_body(provider, None, operation, {**body, **named})
+    dear = quoter.for_body(provider, "claude-opus-4-6", operation, body)
+    assert both.cost == dear.cost
+    assert both.rates == quoter.for_body(provider, None, operation, body).rates
+
+
+def test_attempts_that_may_all_be_billed_are_all_in_the_bound(strict: Quoter) -> None:
+    """One that declined while it wrote is paid, and so is the next; which models stand in unnamed is not known."""
+    body = {"model": "claude-haiku-4-5", "messages": MESSAGES, "max_tokens": 500}
+    named = [{"model": "claude-opus-4-6", "max_tokens": 900}]
+    both = strict.for_body("anthropic", None, "messages", {**body, "fallbacks": named}, 3_000)
+    one = strict.for_body("anthropic", None, "messages", body, 3_000)
+    two = strict.for_body("anthropic", None, "messages", {**body, **named[0]}, 3_000)
+    assert (both.cost, both.is_upper_bound) == (one.cost + two.cost, True)
+    assert not strict.for_body("anthropic", None, "messages", {**body, "fallbacks": "default"}).is_upper_bound

@@ -94,11 +94,13 @@ class Usage:
     """Nano-dollars that the provider's answer says all this cost, where that is believed."""
     parts: "tuple[tuple[str, Usage], ...]" = ()
     """What other models used for this answer, besides all of the above: each by name, billed at its own rates."""
+    served_by: str = ""
+    """The model that used all of the above, where it took over from the one that was asked for."""
 
     def __post_init__(self) -> None:
         for figure in _figures(self):
             if figure is not None and (type(figure) is not int or figure < 0):
-                name = next(one for one, value in zip(_FIGURES, _figures(self), strict=True) if value is figure)
+                name = next(one for one, value in zip(FIGURES, _figures(self), strict=True) if value is figure)
                 raise ConfigurationError(f"Usage {name} is {figure!r}; it must be a whole number of tokens, or None")
 
     @property
@@ -113,8 +115,9 @@ class Usage:
         return own + sum(part.total_tokens for _, part in self.parts) if self.parts else own
 
 
-_FIGURES = tuple(one.name for one in fields(Usage) if one.name != "parts")
-_figures = attrgetter(*_FIGURES)
+FIGURES = tuple(one.name for one in fields(Usage) if one.name not in {"parts", "served_by"})
+"""The names of all that is counted."""
+_figures = attrgetter(*FIGURES)
 
 
 def usage_of(buckets: Mapping[str, int | None]) -> Usage:

@@ -68,8 +68,9 @@ class Quoter:
         Input: counted (`tokens.TokenCounter.count`) and corrected by what the model's calls really used; for a body
         that cannot be walked, its bytes times the model's tokens per byte. Where part of it is kept at the provider,
         at least the session's last input and output. Output: max_tokens, max_completion_tokens or max_output_tokens
-        times the choices, else learned, else default; none for embeddings and reranking. Without `wait` the quote is a
-        bound (`provisional`) while the model's vocabulary is being loaded.
+        times the choices, else learned, else default; none for embeddings and reranking. Where other models may answer
+        instead, it is the dearest one's. Without `wait` the quote is a bound (`provisional`) while the model's
+        vocabulary is being loaded.
 
         Raises:
             UnknownModelError: the book blocks models without a price.
@@ -112,7 +113,7 @@ class Quoter:
             cost += fee - -(-rates.per_call // PICOS_PER_NANO)
         cost += drawn
         plain_text = count.readable and not (count.media_tokens or count.unseen or count.open_ended)
-        return Quote(
+        quote = Quote(
             input_tokens=into,
             output_tokens=out,
             cost=cost,
@@ -127,6 +128,11 @@ class Quoter:
             exact=count.exact,
             provisional=count.provisional and not self.strict,
         )
+        if _STAND_INS.isdisjoint(plain):
+            return quote
+        others = request_parameters.stand_ins(plain)
+        each = [self.for_body(provider, None, operation, one, body_bytes, session, wait=wait) for one in others]
+        return _with_stand_ins(quote, each, all_may_cost=self.strict and "fallbacks" in plain)
 
     def for_span(
         self,
@@ -292,8 +298,19 @@ class Quoter:
         return _clamped(min(self._default_output, rates.max_output_tokens) * choices), Source.DEFAULT, False
 
 
+_STAND_INS = frozenset(request_parameters.STAND_INS)
 _TOOLS = frozenset({"tools", "web_search_options", "plugins"})
 _WITHOUT_OUTPUT = ("embed", "rerank", "moderation")
+
+
+def _with_stand_ins(quote: Quote, others: list[Quote], *, all_may_cost: bool) -> Quote:
+    """The quote of a request that other models may answer: what the dearest costs, or all of them, one after another.
+
+    Source: Anthropic's page on refusals and fallback: an attempt that declines after it began to write is billed too.
+    """
+    costs = [quote.cost, *(one.cost for one in others)]
+    bound = bool(others) and quote.is_upper_bound and all(one.is_upper_bound for one in others)
+    return replace(quote, cost=sum(costs) if all_may_cost else max(costs), is_upper_bound=bound)
 
 
 def _clamped(tokens: int) -> int:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import groupby
 from typing import Any, cast
 
-from agent_fuse.calls import MAX_TOKENS, Usage, usage_of
+from agent_fuse.calls import FIGURES, MAX_TOKENS, Usage, usage_of
 from agent_fuse.usage_plans import Figures, Layout, Node, Plan
 from agent_fuse.usage_shapes import ANTHROPIC, SHAPES, Shape
 
@@ -50,7 +50,10 @@ def read_usage(body: object) -> Usage | None:
 
 
 def later(known: Usage | None, new: Usage) -> Usage:
-    """What a stream has told, with one more telling, figures being cumulative: no figure goes down again."""
+    """What a stream has told, with one more telling, figures being cumulative: no figure goes down again.
+
+    Those of another model that took over do not go on from the first one's.
+    """
     if known is None:
         return new
     return replace(
@@ -58,31 +61,16 @@ def later(known: Usage | None, new: Usage) -> Usage:
         **{
             name: before
             for name in _COUNTS
-            if (before := getattr(known, name)) is not None and ((now := getattr(new, name)) is None or now < before)
+            if (before := getattr(known, name)) is not None
+            and ((now := getattr(new, name)) is None or (now < before and not new.served_by))
         },
         parts=new.parts or known.parts,
+        served_by=new.served_by or known.served_by,
     )
 
 
-_COUNTS = (
-    "input_tokens",
-    "output_tokens",
-    "cache_read_tokens",
-    "cache_read_audio_tokens",
-    "cache_read_image_tokens",
-    "cache_write_tokens",
-    "cache_write_1h_tokens",
-    "reasoning_tokens",
-    "input_audio_tokens",
-    "output_audio_tokens",
-    "input_image_tokens",
-    "output_image_tokens",
-    "citation_tokens",
-    "web_searches",
-    "preview_searches",
-    "file_searches",
-    "containers",
-)
+_COUNTS = tuple(name for name in FIGURES if name not in {"characters", "seconds", "told_cost"})
+_TOKENS = tuple(name for name in _COUNTS if name.endswith("_tokens"))
 
 
 def fields_of(holder: Any) -> Callable[[str], Any]:
@@ -232,24 +220,36 @@ def _inclusive(
 def _with_parts(usage: Usage, iterations: object) -> Usage:
     """Add what the top level of Anthropic's usage leaves out: compactions, and advice of another model.
 
-    Sources: the anthropic SDK's BetaUsage.iterations; Anthropic's page on the advisor tool (billed at its own rates).
+    Where one model declined and another served (`fallbacks`), it is the attempts that are billed, each at its model's
+    rates, save those declined before they wrote anything.
+
+    Sources: the anthropic SDK's BetaUsage.iterations; Anthropic's pages on the advisor tool (billed at its own rates)
+    and on refusals ("You are not billed for a request refused before any output is generated"), 2026-06.
     """
-    parts = list(usage.parts)
+    listed: list[tuple[object, str, Usage]] = []
     for one in cast("Sequence[object]", iterations) if isinstance(iterations, list | tuple) else ():
-        field = fields_of(one)
-        kind = field("type")
-        figures: Figures = {}
-        if kind in ("compaction", "advisor_message"):
+        field, figures = fields_of(one), Figures()
+        kind, model = field("type"), field("model")
+        if kind in _KINDS:
             _lay(one, _PART.names, figures)
-        plan = _PART.plan(figures)
-        if plan is None:
-            continue
-        if kind == "compaction":
-            usage = _sum(usage, _read(figures, plan))
-        else:
-            model = field("model")
-            parts.append((model if isinstance(model, str) else "", _read(figures, plan)))
-    return replace(usage, parts=tuple(parts))
+        if (plan := _PART.plan(figures)) is not None:
+            listed.append((kind, model if isinstance(model, str) else "", _read(figures, plan)))
+    served_by = next((model for kind, model, _ in listed if kind == _SERVED), None)
+    if served_by is not None:
+        usage = replace(usage, **cast("dict[str, Any]", dict.fromkeys(_TOKENS)))
+    parts = list(usage.parts)
+    for kind, model, used in listed:
+        if kind == "advisor_message" or (served_by and kind == "message" and model not in ("", served_by)):
+            declined = kind == "message" and not used.output_tokens
+            parts.append((model, _NOTHING if declined else used))
+        elif kind == "compaction" or served_by is not None:
+            usage = _sum(usage, used)
+    return replace(usage, parts=tuple(parts), served_by=served_by or "")
+
+
+_SERVED = "fallback_message"
+_KINDS = frozenset({"compaction", "advisor_message", "message", _SERVED})
+_NOTHING = Usage(input_tokens=0, output_tokens=0)
 
 
 def gigabytes(tool: object, *, unseen: int = 1) -> int:

@@ -73,6 +73,24 @@ def at_place(tier: str | None, url: str) -> str | None:
     return f"{(tier or '').partition('@')[0]}@{REGIONAL}"
 
 
+STAND_INS = ("fallbacks", "models")
+"""Where a request names other models that may answer it: Anthropic's and LiteLLM's `fallbacks` (each a model, or an
+object with one and what is asked of it instead), OpenRouter's `models`."""
+
+
+def stand_ins(body: Body) -> list[Body]:
+    """The same request to each of the other models that may answer it instead."""
+    plain = {name: value for name, value in body.items() if name not in STAND_INS}
+    found: list[Body] = []
+    for name in STAND_INS:
+        listed = body.get(name)
+        for one in cast("list[Any]", listed) if isinstance(listed, list | tuple) else ():
+            changed = {"model": one} if isinstance(one, str) else opened(one) or {}
+            if isinstance(changed.get("model"), str):
+                found.append(plain | {key: value for key, value in changed.items() if value is not None})
+    return found
+
+
 def size(body: Body) -> int:
     """UTF-8 bytes of the body as JSON, UNREADABLE_BYTES where it cannot be written so."""
     try:

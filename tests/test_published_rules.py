@@ -26,6 +26,11 @@ def gemini(prompt: int, made: int, model: str = "", queries: list[str] | None = 
     return {"candidates": [candidate], "usageMetadata": usage, "modelVersion": model}
 
 
+def interaction(given: int, made: int, **told: Any) -> dict[str, Any]:
+    usage = {"total_input_tokens": given, "total_output_tokens": made, **told}
+    return {"id": "i", "object": "interaction", "status": "completed", "usage": usage}
+
+
 def of(modality: str, tokens: int) -> list[dict[str, Any]]:
     return [{"modality": modality, "tokenCount": tokens}]
 
@@ -92,6 +97,43 @@ CASES: dict[str, tuple[str, str, str, dict[str, Any], Decimal]] = {
         *("gemini", "google", "gemini-3.5-flash"),
         gemini(100, 20, "gemini-3.5-flash", QUERIES),
         cost((100, "1.5"), (20, "9")) + Decimal("0.028"),
+    ),
+    "Gemini: served at flex": (
+        *("gemini", "google", "gemini-3.5-flash"),
+        gemini(1000, 100, cachedContentTokenCount=400, serviceTier="flex"),
+        cost((600, "0.75"), (400, "0.075"), (100, "4.5")),
+    ),
+    "Gemini 2.5: flex, what is read from the cache at list": (
+        *("gemini", "google", "gemini-2.5-flash"),
+        gemini(1000, 100, cachedContentTokenCount=400, trafficType="ON_DEMAND_FLEX"),
+        cost((600, "0.15"), (400, "0.03"), (100, "1.25")),
+    ),
+    "Gemini at Vertex AI: served at priority": (
+        *("gemini", "google", "gemini-2.5-flash"),
+        gemini(1000, 100, trafficType="ON_DEMAND_PRIORITY"),
+        cost((1000, "0.54"), (100, "4.5")),
+    ),
+    "Gemini: an interaction": (
+        *("gemini interactions", "google", "gemini-3.5-flash"),
+        interaction(100, 20, total_thought_tokens=300, total_tool_use_tokens=50, total_tokens=470),
+        cost((150, "1.5"), (320, "9")),
+    ),
+    "Gemini: an interaction that heard and searched, at flex": (
+        *("gemini interactions", "google", "gemini-2.5-flash"),
+        interaction(
+            *(1100, 20),
+            total_tokens=1120,
+            total_cached_tokens=0,
+            input_tokens_by_modality=[{"modality": "text", "tokens": 100}, {"modality": "audio", "tokens": 1000}],
+            grounding_tool_count=[{"type": "google_search", "count": 1}],
+        )
+        | {"service_tier": "flex"},
+        cost((100, "0.15"), (1000, "0.5"), (20, "1.25")) + Decimal("0.035"),
+    ),
+    "Bedrock: Nova's InvokeModel, read from the cache": (
+        *("bedrock", "aws", "amazon.nova-pro-v1:0"),
+        converse({"cacheReadInputTokenCount": 1000, "cacheWriteInputTokenCount": 0}),
+        cost((100, "0.8"), (1000, "0.2"), (10, "3.2")),
     ),
     "Bedrock: written to the cache for an hour, in a region": (
         *("bedrock", "aws", CLAUDE),

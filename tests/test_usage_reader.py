@@ -244,6 +244,18 @@ KNOWN: dict[str, tuple[dict[str, Any], Usage]] = {
             parts=(("claude-opus-4-6", Usage(input_tokens=900, output_tokens=70)),),
         ),
     ),
+    "Gemini, an interaction": (
+        {
+            "usage": {
+                "total_input_tokens": 10,
+                "total_output_tokens": 4,
+                "total_thought_tokens": 30,
+                "total_tool_use_tokens": 6,
+                "total_tokens": 50,
+            }
+        },
+        Usage(input_tokens=16, output_tokens=34, reasoning_tokens=30),
+    ),
     "LangChain": (
         {"usage_metadata": {"input_tokens": 9, "output_tokens": 5, "total_tokens": 14, "input_token_details": {}}},
         Usage(input_tokens=9, output_tokens=5),

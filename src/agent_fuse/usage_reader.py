@@ -148,14 +148,15 @@ def _by_label(told: "Sequence[Any]", names: Iterable[str]) -> dict[str, int]:
     """The figures of a list by their labels; one that is not told is none where another is."""
     sums = dict.fromkeys(names, 0) if told else {}
     for field in map(fields_of, told):
-        label = field("modality") or field("ttl")
+        label = next((one for name in _LABEL if isinstance(one := field(name), str)), "")
         figure = next((one for name in _FIGURES if (one := count(field(name))) is not None), 0)
-        if isinstance(label, str) and (name := _LABELS.get(label, label)) in sums:
+        if (name := label if label in sums else _LABELS.get(label.upper(), label.upper())) in sums:
             sums[name] += figure
     return sums
 
 
-_FIGURES = ("tokenCount", "token_count", "inputTokens")
+_LABEL = ("modality", "ttl", "type")
+_FIGURES = ("tokenCount", "token_count", "inputTokens", "tokens", "count")
 
 
 def _figure(value: object, node: Node) -> int | None:

@@ -193,12 +193,30 @@ _GOOGLE = Shape(
     output_audio=_one("candidatesTokensDetails", "AUDIO"),
     output_image=_one("candidatesTokensDetails", "IMAGE"),
 )
+_INTERACTIONS = Shape(
+    source="Gemini's Interactions API, Usage of google-genai 3.6: thoughts and tools' results are outside the rest",
+    input=_one("total_input_tokens"),
+    output=_one("total_output_tokens"),
+    total=_one("total_tokens"),
+    read=_one("total_cached_tokens"),
+    reasoning=_one("total_thought_tokens"),
+    beside_input=_one("total_tool_use_tokens"),
+    beside_output=_one("total_thought_tokens"),
+    read_audio=_one("cached_tokens_by_modality", "AUDIO"),
+    read_image=_one("cached_tokens_by_modality", "IMAGE"),
+    input_audio=_one("input_tokens_by_modality", "AUDIO"),
+    input_image=_one("input_tokens_by_modality", "IMAGE"),
+    output_audio=_one("output_tokens_by_modality", "AUDIO"),
+    output_image=_one("output_tokens_by_modality", "IMAGE"),
+    searches=_one("grounding_tool_count", "GOOGLE_SEARCH"),
+)
 _BEDROCK = Shape(
-    source="Amazon Bedrock Converse, TokenUsage: cached tokens are outside inputTokens, and inside totalTokens",
+    source="Amazon Bedrock Converse, TokenUsage: cached tokens are outside inputTokens, and inside totalTokens; "
+    "`cacheReadInputTokenCount`: InvokeModel of Amazon Nova (its guide, prompt caching)",
     input=_one("inputTokens"),
     output=_one("outputTokens"),
-    read=_one("cacheReadInputTokens"),
-    written=_one("cacheWriteInputTokens"),
+    read=(("cacheReadInputTokens",), ("cacheReadInputTokenCount",)),
+    written=(("cacheWriteInputTokens",), ("cacheWriteInputTokenCount",)),
     written_1h=_one("cacheDetails", "1h"),
     cached_outside=True,
 )
@@ -256,6 +274,7 @@ SHAPES: tuple[Shape, ...] = (
     _GOOGLE_SDK,
     _LANGCHAIN,
     _GOOGLE,
+    _INTERACTIONS,
     _BEDROCK,
     _BEDROCK_METRICS,
     _COHERE,

@@ -186,7 +186,7 @@ class StreamReader:
     def _event(self, event: dict[str, Any], line: bytes) -> None:
         reading = self.reading
         kind = event.get("type")
-        inner = event.get("response") or event.get("message")
+        inner = event.get("response") or event.get("message") or event.get("interaction")
         body = cast("dict[str, Any]", inner) if isinstance(inner, dict) else event
         if not reading.response_id and isinstance(body.get("id"), str):
             reading.response_id = body["id"]

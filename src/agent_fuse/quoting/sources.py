@@ -14,6 +14,7 @@ from agent_fuse.quoting.supplements import (
     BEDROCK_SOURCE,
     FAST_SOURCE,
     FEE_SOURCES,
+    GEMINI_SOURCE,
     MODELS,
     REGIONAL_SOURCE,
     US_INFERENCE_SOURCE,
@@ -119,4 +120,4 @@ def tier_source(tier: str, listed: Listed) -> str:
         return US_INFERENCE_SOURCE
     if any(tier in one.when.values() for one in listed.model.variants):
         return ", from ".join([price_data(), *listed.provider.pricing_urls[:1]])
-    return BEDROCK_SOURCE if listed.provider.id == "aws" else FAST_SOURCE
+    return {"aws": BEDROCK_SOURCE, "google": GEMINI_SOURCE}.get(listed.provider.id, FAST_SOURCE)

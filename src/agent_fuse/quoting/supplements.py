@@ -71,6 +71,15 @@ BEDROCK_SOURCE = (
     "all models there, 2026-11"
 )
 
+GEMINI_TIERS: Mapping[str, Decimal] = {"flex": Decimal("0.5"), "batch": Decimal("0.5"), "priority": Decimal("1.8")}
+"""Times its prices, what a Gemini model costs at a service tier whose price the data lacks; what Gemini 2.5 and older
+read from the cache costs the same in batches and at flex."""
+_READS_AT_LIST = ("gemini-1", "gemini-2")
+GEMINI_SOURCE = (
+    'Google\'s pricing page (ai.google.dev/gemini-api/docs/pricing), "Flex", "Batch" and "Priority" of each model, as '
+    "litellm 1.110.2 lists them, 2026-11"
+)
+
 _TOOLS = f'{PAGE}, "Tools", 2026-11'
 _GOOGLES = 'Google\'s pricing page (ai.google.dev/gemini-api/docs/pricing), "Grounding with Google Search", 2026-09'
 _OTHERS = ToolFees(source=f"{_TOOLS}; {_ANTHROPICS}, 2026-11", web_kcount=Decimal(10))
@@ -182,6 +191,9 @@ def at_tier(provider: str, listed: Model, prices: PriceOf, tier: str) -> PriceOf
         factor = FAST.get((provider, listed.id), factor)
     if provider == "aws" and not any(named in one.when.values() for one in listed.variants):
         factor = Decimal(2) if named == "priority" and "openai" in listed.id else BEDROCK_TIERS.get(named, factor)
+    gemini = listed.id.startswith("gemini-") and not any(named in one.when.values() for one in listed.variants)
+    if gemini and provider == "google":
+        factor = GEMINI_TIERS.get(named, factor)
     if place == US and provider == "anthropic" and not listed.id.startswith(_WITHOUT_PLACE):
         factor *= US_INFERENCE
     regional = place == REGIONAL and provider in ("anthropic", "google")
@@ -195,4 +207,8 @@ def at_tier(provider: str, listed: Model, prices: PriceOf, tier: str) -> PriceOf
             return Stepped(price.base * factor, [Step(one.start, one.price * factor) for one in price.tiers])
         return None if price is None else price * factor
 
-    return {name: times(price) if name.endswith("_mtok") else price for name, price in prices.items()}
+    fixed = "cache_" if gemini and factor < 1 and listed.id.startswith(_READS_AT_LIST) else " "
+    return {
+        name: times(price) if name.endswith("_mtok") and not name.startswith(fixed) else price
+        for name, price in prices.items()
+    }

@@ -18,6 +18,7 @@ def _words(body: Body) -> Body:
         found = next((fields[name] for name in names if fields.get(name) is not None), None)
         if found is not None:
             told[ours] = found
+    told["service_tier"] = told.pop("serviceTier", None) or told.get("service_tier")
     if "tools" in told:
         told["tools"] = [one for group in _list(told["tools"]) for one in _tools(group)]
     if "content" in told:  # embedContent
@@ -60,6 +61,11 @@ def _take(reading: Reading, told: Document) -> None:
     if usage is not None:
         searched = _searches(told, model if isinstance(model, str) else reading.model)
         reading.usage = later(reading.usage, replace(usage, web_searches=searched) if searched else usage)
+    metadata = told.get("usageMetadata")
+    fields: Body = cast("Body", metadata) if isinstance(metadata, dict) else {}
+    tier = fields.get("serviceTier") or _TIERS.get(str(fields.get("trafficType")))
+    if isinstance(tier, str):
+        reading.tier = tier.lower()
     if isinstance(response_id, str):
         reading.response_id = response_id
     if isinstance(model, str):
@@ -67,6 +73,10 @@ def _take(reading: Reading, told: Document) -> None:
     ended = any(one.get("finishReason") for one in _objects(told.get("candidates")))
     if ended and usage is not None:
         reading.complete = reading.final = True
+
+
+_TIERS = {"ON_DEMAND": "standard", "ON_DEMAND_PRIORITY": "priority", "ON_DEMAND_FLEX": "flex"}
+"""What Vertex AI calls them (google-genai 3.6, `TrafficType`); the Gemini API says `flex`, `priority`, `standard`."""
 
 
 def _searches(told: Document, model: str) -> int:
@@ -139,6 +149,15 @@ def _images(body: Body) -> Body:
     return told if "prompt" not in told else {"n": 4, **told}
 
 
+def _asked(body: Body) -> Body:
+    """How long it may be stands in `generation_config`; its tools stand each for itself. An agent names no model."""
+    told: dict[str, Any] = dict(body)
+    config = told.pop("generation_config", None)
+    most = cast("Body", config).get("max_output_tokens") if isinstance(config, dict) else None
+    named = body.get("model") or body.get("agent")
+    return {**told, "model": named, **({"max_output_tokens": most} if type(most) is int else {})}
+
+
 OTHERS = (
     WireFormat(
         name="google images",
@@ -167,11 +186,19 @@ OTHERS = (
             ":asyncBatchEmbedContent": "batch",
             "/batchPredictionJobs": "batch",
             "/tuningJobs": "fine_tuning",
-            "/interactions": "unknown",
         },
         provider="google",
         asks=("batch", "input", "inputConfig", "baseModel", "preTunedModel"),
         model_in_body=False,
+    ),
+    WireFormat(
+        name="gemini interactions",
+        source="ai.google.dev/gemini-api/docs/interactions; google-genai 3.6",
+        ends={"/interactions": "chat"},
+        provider="google",
+        asks=("input",),
+        model_in_body=False,
+        words=_asked,
     ),
 )
 """Images, clips, and work that goes on at the provider: held and booked by what is asked for, or at an estimate."""

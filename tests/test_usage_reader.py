@@ -244,6 +244,10 @@ KNOWN: dict[str, tuple[dict[str, Any], Usage]] = {
             parts=(("claude-opus-4-6", Usage(input_tokens=900, output_tokens=70)),),
         ),
     ),
+    "Mistral, pages": (
+        {"pages": [{}, {}], "usage_info": {"pages_processed": 2, "doc_size_bytes": 9}},
+        Usage(input_tokens=0, output_tokens=0, pages=2),
+    ),
     "Gemini, an interaction": (
         {
             "usage": {
@@ -346,6 +350,8 @@ def walked(body: Any) -> Usage | None:
         if given is None and made is None:
             if shape.searches_alone and first("searches") is not None:
                 return Usage(input_tokens=0, output_tokens=0, web_searches=first("searches") or None)
+            if (pages := first("pages")) is not None:
+                return Usage(input_tokens=0, output_tokens=0, pages=pages)
             continue
         read, written, reasoning = first("read"), first("written"), first("reasoning")
         beside = given is not None and made is not None and first("seconds") is not None

@@ -82,6 +82,8 @@ class Usage:
     """Of a text that is spoken, where that is what is billed."""
     seconds: int | None = None
     """Of a recording, where that is what is billed."""
+    pages: int | None = None
+    """Of a document that was read, where that is what is billed."""
     citation_tokens: int | None = None
     """Of what was cited (Perplexity), outside input and output."""
     web_searches: int | None = None
@@ -106,7 +108,9 @@ class Usage:
     @property
     def known(self) -> bool:
         """Whether there is any figure to bill by."""
-        return not (self.input_tokens is None and self.output_tokens is None and self.seconds is None)
+        return not (
+            self.input_tokens is None and self.output_tokens is None and self.seconds is None and self.pages is None
+        )
 
     @property
     def total_tokens(self) -> int:

@@ -26,7 +26,7 @@ from agent_fuse.quoting.supplements import (
     supplemented,
     tool_fees,
 )
-from agent_fuse.quoting.tariffs import per_call, per_character, per_search, per_second, tiers
+from agent_fuse.quoting.tariffs import per_call, per_character, per_page, per_search, per_second, tiers
 
 __all__ = [
     "FALLBACK_PRICE",
@@ -268,6 +268,7 @@ def _from_data(listed: Listed, asked_model: str, *, at: float, tier: str) -> Rat
         per_call=per_call(prices) or searching.get(itself, 0),
         per_character=per_character(prices),
         per_second=per_second(prices),
+        per_page=per_page(prices),
         tokens_free=prices.get("input_mtok") is None and per_second(prices) > 0,
         **fees,
         max_output_tokens=max_output(bare(model.id), model.context_window),

@@ -28,7 +28,7 @@ _BUCKETS = {
 }
 """The field of Usage that each row's figure fills as it is."""
 
-_ROWS = ("input", "output", "total", "seconds", "beside_input", "beside_output", "searches", *_BUCKETS)
+_ROWS = ("input", "output", "total", "seconds", "pages", "beside_input", "beside_output", "searches", *_BUCKETS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +39,7 @@ class Plan:
     output: str
     total: str
     seconds: str
+    pages: str
     read: str
     written: str
     reasoning: str
@@ -104,7 +105,8 @@ def _plan(shape: Shape, told: Figures) -> Plan | None:
     if shape.needs and not any(".".join(path) in told or _sign(path) in told for path in shape.needs):
         return None
     at = {row: next((name for path in getattr(shape, row) if (name := ".".join(path)) in told), "") for row in _ROWS}
-    if not (at["input"] or at["output"] or at["seconds"] or (at["searches"] and shape.searches_alone)):
+    told_alone = at["seconds"] or at["pages"] or (at["searches"] and shape.searches_alone)
+    if not (at["input"] or at["output"] or told_alone):
         return None
     return Plan(
         **{row: at[row] for row in _ROWS if row in Plan.__slots__},

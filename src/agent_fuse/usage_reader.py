@@ -169,9 +169,8 @@ def _read(figures: Figures, plan: Plan) -> Usage:
     told = figures.get
     given, made = told(plan.input), told(plan.output)
     if given is None and made is None:
-        return Usage(
-            input_tokens=0, output_tokens=0, seconds=told(plan.seconds), web_searches=told(plan.searches) or None
-        )
+        alone = {"seconds": told(plan.seconds), "pages": told(plan.pages), "web_searches": told(plan.searches) or None}
+        return usage_of({"input_tokens": 0, "output_tokens": 0, **alone})
     if plan.beside_input and given is not None:
         given += figures[plan.beside_input]
     if plan.beside_output and made is not None:

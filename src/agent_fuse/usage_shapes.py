@@ -38,6 +38,8 @@ class Shape:
     """Told beside the output, and added to it."""
     seconds: tuple[Path, ...] = ()
     """What is billed where there is neither input nor output, or beside them (a total holds tokens of these then)."""
+    pages: tuple[Path, ...] = ()
+    """What is billed where there are no tokens."""
     citations: tuple[Path, ...] = ()
     """Tokens of what was cited, told outside the rest."""
     searches: tuple[Path, ...] = ()
@@ -258,7 +260,7 @@ _TITAN = Shape(
     needs=_one("embedding") + _one("embeddingsByType"),
     input=_one("inputTextTokenCount"),
 )
-
+_PAGES = Shape(source="Mistral's /ocr, OCRUsageInfo of mistralai 3.7", root="usage_info", pages=_one("pages_processed"))
 _TOTAL = Shape(
     source="Voyage AI's embeddings and rerankings: a total alone",
     root="",
@@ -282,6 +284,7 @@ SHAPES: tuple[Shape, ...] = (
     _OLLAMA,
     _LLAMA,
     _TITAN,
+    _PAGES,
     _TOTAL,
 )
 """In the order in which they are tried: the first that finds an input or output figure is the answer's."""

@@ -28,7 +28,7 @@ _RARE = {
     "reasoning": "output",
 }
 """Buckets that are shown where they are not as dear as the ones beside them."""
-_UNITS = (("per_character", "a character of speech"), ("per_second", "a second of a recording"))
+_UNITS = (("per_character", "a character of speech"), ("per_second", "a second of a recording"), ("per_page", "a page"))
 _FEES = (
     ("per_web_search", "a web search"),
     ("per_preview_search", "a search by web_search_preview"),
@@ -40,6 +40,7 @@ _ASKED = {
     "flex": 'service_tier="flex"',
     "batch": "a batch",
     "fast": 'speed or service_tier "fast"',
+    "annotated": "an annotation format",
     "@us": 'inference_geo="us"',
     "@regional": "a regional endpoint of Google Cloud",
 }

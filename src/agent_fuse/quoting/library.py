@@ -115,7 +115,7 @@ def _makers(name: str) -> Iterator[Provider]:
     return chain(telling, (everyone[maker] for maker in _MAKERS if maker in everyone))
 
 
-_PRICED = ("input_mtok", "input_mchars", "input_audio_hours", "audio_hours")
+_PRICED = ("input_mtok", "input_mchars", "input_audio_hours", "audio_hours", "input_document_kpages")
 FREE = (":free", "moderation")
 """Ends of the names of models that cost nothing."""
 

@@ -99,6 +99,8 @@ class Rates:
     """Pico-dollars for each character of a text to speak."""
     per_second: int = 0
     """Pico-dollars for each second of a recording."""
+    per_page: int = 0
+    """Pico-dollars for each page of a document."""
     per_web_search: int = 0
     per_preview_search: int = 0
     per_file_search: int = 0
@@ -136,7 +138,8 @@ class Rates:
         return -(-(picos + fees) // PICOS_PER_NANO), -(-fees // PICOS_PER_NANO)
 
     def _units(self, usage: Usage) -> int:
-        return _count(usage.characters) * self.per_character + _count(usage.seconds) * self.per_second
+        timed = _count(usage.characters) * self.per_character + _count(usage.seconds) * self.per_second
+        return timed + _count(usage.pages) * self.per_page
 
     def _tokens(self, usage: Usage) -> int:
         whole, out, read = map(_count, (usage.input_tokens, usage.output_tokens, usage.cache_read_tokens))
@@ -297,6 +300,7 @@ def _replace(rates: Rates, *, tiers: Iterable[Tier], per_call: int) -> Rates:
         per_call=per_call,
         per_character=rates.per_character,
         per_second=rates.per_second,
+        per_page=rates.per_page,
         per_web_search=rates.per_web_search,
         per_preview_search=rates.per_preview_search,
         per_file_search=rates.per_file_search,
@@ -319,6 +323,7 @@ _rare = attrgetter(
     "input_image_tokens",
     "characters",
     "seconds",
+    "pages",
     "citation_tokens",
     "web_searches",
     "preview_searches",

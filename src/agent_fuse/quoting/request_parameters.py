@@ -11,8 +11,10 @@ Body = dict[str, Any]
 UNREADABLE_BYTES = 1_000_000
 """Size of a body that cannot be written as JSON."""
 
-PRICED_TIERS = ("priority", "flex", "fast", "batch")
-"""Service tiers and speeds that may be priced apart."""
+ANNOTATED = "annotated"
+"""Of OCR that fills a schema besides, which is dearer."""
+PRICED_TIERS = ("priority", "flex", "fast", "batch", ANNOTATED)
+"""Service tiers, speeds and the like that may be priced apart."""
 US = "us"
 """The place that is priced apart where a model is asked to run in it alone (Anthropic's `inference_geo`)."""
 REGIONAL = "regional"

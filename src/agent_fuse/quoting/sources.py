@@ -7,7 +7,7 @@ from agent_fuse.quoting import library
 from agent_fuse.quoting.library import Listed
 from agent_fuse.quoting.names import bare
 from agent_fuse.quoting.rates import Origin, Rates
-from agent_fuse.quoting.request_parameters import REGIONAL, US
+from agent_fuse.quoting.request_parameters import ANNOTATED, REGIONAL, US
 from agent_fuse.quoting.supplements import (
     AUDIO,
     AUDIO_SOURCE,
@@ -60,12 +60,13 @@ _UNITS: Mapping[str, tuple[str, ...]] = {
     "per_call": ("requests_kcount",),
     "per_character": ("input_mchars",),
     "per_second": ("input_audio_hours", "audio_hours"),
+    "per_page": ("input_document_kpages",),
     "per_web_search": ("web_searches_kcount",),
     "per_preview_search": (),
     "per_file_search": ("storage_searches_kcount",),
     "per_container": (),
 }
-_OF_A_PRICE = (*_TOLD, "per_call", "per_character", "per_second")
+_OF_A_PRICE = (*_TOLD, "per_call", "per_character", "per_second", "per_page")
 """What a price of one's own, or the fallback, tells; the fees of tools are the provider's all the same."""
 
 
@@ -118,6 +119,6 @@ def tier_source(tier: str, listed: Listed) -> str:
         return REGIONAL_SOURCE
     if tier.endswith(f"@{US}"):
         return US_INFERENCE_SOURCE
-    if any(tier in one.when.values() for one in listed.model.variants):
+    if tier == ANNOTATED or any(tier in one.when.values() for one in listed.model.variants):
         return ", from ".join([price_data(), *listed.provider.pricing_urls[:1]])
     return {"aws": BEDROCK_SOURCE, "google": GEMINI_SOURCE}.get(listed.provider.id, FAST_SOURCE)

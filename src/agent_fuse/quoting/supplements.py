@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from agent_fuse.quoting.price_list import Model, PriceOf, Step, Stepped, equals, model
-from agent_fuse.quoting.request_parameters import REGIONAL, US
+from agent_fuse.quoting.request_parameters import ANNOTATED, REGIONAL, US
 
 AUDIO: Mapping[tuple[str, str], Mapping[str, Decimal]] = {
     ("openai", "gpt-4o-audio-preview"): {"input_audio_mtok": Decimal(40), "output_audio_mtok": Decimal(80)},
@@ -63,6 +63,9 @@ FAST_SOURCE = (
     'Anthropic\'s "Fast mode" (platform.claude.com/docs/en/build-with-claude/fast-mode), as it was for Opus 4.6; '
     "Opus 4.7 as OpenRouter listed it, until 2026-07-24"
 )
+
+PAGES, ANNOTATED_PAGES = "input_document_kpages", "input_annotated_document_kpages"
+"""What the data calls the pages of a document, and those that are read to fill a schema too."""
 
 BEDROCK_TIERS: Mapping[str, Decimal] = {"flex": Decimal("0.5"), "priority": Decimal("1.75")}
 """Times all its token prices, what a model costs at a service tier of Amazon Bedrock; OpenAI's at `priority` twice."""
@@ -187,6 +190,8 @@ def supplemented(provider: str, name: str, prices: PriceOf) -> PriceOf:
 def at_tier(provider: str, listed: Model, prices: PriceOf, tier: str) -> PriceOf:
     """An entry's prices for a call at a tier (`request_parameters.tier`) by the factors that the data lacks."""
     factor, (named, _, place) = Decimal(1), tier.partition("@")
+    if named == ANNOTATED and prices.get(ANNOTATED_PAGES) is not None:
+        return {**prices, PAGES: prices[ANNOTATED_PAGES]}
     if named == "fast" and not any("fast" in one.when.values() for one in listed.variants):
         factor = FAST.get((provider, listed.id), factor)
     if provider == "aws" and not any(named in one.when.values() for one in listed.variants):

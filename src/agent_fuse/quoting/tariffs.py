@@ -25,6 +25,11 @@ def per_character(prices: PriceOf) -> int:
     return picos(_at(prices, -1, "input_mchars"))
 
 
+def per_page(prices: PriceOf) -> int:
+    """Pico-dollars for each page of a document, which the list gives per thousand."""
+    return picos(_at(prices, -1, "input_document_kpages"), Decimal(10) ** 9)
+
+
 def per_search(prices: PriceOf, name: str, otherwise: Decimal) -> int:
     """Pico-dollars for each search at the provider, which the list gives per thousand."""
     return picos(_at(prices, -1, name, otherwise=otherwise), Decimal(10) ** 9)

@@ -76,7 +76,7 @@ class UnitRequest:
             model=self.model or "",
             choices=request_parameters.choices(self.body),
             fixed=fixed,
-            units=usage if usage is not None and (usage.characters or usage.seconds) else None,
+            units=usage if usage is not None and (usage.characters or usage.seconds or usage.pages) else None,
         )
 
 
@@ -190,6 +190,18 @@ def _rerank(request: UnitRequest) -> Quote | None:
     return request.quote(rates, rates.cost(Usage(input_tokens=0, output_tokens=0, web_searches=-(-number // 100) or 1)))
 
 
+def _pages(request: UnitRequest) -> Quote:
+    """By the page: those that are asked for, else an estimate; an image is one."""
+    rates, asked, document = request.rates(), request.body.get("pages"), request.body.get("document")
+    number = units.MOST_PAGES if request.quoter.strict else units.PAGES
+    if isinstance(asked, list):
+        number = len(cast("list[Any]", asked))
+    elif isinstance(document, Mapping) and cast("Mapping[str, Any]", document).get("type") == "image_url":
+        number = 1
+    usage = Usage(input_tokens=0, output_tokens=0, pages=number)
+    return request.quote(rates, rates.cost(usage), usage=usage) if rates.per_page else _calls(1)(request)
+
+
 UNIT_QUOTES: Mapping[str, Callable[[UnitRequest], Quote | None]] = {
     "image": _image,
     "speech": _speech,
@@ -197,6 +209,7 @@ UNIT_QUOTES: Mapping[str, Callable[[UnitRequest], Quote | None]] = {
     "video": _video,
     "live": _live,
     "rerank": _rerank,
+    "ocr": _pages,
     "fine_tuning": _training,
     "message_batch": _message_batch,
     "batch": _batch,

@@ -64,6 +64,9 @@ VIDEO_SIDE = 720
 VIDEO_SECONDS, VEO_SECONDS = 4, 8
 """Length of a clip where the request names none (openai SDK, `video_create_params`; Google's guide to Veo)."""
 
+PAGES, MOST_PAGES = 10, 1_000
+"""Of a document whose pages the request does not number: an estimate, and the most that Mistral's OCR reads."""
+
 TRAINING_TOKENS = 1_000_000
 """Trained tokens of a fine-tuning job, an estimate: what a file holds is not seen here."""
 TRAINING_MTOK: tuple[tuple[str, int], ...] = (

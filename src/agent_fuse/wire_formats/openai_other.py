@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, cast
 
+from agent_fuse.quoting.request_parameters import ANNOTATED
 from agent_fuse.wire_formats.base import Body, WireFormat
 
 
@@ -23,6 +24,12 @@ def _inputs(body: Body) -> Body:
 
 def _parts(group: object) -> list[Any]:
     return cast("list[Any]", group) if isinstance(group, list) else [group]
+
+
+def _read(body: Body) -> Body:
+    """Whether a schema is to be filled in too, which is billed besides."""
+    annotated = body.get("document_annotation_format") or body.get("bbox_annotation_format")
+    return {**body, "service_tier": ANNOTATED} if annotated else body
 
 
 def _wrapped(body: Body) -> Body:
@@ -55,9 +62,15 @@ FORMATS = (
             "/audio/transcriptions": "transcription",
             "/audio/translations": "transcription",
             "/videos": "video",
-            "/ocr": "unknown",
         },
         *("prompt", "image", "input", "file", "file_url", "url", "document"),
+    ),
+    WireFormat(
+        name="mistral ocr",
+        source="docs.mistral.ai/api: OCR; mistralai 3.7",
+        ends={"/ocr": "ocr"},
+        asks=("document",),
+        words=_read,
     ),
     WireFormat(
         name="voyage",

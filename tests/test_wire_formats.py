@@ -231,3 +231,10 @@ def test_what_a_form_says() -> None:
 def test_what_is_like_them_and_is_none_passes(path: str) -> None:
     """A model of one's own at Vertex is paid by the hour; what is kept or moderated is free."""
     assert find(path) is None
+
+
+def test_checks_of_a_text_are_no_chat() -> None:
+    """Bedrock's guardrail checks end as its models' requests do, and name no model."""
+    found = find("/guardrail-checks/invoke")
+    assert found is not None
+    assert found[1] == "unknown"

@@ -64,6 +64,8 @@ class WireFlight(Flight):
         if self.is_over:  # another attempt was seen after it, which is answered
             return
         self._headers = response.headers
+        if self._form.tier_header and (tier := self._headers.get(self._form.tier_header)):
+            self._reading.tier = tier.lower()
         super().answered(response)
         if self._content is None:
             return

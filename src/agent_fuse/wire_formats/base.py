@@ -100,6 +100,8 @@ class WireFormat:
     """A stream may come as `application/json`, so that such a body is read as it comes."""
     in_headers: Callable[[Mapping[str, str]], Usage | None] = _untold
     """Usage that the headers of an answer tell."""
+    tier_header: str = ""
+    """The header that tells the service tier it was served at."""
 
     def is_spoken(self, path: str, body: object) -> bool:
         """Whether a request to a host of which nothing is known looks like one of these."""

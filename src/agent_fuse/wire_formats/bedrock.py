@@ -71,6 +71,7 @@ FORMAT = WireFormat(
     reader=_reader,
     whole=_whole,
     in_headers=_in_headers,
+    tier_header="x-amzn-bedrock-service-tier",
 )
 
 JOBS = WireFormat(
@@ -89,7 +90,6 @@ JOBS = WireFormat(
     provider="aws",
     asks=(
         "modelInput",
-        "guardrailIdentifier",
         "inputDataConfig",
         "trainingDataConfig",
         "targetModelId",

@@ -124,6 +124,7 @@ FORMAT = WireFormat(
     reader=_reader,
     whole=_whole,
     streams_json=True,
+    tier_header="x-gemini-service-tier",
 )
 
 

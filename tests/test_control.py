@@ -7,6 +7,7 @@ import sys
 import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ import agent_fuse
 from agent_fuse import SentinelBudgetExceeded, SentinelError, control
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.ledgers import open_ledger
+from agent_fuse.ledgers.base import LedgerError
 from agent_fuse.ledgers.reading import open_reader
 from agent_fuse.limits import Caller, Limit, Session
 from agent_fuse.sightings import Outcome
@@ -37,6 +39,7 @@ for said in sys.stdin:
 
 @pytest.fixture
 def path(tmp_path):
+    open_ledger(tmp_path / "ledger.db").close()
     return str(tmp_path / "ledger.db")
 
 
@@ -109,7 +112,6 @@ def test_everything_is_asked_for_twice(cli, path):
 
 def test_a_top_up_for_an_hour_ends_in_an_hour(cli, path):
     """`--until` looks ahead: a length is from now on, not the age that it is with `--since`."""
-    open_ledger(path).close()
     before = time.time()
     cli("top-up", "run-1", "2", "--until", "1h")
     (found,) = control.in_force(db_path=path)
@@ -153,6 +155,14 @@ def test_a_top_up_that_cannot_be(given, words, path):
         control.top_up("run-1", db_path=path, **given)
     assert words in str(caught.value)
     assert not control.in_force(db_path=path)
+
+
+@pytest.mark.parametrize("act", [partial(control.stop, "all"), partial(control.top_up, "run-1", 1), control.in_force])
+def test_a_slip_in_the_name_of_the_ledger_is_told(act, tmp_path):
+    """What is stopped in a ledger that nobody uses goes on; it makes no new one."""
+    with pytest.raises(LedgerError, match="there is no such file; name another one"):
+        act(db_path=str(tmp_path / "slip.db"))
+    assert not list(tmp_path.iterdir())
 
 
 def test_spellings_of_a_key_are_one_key(path):

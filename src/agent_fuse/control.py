@@ -21,9 +21,10 @@ from agent_fuse.accounting.paused_calls import PausedCall, lacked
 from agent_fuse.calls import Usd, to_nanos, to_usd
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.keys import key_named
-from agent_fuse.ledgers import deciding, open_ledger
+from agent_fuse.ledgers import deciding, kinds, open_ledger
 from agent_fuse.ledgers.base import Ledger, Meter
 from agent_fuse.ledgers.controls import Control, TopUp, read
+from agent_fuse.ledgers.reading import open_reader
 from agent_fuse.mistakes import spelled
 from agent_fuse.otel import active
 from agent_fuse.settings import settings
@@ -71,7 +72,7 @@ def stop(what: str, *, why: str = "", who: str | None = None, db_path: str | Non
         db_path: the ledger; by default that of the guard of this process, else that of the settings.
 
     Raises:
-        ConfigurationError: `what` names no account. LedgerError: the ledger cannot be written.
+        ConfigurationError: `what` names no account. LedgerError: there is no such ledger, or it cannot be written.
     """
     return _decide("stop", what, lambda one, _: replace(one, stopped=True), why=why, who=who, db_path=db_path)
 
@@ -299,7 +300,10 @@ def _ledger(db_path: str | None) -> Generator[tuple[Ledger, float]]:
     if guards:
         yield guards[0].fuse.ledger, guards[0].fuse.clock()
         return
-    ledger = open_ledger(settings(db_path=db_path).db_path)
+    url = settings(db_path=db_path).db_path
+    if kinds.scheme_of(url) != "memory":
+        open_reader(url).close()  # a slip in its name must make no ledger, and stop nothing there
+    ledger = open_ledger(url)
     try:
         yield ledger, time.time()
     finally:

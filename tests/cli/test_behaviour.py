@@ -43,7 +43,9 @@ def test_missing_ledger(run, tmp_path, command):
     path = tmp_path / "not" / "there.db"
     done = run(*command, "--db", path)
     assert done.code == 3
-    assert done.err == f"agent-fuse: ledger {path}: open failed: there is no such file; name another one with --db\n"
+    assert (
+        done.err == f"agent-fuse: ledger {path}: open failed: there is no such file; name another one (--db, db_path)\n"
+    )
     assert done.out == ""
     assert not path.parent.exists()
 

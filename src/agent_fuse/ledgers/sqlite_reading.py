@@ -74,7 +74,7 @@ class SqliteReader(SqlReader):
         except (*FAILURES, NotOurs) as error:
             anchor.let_go(held, db.close if db is not None else anchor.nothing)
             missing = isinstance(error, FileNotFoundError)
-            cause = "there is no such file; name another one with --db" if missing else words(error)
+            cause = "there is no such file; name another one (--db, db_path)" if missing else words(error)
             raise LedgerError("open", str(path), cause) from (None if missing else error)
         if not found:
             anchor.let_go(held, db.close)

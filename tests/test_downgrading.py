@@ -109,14 +109,21 @@ def test_a_turn_is_known_in_a_history_that_is_cut_short_or_marked_elsewhere(box,
     assert asked(provider) == ["gpt-4o", *["gpt-4o-mini"] * 2, *["claude-sonnet-5"] * 3]
 
 
-@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("streamed", ["", "read", "left"])
 def test_a_turn_that_the_provider_keeps_goes_on_with_its_model(box, provider, streamed) -> None:
-    """From the answer that a request names (`previous_response_id`), and in a conversation; not from another one."""
+    """From the answer that a request names (`previous_response_id`), and in a conversation; not from another one.
+
+    A stream that is left at its last event, and closed by nobody, is such an answer too.
+    """
+    left = []
     box_with(box, limits=[Limit(calls=100)], downgrade_at=0.01)
     client = openai.OpenAI(base_url=provider.openai_base_url, api_key="x")
 
     def ask(said, **more):
-        made = client.responses.create(model="gpt-4o", input=said, stream=streamed, **more)
+        made = client.responses.create(model="gpt-4o", input=said, stream=bool(streamed), **more)
+        if streamed == "left":
+            left.append(made)
+            return next(event.response.id for event in made if event.type == "response.completed")
         *_, last = made if streamed else [made]
         return last.response.id if streamed else last.id
 
@@ -225,6 +232,30 @@ def test_a_ladder_to_a_dearer_model_is_none(box) -> None:
         box_with(box, downgrade={"gpt-4o": "mine"}, prices={"mine": Price(20, 20)})
     box_with(box, downgrade={"gpt-4o": "mine"}, prices={"mine": Price(0, 0)})
     box_with(box, downgrade={"gpt-4o": "nobody-knows-it"})
+
+
+def test_a_ladder_leads_to_no_model_that_would_be_refused_for_want_of_a_price(box) -> None:
+    """It would end every turn at the share from which it is to help; said at the start."""
+    block = {"downgrade": {"gpt-4o": "nobody-knows-it"}, "unknown_model": "block"}
+    with pytest.raises(
+        ConfigurationError, match="to nobody-knows-it, which has no price, and unknown_model is 'block'"
+    ):
+        box_with(box, **block)
+    box_with(box, **block, prices={"nobody-knows-it": Price(0, 0)})
+    box_with(box, **{**block, "downgrade": LADDER})
+
+
+def test_a_session_s_own_limit_that_downgrades_needs_a_ladder_too(box) -> None:
+    """Without one it would refuse as if nothing had been said."""
+    own = Limit(usd=1, on_tight="downgrade")
+    box(budget=5)
+    with pytest.raises(
+        ConfigurationError, match=r"^session limits: on_tight is 'downgrade' and no model has a cheaper"
+    ):
+        session("s", limits=[own])
+    box(budget=5, downgrade=LADDER)
+    with session("s", limits=[own]) as inner:
+        assert inner.limits == (own,)
 
 
 @pytest.mark.parametrize("given", [{"on_tight": "downgrade"}, {"limits": [Limit(usd=1, on_tight="downgrade")]}])

@@ -24,7 +24,7 @@ from agent_fuse.otel.altering import mark
 from agent_fuse.otel.cut_off import CutOff, Form, can_be_cut_off
 from agent_fuse.otel.gate import CallSite, admit, call_site, refused
 from agent_fuse.otel.open_spans import around
-from agent_fuse.otel.response import Observe, Reader, Sieve, observe
+from agent_fuse.otel.response import Observe, Reader, Sieve, ToLastWord, observe
 from agent_fuse.otel.unseen import end_unseen
 from agent_fuse.quoting.families import hides_reasoning
 from agent_fuse.quoting.names import bare
@@ -223,13 +223,14 @@ class Flight:
 
     def _watch(self, content_type: str) -> Reader:
         """What watches a stream: a reader of its usage, and where it may be cut off, what does that before it."""
-        cuts = self._observe is observe
-        if not cuts or self.seen is None or self._fuse is None or not can_be_cut_off(self.seen):
-            return self._reader(content_type)
-        self._counts = True
+        seen, fuse = self.seen, self._fuse
+        self._counts = self._observe is observe and seen is not None and can_be_cut_off(seen)
         reader = self._reader(content_type)
-        self._cutting = CutOff(self._fuse, self.seen, reader, self._reading, self._carried)
-        return self._cutting
+        if isinstance(reader, StreamReader):
+            reader = ToLastWord(reader, self._stream_ended)
+        if self._counts and seen is not None and fuse is not None:
+            reader = self._cutting = CutOff(fuse, seen, reader, self._reading, self._carried)
+        return reader
 
     def _reader(self, content_type: str) -> Reader:
         """What reads a stream."""
@@ -269,7 +270,8 @@ class Flight:
             self._failed = failed(self._operation, body)
 
     def _stream_ended(self, broken: bool) -> None:
-        self._finish(broken=broken)
+        if not self.is_over:
+            self._finish(broken=broken)
 
     def _finish(self, *, broken: bool) -> None:
         try:
@@ -291,9 +293,7 @@ class Flight:
             pending.later = reading.response_id  # its stream was left, and it goes on
         if self._failed:
             self._close(Outcome.FAILED)
-        elif (
-            pending is not None and pending.quote is not None and pending.quote.fixed and not (broken or pending.later)
-        ):
+        elif pending and pending.quote and pending.quote.fixed and not (broken or pending.later):
             self._close(Outcome.DONE, usage=self._with_cost(pending.quote.usage))
         elif reading.usage is not None and (reading.final or not broken):
             told = reading.cost is not None or self._charged is not None
@@ -319,9 +319,9 @@ class Flight:
         """Output tokens of a stream that told no usage: what came; where reasoning is hidden, the quote at least."""
         written = self._reading.written_tokens
         pending = self.seen.call.payload if self.seen is not None else None
-        if pending is None or pending.quote is None or not hides_reasoning(bare(pending.request.model)):
-            return written
-        return max(written, pending.quote.output_tokens)
+        if pending is not None and pending.quote is not None and hides_reasoning(bare(pending.request.model)):
+            return max(written, pending.quote.output_tokens)
+        return written
 
     def _close(self, outcome: Outcome, *, usage: Usage | None = None, estimate: Usage | None = None) -> None:
         self._content = None

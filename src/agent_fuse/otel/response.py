@@ -9,6 +9,7 @@ from weakref import finalize
 
 from agent_fuse.errors import SentinelError
 from agent_fuse.seams import BOOKED_AT_QUOTE, GOES_ON, HELD_AT_QUOTE, quietly
+from agent_fuse.wire import StreamReader
 
 _PLACE = "reading the body of a response"
 
@@ -200,6 +201,20 @@ class Watch:
             except BaseException:  # a KeyboardInterrupt: what was paid for is booked all the same
                 ended(True)
                 raise
+
+
+class ToLastWord:
+    """A reader of a stream after whose last word nobody may read on, nor close what he read: it has ended there."""
+
+    def __init__(self, reader: StreamReader, ended: Callable[[bool], None]) -> None:
+        self._reader, self._ended = reader, ended
+        self.close = reader.close
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes."""
+        self._reader.feed(data)
+        if self._reader.reading.final and self._reader.reading.complete:
+            self._ended(False)
 
 
 def unpacker(encoding: str) -> Callable[[bytes], bytes] | None:

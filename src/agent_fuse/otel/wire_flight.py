@@ -1,6 +1,6 @@
 """A request that was judged on the wire, by what it says and to whom, whichever library sends it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, cast
 
 from agent_fuse import foreign_text
@@ -9,20 +9,8 @@ from agent_fuse.otel.gate import CallSite
 from agent_fuse.otel.request_gate import Flight
 from agent_fuse.otel.response import Observe, Reader
 from agent_fuse.usage_reader import count, fields_of
-from agent_fuse.wire import StreamReader, asks_for_usage
+from agent_fuse.wire import asks_for_usage
 from agent_fuse.wire_formats import Whole, WireFormat, model_in
-
-
-class _ToLastWord:
-    """A reader of a stream that tells after each piece that it came."""
-
-    def __init__(self, reader: StreamReader, came: Callable[[], None]) -> None:
-        self._reader, self._came = reader, came
-        self.close = reader.close
-
-    def feed(self, data: bytes) -> None:
-        self._reader.feed(data)
-        self._came()
 
 
 class WireFlight(Flight):
@@ -37,7 +25,6 @@ class WireFlight(Flight):
         self._observe = observe
         self.sender = sender
         """Whose method sends it."""
-        self._said = False
         self._headers: Mapping[str, str] = {}
 
     def judge_sent(self, site: CallSite, operation: str, path: str, body: object, size: int | None) -> None:
@@ -80,18 +67,7 @@ class WireFlight(Flight):
         if content_type.partition(";")[0].strip() == "application/json" and not self._form.streams_json:
             return Whole(self._read_content)
         counts = self._counts or self._wants_text
-        reader = self._form.reader(self._reading, content_type, count_text=counts)
-        return _ToLastWord(reader, self._hears) if isinstance(reader, StreamReader) else cast("Reader", reader)
-
-    def _hears(self) -> None:
-        """A piece came. After the last word nobody may read on, nor close what he read: it is booked now."""
-        if self._reading.final and self._reading.complete:
-            self._stream_ended(broken=False)
-
-    def _stream_ended(self, broken: bool) -> None:
-        said, self._said = self._said, True
-        if not said:
-            super()._stream_ended(broken)
+        return self._form.reader(self._reading, content_type, count_text=counts)
 
     def _total(self, body: object) -> Usage | None:
         """Of embeddings and reranking some tell a total alone (Voyage): all of it is input."""

@@ -4,7 +4,7 @@ import anthropic
 import openai
 import pytest
 
-from agent_fuse import Limit, Price, SentinelBudgetExceeded, control
+from agent_fuse import Limit, Price, SentinelBudgetExceeded, control, session
 from agent_fuse.calls import Usage
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.settings import settings

@@ -1,7 +1,7 @@
 """What a caller of `session()` gives, checked: its id, its own limits, and the keys that limits may ask for."""
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from decimal import ROUND_FLOOR, Decimal, InvalidOperation
 from typing import cast
@@ -12,6 +12,7 @@ from agent_fuse.errors import ConfigurationError, SentinelError, SentinelLoopErr
 from agent_fuse.limits import Limit, Session
 from agent_fuse.mistakes import misspelt, near
 from agent_fuse.options import OPTIONS
+from agent_fuse.settings import NO_LADDER, Settings
 
 _ARGUMENTS = ("id", "budget", "limits", "attributes", "user_id", "on_child_trip", "ring_fenced")
 _MEANT = {"user": "user_id", "uid": "user_id", "session": "id", "name": "id", "session_id": "id"}
@@ -88,6 +89,12 @@ def own_limits(budget: Usd | None, limits: object) -> tuple[Limit, ...]:
     """The limits of this very session."""
     own = parsers.limits("session limits", limits)
     return own if budget is None else (Limit(usd=parsers.money("session budget", budget)), *own)
+
+
+def need_ladder(own: Iterable[Limit], those: Sequence[Settings]) -> None:
+    """Limits of a session's own may want a cheaper model. Raises ConfigurationError: no guard at work knows any."""
+    if those and not any(one.downgrade for one in those) and any(one.on_tight == "downgrade" for one in own):
+        raise ConfigurationError(f"session limits: {NO_LADDER} to init()")
 
 
 def keys(attributes: object, user_id: object, others: Mapping[str, object]) -> dict[str, str]:

@@ -17,6 +17,8 @@ from agent_fuse.quoting.overrides import Own
 if TYPE_CHECKING:
     from agent_fuse.webhook_address import Address
 
+NO_LADDER = "on_tight is 'downgrade' and no model has a cheaper one; add downgrade={'gpt-4o': 'gpt-4o-mini'}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
@@ -133,7 +135,5 @@ def settings(environ: Mapping[str, str] = os.environ, /, **given: object) -> Set
         found["fail_safe"] = False  # whatever happens, the agent goes on
     made = Settings(**cast("Any", {option.name: option.default for option in OPTIONS} | found))
     if not made.downgrade and "downgrade" in (made.on_tight, *(limit.on_tight for limit in made.limits)):
-        raise ConfigurationError(
-            "on_tight is 'downgrade' and no model has a cheaper one; add downgrade={'gpt-4o': 'gpt-4o-mini'}"
-        )
+        raise ConfigurationError(NO_LADDER)
     return made

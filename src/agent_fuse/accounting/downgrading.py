@@ -22,10 +22,18 @@ _TURNS = 4_096
 
 
 def check(settings: Settings) -> None:
-    """Raises ConfigurationError: it leads to a dearer model. One that has no price may cost whatever it does."""
+    """Raises ConfigurationError: it leads to a dearer model, or to one that would be refused for want of a price.
+
+    One that has no price may cost whatever it does.
+    """
     book = PriceBook(settings.prices, "free")
     for model, cheaper in settings.downgrade.items():
         high, low = book.rates(model), book.rates(cheaper)
+        if low.origin is Origin.FREE and settings.unknown_model == "block":
+            raise ConfigurationError(
+                f"downgrade leads from {model} to {cheaper}, which has no price, and unknown_model is 'block'; "
+                f"name a price: prices={{{cheaper!r}: …}}"
+            )
         dearer = [low.cost(one) - high.cost(one) for one in (_IN, _OUT)]
         if Origin.FREE not in (high.origin, low.origin) and min(dearer) >= 0 and any(dearer):
             raise ConfigurationError(f"downgrade leads from {model} to {cheaper}, which is dearer; turn them round")

@@ -42,7 +42,7 @@ def open_fuse(settings: Settings, *, clock: Clock = time.time) -> Fuse:
     """A fuse on the settings' ledger, holds of dead owners turned into presumed spend.
 
     Raises:
-        ConfigurationError: the ladder of models to downgrade to leads up.
+        ConfigurationError: the ladder of models to downgrade to leads up, or to one that may not be called.
         SentinelSystemError: the ledger cannot be opened, and fail_safe=True. With fail_safe=False calls are let go,
             counted in memory, and booked when the ledger is back.
     """

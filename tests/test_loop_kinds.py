@@ -84,6 +84,34 @@ STUCK = {
     "an error in another place": mixed(
         lambda n: ("run", {"code": f"x{n}"}, f"Error: unexpected token (line {n}, column {n + 3})")
     ),
+    "an error that the shell tells": mixed(
+        lambda n: ("bash", {"command": f"kubectl get pods -n n{n}"}, "bash: kubectl: command not found")
+    ),
+    "an error of a server, waited for longer each time": mixed(
+        lambda n: ("http_get", {"url": "https://x/a", "timeout": 2**n}, "503 Service Unavailable")
+    ),
+    "an error of a server that says how long to wait": mixed(
+        lambda n: ("http_get", {"url": f"https://x/a?page={n}"}, f"429 Too Many Requests, retry after {2**n}s")
+    ),
+    "an error that the tool tells of": mixed(
+        lambda n: ("jira", {"id": n}, {"isError": True, "content": [{"type": "text", "text": "Request timed out"}]})
+    ),
+    "an error told as a state": mixed(lambda n: ("api", {"id": n}, {"status": "error", "message": "no quota"})),
+    "an error that names what it did not find": mixed(
+        lambda n: (
+            "run_sql",
+            {"query": f"SELECT {WORDS[n % 10]} FROM users"},
+            f"Error: no such column: {WORDS[n % 10]}",
+        )
+    ),
+    "a question asked for longer each time": mixed(lambda n: ("tail", {"file": "a.log", "lines": 10 * n + 10}, "[]")),
+    "nothing found, with the time that it took": [
+        ("search", {"query": f"John Smith acme {word}"}, {"results": [], "total": 0, "took_ms": 3 * len(word)})
+        for word in WORDS
+    ],
+    "nothing found, said in a sentence": mixed(
+        lambda n: ("research", {"question": f"who leads acme, {WORDS[n % 10]}"}, f"I was unable to find it ({n}).")
+    ),
     "a job that only gets older": mixed(
         lambda n: ("job_status", {"id": 7}, {"state": "running", "progress": 12, "elapsedSeconds": 5 * n})
     ),
@@ -99,6 +127,15 @@ STUCK = {
         lambda n: ("ls", {"p": "/"}, "a b"), lambda n: ("write_todos", {"todos": [n]}, f"Updated the list to {n}")
     ),
 }
+STUCK_ROUNDS = {
+    "a job looked at after a longer pause each time": mixed(
+        lambda n: ("sleep", {"seconds": 5 + n}, f"slept {5 + n} s"), lambda n: ("get_job", {"id": 1}, "running, 40%")
+    ),
+    "a job looked at after a longer pause of the shell's": mixed(
+        lambda n: ("bash", {"command": f"sleep {5 + n}"}, f"{n}"), lambda n: ("get_job", {"id": 1}, "running, 40%")
+    ),
+}
+"""Each takes two calls a round."""
 HEALTHY = {
     "pages": mixed(lambda n: ("list", {"page": n}, f"items{n}")),
     "ok for different objects": mixed(lambda n: ("check", {"id": n}, {"status": "ok"})),
@@ -145,6 +182,21 @@ HEALTHY = {
         lambda n: ("fetch", {"u": n}, f"page {n}"),
     ),
     "a field for errors, with none": mixed(lambda n: ("get_user", {"id": n}, {"id": n, "error": None})),
+    "a job that gets on between pauses": mixed(
+        lambda n: ("sleep", {"seconds": 30}, "slept"), lambda n: ("get_job", {"id": 7}, f"running, {n * 8}%")
+    ),
+    "tests after what was waited for": mixed(
+        lambda n: ("wait_for_deploy", {"id": n}, f"deployed {n}"), lambda n: ("run_tests", {}, "2 failed")
+    ),
+    "a server that is busy at times": mixed(
+        lambda n: ("http_get", {"url": f"u?page={n}"}, "503 Service Unavailable"),
+        lambda n: ("http_get", {"url": f"u?page={n}"}, f"rows {n}"),
+    ),
+    "figures that look like a server's": mixed(lambda n: ("count_rows", {"table": f"t{n}"}, "503 rows")),
+    "not found for different objects": mixed(lambda n: ("get_user", {"id": n}, "404 Not Found")),
+    "other servers' errors": [
+        ("http_get", {"url": f"u{n}"}, ("503 Service Unavailable", "403 Forbidden")[n % 2]) for n in range(12)
+    ],
     "a list of things to do, and work": mixed(
         lambda n: ("todo_write", {"todos": [n]}, "Todos updated"), lambda n: ("write_file", {"path": f"{n}"}, "ok")
     ),
@@ -175,6 +227,14 @@ def test_stuck_kind_trips_in_time(kind):
     found = trips_at(STUCK[kind])
     assert found is not None
     assert POLICY.threshold < found[0] <= 2 * POLICY.threshold + 2
+
+
+@pytest.mark.parametrize("kind", STUCK_ROUNDS)
+def test_stuck_rounds_trip_in_time(kind):
+    """A pause is no news, however long it is: the question that it parts trips as it would alone."""
+    found = trips_at(STUCK_ROUNDS[kind])
+    assert found is not None
+    assert found[0] == 2 * POLICY.threshold + 2
 
 
 def test_a_call_whose_result_a_turn_does_not_tell_is_counted():

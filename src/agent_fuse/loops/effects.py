@@ -11,7 +11,7 @@ class Effect(StrEnum):
     """What an action does."""
 
     IDLE = "idle"
-    """It changes nothing and asks nothing: thinking, planning, a note to oneself."""
+    """It changes nothing and asks nothing: thinking, planning, a note to oneself, a pause."""
     READS = "reads"
     """It asks a question."""
     ACTS = "acts"
@@ -43,12 +43,16 @@ _BY_COMMAND = frozenset(
     ["bash", "shell", "sh", "zsh", "terminal", "execute", "exec", "run", "cmd", "command", "powershell", "sql"]
 )
 _COMMAND_KEYS = ("command", "cmd", "script", "sql", "statement", "query", "input")
+_PAUSES = frozenset(["sleep", "wait", "pause", "delay"])
+_OF_PAUSES = _PAUSES | {"seconds", "secs", "minutes", "ms", "milliseconds", "time", "for", "a", "browser", "page"}
+"""A tool of such words alone lets time pass; `wait_for_job` tells of the job."""
 _LISTS = frozenset(["todo", "todos", "scratchpad"])
 """What an agent writes down for itself, whatever the verb."""
 _SEARCHES = frozenset(["search", "find", "lookup", "query", "grep", "glob", "rg", "websearch", "googlesearch"])
 _SPLIT = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _QUIET = re.compile(r"[12&]?>\s*(?:&1|/dev/null)")
 _WRITES = re.compile(r">|\s-i\b")
+_PAUSE = re.compile(r"\s*sleep\s+[\d.]+[smh]?\s*")
 _COMMAND = re.compile(r"\s*(?:cd\s+[^&;|]+(?:&&|;)\s*)?(?:sudo\s+|timeout\s+\S+\s+)?(?:git\s+)?([\w./-]+)")
 
 
@@ -64,7 +68,7 @@ def _by_name(tool: str) -> Effect | None:
     words = [word.lower() for word in _SPLIT.findall(tool)]
     if not words:
         return Effect.UNKNOWN
-    if not _LISTS.isdisjoint(words):
+    if not _LISTS.isdisjoint(words) or (not _PAUSES.isdisjoint(words) and _OF_PAUSES.issuperset(words)):
         return Effect.IDLE
     if words[0] in _FIRST:
         return _FIRST[words[0]]
@@ -86,5 +90,7 @@ def _by_command(args: object) -> Effect:
         args = next((given[key] for key in _COMMAND_KEYS if key in given), None)
     if not isinstance(args, str):
         return Effect.UNKNOWN
+    if _PAUSE.fullmatch(args):
+        return Effect.IDLE
     found = None if _WRITES.search(_QUIET.sub("", args)) else _COMMAND.match(args)
     return _FIRST.get(str(found[1]).rpartition("/")[2].lower(), Effect.ACTS) if found else Effect.ACTS

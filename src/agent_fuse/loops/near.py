@@ -20,7 +20,7 @@ _COUNTERS = frozenset(_COUNTERS_WORDS.split())
 """Arguments that tell one attempt from another, not what is asked for."""
 _MAYBE_WORDS = (
     "n i count no num seed uuid run_id request_id requestid trace_id limit max_results num_results top_k k size "
-    "page_size per_page"
+    "page_size per_page lines num_lines max_lines timeout timeout_ms timeout_seconds"
 )
 _MAYBE = frozenset(_MAYBE_WORDS.split())
 """The same, or how much is wanted, where something else is asked for beside them."""

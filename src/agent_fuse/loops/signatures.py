@@ -26,7 +26,13 @@ OUTCOME_BYTES = 6
 _MAX_JSON = 1_000_000
 
 _FAILED = re.compile(
-    r"\s*(?:Traceback \(most recent call last\)|(?P<kind>[Ee]rror|ERROR|\w*(?:Error|Exception))\s*[:(])"
+    r"\s*(?:Traceback \(most recent call last\)|(?P<kind>[Ee]rror|ERROR|\w*(?:Error|Exception))\s*[:(]"
+    r"|[Ee]rror (?:code|while|when|executing|calling|invoking|running|reading|fetching|processing)\b[^\n:]{0,80}:"
+    r"|(?:HTTP(?:/[\d.]+)?(?: error| status(?: code)?)?[ :]*)?(?:4(?!04)|5)\d\d[ :,-]+(?i:bad (?:request|gateway)"
+    r"|unauthorized|forbidden|too many requests|internal server error|service (?:temporarily )?unavailable"
+    r"|(?:gateway|request) time-?out)"
+    r"|(?:[Rr]equest|[Cc]onnection)\b[^\n:]{0,40}\b(?:failed|timed out|refused|reset)\b"
+    r"|(?:[\w./-]+: ){1,3}(?:command not found|not found$|[Pp]ermission denied))"
 )
 
 

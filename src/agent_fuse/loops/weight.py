@@ -27,6 +27,8 @@ _QUOTED = re.compile(
 _PLACE = re.compile(
     r"\b(line|col|column|char|character|position|offset|hunk|at|pid|port|attempt)\b([ :#=]*)#?\d+", re.IGNORECASE
 )
+_NAMED = re.compile(r"((?:\b[a-z]+ ){2,}[a-z]+): [\w.-]+$", re.IGNORECASE)
+"""What an error names at its end: `no such column: name`."""
 _ID = re.compile(r"\b(?=[\w-]{0,64}\d)(?=[\w-]{0,64}[A-Za-z])[\w-]{8,}\b")
 _JOINT = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[-\s]+")
 
@@ -48,7 +50,7 @@ class _Names(frozenset[str]):
 
 
 _CLOCKS = ("_at", "_ts", "_timestamp")
-_SPANS = ("elapsed", "uptime", "latency", "duration")
+_SPANS = ("elapsed", "uptime", "latency", "duration", "took")
 _FIELDS = (
     "at now ts time timestamp server_time current_time response_time time_taken request_id x_request_id trace_id "
     "span_id correlation_id"
@@ -75,7 +77,7 @@ def quiet_error(message: str) -> str:
 
     Small numbers stay: "3 tests failed" and "2 tests failed" are not the same error.
     """
-    text = _ID.sub("#", _QUOTED.sub("#", _NOISE.sub("#", message[:2_000])))
+    text = _ID.sub("#", _QUOTED.sub("#", _NOISE.sub("#", _NAMED.sub(r"\1: #", message[:2_000].rstrip()))))
     return " ".join(_PLACE.sub(r"\1\2#", text).lower().split())[:300]
 
 
@@ -107,7 +109,7 @@ _DONE = re.compile(
 _EMPTY = re.compile(
     r"\W*(?:(?:(?:no|0|zero)\s+(?:\w+\s+){0,3}(?:results?|matche?s?|items?|hits?|records?|rows?|data|documents?|entries"
     r"|files?|found)\b)|nothing\b|none\b|null\b|empty\b|not found\b|no matches\b|(?:\w+\s+){0,4}not found\b"
-    r"|(?:could not|couldn't|did not|didn't) find\b|0)",
+    r"|(?:\w+\s+){0,3}(?:could not|couldn't|did not|didn't|unable to) (?:find|locate)\b|0)",
     re.IGNORECASE,
 )
 
@@ -119,21 +121,28 @@ def weigh(result: object) -> Weight:
     if isinstance(result, str):
         return _said(result.strip())
     if isinstance(result, Mapping):
-        return _several([item for key, item in cast("Mapping[Any, Any]", result).items() if key not in _ECHO])
+        return _several([item for key, item in cast("Mapping[Any, Any]", result).items() if not _beside(key)])
     if isinstance(result, (list, tuple, Set)):
         return _several(list(cast("list[Any]", result)))
     return Weight.EMPTY if type(result) is int and result == 0 else Weight.ANSWER
 
 
 def says_error(result: object) -> bool:
-    """Whether a result is nothing but an error: `{"error": {…}, "request_id": …}`."""
+    """Whether a result is nothing but an error: `{"error": {…}, "request_id": …}`, `{"isError": true, …}`."""
     if not isinstance(result, Mapping):
         return False
     given = cast("Mapping[Any, Any]", result)
-    if not any(given.get(key) for key in _ERRORS):
+    if given.get("isError") is True or given.get("is_error") is True:
+        return True
+    if not any(given.get(key) for key in _ERRORS) and given.get("status") != "error":
         return False
     rest = [item for key, item in given.items() if key not in _ERRORS | _OF_ERRORS and key not in NOISY_FIELDS]
     return not rest or weigh(rest) is not Weight.ANSWER
+
+
+def _beside(key: object) -> bool:
+    """Whether a field repeats what was asked, or tells a clock."""
+    return key in _ECHO or key in NOISY_FIELDS
 
 
 def _said(text: str) -> Weight:

@@ -137,6 +137,26 @@ def test_what_a_tool_gate_saw_counts_once(provider):
     assert provider.count == 6
 
 
+def test_what_a_tool_gate_saw_counts_once_in_the_process_that_goes_on(provider, tmp_path):
+    """A checkpoint is taken after the tool ran; whoever takes it up sends a history whose end no request told of."""
+    history = [{"role": "user", "content": "go"}]
+
+    def step():
+        @agent_fuse.loop_guard("ls")
+        def ls(p):
+            return "same"
+
+        chat_agent(provider, result=lambda _: ls(**SAME), turns=1, history=history)
+        leave_nobody()
+        agent_fuse.init(budget=100, db_path=tmp_path / "ledger.db")
+
+    for _ in range(5):
+        step()
+    with pytest.raises(SentinelLoopError) as trip:
+        step()
+    assert (trip.value.call_count, provider.count) == (6, 6)
+
+
 def test_a_trip_stands_until_something_is_said(provider):
     """The same request is refused again; with a word to the trip behind it, the conversation goes on."""
     history = [{"role": "user", "content": "go"}]

@@ -19,6 +19,7 @@ from agent_fuse.loops import (
     ToolOutcome,
     Verdict,
     error_outcome,
+    gated,
     nudge_of,
     observe_call,
     observe_result,
@@ -58,7 +59,8 @@ class LoopCheck:
 
     def _observe(self, note: bytes | None) -> tuple[bytes | None, bool]:
         state, self.verdict = observe_call(LoopState.from_bytes(note), self.signature, self.policy)
-        return state.to_bytes(), self.verdict.level is not Level.TRIP
+        counts = self.verdict.level is not Level.TRIP
+        return (gated(state, self.signature) if counts else state).to_bytes(), counts
 
 
 class LoopGate:

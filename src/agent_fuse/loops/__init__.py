@@ -1,6 +1,6 @@
 """Loops: repeated, cyclic and fruitless tool calls, told from work."""
 
-from agent_fuse.loops.rule import LOW, LoopState, levels, observe_call, observe_result, state_note
+from agent_fuse.loops.rule import LOW, LoopState, gated, levels, observe_call, observe_result, state_note
 from agent_fuse.loops.signatures import (
     Signature,
     ToolOutcome,
@@ -25,6 +25,7 @@ __all__ = [
     "Verdict",
     "digest_of",
     "error_outcome",
+    "gated",
     "head_of",
     "levels",
     "nudge_of",

@@ -48,7 +48,7 @@ _ACTIONS = Table(Struct(f">{DIGEST_BYTES}sHHI{4 * OUTCOME_BYTES}s"), 96)
 _QUESTIONS = Table(Struct(f">{DIGEST_BYTES}s{OUTCOME_BYTES}sHIQ"), 48)
 """near digest (of a search in words: the tool, what is asked beside), answer, times in a row, changes then, words."""
 _SEEN = Table(Struct(">8s"), 32)
-"""ids of calls that a conversation told of."""
+"""ids of calls that a conversation told of, and marks of those that a tool gate saw."""
 _TOOLS = Table(Struct(f">{TOOL_BYTES}sH{OUTCOME_BYTES}s36s"), 32)
 """digest, errors in a row, the error, the tool's name."""
 _NONE = bytes(OUTCOME_BYTES)
@@ -145,6 +145,21 @@ def knows(state: LoopState, id: bytes) -> bool:
 def seen(state: LoopState, id: bytes) -> LoopState:
     """A conversation told of this call."""
     return replace(state, seen=_SEEN.put(state.seen, id))
+
+
+def gated(state: LoopState, action: Signature) -> LoopState:
+    """A tool gate saw this call: a conversation that goes on in another process will tell of it as well."""
+    return seen(state, action.digest[TOOL_BYTES:])
+
+
+def gate_saw(state: LoopState, action: Signature) -> bool:
+    """Whether a tool gate saw this call, and no conversation was taken for telling of it."""
+    return knows(state, action.digest[TOOL_BYTES:])
+
+
+def told_of(state: LoopState, action: Signature, id: bytes) -> LoopState:
+    """A conversation told of this call, which a tool gate had seen."""
+    return seen(replace(state, seen=_SEEN.drop(state.seen, action.digest[TOOL_BYTES:])), id)
 
 
 def observe_call(state: LoopState, action: Signature, policy: LoopPolicy) -> tuple[LoopState, Verdict]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from agent_fuse.loops.rule import LoopState, knows, observe_call, observe_result, seen
+from agent_fuse.loops.rule import LoopState, gate_saw, knows, observe_call, observe_result, seen, told_of
 from agent_fuse.loops.signatures import Signature, ToolOutcome
 from agent_fuse.loops.verdicts import PASS, Level, LoopPolicy, Verdict
 
@@ -22,7 +22,7 @@ def observe_turn(
     state: LoopState, turn: Sequence[Told], policy: LoopPolicy
 ) -> tuple[LoopState, Verdict, Signature | None]:
     """The verdict on a turn, and the call that it is about. A turn that trips is asked about again when told again."""
-    fresh = [told for told in turn if not knows(state, told.id)]
+    state, fresh = _fresh(state, turn)
     worst: tuple[Verdict, Signature | None] = (PASS, None)
     after, done, tools = state, list[Told](), set[bytes]()
     for told in fresh:
@@ -47,3 +47,13 @@ def observe_turn(
     for told in fresh:
         after = seen(after, told.id)
     return after, worst[0], worst[1]
+
+
+def _fresh(state: LoopState, turn: Sequence[Told]) -> tuple[LoopState, list[Told]]:
+    """The calls of a turn that neither a conversation nor a tool gate counted before."""
+    unknown = [told for told in turn if not knows(state, told.id)]
+    fresh = [told for told in unknown if not gate_saw(state, told.action)]
+    for told in unknown:
+        if told not in fresh:
+            state = told_of(state, told.action, told.id)
+    return state, fresh

@@ -26,10 +26,12 @@ class Table:
 
     def put(self, table: bytes, key: bytes, *values: object) -> bytes:
         """The table with this record as its newest; one under the same key is replaced."""
+        return self.append(self.drop(table, key), key, *values)
+
+    def drop(self, table: bytes, key: bytes) -> bytes:
+        """The table without the record under the key."""
         at = self._find(table, key)
-        if at >= 0:
-            table = table[:at] + table[at + self.width :]
-        return self.append(table, key, *values)
+        return table if at < 0 else table[:at] + table[at + self.width :]
 
     def append(self, table: bytes, key: bytes, *values: object) -> bytes:
         """The table with one more record, whatever keys it holds."""

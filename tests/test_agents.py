@@ -416,6 +416,28 @@ def test_a_trip_leaves_what_wraps_it(acme: Any) -> None:
     assert asyncio.run(acme.run(lambda: 5)) == 5
 
 
+def test_agents_side_by_side_that_are_refused_at_once_leave_as_one_trip() -> None:
+    """A task group gathers their trips, which nobody who waits for a trip would catch; what is no trip stays in it."""
+
+    async def fail(error: BaseException) -> None:
+        raise error
+
+    async def side_by_side(*errors: BaseException) -> None:
+        async with asyncio.TaskGroup() as group:
+            for error in errors:
+                group.create_task(fail(error))
+
+    run = agents._wrapped(side_by_side, agents.Seam(function="x", unwrap=True))
+    agents.install()
+    first, second = SentinelBudgetExceeded("one"), SentinelBudgetExceeded("two")
+    with pytest.raises(SentinelBudgetExceeded) as caught:
+        asyncio.run(run(first, second))
+    assert caught.value is first
+    with pytest.raises(BaseExceptionGroup) as group:
+        asyncio.run(run(first, KeyError("a fault of the agent's")))
+    assert agent_fuse.trip_of(group.value) is first
+
+
 @pytest.mark.parametrize("kind", ["coroutine", "generator", "async_generator"])
 def test_a_trip_that_a_host_goes_on_over(acme: Any, kind: str) -> None:
     """A host that takes an agent's Exception for an answer goes on to its end; there the trip leaves it, whole."""

@@ -25,7 +25,7 @@ _ENDS = (StopIteration, StopAsyncIteration)
 _OFF = Seam(function="")
 _NOTHING: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
 _MAX_CAUSES = 100
-_GROUP: type[BaseException] = BaseExceptionGroup
+_GROUP: type[BaseExceptionGroup[BaseException]] = BaseExceptionGroup
 _PLACE, _SO = "reading an agent's name", "its calls name no agent"
 
 _lock = Lock()
@@ -96,6 +96,8 @@ class _Turn:
                 return self._told(trip)
             if self._seam.unwrap:
                 return _wrapped_in(error)
+        if self._seam.unwrap and isinstance(error, _GROUP) and error.split(SentinelError)[1] is None:
+            return _wrapped_in(error)  # trips of several at once, and nothing else
         if self._seam.instead is not None and isinstance(error, SentinelError):
             return quietly("telling a framework of a trip", "it gets the trip itself", self._seam.instead, error)
         return None

@@ -137,7 +137,8 @@ def test_a_tool_that_fails_costs_nothing_and_still_loops(box):
     assert rig.books.held("session=run") == 0
 
 
-def test_a_price_that_cannot_be_told_is_booked_as_it_was_held(box):
+def test_a_price_that_cannot_be_told_is_booked_as_it_was_held(box, caplog):
+    """The function is the user's own: its fault is told as such, on one line."""
     rig = box(budget="0.5", tool_prices={"search": lambda arguments, result: result / 10})
 
     @loop_guard
@@ -148,6 +149,9 @@ def test_a_price_that_cannot_be_told_is_booked_as_it_was_held(box):
         search(1)
         search("no number")
     assert [cost for _, cost, _ in costs(rig)] == [100_000_000, 100_000_000]
+    said = next(one for one in caplog.messages if "tool_prices['search'] failed" in one)
+    assert said.endswith("its run is booked at $0.10, the most that one has cost so far")
+    assert "please report" not in caplog.text
 
 
 def test_limits_on_tool_calls_count_priced_ones(box):

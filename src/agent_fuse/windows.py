@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from agent_fuse.mistakes import ConfigurationError, near
 
@@ -179,8 +179,17 @@ def _zone(name: object) -> ZoneInfo:
     except (ZoneInfoNotFoundError, ValueError, TypeError, OSError, AttributeError):
         raise ConfigurationError(
             f"Limit timezone={name!r}; it must be a name of the IANA time zone database, such as 'Europe/Berlin' "
-            "(where the system has none, pip install tzdata)"
+            f"(where the system has none, pip install tzdata){_meant(name)}"
         ) from None
+
+
+def _meant(zone: object) -> str:
+    """The zone that a misspelt one is like, or whose city it names alone, as a hint; empty where it is like none."""
+    known = sorted(available_timezones()) if isinstance(zone, str) else []
+    word = str(zone).strip().replace(" ", "_")
+    cities = [one for one in known if one.rpartition("/")[2].lower() == word.lower()]
+    meant = cities[0] if cities else near(word, known)
+    return f"; did you mean {meant!r}?" if meant else ""
 
 
 @lru_cache(maxsize=256)

@@ -51,7 +51,7 @@ class PausedCall:
     def outcome(self) -> tuple[str, str]:
         """Where it is refused: words to add to the refusal, and its reason."""
         if not self.denied:
-            return f"; nobody answered within {self.until - self.at:,.0f} seconds", "unanswered"
+            return f"; nobody answered within {round(self.until - self.at, 1):,g} seconds", "unanswered"
         by = f" by {name(self.who)}" if self.who else ""
         return f"; it was denied{by}{f' ({name(self.why)})' if self.why else ''}", "denied"
 

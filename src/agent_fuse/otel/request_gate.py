@@ -324,7 +324,7 @@ class Flight:
         return written
 
     def _close(self, outcome: Outcome, *, usage: Usage | None = None, estimate: Usage | None = None) -> None:
-        self._content = None
+        self._content = self._cutting = None
         if self.seen is not None and self._fuse is not None:
             reading = self._reading
             self._fuse.close_call(

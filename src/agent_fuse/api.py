@@ -186,7 +186,8 @@ def _own(
         raise ConfigurationError(f"session on_child_trip is {on_child_trip!r}; it must be 'raise' or 'end'")
     share = sessions.share(budget)
     own = sessions.own_limits(budget if share is None else None, limits)
-    sessions.need_ladder(own, [one.fuse.settings for one in active.guards()])
+    if any(one.on_tight == "downgrade" for one in own):
+        sessions.need_ladder([one.fuse.settings for one in active.guards()])
     keys = sessions.keys(attributes, user_id, others)
     return Session(id=id, limits=own, attributes=keys, on_child_trip=on_child_trip), share
 

@@ -1,7 +1,7 @@
 """What a caller of `session()` gives, checked: its id, its own limits, and the keys that limits may ask for."""
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from decimal import ROUND_FLOOR, Decimal, InvalidOperation
 from typing import cast
@@ -91,9 +91,9 @@ def own_limits(budget: Usd | None, limits: object) -> tuple[Limit, ...]:
     return own if budget is None else (Limit(usd=parsers.money("session budget", budget)), *own)
 
 
-def need_ladder(own: Iterable[Limit], those: Sequence[Settings]) -> None:
-    """Limits of a session's own may want a cheaper model. Raises ConfigurationError: no guard at work knows any."""
-    if those and not any(one.downgrade for one in those) and any(one.on_tight == "downgrade" for one in own):
+def need_ladder(those: Sequence[Settings]) -> None:
+    """A limit of a session's own wants a cheaper model. Raises ConfigurationError: no guard at work knows any."""
+    if those and not any(one.downgrade for one in those):
         raise ConfigurationError(f"session limits: {NO_LADDER} to init()")
 
 

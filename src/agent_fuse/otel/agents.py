@@ -25,7 +25,7 @@ _ENDS = (StopIteration, StopAsyncIteration)
 _OFF = Seam(function="")
 _NOTHING: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
 _MAX_CAUSES = 100
-_GROUP: type[BaseExceptionGroup[BaseException]] = BaseExceptionGroup
+_GROUP: type[BaseException] = BaseExceptionGroup
 _PLACE, _SO = "reading an agent's name", "its calls name no agent"
 
 _lock = Lock()
@@ -96,8 +96,8 @@ class _Turn:
                 return self._told(trip)
             if self._seam.unwrap:
                 return _wrapped_in(error)
-        if self._seam.unwrap and isinstance(error, _GROUP) and error.split(SentinelError)[1] is None:
-            return _wrapped_in(error)  # trips of several at once, and nothing else
+        if self._seam.unwrap and isinstance(error, _GROUP) and _is_of_trips(error):
+            return _wrapped_in(error)
         if self._seam.instead is not None and isinstance(error, SentinelError):
             return quietly("telling a framework of a trip", "it gets the trip itself", self._seam.instead, error)
         return None
@@ -108,6 +108,11 @@ class _Turn:
         args, kwargs = self._given
         told = quietly("telling who waits", "its framework may wait for ever", self._seam.let_go, trip, *args, **kwargs)
         return told is True
+
+
+def _is_of_trips(group: Any) -> bool:
+    """Whether several were refused at once, and nothing else went wrong."""
+    return group.split(SentinelError)[1] is None
 
 
 def _wrapped_in(error: BaseException) -> SentinelError | None:

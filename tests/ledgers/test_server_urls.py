@@ -63,6 +63,8 @@ def test_a_time_out_that_is_none(seconds):
 
 @pytest.mark.parametrize(("url", "seen"), [
     ("postgresql://me:p@host/db?sslmode=require&password=x&a=b", "postgresql://host/db?sslmode=require&password=…&a=b"),
+    ("postgresql://host/db?p%61ssword=x&a=b&sslp%41SSWORD=y", "postgresql://host/db?p%61ssword=…&a=b&sslp%41SSWORD=…"),
+    ("postgresql://host/db?a=b&p%61ssword=x&y", "postgresql://host/db?a=b&p%61ssword=…"),
     ("postgresql://me@h1:1,[::1]:2/db", "postgresql://h1:1,[::1]:2/db"),
     ("postgresql:///db?host=/a@b&user=me@x", "postgresql:///db?host=/a@b&user=me@x"),
     ("/a/path@here", "/a/path@here"),

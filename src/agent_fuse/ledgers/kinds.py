@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module, metadata
 from typing import Protocol, cast
+from urllib.parse import unquote
 
 from agent_fuse.ledgers.base import Ledger
 from agent_fuse.ledgers.readers import Reader
@@ -20,8 +21,8 @@ PATH = ""
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _ENDS_AUTHORITY = re.compile(r"[/?]")
 _HOSTS = re.compile(r"([^\[\]:@,]*|\[[^\[\]@]*\])(:\d*)?(,([^\[\]:@,]*|\[[^\[\]@]*\])(:\d*)?)*")
-_SECRET = re.compile(r"(?<=[?&])(\w*(?:password|secret)\w*)=[^&]*", re.IGNORECASE)
-_SECRET_OR_MORE = re.compile(r"(?<=[?&])(\w*(?:password|secret)\w*)=.*", re.IGNORECASE)
+_OPTION = re.compile("(?<=[?&])([^=&?]*)=")
+_SECRET = re.compile("password|secret", re.IGNORECASE)
 _OURS: Mapping[str, str] = {
     PATH: "agent_fuse.ledgers.sqlite_kind:KIND",
     "sqlite": "agent_fuse.ledgers.sqlite_kind:KIND",
@@ -98,12 +99,15 @@ def shown(url: str) -> str:
     scheme = _SCHEME.match(url)
     if scheme is None:
         return url
-    start, rest = scheme[0], url[scheme.end() :]
-    if is_whole(url):
-        return start + _SECRET.sub(r"\1=…", rest[_authority(rest).rfind("@") + 1 :])
-    if _authority(rest):
-        rest = rest[rest.rfind("@") + 1 :]
-    return start + _SECRET_OR_MORE.sub(r"\1=…", rest)
+    start, rest, whole = scheme[0], url[scheme.end() :], is_whole(url)
+    authority = _authority(rest)
+    if authority:
+        rest = rest[(authority if whole else rest).rfind("@") + 1 :]
+    for option in reversed(list(_OPTION.finditer(rest))):
+        if _SECRET.search(unquote(option[1])):  # libpq reads names, too, as they are encoded
+            _, border, more = rest[option.end() :].partition("&") if whole else ("", "", "")
+            rest = f"{rest[: option.end()]}…{border}{more}"
+    return start + rest
 
 
 def _authority(rest: str) -> str:

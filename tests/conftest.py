@@ -17,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from opentelemetry import context, trace
 
+import at_rest
 from boxes import box  # noqa: F401  a fixture for every test
 from browsers import browser  # noqa: F401  another
 from elsewhere import _forks, begun, elsewhere  # noqa: F401  others
@@ -182,25 +183,12 @@ def _nothing_left_behind() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _nothing_under_way() -> None:
-    """No call and no tool action of an earlier test is under way, and OpenTelemetry's context holds nothing.
+    """No call of an earlier test is under way, nothing was said before, and OpenTelemetry's context holds nothing.
 
     Traceloop's langchain attaches "no other instrumentation" to it and, where a call is refused, never takes it out.
     """
     context.attach(context.Context())
-    for name, forget in UNDER_WAY.items():
-        module = sys.modules.get(name)
-        if module is not None:
-            forget(module)
-
-
-UNDER_WAY: dict[str, Callable[[Any], object]] = {
-    "agent_fuse.accounting.actions": lambda module: module.UNDER_WAY.set(None),
-    "agent_fuse.containers": lambda module: module._known.clear(),
-    "agent_fuse.otel.open_spans": lambda module: module.CURRENT_FRAME.set(None),
-    "agent_fuse.manual.calls": lambda module: module._OPEN.set(()),
-    "agent_fuse.manual.pre_post_flight": lambda module: module._pending.renew(),
-}
-"""What a context, or the process, remembers of calls, and how it is forgotten."""
+    at_rest.forget()
 
 
 @pytest.fixture(autouse=True)

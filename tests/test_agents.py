@@ -269,11 +269,8 @@ def test_a_seam_that_has_gone_is_told(acme: Any, caplog: pytest.LogCaptureFixtur
     assert problem.what == "acme_agents has no Agent.gone: agents of this release are not known by name"
 
 
-def test_a_name_that_cannot_be_read_names_nobody(
-    acme: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_name_that_cannot_be_read_names_nobody(acme: Any, caplog: pytest.LogCaptureFixture) -> None:
     """A fault of an adapter stays with us: the framework's work is done, and the fault is told once."""
-    monkeypatch.setattr("agent_fuse.seams._told", {})  # as in a process in which nothing failed yet
     agent = acme.Agent("ann", whose)
     del agent.name
     assert agent.plain() == ""

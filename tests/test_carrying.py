@@ -37,7 +37,7 @@ from agent_fuse import (
     session_from,
     session_headers,
 )
-from agent_fuse.otel import active, carrying, lost
+from agent_fuse.otel import active, carrying
 from agent_fuse.otel.context import ORIGIN
 from agent_fuse.otel.handing import HEADER
 from agent_fuse.testing import LoopbackProvider
@@ -378,11 +378,9 @@ def test_beside_opentelemetrys_own(ask, ours_first, ours_leaves_first):
     assert originals() == ours
 
 
-def test_a_lost_thread_is_told_of_once(box, monkeypatch, caplog):
+def test_a_lost_thread_is_told_of_once(box, caplog):
     """A call from a thread that no session reached is told once, by file and line, while sessions are in use."""
     box(budget=1)
-    monkeypatch.setattr(lost, "_told", False)
-    monkeypatch.setattr(lost, "sessions_used", False)
     done = threading.Semaphore(0)
 
     def work() -> None:

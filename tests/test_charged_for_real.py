@@ -327,10 +327,11 @@ class Unready(ChatOpenAI):
 
 def test_the_langchain_handler_knows_what_passed_the_request_gate(box: Any, server: LoopbackProvider) -> None:
     """The handler holds before it knows of a request: an error that tells nothing is free where none was seen."""
-    config: Any = {"callbacks": [AgentFuseCallbackHandler()]}
+    first = gated(box)
+    config: Any = {"callbacks": [AgentFuseCallbackHandler()]}  # with no guard there, it would make one of the process
     unready = Unready(model="gpt-4o", base_url=server.openai_base_url, api_key="x", max_retries=0)  # type: ignore[arg-type]
     fails = GenericFakeChatModel(messages=iter(()))
-    assert fail(gated(box), lambda _rig, work: work(), lambda: unready.invoke("hi", config)) == []
+    assert fail(first, lambda _rig, work: work(), lambda: unready.invoke("hi", config)) == []
     assert len(fail(gated(box), lambda _rig, work: work(), lambda: fails.invoke("hi", config))) == 1
     server.default = Reply(cut_after_chunks=0)
     dropped = ChatOpenAI(model="gpt-4o", base_url=server.openai_base_url, api_key="x", max_retries=0)  # type: ignore[arg-type]

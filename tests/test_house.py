@@ -1,12 +1,16 @@
 """The house rules that tests rely on: a clean environment, and nothing of one machine in the repository."""
 
+import ast
 import os
 import re
 import socket
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+import at_rest
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
@@ -83,3 +87,49 @@ def test_network_is_loopback_only():
             careless(host)
     with socket.create_server(("127.0.0.1", 0)) as server:
         socket.create_connection(server.getsockname(), timeout=5).close()
+
+
+CHANGES = {
+    "add",
+    "append",
+    "clear",
+    "extend",
+    "insert",
+    "move_to_end",
+    "pop",
+    "popitem",
+    "remove",
+    "setdefault",
+    "update",
+}
+
+
+def state(tree: ast.Module) -> Iterator[str]:
+    """What a module holds for the whole process, and a function of it changes."""
+    assigned = [one for one in tree.body if isinstance(one, ast.Assign | ast.AnnAssign)]
+    targets = [one.target if isinstance(one, ast.AnnAssign) else one.targets[0] for one in assigned]
+    own = {one.id for one in targets if isinstance(one, ast.Name)}
+    for function in ast.walk(tree):
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+            for one in ast.walk(function):
+                if isinstance(one, ast.Global):
+                    yield from one.names
+                elif isinstance(one, ast.Attribute | ast.Subscript) and isinstance(one.value, ast.Name):
+                    changes = one.attr in CHANGES if isinstance(one, ast.Attribute) else type(one.ctx) is not ast.Load
+                    if changes and one.value.id in own:
+                        yield one.value.id
+
+
+def test_what_a_process_remembers_is_forgotten_between_tests():
+    """Whatever a module keeps and changes: a test that relies on what another one left passes or fails by their order."""
+    beside = ("cli", "dashboard", "demo", "testing")  # programs, in processes of their own
+    package = ROOT / "src" / "agent_fuse"
+    found = {
+        ".".join(path.relative_to(package).with_suffix("").parts): sorted(set(state(ast.parse(path.read_text()))))
+        for path in SOURCES
+        if path.relative_to(package).parts[0] not in beside
+    }
+    keeping = {module for module, names in found.items() if names}
+    assert len(keeping) > 30
+    assert {one: found[one] for one in keeping - set(at_rest.FORGOTTEN) - set(at_rest.STAYS)} == {}
+    assert set(at_rest.STAYS) - keeping == set()

@@ -25,7 +25,6 @@ def written(monkeypatch):
     provider = LoggerProvider()
     provider.add_log_record_processor(SimpleLogRecordProcessor(exporter))
     monkeypatch.setattr(logs, "get_logger", provider.get_logger)
-    refusal_log._counts.clear()
 
     def read():
         found = [one.log_record for one in exporter.get_finished_logs()]

@@ -13,12 +13,6 @@ from agent_fuse.errors import is_soft
 from agent_fuse.testing import LoopbackProvider
 
 
-@pytest.fixture(autouse=True)
-def nothing_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each test hears of a fault as if it were the first."""
-    monkeypatch.setattr(seams, "_told", {})
-
-
 def broken(*_: Any, **__: Any) -> Any:
     raise TypeError("a bug of ours (simulated)")
 

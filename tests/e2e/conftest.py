@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from agent_fuse.otel import active, blind
+from agent_fuse.otel import active
 from agent_fuse.otel.opening import open_fuse
 from agent_fuse.otel.span_processor import AgentFuseSpanProcessor
 from agent_fuse.settings import settings
@@ -93,7 +93,6 @@ def rig(wired: Any, loopback: LoopbackProvider, tmp_path: Path) -> Iterator[Rig]
     exporter.clear()
     processor.gates.nodes._nodes.clear()
     processor.gates.nodes.settle_dropped()
-    blind._warned.clear()
     loopback.reset()
     loopback.default = Reply()
     yield Rig(processor, exporter, loopback, tmp_path, instrumentation)

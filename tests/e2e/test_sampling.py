@@ -18,7 +18,6 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
 from agent_fuse import AgentFuseSampler, AgentFuseSpanProcessor, SentinelBudgetExceeded
 from agent_fuse.calls import Status, Usage
-from agent_fuse.otel import blind
 from agent_fuse.otel.installing import wrap_sampler
 from agent_fuse.testing import LedgerReader, LoopbackProvider
 from unpatch import restored
@@ -31,11 +30,6 @@ REMOTE = SpanContext(trace_id=7, span_id=7, is_remote=True, trace_flags=TraceFla
 def provider() -> Iterator[LoopbackProvider]:
     with LoopbackProvider(usage=Usage(input_tokens=1000, output_tokens=500)) as one:
         yield one
-
-
-@pytest.fixture(autouse=True)
-def _fresh_warnings(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blind, "_warned", {})
 
 
 def ask(provider: LoopbackProvider) -> None:

@@ -93,6 +93,7 @@ def rig(wired: Any, loopback: LoopbackProvider, tmp_path: Path) -> Iterator[Rig]
     exporter.clear()
     processor.gates.nodes._nodes.clear()
     processor.gates.nodes.settle_dropped()
+    processor.gates._unfollowed.clear()
     loopback.reset()
     loopback.default = Reply()
     yield Rig(processor, exporter, loopback, tmp_path, instrumentation)

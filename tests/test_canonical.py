@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, SecretStr
 
-from agent_fuse.loops.canonical import MAX_ITEMS, canonical
+from agent_fuse.loops.canonical import MAX_DEPTH, MAX_ITEMS, canonical
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -180,6 +180,37 @@ def test_hostile_values_do_not_raise():
     point.x = point
     assert canonical(point) == '{"x": "<circular>", "y": 2}'
     assert canonical({1: "a", "1": "b"}) == canonical({"1": "b", 1: "a"}) != canonical({1: "b", "1": "a"})
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda one: [one],
+        lambda one: frozenset([one]),
+        lambda one: {"k": one},
+        lambda one: {1: one, "1": 0},
+        lambda one: Point(one, 0),
+        lambda one: enum.Enum("Word", {"WORD": one}).WORD,
+    ],
+    ids=["list", "set", "mapping", "colliding keys", "dataclass", "enum"],
+)
+def test_what_lies_too_deep_counts_by_its_type(wrap):
+    """To the last level that is looked into a difference counts; further in none does, and all around it still do."""
+
+    def nest(leaf, levels):
+        for _ in range(levels):
+            leaf = wrap(leaf)
+        return leaf
+
+    assert canonical(nest("a", MAX_DEPTH)) != canonical(nest("b", MAX_DEPTH))
+    assert canonical(nest("a", MAX_DEPTH + 1)) == canonical(nest("b", MAX_DEPTH + 1))
+    assert canonical([nest("a", 60), 1]) != canonical([nest("a", 60), 2])
+
+
+def test_a_tuple_of_another_name_counts_by_its_items():
+    """A tuple's subclass that names no fields is a tuple: what stands in it tells one call from another."""
+    kind = type("Pair", (tuple,), {})
+    assert canonical(kind((1, 2))) == canonical((1, 2)) != canonical(kind((1, 3)))
 
 
 def test_huge_values_are_short_and_still_differ():

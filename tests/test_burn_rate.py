@@ -2,6 +2,7 @@
 
 import pytest
 
+from agent_fuse import control
 from agent_fuse.accounting.published_limits import LimitPublisher, PublishedLimit
 from agent_fuse.calls import Entry, Status
 from agent_fuse.ledgers import open_ledger
@@ -102,3 +103,17 @@ def test_every_meter_has_a_pace(meter):
     reached = burn_rate._until(status, recent, 10.0)
     expected = {Meter.CONCURRENT: None, Meter.SECONDS: 60.0, Meter.TOKENS: 75.0}
     assert reached == expected.get(meter, 120.0)
+
+
+@pytest.mark.parametrize("account", ["session=s", "all"])
+def test_what_is_stopped_never_gets_there(ledger, account):
+    """No time is told until a cap whose account is stopped, or with everything; it stands behind those that are spent on."""
+    spend(ledger, 5_000, 990_000_000)
+    spend(ledger, 100, 5_000_000)
+    spend(ledger, 50, 40_000_000, session="t")
+    control.stop(account, db_path=str(ledger.path))
+    found = {one.account: (one.stopped, seconds is None) for one, seconds in pace(ledger).limits}
+    assert found["session=s"] == (True, True)
+    assert found["session=t"] == ((False, False) if account != "all" else (True, True))
+    if account != "all":
+        assert pace(ledger).limits[0][0].account == "session=t"

@@ -8,12 +8,14 @@ import pytest
 from agent_fuse import Limit, SentinelBudgetExceeded, SentinelLoopError, charge, check_loop, pre_flight, session
 from agent_fuse.account_names import account
 from agent_fuse.accounting.call_request import CallRequest
+from agent_fuse.accounting.published_limits import PublishedLimit
 from agent_fuse.calls import RefusedBy, Status
 from agent_fuse.errors import soften
 from agent_fuse.ledgers.base import Cap, Meter, Refusal
 from agent_fuse.limits import Caller, Session
 from agent_fuse.refusals import advice, explain
 from agent_fuse.sightings import Layer
+from agent_fuse.views.limit_status import LimitStatus, refuser
 
 
 def until_refused(work):
@@ -209,3 +211,16 @@ def test_a_call_of_a_model_that_nobody_named(box):
     fuse = one.fuse
     with pytest.raises(SentinelBudgetExceeded, match=r"^call to a model refused before it was sent: "):
         fuse.open_call(CallRequest(layer=Layer.CLIENT, source="x", caller=Caller(session=Session(id="s"))))
+
+
+def test_nobody_is_no_user():
+    """Calls that tell no user share an account; a trip and whoever reads the ledger say so, and name nobody `(none)`."""
+    limit = Limit(usd=1, per="user.id")
+    cap = Cap("user.id=(none)", limit.meter, limit.cap)
+    message, facts = explain(Refusal(cap, settled=limit.cap, held=0, requested=1), limit, "call", 0.0)
+    words = "$1.00 per user.id, for calls without one"
+    assert f"of the limit of {words}; calls without user.id share this account" in message
+    assert refuser(facts["refused_by"]) == facts["limit"] == words
+    posted = PublishedLimit(per=limit.per, meter=limit.meter, amount=limit.cap)
+    found = LimitStatus(account=cap.account, cap=posted, spent=1, held=0, refused=0)
+    assert found.whose == "calls without user.id"

@@ -145,6 +145,8 @@ def explain(
 def whose(refusal: Refusal, limit: Limit) -> str:
     """The limit, and whose it is: `$5.00 per session 'run-1'`."""
     _, value = key_of(refusal.cap.account)
+    if value == NOBODY:
+        return f"{limit}, for calls without one"
     return f"{limit} {value!r}" if value else str(limit)
 
 

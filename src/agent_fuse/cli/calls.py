@@ -27,7 +27,7 @@ from agent_fuse.cli.show import amount, clean, console, emit, local, money, para
 from agent_fuse.cli.tables import NARROW, Column, Row, draw
 from agent_fuse.ledgers.base import Meter
 from agent_fuse.ledgers.reading import Refused as Sum
-from agent_fuse.views import as_json
+from agent_fuse.views import as_json, limit_status
 
 _COLUMNS = (
     Column(title="time"),
@@ -149,7 +149,7 @@ def _print_refused(out: Console, found: Sequence[Entry]) -> None:
 def refuser(one: Entry | Sum) -> str:
     """What refused a call, in a few words: `$0.02 per user.id ann`, or the reason where it was no limit."""
     by = one.refused_by if isinstance(one, Entry) else one.by
-    return clean(f"{by.limit} {by.value}".rstrip() if by is not None and by.limit else one.reason)
+    return clean(limit_status.refuser(by) if by is not None and by.limit else one.reason)
 
 
 def _times(out: Console, found: Sequence[Entry]) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from agent_fuse.account_names import ALL, plain
+from agent_fuse.account_names import ALL, is_nobodys, plain
 from agent_fuse.accounting.day_sum import NOTE, spent_today
 from agent_fuse.calls import WOULD, Status
 from agent_fuse.cli import LIMIT_REACHED, clock
@@ -266,7 +266,7 @@ def _print_tightest(out: Console, found: Standings) -> None:
     style = "bold red" if reached or one.refused else "yellow" if one.used >= _NEAR else ""
     meter = one.cap.meter
     of = str(one.cap) if one.cap.account or one.cap.per == ALL else f"{one.cap} {one.value}"
-    of = f"{one.words} of {one.whose}" if one.cap.window else of
+    of = f"{one.words} of {one.whose}" if one.cap.window or is_nobodys(one.account) else of
     more = f"; {reached:,} of the limits shown {'is' if reached == 1 else 'are'} reached" if reached else ""
     say(out)
     text = f"Tightest: {of}, {one.used * 100:.0f} % used, {amount(meter, one.left)} left{more}."

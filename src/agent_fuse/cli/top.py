@@ -126,7 +126,7 @@ def _frame(out: Console, found: Pace, due: str) -> None:
                         one.held / one.amount if one.amount else 0.0,
                         width=10,
                     ),
-                    "reached" if one.reached else "" if until is None else span(until),
+                    "stopped" if one.stopped else "reached" if one.reached else "" if until is None else span(until),
                 )
             )
             for one, until in limits

@@ -8,7 +8,7 @@ from agent_fuse.account_names import key_of
 from agent_fuse.calls import NOT_BOOKED, Entry, RefusedBy
 from agent_fuse.ledgers.base import Hold
 from agent_fuse.ledgers.reading import Selection
-from agent_fuse.views.limit_status import LimitStatus
+from agent_fuse.views.limit_status import LimitStatus, refuser
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +63,7 @@ class Filter:
         """Whether a refused call, one of the `refusals`, is asked for."""
         by = one.refused_by or RefusedBy()
         whose = [("user", one.user_id), (by.per, by.value)]
-        return _any(whose, self.user) and _fits(f"{by.limit} {by.value}".strip(), self.limit)
+        return _any(whose, self.user) and _fits(refuser(by), self.limit)
 
 
 def _any(pairs: Iterable[tuple[str, str]], user: str) -> bool:

@@ -1,7 +1,7 @@
 // The page: the ledger's state, shown as it comes; nothing here is kept but what the filter says.
 import { $, amount, clean, clock, count, el, few, keep, money, more, rows, said, sessionLink, span, text } from "/static/elements.js";
 import { ask, buttons, known, me, post, showPaused } from "/static/actions.js";
-import { figures, show, showNone, showSession, why } from "/static/session.js";
+import { figures, owner, show, showNone, showSession, why } from "/static/session.js";
 
 const FIELDS = ["session", "agent", "model", "user", "limit"];
 const COUNTED = 50; // refusals that the state tells, at most
@@ -185,14 +185,13 @@ function showLimits(state) {
   text($("no-limits"), state.unmet.length ? `No call has met yet: ${state.unmet.join(", ")}.` : query() ? "No limit fits the filter." : "No limit is known: no fuse has posted one here.");
   const stopped = new Set(state.in_force.filter((one) => one.stopped).map((one) => one.account));
   rows($("limits"), few("limits", state.limits), (one) => `${one.account} ${one.meter} ${one.window}`, [
-    ["whose", "words", (cell, one) => (one.per === "session" ? sessionLink(cell, one.value) : text(cell, one.per === "all" ? "everything" : one.value))],
+    ["whose", "words", (cell, one) => (one.per === "session" ? sessionLink(cell, one.value) : text(cell, owner(one)))],
     ["limit", "", said((one) => `${one.words}${one.per === "all" ? "" : ` per ${one.per}`}`)],
     ["used", "", show],
     ["left", "number", said((one) => amount(one.meter, one.left))],
     ["reached in", "number", (cell, one) => {
-      const still = stopped.has(one.account);
-      text(cell, still ? "stopped" : one.reached ? "now" : one.seconds_until_cap === null ? "" : span(one.seconds_until_cap));
-      cell.classList.toggle("bad", still || one.reached);
+      text(cell, one.stopped ? "stopped" : one.reached ? "now" : one.seconds_until_cap === null ? "" : span(one.seconds_until_cap));
+      cell.classList.toggle("bad", one.stopped || one.reached);
     }],
     ["refused", "number", said((one) => count(one.refused))],
     ["", "acts", (cell, one) => buttons(cell, one.account, [...(one.meter === "usd" ? ["top-up"] : []), ...(one.account === "all" ? [] : [stopped.has(one.account) ? "resume" : "stop"])])],

@@ -4,6 +4,7 @@ import { buttons, showPaused } from "/static/actions.js";
 
 const refusedWord = (one) => (one.status === "refused" ? "refused" : "would be refused");
 const SVG = "http://www.w3.org/2000/svg";
+const NOBODY = "(none)"; // whose account it is that calls share which tell no value of its key
 const HEIGHT = 150, LEFT = 64, RIGHT = 12, BASE = 92, TOOLS = 116;
 
 function draw(name, facts, ...children) {
@@ -46,11 +47,14 @@ function line(calls, room) {
   return picture;
 }
 
+export const owner = (one) => (one.per === "all" ? "everything" : one.value === NOBODY ? `calls without ${one.per}` : one.value);
+
 export const unbooked = (one) => one.status === "refused" || one.status === "would_refuse";
 
 export function why(one) {
   const by = one.refused_by;
-  return by && by.limit ? `${by.limit} ${by.value ?? ""}`.trim() : one.reason;
+  if (!by || !by.limit) return one.reason;
+  return by.value === NOBODY ? `${by.limit}, for calls without one` : `${by.limit} ${by.value ?? ""}`.trim();
 }
 
 function table(title, id, heads) {
@@ -128,7 +132,7 @@ export function showSession(root, found) {
   ]);
   $("one-line").replaceChildren(found.calls.length ? line(found.calls, $("one-line").clientWidth) : el("p", { class: "empty" }, "No call was booked yet."));
   rows($("one-limits"), few("one-limits", found.limits), (one) => `${one.account} ${one.meter} ${one.window}`, [
-    ["limit", "", said((one) => `${one.words} ${one.per === "all" ? "for everything" : `per ${one.per}`}${["all", "session"].includes(one.per) ? "" : ` ${one.value}`}`)],
+    ["limit", "", said((one) => (one.per === "all" || one.value === NOBODY ? `${one.words} for ${owner(one)}` : `${one.words} per ${one.per}${one.per === "session" ? "" : ` ${one.value}`}`))],
     ["used", "", (cell, one) => show(cell, one)],
     ["left", "number", said((one) => amount(one.meter, one.left))],
   ]);

@@ -8,6 +8,7 @@ from agent_fuse.ledgers.reading import Refused
 from agent_fuse.report.tables import MOST_ROWS, Cell, Columns, draw
 from agent_fuse.report.tally import Tally
 from agent_fuse.report.words import REASONS, money, name, safe, time
+from agent_fuse.views.limit_status import refuser
 
 _SHORT = 8
 
@@ -50,12 +51,11 @@ def _limits(refused: Sequence[Refused]) -> str:
         by = one.by
         if by is None:
             continue
-        whose = f" {safe(by.value)}" if by.value else ""
-        limit = f'<span class="name">{safe(by.limit)}{whose}</span><span class="advice">{safe(by.advice)}</span>'
+        limit = f'<span class="name">{safe(refuser(by))}</span><span class="advice">{safe(by.advice)}</span>'
         spent, held = (money(n) if by.meter == Meter.USD else f"{n:,}" for n in (by.spent, by.held))
         rows.append(
             [
-                Cell(limit, f"{by.limit} {by.value}".casefold()),
+                Cell(limit, refuser(by).casefold()),
                 Cell(f'<span class="bad">{one.count:,}</span>', one.count),
                 Cell(money(one.saved) if one.saved else '<span class="zero">none</span>', one.saved),
                 Cell(spent, by.spent),
@@ -91,7 +91,7 @@ def _loops(tally: Tally) -> str:
 
 def _line(one: Entry) -> list[Cell]:
     by = one.refused_by
-    what = f"{by.limit} {by.value}".rstrip() if by is not None and by.limit else one.reason
+    what = refuser(by) if by is not None and by.limit else one.reason
     return [
         Cell(time(one.at), time(one.at)),
         Cell(safe(what), what),

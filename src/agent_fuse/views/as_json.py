@@ -118,6 +118,7 @@ def standing(one: LimitStatus) -> Json:
         "used": round(one.used, 6),
         "refused": one.refused,
         "reached": one.reached,
+        "stopped": one.stopped,
         "source": one.cap.source,
     }
 

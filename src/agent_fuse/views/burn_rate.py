@@ -34,7 +34,8 @@ class Pace:
     """`session`, `agent` and `model`, each the dearest first."""
     limits: tuple[tuple[LimitStatus, float | None], ...]
     """Standings, the soonest reached first, with the seconds until the cap; None where nothing was spent on it lately,
-    or its key is not in the journal. Of these, those that refused lately or are nearly used stand first too."""
+    its key is not in the journal, or it is stopped. Of these, those that refused lately or are nearly used stand first
+    too, and those that are stopped last."""
 
     def hourly(self, nanos: int) -> int:
         """Nano-dollars in the window as nano-dollars an hour."""
@@ -91,14 +92,14 @@ def measure(
 
 
 def _presses(one: LimitStatus) -> bool:
-    return one.refused > 0 or one.used >= _PRESSING
+    return not one.stopped and (one.refused > 0 or one.used >= _PRESSING)
 
 
 def _until(one: LimitStatus, recent: Sums | None, seconds: float) -> float | None:
-    if one.reached:
-        return 0.0
-    if recent is None:
+    if one.stopped or (recent is None and not one.reached):
         return None
+    if one.reached or recent is None:
+        return 0.0
     match one.cap.meter:
         case Meter.USD:
             spent = recent.cost

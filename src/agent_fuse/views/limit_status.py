@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from agent_fuse.account_names import ALL, current, escaped, key_of, plain
+from agent_fuse.account_names import ALL, NOBODY, current, escaped, key_of, plain
 from agent_fuse.accounting.published_limits import PREFIX, PublishedLimit, read_published
 from agent_fuse.calls import RefusedBy, to_nanos
 from agent_fuse.errors import ConfigurationError
@@ -33,6 +33,8 @@ class LimitStatus:
     """Calls that this limit refused on the account, in the time that was asked about."""
     extra: int = 0
     """What the cap is topped up by."""
+    stopped: bool = False
+    """Whether someone stopped the account, or everything: nothing more is spent on it."""
 
     @property
     def amount(self) -> int:
@@ -53,8 +55,9 @@ class LimitStatus:
 
     @property
     def whose(self) -> str:
-        """Key and value in words: `session run-1`, `user.id ann`; `all`."""
-        return " ".join(key_of(self.account)).rstrip()
+        """Key and value in words: `session run-1`, `user.id ann`, `calls without user.id`; `all`."""
+        key, value = key_of(self.account)
+        return f"calls without {key}" if value == NOBODY else f"{key} {value}".rstrip()
 
     @property
     def left(self) -> int:
@@ -197,6 +200,11 @@ def account_of(by: RefusedBy) -> str:
     return ALL if by.per == ALL else f"{escaped(by.per)}={by.value}"
 
 
+def refuser(by: RefusedBy) -> str:
+    """The limit that refused, and whose: `$0.02 per user.id ann`, `$0.02 per user.id, for calls without one`."""
+    return f"{by.limit}, for calls without one" if by.value == NOBODY else f"{by.limit} {by.value}".rstrip()
+
+
 def _standing(
     name: str,
     balance: Balance,
@@ -219,4 +227,5 @@ def _standing(
         held=held,
         refused=refused.get(whose, 0),
         extra=controls.topped_up(name, cap.meter, now),
+        stopped=controls.stop((ALL, name)) is not None,
     )

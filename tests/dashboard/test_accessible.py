@@ -66,7 +66,7 @@ def loaded(page):
 
 def asked(page):
     loaded(page)
-    page.get_by_role("button", name="Stop session=run-1").first.click()
+    page.get_by_role("button", name="Stop session run-1").first.click()
     page.get_by_role("dialog").wait_for()
 
 

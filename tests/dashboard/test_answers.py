@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from agent_fuse.accounting.published_limits import read_published
 from agent_fuse.dashboard.filters import Filter
 from agent_fuse.dashboard.one_session import one_session
 from agent_fuse.dashboard.prometheus import exposition
@@ -118,7 +119,7 @@ def test_a_filter_by_user_counts_that_users_calls(url):
         assert shown("ann") == (2, 0, ["of ann"])
         assert shown("b*") == (1, 1, ["of bob"])
         assert shown("") == (4, 1, ["of ann", "of ", "of bob"])
-        assert one_session(reader, {}, "shared", now=now)["users"] == ["ann", "bob"]
+        assert one_session(reader, Caps({}), "shared", now=now)["users"] == ["ann", "bob"]
     ledger.close()
 
 
@@ -138,8 +139,33 @@ def test_a_call_of_another_process_is_there_in_the_next_look(url):
         after = state(reader, caps, now=now, among=Filter())
         assert after["total"]["usd"] == "0.015"
         assert after["limits"][0]["account"] == "session=s"
-        assert one_session(reader, {}, "s", now=now)["spent_usd"] == "0.015"
-        assert one_session(reader, {}, "s*", now=now) is None
+        assert one_session(reader, Caps({}), "s", now=now)["spent_usd"] == "0.015"
+        assert one_session(reader, Caps({}), "s*", now=now) is None
+    ledger.close()
+
+
+def test_a_sessions_page_reads_all_the_caps_once(tmp_path):
+    """Ten thousand sessions may have caps of their own: those are read anew only when one changes, and each meets its own."""
+    import agent_fuse.dashboard.state as module
+
+    path, now, read = tmp_path / "ledger.db", time.time(), []
+    ledger = open_ledger(path)
+    for name in ("per/usd/session", "own/usd/session=a", "own/usd/session@day=a", "own/usd/session=b"):
+        ledger.update_note(f"caps/{name}", lambda _: (b'{"amount": 2000000000}', None), now=now)
+    for name in "abc":
+        ledger.settle(line(name, at=now, session=name), ["all", f"session={name}"], amounts(), now=now)
+    with pytest.MonkeyPatch.context() as patch, open_reader(path) as reader:
+        patch.setattr(module, "read_published", lambda notes: read.append(1) or read_published(notes))
+        caps = Caps({})
+
+        def limits(session):
+            return [(one["source"], one["window"]) for one in one_session(reader, caps, session, now=now)["limits"]]
+
+        assert [len(limits(name)) for name in "abc"] == [2, 1, 1]
+        assert read == [1]
+        ledger.update_note("caps/own/tool_calls/session=c", lambda _: (b'{"amount": 5}', None), now=now + 1)
+        assert len(limits("c")) == 2
+        assert read == [1, 1]
     ledger.close()
 
 
@@ -155,16 +181,16 @@ def test_sessions_inside_a_session_and_loops_that_are_near(box, tmp_path):
         for _ in range(4):
             check_loop("search", {"q": "the same"})
     with open_reader(tmp_path / "books.db") as reader:
-        found = one_session(reader, {}, "run", now=time.time())
+        found = one_session(reader, Caps({}), "run", now=time.time())
         assert {one["session"]: one["spent_usd"] for one in found["children"]} == dict.fromkeys(
             ("child", "ch*ld", "other"), "0.0075"
         )
         assert found["loops"] == [{"session": "run", "tool": "search", "times": 4}]
-        (child,) = one_session(reader, {}, "child", now=time.time())["calls"]
+        (child,) = one_session(reader, Caps({}), "child", now=time.time())["calls"]
         assert child["model"] == "gpt-4o", "it began before it was admitted"
         assert found["left"]["usd"] == "0.9775"
         assert found["tools"] == [{"name": "search", "calls": 4, "refused": 0}]
-        assert one_session(reader, {}, "ch*ld", now=time.time())["calls_made"] == 1
+        assert one_session(reader, Caps({}), "ch*ld", now=time.time())["calls_made"] == 1
         assert state(reader, Caps({}), now=time.time(), among=Filter())["loops"] == found["loops"]
 
 

@@ -70,16 +70,16 @@ def test_a_runaway_is_seen_paused_approved_and_stopped(look, served, url):
             page.locator("#paused", has_text="gpt-4o for session runaway needs $").wait_for()
             assert len(provider.served) in {2, 3}, "$0.01 in all, at $0.0035 and what a call is quoted at"
 
-            ask(page, "Approve session=runaway", why="one more try", How_much_more="0.02")
+            ask(page, "Approve session runaway", why="one more try", How_much_more="0.02")
             until(lambda: len(provider.served) >= 7 and control.paused(db_path=url))
             assert len(provider.served) in {7, 8, 9}, "$0.03 in all"
             page.locator("#paused li").wait_for()
-            ask(page, "Refuse session=runaway", why="that is enough")
+            ask(page, "Refuse session runaway", why="that is enough")
             assert agent.stdout.readline() == "denied\n"
             page.locator("#refusals", has_text="$0.01 per session runaway").first.wait_for()
 
             sent = len(provider.served)
-            ask(page, "Stop session=runaway", why="it runs away")
+            ask(page, "Stop session runaway", why="it runs away")
             page.locator("#force", has_text="it runs away").wait_for()
             until(lambda: agent.stdout.readline() == "stopped\n")
             assert len(provider.served) == sent
@@ -107,7 +107,7 @@ def test_everything_is_asked_twice(look, served, quiet):
     dialog.get_by_role("button", name="Yes, stop everything").click()
     page.get_by_role("heading", name="Everything is stopped").wait_for()
     assert [one.account for one in control.in_force(db_path=str(quiet[0]))] == ["all"]
-    page.get_by_role("button", name="Resume everything").click()
+    page.get_by_role("button", name="Resume everything…").click()
     dialog.locator("#ask-yes").click()
     dialog.get_by_role("button", name="Yes, resume everything").click()
     page.get_by_role("heading", name="One session spends").wait_for()
@@ -117,10 +117,10 @@ def test_by_keyboard_alone(look, served, quiet):
     """Every button is reached with Tab; a refresh takes the focus from nobody; Escape leaves and gives it back."""
     path, ledger = quiet
     page = look(served(path))
-    page.get_by_role("button", name="Stop session=run-1").first.wait_for()
+    page.get_by_role("button", name="Stop session run-1").first.wait_for()
     for _ in range(40):
         page.keyboard.press("Tab")
-        if page.evaluate("document.activeElement.getAttribute('aria-label')") == "Stop session=run-1":
+        if page.evaluate("document.activeElement.getAttribute('aria-label')") == "Stop session run-1":
             break
     for number in range(3):  # others overtake it, and its row moves
         now = time.time()
@@ -131,12 +131,12 @@ def test_by_keyboard_alone(look, served, quiet):
             now=now,
         )
     page.locator("#sessions a", has_text="s2").wait_for()
-    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Stop session=run-1"
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Stop session run-1"
     page.keyboard.press("Enter")
-    page.get_by_role("dialog", name="Stop session=run-1?").wait_for()
+    page.get_by_role("dialog", name="Stop session run-1?").wait_for()
     page.keyboard.press("Escape")
     assert page.get_by_role("dialog").count() == 0
-    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Stop session=run-1"
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Stop session run-1"
     page.keyboard.press("Enter")
     page.keyboard.type("by hand")
     page.keyboard.press("Enter")
@@ -186,7 +186,7 @@ def test_the_filter_and_a_sessions_own_page(look, served, quiet):
     assert page.locator("#one-tools").inner_text().split() == ["search", "1", "0"]
     assert page.locator("#one-figures .figure").nth(1).inner_text().split("\n")[1] == "$0.0025"
     assert page.get_by_role("img", name="2 calls and actions").count() == 1
-    page.get_by_role("button", name="Stop session=run-1").click()
+    page.get_by_role("button", name="Stop session run-1").click()
     page.get_by_role("dialog").locator("#ask-yes").click()
     page.get_by_role("heading", name="Session run-1, stopped").wait_for()
     assert page.heard == []

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from agent_fuse import control
+from agent_fuse import call, check_loop, control, session
 from agent_fuse.accounting import paused_calls
 from agent_fuse.calls import Entry, Status
 from agent_fuse.ledgers.base import Meter
@@ -60,11 +60,11 @@ def test_calls_that_wait_for_one_limit_are_answered_together(look, served, waits
     assert first.locator("#paused > li").count() == 1
     second = look(house, house.base, storage_state=first.context.storage_state())
     second.locator("#paused > li").wait_for()
-    second.get_by_role("button", name="Approve user.id=ann").click()
+    second.get_by_role("button", name="Approve user.id ann").click()
     before = second.evaluate("import('/static/actions.js').then((it) => it.known.at)")
-    ask(first, "Approve user.id=ann", why="month end", How_much_more="0.02")
+    ask(first, "Approve user.id ann", why="month end", How_much_more="0.02")
     until(lambda: control.in_force(db_path=str(waits[0])))
-    dialog = second.get_by_role("dialog", name="Approve the 2 calls waiting for user.id=ann?")
+    dialog = second.get_by_role("dialog", name="Approve the 2 calls waiting for user.id ann?")
     dialog.get_by_label("How much more").fill("0.05")
     dialog.locator("#ask-yes").click()
     dialog.get_by_text("Already answered: ").wait_for()
@@ -78,7 +78,7 @@ def test_calls_that_wait_for_one_limit_are_answered_together(look, served, waits
     (one,) = control.in_force(db_path=str(waits[0]))
     assert [up.amount for up in one.top_ups] == [70_000_000]
     second.evaluate(LATE, before)
-    ask(second, "Refuse user.id=ann")  # what one did oneself is no news
+    ask(second, "Refuse user.id ann")  # what one did oneself is no news
     second.locator("#s-paused").wait_for(state="hidden")
 
 
@@ -100,7 +100,7 @@ def test_a_sessions_page_tells_what_it_waits_for(look, served, waits):
     assert page.locator("#one-calls tr").count() == 8
     page.get_by_role("button", name="Show 14 more").click()
     assert page.locator("#one-calls tr").count() == 22
-    ask(page, "Refuse user.id=ann", why="no more")
+    ask(page, "Refuse user.id ann", why="no more")
     page.locator("#one-waits").wait_for(state="hidden")
     assert control.paused(db_path=str(path)) == []
     assert page.heard == []
@@ -131,3 +131,50 @@ def test_refusals_of_the_same_are_one_row(look, served, waits):
         ["run-1", "2"],
         ["run-0", "10"],
     ]
+
+
+def test_what_waits_is_told_where_one_looks_for_it(look, served, waits):
+    """Its limit is reached in no time but waits for an answer; its session is a link away; "for how long" needs an amount."""
+    path, ledger = waits
+    paused_calls.change(ledger, lambda known: known.pop("run-2"), time.time())
+    page = look(served(path))
+    page.locator("#limits tr", has_text="user.id ann").get_by_text("waits for you").wait_for()
+    page.get_by_role("button", name="Approve user.id ann").click()
+    dialog = page.get_by_role("dialog", name="Approve the call waiting for user.id ann?")
+    assert dialog.get_by_label("For how long").is_disabled()
+    dialog.get_by_text("Left empty: once, what is lacking ($0.0050).").wait_for()
+    dialog.get_by_label("How much more").fill("0.02")
+    assert dialog.get_by_label("For how long").is_enabled()
+    page.keyboard.press("Escape")
+    page.locator("#paused").get_by_role("link", name="run-1").click()
+    page.get_by_role("heading", name="Session run-1").wait_for()
+    assert page.locator("#one-paused").get_by_role("link").count() == 0
+    assert page.heard == []
+
+
+def test_what_is_stopped_is_no_news(look, served, box, tmp_path):
+    """No loop is near in a session that is stopped, its reached limit counts no more, and names are words, not accounts."""
+    box(budget="0.0075", db_path=str(tmp_path / "books.db"))
+    for name in ("run-1", "run-2"):
+        with session(name), call("gpt-4o", 1000, 500) as one:
+            one.usage(1000, 500)
+        with session(name):
+            for _ in range(4):
+                check_loop("search", {"q": "the same"})
+    page = look(served(tmp_path / "books.db"))
+    page.locator("#near li").nth(1).wait_for()
+    page.locator("#near").get_by_role("link", name="run-2").wait_for()
+    ask(page, "Stop session run-1", why="enough")
+    page.locator("#limits tr", has_text="run-1").get_by_text("stopped").wait_for()
+    until(lambda: page.locator("#near li").count() == 1)
+    assert page.locator("#figures .figure", has_text="Limits reached").inner_text().split("\n")[1:] == ["1", "of 2"]
+    page.locator("#decisions tr", has_text="stop session run-1").wait_for()
+    assert page.heard == []
+
+
+def test_an_address_that_is_none_is_told(served, quiet):
+    """In one line, with where the page is; so is a method that is not for one that there is."""
+    with served(quiet[0]).client() as stranger:
+        for method, path, code, said in (("GET", "/x", 404, "nothing is at /x"), ("PUT", "/", 405, "PUT is not for /")):
+            answer = stranger.request(method, path)
+            assert (answer.status_code, answer.json()["error"].partition("; ")[0]) == (code, said)

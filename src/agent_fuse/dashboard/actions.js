@@ -1,5 +1,5 @@
 // What someone who may act does: one question first, for everything two; then the ledger is told, with who and why.
-import { $, amount, clean, clock, count, el, keep, span, text } from "/static/elements.js";
+import { $, amount, clean, clock, count, el, keep, sessionLink, span, text, whose } from "/static/elements.js";
 
 export const me = { name: "", may_act: false };
 export const known = { at: null, acted: null }; // of when the figures are that someone sees, and when he acted last
@@ -18,7 +18,7 @@ export function button(verb, account, extra = {}) {
   made.account = account;
   made.extra = extra;
   made.textContent = `${word}…`;
-  made.setAttribute("aria-label", `${word} ${clean(account)}`);
+  made.setAttribute("aria-label", `${word} ${clean(whose(account))}`);
   return made;
 }
 
@@ -37,14 +37,16 @@ export function buttons(cell, account, verbs, extra = {}) {
 
 export function ask(verb, account, { short = null, meter = "usd", calls = 0 } = {}) {
   const dialog = $("ask"), [word, words] = WORDS[verb], all = account === "all";
-  const what = all ? "everything" : clean(account);
+  const what = clean(whose(account));
   let sure = false, seen = known.acted > known.at ? known.acted : known.at; // figures of before may come after it
   $("ask-title").textContent = calls ? `${word} the ${calls === 1 ? "call" : `${count(calls)} calls`} waiting for ${what}?` : `${word} ${what}?`;
-  $("ask-text").textContent = words;
+  $("ask-text").textContent = verb === "stop" && all ? "Every call of every agent that uses this ledger is refused from its next one on, until you resume." : words;
   $("ask-amount").hidden = verb !== "top-up" && verb !== "approve";
   $("ask-usd").value = "";
   $("ask-usd").required = verb === "top-up";
-  $("ask-help").textContent = verb === "approve" ? `Empty: once, what is lacking${calls > 1 ? "" : `: ${amount(meter, short)}`}.` : "";
+  $("ask-help").textContent = verb === "approve" ? `Left empty: once, what is lacking${calls > 1 ? "" : ` (${amount(meter, short)})`}.` : "";
+  $("ask-usd").oninput = () => ($("ask-for").disabled = verb === "approve" && !$("ask-usd").value.trim());
+  $("ask-usd").oninput();
   $("ask-for").value = "";
   $("ask-why").value = "";
   $("ask-wrong").textContent = "";
@@ -92,9 +94,11 @@ export function showPaused(list, paused, at) {
   const what = (one) => `${one.tool ? `Tool ${one.tool}` : one.model || "A model"} for session ${one.session}${one.agent ? ` (${one.agent})` : ""} needs ${amount(one.meter, one.short)}`;
   const ends = (one) => `Refused in ${span((Date.parse(one.until) - Date.parse(at)) / 1000)} if nobody answers.`;
   keep(list, [...found], ([key]) => key,
-    () => el("li", {}, el("div", {}, el("p"), el("ul", { class: "notes" })), el("p", { class: "acts" })),
+    () => el("li", {}, el("div", {}, el("p"), el("ul", { class: "notes" }), el("p", {}, "See session ", el("span"))), el("p", { class: "acts" })),
     (item, [, calls]) => {
-      const [first] = calls, [lead, each] = item.firstChild.children;
+      const [first] = calls, [lead, each, where] = item.firstChild.children;
+      where.hidden = location.hash.startsWith("#/session/") || calls.some((one) => one.session !== first.session);
+      sessionLink(where.lastChild, first.session);
       text(lead, calls.length === 1 ? `${what(first)} more than the limit of ${first.limit} admits. ${ends(first)}` : `${count(calls.length)} calls need more than the limit of ${first.limit} admits:`);
       keep(each, calls.length === 1 ? [] : calls, (one) => one.id, () => el("li"), (line, one) => text(line, `${what(one)}. ${ends(one)}`));
       buttons(item.lastChild, first.account, ["approve", "deny"], { short: first.short, meter: first.meter, calls: calls.length });

@@ -50,8 +50,7 @@ class Api:
 
     def __init__(self, url: str, environ: Mapping[str, str]) -> None:
         self._url = url
-        self._environ = environ
-        self._caps = Caps(environ)
+        self._caps, self._caps_asked = Caps(environ), Caps(environ)
         self._live, self._asked = Books(url), Books(url)
         """What the page shows again and again, and longer questions, which must not hold that up."""
         self._states: OrderedDict[Filter, tuple[float, Json]] = OrderedDict()
@@ -109,7 +108,7 @@ class Api:
     async def get_session(self, request: Request) -> Response:
         """`/api/sessions/{id}`."""
         session = str(request.path_params["id"])
-        found = await self._asked.ask(lambda reader: one_session(reader, self._environ, session, now=time.time()))
+        found = await self._asked.ask(lambda reader: one_session(reader, self._caps_asked, session, now=time.time()))
         if found is None:
             return JsonAnswer({"error": f"the ledger knows no session {session!r}"}, 404)
         return JsonAnswer(found)

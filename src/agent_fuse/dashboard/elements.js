@@ -27,6 +27,20 @@ const UNITS = { usd: "", tokens: " tokens", output_tokens: " output tokens", cal
 export const amount = (meter, value) => (meter === "usd" ? money(value) : `${Number(value).toLocaleString("en-US")}${UNITS[meter] ?? ""}`);
 export const count = (value) => Number(value).toLocaleString("en-US");
 
+// Whose account it is that calls share which tell no value of its key.
+export const NOBODY = "(none)";
+
+export const owner = (per, value) => (per === "all" ? "everything" : value === NOBODY ? `calls without ${per}` : `${per} ${value}`);
+
+// An account in words: `session=run-1` is session run-1.
+export function whose(account) {
+  const [per] = account.split("=", 1);
+  return owner(per, account.slice(per.length + 1));
+}
+
+// The first of many names.
+export const some = (names, most) => (names.length > most + 1 ? `${names.slice(0, most).join(", ")} and ${count(names.length - most)} more` : names.join(", "));
+
 export function span(seconds) {
   if (seconds >= 172800) return `${Math.round(seconds / 86400)} days`;
   if (seconds >= 3600) return `${(seconds / 3600).toFixed(1).replace(/\.0$/, "")} h`;
@@ -54,7 +68,8 @@ export function gauge(share, held) {
     bar.className = `gauge ${used >= 0.95 ? "full" : used >= 0.8 ? "near" : "well"}`;
     all.style.width = `${Math.min(used, 1) * 100}%`;
     spent.style.width = `${Math.min(settled, 1) * 100}%`;
-    text(words, `${Math.floor(Math.min(used, 9.99) * 100)} %`);
+    const whole = Math.floor(used * 100);
+    text(words, whole > 999 ? ">999 %" : used > 0 && whole === 0 ? "<1 %" : `${whole} %`);
   };
   node.show(share, held);
   return node;

@@ -1,26 +1,26 @@
 """One session: what it spent and may still spend, its calls in time, its tools, and the sessions inside it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from itertools import islice
 
 from agent_fuse.account_names import ALL, NOBODY, account
 from agent_fuse.accounting.children import children_of
 from agent_fuse.calls import Entry, Status
 from agent_fuse.dashboard.filters import Filter
-from agent_fuse.dashboard.state import hold, loops, waiting
+from agent_fuse.dashboard.state import Caps, hold, loops, waiting
 from agent_fuse.ledgers.reading import TOOL, Reader, Selection, Sums, literal
 from agent_fuse.views import as_json
 from agent_fuse.views.as_json import Json, exact, iso, usd
-from agent_fuse.views.limit_status import known_caps, standings
+from agent_fuse.views.limit_status import standings
 
 _CALLS = 500
 _MET = 20
-"""Users and agents of a session, at most, whose limits are looked at."""
+"""Users and agents of a session, at most, whose limits are looked at, and limits of its own."""
 _BEFORE = 3_600.0
 """Seconds: a call begins before it is admitted, long before where it waits for room or for an answer."""
 
 
-def one_session(reader: Reader, environ: Mapping[str, str], session: str, *, now: float) -> Json | None:
+def one_session(reader: Reader, caps: Caps, session: str, *, now: float) -> Json | None:
     """All of it, None where the ledger knows no such session. Raises LedgerError, ConfigurationError."""
     name = account("session", session)
     balance = reader.balances([name], now=now)[name]
@@ -33,11 +33,10 @@ def one_session(reader: Reader, environ: Mapping[str, str], session: str, *, now
     entries = (*calls, *(one.entry for one in held))
     users = sorted({one.user_id for one in entries} - {""})
     met = {"session": [session], "agent": sorted({one.agent for one in entries} - {""}), "user.id": users or [NOBODY]}
-    caps = known_caps(reader, environ)
-    limits = list(standings(reader, [one for one in caps if one.per == ALL], now=now, limit=1).shown)
+    limits = list(standings(reader, caps.on(reader, ALL, ""), now=now, limit=_MET).shown)
     for per, value in ((per, value) for per, values in met.items() for value in values[:_MET]):
-        own = [one for one in caps if one.per == per]
-        limits += standings(reader, own, now=now, limit=1, account=account(per, value)).shown
+        own = caps.on(reader, per, value)
+        limits += standings(reader, own, now=now, limit=_MET, account=account(per, value)).shown
     binding = [one for one in limits if len(met.get(one.cap.per, ())) <= 1]
     left = {one.cap.meter: one.left for one in sorted(binding, key=lambda one: -one.left)}
     return {

@@ -1,11 +1,13 @@
 // The page: the ledger's state, shown as it comes; nothing here is kept but what the filter says.
-import { $, amount, clean, clock, count, el, few, keep, money, more, rows, said, sessionLink, span, text } from "/static/elements.js";
+import { $, amount, clean, clock, count, el, few, keep, money, more, owner, rows, said, sessionLink, some, span, text, whose } from "/static/elements.js";
 import { ask, buttons, known, me, post, showPaused } from "/static/actions.js";
-import { figures, owner, show, showNone, showSession, why } from "/static/session.js";
+import { figures, held, show, showNone, showSession, showSoon, why } from "/static/session.js";
 
 const FIELDS = ["session", "agent", "model", "user", "limit"];
 const COUNTED = 50; // refusals that the state tells, at most
+const SHOWN = 50; // limits that it tells, at most
 const SILENCE = 10000; // milliseconds without a word, after which nobody is there, or a proxy keeps what is said
+const SPARING = 5; // times as long as a look took, until the next
 let source = null, timer = 0, watch = 0, failures = 0, buffered = false, shown = null;
 
 history.replaceState(null, "", location.pathname + kept() + location.hash);
@@ -45,6 +47,7 @@ function begin() {
   const session = location.hash.match(/^#\/session\/(.+)$/);
   $("all").hidden = session !== null;
   $("one").hidden = session === null;
+  if (session && !$("one").children.length) showSoon($("one"));
   if (session) return poll(`/api/sessions/${session[1]}`, (found) => showSession($("one"), found));
   $("one").replaceChildren();
   document.title = "AgentFuse";
@@ -82,6 +85,7 @@ function heard() {
 }
 
 async function poll(path, then) {
+  const began = performance.now();
   let wait = 1000;
   try {
     const answer = await fetch(path, { signal: AbortSignal.timeout(SILENCE) });
@@ -94,6 +98,7 @@ async function poll(path, then) {
       known.at = found.at;
       $("trouble").textContent = "";
       then(found);
+      wait = Math.max(wait, SPARING * (performance.now() - began)); // a long look is not taken every second
     }
   } catch {
     lost();
@@ -128,14 +133,14 @@ function showState(state) {
     text($("everything"), everything ? "Resume everything…" : "Stop everything…");
     $("everything").onclick = () => ask(everything ? "resume" : "stop", "all");
   }
-  const over = span(state.window_seconds), full = state.limits.filter((one) => one.reached).length;
+  const over = span(state.window_seconds), full = state.limits.filter((one) => one.reached && !one.stopped).length;
   figures($("figures"), [
     ["Dollars an hour", rate, `over the last ${over}`],
     ["Spent in all", money(state.total.usd), state.today_usd === null ? "" : `${money(state.today_usd)} today (UTC)`],
     ["Open calls", count(state.open.calls), `holding ${money(state.open.held_usd)}`],
     ["Refused", count(state.refused), `in the last ${over}, ${count(state.total.refused)} in all`, state.refused ? "bad" : ""],
-    ["Limits reached", count(full), `of ${count(state.limits.length)} shown`, full ? "bad" : "good"],
-    ["Waiting", count(state.paused.length), "for an answer of yours", state.paused.length ? "bad" : ""],
+    ["Limits reached", count(full), state.limits.length < SHOWN ? `of ${count(state.limits.length)}` : `of the ${SHOWN} nearest`, full ? "bad" : "good"],
+    ["Waiting", count(state.paused.length), me.may_act ? "for an answer of yours" : "for an answer", state.paused.length ? "bad" : ""],
   ]);
   $("s-paused").hidden = !state.paused.length;
   showPaused($("paused"), state.paused, state.at);
@@ -147,29 +152,38 @@ function showState(state) {
 }
 
 function headline(state, rate) {
-  if (state.paused.length) return state.paused.length === 1 ? "A call waits for your answer." : `${count(state.paused.length)} calls wait for your answer.`;
+  if (state.paused.length) {
+    const whose = me.may_act ? "your" : "an";
+    return state.paused.length === 1 ? `A call waits for ${whose} answer.` : `${count(state.paused.length)} calls wait for ${whose} answer.`;
+  }
   if (!state.sessions.length) return "No agent is at work just now.";
-  const agents = state.sessions.length + state.more_sessions, full = state.limits.filter((one) => one.reached).length;
+  const agents = state.sessions.length + state.more_sessions, full = state.limits.filter((one) => one.reached && !one.stopped).length;
   const reached = full > 1 ? "Limits are reached. " : full ? "A limit is reached. " : "";
   return `${reached}${agents === 1 ? "One session spends" : `${count(agents)} sessions spend`} ${rate} an hour.`;
 }
 
+const stoppedOf = (state) => new Set(state.in_force.filter((one) => one.stopped).map((one) => one.account));
+
 function showNear(state) {
+  const stopped = stoppedOf(state);
   const found = [
-    ...state.loops.map((one) => [`Loop near: ${one.tool} in session ${one.session} was called ${one.times} times the same, with nothing new.`, ""]),
+    ...state.loops
+      .filter((one) => !stopped.has(`session=${one.session}`))
+      .map((one) => [`Loop near: ${one.tool} was called ${one.times} times the same, with nothing new, in session `, "", one.session]),
     ...state.blind.map((one) => [one.what, one.fix && `Fix: ${one.fix}`]),
   ];
   $("s-near").hidden = !found.length;
-  keep($("near"), found, ([what]) => what, () => el("li", {}, el("span"), el("small")), (item, [what, fix]) => {
+  keep($("near"), found, ([what, , session]) => `${what}${session ?? ""}`, () => el("li", {}, el("span"), el("span"), el("small")), (item, [what, fix, session]) => {
     text(item.children[0], what);
-    text(item.children[1], fix);
+    if (session !== undefined) sessionLink(item.children[1], session);
+    text(item.children[2], fix);
   });
 }
 
 function showForce(state) {
   $("s-force").hidden = !state.in_force.length;
   rows($("force"), state.in_force, (one) => one.account, [
-    ["account", "words", (cell, one) => (one.account.startsWith("session=") ? sessionLink(cell, one.account.slice(8)) : text(cell, one.account === "all" ? "everything" : one.account))],
+    ["account", "words", (cell, one) => (one.account.startsWith("session=") ? sessionLink(cell, one.account.slice(8)) : text(cell, whose(one.account)))],
     ["now", "words", (cell, one) => {
       text(cell, [one.stopped && "stopped", ...one.top_ups.map((up) => `+${amount(up.meter, up.amount)}${up.until ? ` until ${clock(up.until)}` : ""}`)].filter(Boolean).join(", "));
       cell.classList.toggle("bad", one.stopped);
@@ -182,16 +196,18 @@ function showForce(state) {
 
 function showLimits(state) {
   $("no-limits").hidden = state.limits.length > 0 && !state.unmet.length;
-  text($("no-limits"), state.unmet.length ? `No call has met yet: ${state.unmet.join(", ")}.` : query() ? "No limit fits the filter." : "No limit is known: no fuse has posted one here.");
-  const stopped = new Set(state.in_force.filter((one) => one.stopped).map((one) => one.account));
+  text($("no-limits"), state.unmet.length ? `No call has met yet: ${state.unmet.join(", ")}.` : query() ? "No limit fits the filter." : "No agent that uses this ledger has set a limit. One with a limit: agent-fuse run --budget 5 agent.py");
+  const stopped = stoppedOf(state), asked = new Set(state.paused.map((one) => `${one.account} ${one.meter}`));
   rows($("limits"), few("limits", state.limits), (one) => `${one.account} ${one.meter} ${one.window}`, [
-    ["whose", "words", (cell, one) => (one.per === "session" ? sessionLink(cell, one.value) : text(cell, owner(one)))],
+    ["whose", "words", (cell, one) => (one.per === "session" ? sessionLink(cell, one.value) : text(cell, owner(one.per, one.value)))],
     ["limit", "", said((one) => `${one.words}${one.per === "all" ? "" : ` per ${one.per}`}`)],
     ["used", "", show],
     ["left", "number", said((one) => amount(one.meter, one.left))],
     ["reached in", "number", (cell, one) => {
-      text(cell, one.stopped ? "stopped" : one.reached ? "now" : one.seconds_until_cap === null ? "" : span(one.seconds_until_cap));
-      cell.classList.toggle("bad", one.stopped || one.reached);
+      const state = one.stopped ? "stopped" : asked.has(`${one.account} ${one.meter}`) ? "waits for you" : one.reached ? "reached" : "";
+      cell.dataset.title = state ? "" : "reached in";
+      text(cell, state || (one.seconds_until_cap === null ? "" : span(one.seconds_until_cap)));
+      cell.classList.toggle("bad", state !== "");
     }],
     ["refused", "number", said((one) => count(one.refused))],
     ["", "acts", (cell, one) => buttons(cell, one.account, [...(one.meter === "usd" ? ["top-up"] : []), ...(one.account === "all" ? [] : [stopped.has(one.account) ? "resume" : "stop"])])],
@@ -199,7 +215,7 @@ function showLimits(state) {
 }
 
 function showSessions(state) {
-  const stopped = new Set(state.in_force.filter((one) => one.stopped).map((one) => one.account));
+  const stopped = stoppedOf(state);
   $("no-sessions").hidden = state.sessions.length > 0;
   $("more-sessions").hidden = !state.more_sessions;
   text($("more-sessions"), `${count(state.more_sessions)} more spend less; the filter finds them.`);
@@ -214,7 +230,7 @@ function showSessions(state) {
       text(cell, count(one.refused));
       cell.classList.toggle("bad", one.refused > 0);
     }],
-    ["agents and models", "words soft", said((one) => [...one.agents, ...one.models].join(", "))],
+    ["agents and models", "words soft", said((one) => [some(one.agents, 2), some(one.models, 2)].filter(Boolean).join(", "))],
     ["", "acts", (cell, one) => one.session && buttons(cell, `session=${one.session}`, [stopped.has(`session=${one.session}`) ? "resume" : "stop"])],
   ]);
 }
@@ -267,7 +283,7 @@ function showRest(state) {
   $("s-decisions").hidden = !state.decisions.length;
   rows($("decisions"), state.decisions, (one) => `${one.at} ${one.what} ${one.account}`, [
     ["when", "", said((one) => clock(one.at))],
-    ["what", "words", said((one) => `${one.what} ${one.account === "all" ? "everything" : one.account} ${one.amount}`.trim())],
+    ["what", "words", said((one) => `${one.what} ${whose(one.account)} ${one.amount}`.trim())],
     ["by", "", said((one) => one.who)],
     ["why", "words", said((one) => one.why)],
   ]);

@@ -8,6 +8,7 @@ import socket
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from importlib.resources import files
 from types import FrameType
 from typing import TypeVar
@@ -15,6 +16,7 @@ from urllib.parse import parse_qs, quote
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -74,7 +76,7 @@ class Dashboard:
             Route("/api/openapi.json", self._for("view", api.get_openapi)),
             Route("/api/act/{verb}", self._for("act", self._act), methods=["POST"]),
         ]
-        failures = {ConfigurationError: _bad, LedgerError: _failing}
+        failures = {ConfigurationError: _bad, LedgerError: _failing, HTTPException: _unknown}
         self.app = Door(Starlette(routes=routes, exception_handlers=failures, lifespan=self._lifespan), names)
 
     def end(self) -> None:
@@ -208,6 +210,13 @@ def _with_cookie(answer: Response, request: Request, cookie: str) -> Response:
 async def _bad(request: Request, bad: Exception) -> Response:
     del request
     return JsonAnswer({"error": str(bad)}, 400)
+
+
+async def _unknown(request: Request, failed: Exception) -> Response:
+    status = failed.status_code if isinstance(failed, HTTPException) else 404
+    what = "nothing is at" if status == HTTPStatus.NOT_FOUND else f"{request.method} is not for"
+    said = f"{what} {request.url.path}; the page is at /, and /api/openapi.json tells what else there is"
+    return JsonAnswer({"error": said}, status)
 
 
 async def _failing(request: Request, failed: Exception) -> Response:

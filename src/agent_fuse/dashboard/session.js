@@ -1,10 +1,9 @@
 // One session's own page: what it may still spend, its calls on a line of time, its tools, and the sessions inside it.
-import { $, amount, clean, clock, count, el, few, gauge, money, more, rows, said, sessionLink, span, text } from "/static/elements.js";
+import { $, NOBODY, amount, clean, clock, count, el, few, gauge, money, more, owner, rows, said, sessionLink, span, text } from "/static/elements.js";
 import { buttons, showPaused } from "/static/actions.js";
 
 const refusedWord = (one) => (one.status === "refused" ? "refused" : "would be refused");
 const SVG = "http://www.w3.org/2000/svg";
-const NOBODY = "(none)"; // whose account it is that calls share which tell no value of its key
 const HEIGHT = 150, LEFT = 64, RIGHT = 12, BASE = 92, TOOLS = 116;
 
 function draw(name, facts, ...children) {
@@ -47,13 +46,13 @@ function line(calls, room) {
   return picture;
 }
 
-export const owner = (one) => (one.per === "all" ? "everything" : one.value === NOBODY ? `calls without ${one.per}` : one.value);
+const REASONS = { stopped: "stopped by hand", denied: "refused by hand", loop: "the same tool again and again", budget: "a limit is reached", unpriced: "no price is known", system: "the ledger does not answer" };
 
 export const unbooked = (one) => one.status === "refused" || one.status === "would_refuse";
 
 export function why(one) {
   const by = one.refused_by;
-  if (!by || !by.limit) return one.reason;
+  if (!by || !by.limit) return REASONS[one.reason] ?? one.reason;
   return by.value === NOBODY ? `${by.limit}, for calls without one` : `${by.limit} ${by.value ?? ""}`.trim();
 }
 
@@ -71,6 +70,9 @@ function table(title, id, heads) {
 
 const back = () => el("p", {}, el("a", { href: "#/" }, "← all sessions"));
 let shown = null;
+
+// Until the ledger has told of a session: there may be very much of it.
+export const showSoon = (root) => root.replaceChildren(back(), el("h1", {}, "Reading the ledger…"));
 
 // Where the ledger knows no such session.
 export function showNone(root) {
@@ -94,6 +96,8 @@ function frame(root) {
     table("Its last calls", "one-calls", [["when", ""], ["what", ""], ["agent", ""], ["tokens", "number"], ["cost", "number"], ["status", ""]]),
   );
 }
+
+export const held = (calls, usd) => (calls ? `${money(usd)} held by ${count(calls)} open ${calls === 1 ? "call" : "calls"}` : "no call is open");
 
 export function figures(list, facts) {
   if (list.children.length !== facts.length)
@@ -126,13 +130,13 @@ export function showSession(root, found) {
   showPaused($("one-paused"), found.paused, found.at);
   figures($("one-figures"), [
     ["Spent", money(found.spent_usd), `${count(found.calls_made)} calls, ${count(found.tokens)} tokens`],
-    ["May still spend", found.left.usd === undefined ? "no limit" : money(found.left.usd), `${money(found.held_usd)} held by ${count(found.holds.length)} open calls`, found.left.usd !== undefined && Number(found.left.usd) === 0 ? "bad" : ""],
+    ["May still spend", found.left.usd === undefined ? "no limit" : money(found.left.usd), held(found.holds.length, found.held_usd), found.left.usd !== undefined && Number(found.left.usd) === 0 ? "bad" : ""],
     ["Tool actions", count(found.tool_calls), found.loops.length ? `${clean(found.loops[0].tool)} repeats: ${found.loops[0].times} times` : "no loop is near", found.loops.length ? "bad" : ""],
     ["Refused", count(found.refused), stopped ? `stopped by ${stopped.who || "someone"}${stopped.why ? `: ${stopped.why}` : ""}` : "calls and actions", found.refused ? "bad" : ""],
   ]);
   $("one-line").replaceChildren(found.calls.length ? line(found.calls, $("one-line").clientWidth) : el("p", { class: "empty" }, "No call was booked yet."));
   rows($("one-limits"), few("one-limits", found.limits), (one) => `${one.account} ${one.meter} ${one.window}`, [
-    ["limit", "", said((one) => (one.per === "all" || one.value === NOBODY ? `${one.words} for ${owner(one)}` : `${one.words} per ${one.per}${one.per === "session" ? "" : ` ${one.value}`}`))],
+    ["limit", "", said((one) => (one.per === "session" ? `${one.words} per session` : `${one.words} ${one.per === "all" || one.value === NOBODY ? "for" : "per"} ${owner(one.per, one.value)}`))],
     ["used", "", (cell, one) => show(cell, one)],
     ["left", "number", said((one) => amount(one.meter, one.left))],
   ]);
@@ -153,6 +157,7 @@ export function showSession(root, found) {
     ["agent", "words", said((one) => one.agent)],
     ["tokens", "number", said((one) => (one.input_tokens === null && one.output_tokens === null ? "" : `${count(one.input_tokens ?? 0)} + ${count(one.output_tokens ?? 0)}`))],
     ["cost", "number", said((one) => {
+      if (one.tool && !Number(one.cost_usd)) return "";
       if (unbooked(one)) return `(${money(one.cost_usd)})`;
       return money(one.cost_usd) + (Number(one.fee_usd) ? `, ${money(one.fee_usd)} of it fees` : "");
     })],

@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Any
 
 from agent_fuse import control
+from agent_fuse.account_names import account, plain
 from agent_fuse.accounting import paused_calls
 from agent_fuse.accounting.day_sum import NOTE, spent_today
 from agent_fuse.accounting.published_limits import PREFIX, PublishedLimit, read_published
@@ -40,13 +41,21 @@ class Caps:
         self._known: list[PublishedLimit] = []
         self.general: list[PublishedLimit] = []
         """Those that are no account's own."""
+        self._own: dict[str, list[PublishedLimit]] = {}
+
+    def on(self, reader: Reader, per: str, value: str) -> list[PublishedLimit]:
+        """Those that one account may meet: its own, and the general ones of its key. As `of`."""
+        self.of(reader)
+        return [one for one in (*self.general, *self._own.get(account(per, value), ())) if one.per == per]
 
     def of(self, reader: Reader) -> list[PublishedLimit]:
         """Those in this ledger. Raises LedgerError, ConfigurationError."""
         stand = reader.notes_stand(PREFIX)
         if stand != self._stand:
             self._known = with_budget(read_published(reader.notes(PREFIX)), self._environ)
-            self.general = [cap for cap in self._known if not cap.account]
+            self.general, self._own = [], {}
+            for cap in self._known:
+                (self._own.setdefault(plain(cap.account), []) if cap.account else self.general).append(cap)
             self._stand = stand
         return self._known
 

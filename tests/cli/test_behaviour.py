@@ -16,6 +16,7 @@ from pathlib import Path
 import apsw
 import pytest
 
+from agent_fuse import control
 from agent_fuse.calls import Entry, Status
 from agent_fuse.cli.options import DEFAULT_LEDGER
 from agent_fuse.errors import ConfigurationError
@@ -25,6 +26,7 @@ from agent_fuse.options import DEFAULT_DB_PATH
 from agent_fuse.views.asked_period import when
 from agent_fuse.views.focus_export import COLUMNS
 from cli import filled
+from dashboard.conftest import PROGRAM
 
 READERS = (
     ["status", "--since", "1m"],
@@ -101,19 +103,29 @@ def test_newer_ledger(run, own):
             ["top-up", "x", "1", "--until", "999999999w"],
             "--until is '999999999w', which no calendar tells; leave it out",
         ),
-        (["calls", "--limit", "-1"], "Invalid value"),
-        (["frobnicate"], "No such command"),
-        (["calls", "--frobnicate"], "No such option"),
+        (["calls", "--limit", "-1"], "invalid value for '--limit'"),
+        (["frobnicate"], "no such command 'frobnicate'; see agent-fuse -h"),
+        (["statuss"], "no such command 'statuss', did you mean 'status'; see agent-fuse -h"),
+        (["calls", "--frobnicate"], "no such option: --frobnicate"),
+        (["calls", "--since"], "option '--since' requires an argument; see agent-fuse"),
+        (["top-up", "run-1"], "missing argument 'USD'; see agent-fuse top-up -h"),
+        (["ledger", "a\nb"], "see agent-fuse ledger -h"),
     ],
     ids=lambda one: " ".join(one) if isinstance(one, list) else "",
 )
 def test_bad_usage(run, story, arguments, told):
-    """Bad usage exits with 2 and says what is wrong."""
-    if "--db" not in arguments and arguments[0] in ("calls", "top", "report", "export", "prune"):
+    """Bad usage exits with 2 and says what is wrong, in one line."""
+    if (
+        "--db" not in arguments
+        and arguments[-1] != "--since"
+        and arguments[0] in ("calls", "top", "report", "export", "prune")
+    ):
         arguments = [*arguments, "--db", str(story)]
     done = run(*arguments)
     assert done.code == 2
     assert told in done.err
+    assert done.err.startswith("agent-fuse: ")
+    assert done.err.count("\n") == 1
 
 
 def test_status_exits_with_one_at_a_cap(run, own):
@@ -401,3 +413,17 @@ def test_top_lives_until_a_key(story, key):
     os.close(terminal)
     assert os.waitstatus_to_exitcode(status) == 0
     assert seen.index(b"\x1b[?1049h") < seen.index(b"an hour") < seen.index(b"\x1b[?1049l")
+
+
+def test_no_is_told_in_a_line(tmp_path):
+    """Who is asked at a terminal and says no is told that nothing was done, and nothing was."""
+    open_ledger(tmp_path / "ledger.db").close()
+    terminal, other = os.openpty()
+    words = [PROGRAM, "stop", "all", "--db", str(tmp_path / "ledger.db")]
+    with subprocess.Popen(words, stdin=other, stdout=other, stderr=subprocess.PIPE, text=True) as asked:
+        os.write(terminal, b"n\n")
+        assert asked.stderr.read().strip() == "agent-fuse: nothing was done"
+    os.close(terminal)
+    os.close(other)
+    assert asked.returncode == 1
+    assert control.in_force(db_path=str(tmp_path / "ledger.db")) == []

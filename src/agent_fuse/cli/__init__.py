@@ -2,9 +2,10 @@
 
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from agent_fuse.errors import ConfigurationError
+from agent_fuse.foreign_text import escaped
 from agent_fuse.ledgers.base import LedgerError
 
 FINE, LIMIT_REACHED, USAGE, UNREADABLE = 0, 1, 2, 3
@@ -19,18 +20,32 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     if words[:1] == ["run"]:
         _run(words[1:])
     try:
-        from agent_fuse.cli.app import app  # noqa: PLC0415 - without the extra there is no app
+        from agent_fuse.cli.app import Abort, UsageError, app  # noqa: PLC0415 - without the extra there is no app
     except ModuleNotFoundError as missing:
         if (missing.name or "").partition(".")[0] not in _EXTRA:
             raise
         _fail(f"{missing.name} is missing; install the command line with: pip install 'agent-fuse[cli]'", USAGE)
     try:
-        app(args=words, prog_name="agent-fuse")
+        code = app(args=words, prog_name="agent-fuse", standalone_mode=False)
+    except UsageError as bad:
+        _misused(bad)
+    except Abort:
+        _fail("nothing was done", LIMIT_REACHED)
     except ConfigurationError as bad:
         _fail(str(bad), USAGE)
     except LedgerError as failed:
         _fail(str(failed), UNREADABLE)
-    sys.exit(FINE)
+    sys.exit(code if isinstance(code, int) else FINE)
+
+
+def _misused(bad: Any) -> NoReturn:
+    """Tell what typer says is wrong about the words in a line, as every other error, and where the right ones are."""
+    if type(bad).__name__ == "NoArgsIsHelpError":
+        bad.show()
+        sys.exit(USAGE)
+    message = escaped(str(bad.format_message()).replace(". Did you mean", ", did you mean").rstrip(".?"))
+    where = "agent-fuse" if bad.ctx is None else bad.ctx.command_path
+    _fail(f"{message[:1].lower()}{message[1:]}; see {where} -h", USAGE)
 
 
 def _run(words: list[str]) -> NoReturn:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable
 from importlib.metadata import version as installed
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -23,6 +23,12 @@ from agent_fuse.cli import (
     status,
     top,
 )
+
+Abort = typer.Abort
+"""Someone said no to a question."""
+
+UsageError = cast("type[Exception]", typer.BadParameter.__mro__[1])
+"""Bad words on the command line: click's own class, or that of the click inside typer, by its version."""
 
 app = typer.Typer(
     name="agent-fuse",

@@ -22,9 +22,9 @@ TIMES, AT_ONCE = 600, 8
 MESSAGES: Any = [{"role": "user", "content": "hi"}]
 
 
-def test_no_cancellation_leaves_a_hold_or_loses_a_call(tmp_path):
+def test_no_cancellation_leaves_a_hold_or_loses_a_call(ledger):
     leave_nobody()
-    agent_fuse.init(budget=1000, db_path=str(tmp_path / "ledger.db"), session_id="s", warn_at="none")
+    agent_fuse.init(budget=1000, db_path=ledger, session_id="s", warn_at="none")
     fuse = current()
     assert fuse is not None
     chance, cancelled = random.Random(8), 0
@@ -47,12 +47,15 @@ def test_no_cancellation_leaves_a_hold_or_loses_a_call(tmp_path):
         lasts = time.perf_counter() - began
 
         async def broken_off() -> None:
-            nonlocal cancelled
+            nonlocal cancelled, lasts
             while cancelled < TIMES:
                 asking = asyncio.create_task(ask())
                 await asyncio.sleep(chance.uniform(0, lasts))
                 if asking.cancel():
                     cancelled += 1
+                    lasts *= 1.02
+                else:  # too late: as busy as the machine is now, a call takes less
+                    lasts *= 0.95
                 await asyncio.gather(asking, return_exceptions=True)
 
         await asyncio.gather(*(broken_off() for _ in range(AT_ONCE)))
@@ -65,6 +68,9 @@ def test_no_cancellation_leaves_a_hold_or_loses_a_call(tmp_path):
     with LoopbackProvider() as provider:
         asyncio.run(run(provider))
         gc.collect()
+        until = time.monotonic() + 10
+        while fuse.open_calls() and time.monotonic() < until:  # a server's answer goes on to its thread
+            time.sleep(0.1)
         assert fuse.open_calls() == 0
         booked = assert_served_once(provider, fuse.ledger, broken_off=cancelled)
         print(f"{cancelled} cancelled, {len(provider.served)} served, {len(booked)} booked")

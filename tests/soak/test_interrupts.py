@@ -57,11 +57,11 @@ class StopButton:
                     os.kill(os.getpid(), signal.SIGINT)
 
 
-def test_no_interrupt_leaves_a_hold_or_loses_a_call(tmp_path):
+def test_no_interrupt_leaves_a_hold_or_loses_a_call(ledger):
     leave_nobody()
     agent_fuse.init(
         limits=[Limit(usd=1000), Limit(tool_calls=10**9)],
-        db_path=str(tmp_path / "ledger.db"),
+        db_path=ledger,
         session_id="s",
         warn_at="none",
         loop_detection_enabled=False,

@@ -46,9 +46,9 @@ for line in sys.stdin:
 """Forks a process for each line that it reads, which guards itself and calls a model until it is killed."""
 
 
-def test_no_kill_leaves_a_hold_or_loses_a_call(tmp_path):
+def test_no_kill_leaves_a_hold_or_loses_a_call(ledger):
     leave_nobody()
-    chance, path = random.Random(8), str(tmp_path / "ledger.db")
+    chance, path = random.Random(8), ledger
     with LoopbackProvider() as provider:
         nursery = subprocess.Popen(
             [sys.executable, "-c", NURSERY, provider.openai_base_url, path],

@@ -19,18 +19,6 @@ THREADS = 2
 PLENTY, TIGHT = "1000", "0.50"
 
 
-@pytest.fixture
-def server_url(postgres):
-    """An empty database of one that may not."""
-    return postgres.database()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def ledger(request, tmp_path):
-    """An empty ledger of either kind."""
-    return str(tmp_path / "ledger.db") if request.param == "sqlite" else request.getfixturevalue("server_url")
-
-
 @pytest.mark.parametrize("budget", [PLENTY, TIGHT])
 def test_workers_are_killed_and_stopped(ledger, budget):
     """At random instants, far from the cap and against it."""

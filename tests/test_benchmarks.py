@@ -38,4 +38,4 @@ def test_the_wire_gates_benchmark_judges_each_call(tmp_path: Path) -> None:
     """It compares what it says: every guarded call is booked, and each library's wrapper is measured."""
     bench = load("bench_wire")
     assert set(bench.gated(tmp_path, 20)) == {"the openai SDK's gate", "the wire gate"}
-    assert len(bench.unrelated(10)) == 6
+    assert len(bench.unrelated(10)) == 8

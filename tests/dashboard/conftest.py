@@ -11,8 +11,17 @@ from pathlib import Path
 import httpx
 import pytest
 
-from agent_fuse.ledgers import open_ledger
+from agent_fuse.ledgers import open_ledger, waiting
 from ledgers.samples import amounts, line
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _patient():
+    """Playwright runs an event loop in the thread of the tests, which may wait for a ledger as long as anybody."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(waiting, "LOOP_SECONDS", 20.0)
+        yield
+
 
 PROGRAM = str(Path(sys.executable).with_name("agent-fuse"))
 

@@ -1,7 +1,8 @@
 """Opens the ledger that the settings name, and a fuse on it."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from weakref import ref
 
@@ -87,10 +88,23 @@ def open_fuse(settings: Settings, *, clock: Clock = time.time) -> Fuse:
     if settings.webhook is not None:
         from agent_fuse.webhook import telling  # noqa: PLC0415  few have one
 
-        telling.start(fuse, settings.webhook, suppress_instrumentation)
+        telling.start(fuse, settings.webhook, _unseen)
     for watcher in _watchers:
         watcher(fuse)
     return fuse
+
+
+@contextmanager
+def _unseen() -> Iterator[None]:
+    """What is sent inside is AgentFuse's own: nothing makes a span of it, and the wire gate does not judge it."""
+    from agent_fuse.otel.request_gate import FLIGHT, Flight  # noqa: PLC0415  few have a webhook
+
+    token = FLIGHT.set(Flight(""))
+    try:
+        with suppress_instrumentation():
+            yield
+    finally:
+        FLIGHT.reset(token)
 
 
 def _note_blind() -> None:

@@ -195,6 +195,30 @@ def test_a_span_around_several_of_its_scope_is_not_told_twice() -> None:
         assert books.booked == {1: (usage(7), True), 3: (usage(8), True)}
 
 
+@pytest.mark.parametrize("first", ["own", "others"])
+def test_a_span_around_a_call_that_is_named_as_one_is_not_the_call(first: str) -> None:
+    """LangChain's retry bears its model's name: whichever of two instrumentations sees the call first, it is one call."""
+    books = Books()
+    books.sightings = Checked()
+    retry = books.sightings.open(1, layer=Layer.FRAMEWORK, source="oi", now=0)
+    if first == "own":
+        mine = books.sightings.open(2, layer=Layer.FRAMEWORK, source="oi", now=1, around=[retry])
+        other = books.sightings.open(3, layer=Layer.FRAMEWORK, source="tl", now=1, around=[mine, retry])
+    else:
+        other = books.sightings.open(2, layer=Layer.FRAMEWORK, source="tl", now=1, around=[retry])
+        mine = books.sightings.open(3, layer=Layer.FRAMEWORK, source="oi", now=1, around=[retry, other])
+    request = books.sightings.open(4, layer=Layer.REQUEST, source="request", now=2, around=[mine, other, retry])
+    assert mine.call is other.call is request.call is not retry.call
+    assert mine.call.payload != retry.call.payload
+    books.close(request, now=3, usage=usage(9))
+    books.close(other, now=4, usage=usage(9))
+    books.close(mine, now=5, usage=usage(9))
+    books.close(retry, now=6, outcome=Outcome.FAILED)
+    assert books.booked == {mine.call.payload: (usage(9), True)}
+    assert books.released == {retry.call.payload}
+    books.sightings.check()
+
+
 def test_memory_is_bounded() -> None:
     """Ended calls are forgotten beyond a number, open ones are not."""
     books = Books()

@@ -174,17 +174,20 @@ class Sightings(Generic[P]):
         self._ended.pop(call, None)
 
     def _join(self, payload: P, layer: Layer, source: str, around: Iterable[Sighting[P]]) -> Call[P] | None:
-        outside = iter(around)
+        outside, own = iter(around), None
         for outer in outside:
             if outer.ended_at is not None or outer.layer < layer or outer.call not in self._calls:
                 continue  # over, inside rather than around, or another fuse's to book
             if outer.source == source:
                 if layer is Layer.CLIENT and told_twice(outer, outside):
                     return outer.call
+                own = outer
                 continue
             call = outer.call
             if call.state is State.RELEASED or (layer is Layer.REQUEST and timed_out(call)):
                 return self._renew(payload, call)
+            if own is not None and own.call is call and own.number < outer.number and call.state is State.OPEN:
+                return self._part(payload, own)
             again = layer is Layer.WIRE and failed(call, source)
             if call.state is not State.OPEN or (source in map(_SOURCE, call.sightings) and not again):
                 return None
@@ -201,6 +204,22 @@ class Sightings(Generic[P]):
         self._calls[call] = None
         old.over = last_end(old)
         self._over(old)
+        self._views.enter((*old.sightings, *call.sightings))
+        return call
+
+    def _part(self, payload: P, around: Sighting[P]) -> Call[P]:
+        """A span around a call was taken for the call (a retry that is named as its model): it is told from it.
+
+        What began inside it, and the money that was held for that, is the call of what is inside.
+        """
+        old = around.call
+        self._views.leave(old.sightings)
+        call = Call(old.payload, [one for one in old.sightings if one.number > around.number])
+        self._calls[call] = None
+        for one in call.sightings:
+            one.call = call
+        old.sightings = [one for one in old.sightings if one.call is old]
+        old.payload = payload
         self._views.enter((*old.sightings, *call.sightings))
         return call
 

@@ -1,7 +1,7 @@
 """Opens the ledger that the settings name, and a fuse on it."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import partial
 from weakref import ref
@@ -95,7 +95,7 @@ def open_fuse(settings: Settings, *, clock: Clock = time.time) -> Fuse:
 
 
 @contextmanager
-def _unseen() -> Iterator[None]:
+def _unseen() -> Generator[None]:
     """What is sent inside is AgentFuse's own: nothing makes a span of it, and the wire gate does not judge it."""
     from agent_fuse.otel.request_gate import FLIGHT, Flight  # noqa: PLC0415  few have a webhook
 

@@ -1,10 +1,7 @@
 """Gemini's Interactions API by its own SDK: refused with nothing sent, booked by the usage that its answers tell."""
 
 import asyncio
-import json
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -13,6 +10,8 @@ from google import genai
 from agent_fuse import SentinelBudgetExceeded, init
 from agent_fuse.calls import Status
 from alone import leave_nobody
+
+from .hosts import Asked, Told, host
 
 MODEL = "gemini-3.5-flash"
 USAGE = {
@@ -27,45 +26,33 @@ COST = 150 * 1_500 + 320 * 9_000
 """Nano-dollars of that."""
 
 
-class Google(BaseHTTPRequestHandler):
-    received = 0
-
-    def do_POST(self) -> None:
-        asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        Google.received += 1
-        whole: dict[str, Any] = {"id": "i1", "object": "interaction", "model": asked.get("model"), "steps": []}
-        whole |= {"created": "2026-11-01T00:00:00Z", "updated": "2026-11-01T00:00:00Z", "status": "completed"}
-        whole |= {"usage": USAGE}
-        body, kind = json.dumps(whole), "application/json"
-        if asked.get("background"):
-            body = json.dumps({**whole, "usage": None, "status": "in_progress"})
-        if asked.get("stream"):
-            events = [
-                {"event_type": "interaction.created", "interaction": {**whole, "usage": None}},
-                {"event_type": "step.delta", "index": 0, "delta": {"type": "text", "text": "hi"}},
-                {"event_type": "interaction.completed", "interaction": whole},
-            ]
-            lines = [f"event: {one['event_type']}\ndata: {json.dumps(one)}\n\n" for one in events]
-            body, kind = "".join(lines) + "event: done\ndata: [DONE]\n\n", "text/event-stream"
-        self.send_response(200)
-        self.send_header("content-type", kind)
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body.encode())
-
-    def log_message(self, *_: object) -> None:
-        """Quiet."""
+def google(asked: Asked) -> Told:
+    whole: dict[str, Any] = {"id": "i1", "object": "interaction", "model": asked.body.get("model"), "steps": []}
+    whole |= {"created": "2026-11-01T00:00:00Z", "updated": "2026-11-01T00:00:00Z", "status": "completed"}
+    whole |= {"usage": USAGE}
+    if asked.body.get("background"):
+        return Told({**whole, "usage": None, "status": "in_progress"})
+    if not asked.body.get("stream"):
+        return Told(whole)
+    events = [
+        {"event_type": "interaction.created", "interaction": {**whole, "usage": None}},
+        {"event_type": "step.delta", "index": 0, "delta": {"type": "text", "text": "hi"}},
+        {"event_type": "interaction.completed", "interaction": whole},
+    ]
+    return Told(events=events, named_by="event_type", last="event: done\ndata: [DONE]\n\n")
 
 
 @pytest.fixture
-def client() -> Iterator[Any]:
+def served() -> Iterator[tuple[str, list[Asked]]]:
     leave_nobody()
-    Google.received = 0
-    with ThreadingHTTPServer(("127.0.0.1", 0), Google) as server:
-        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        options: Any = {"base_url": f"http://127.0.0.1:{server.server_port}"}
-        yield genai.Client(api_key="x", http_options=options)
-        server.shutdown()
+    with host(google) as one:
+        yield one
+
+
+@pytest.fixture
+def client(served: tuple[str, list[Asked]]) -> Any:
+    options: Any = {"base_url": served[0]}
+    return genai.Client(api_key="x", http_options=options)
 
 
 async def _awaited(client: Any) -> None:
@@ -86,7 +73,7 @@ CALLS: dict[str, Callable[[Any], object]] = {
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_an_interaction_is_booked_by_its_usage_and_refused(client: Any, tmp_path: Any, name: str) -> None:
+def test_an_interaction_is_booked_by_its_usage_and_refused(client: Any, served: Any, tmp_path: Any, name: str) -> None:
     """Thoughts and what tools brought are told beside the rest, and billed with it."""
     fuse = init(budget="0.01", db_path=str(tmp_path / "ledger.db")).fuse
     CALLS[name](client)
@@ -94,7 +81,7 @@ def test_an_interaction_is_booked_by_its_usage_and_refused(client: Any, tmp_path
         client.interactions.create(model=MODEL, input="hi", generation_config={"max_output_tokens": 1_000})
     refused, entry = fuse.ledger.journal()
     assert (entry.status, entry.cost, entry.model) == (Status.SETTLED, COST, MODEL)
-    assert (refused.status, Google.received) == (Status.REFUSED, 1)
+    assert (refused.status, len(served[1])) == (Status.REFUSED, 1)
 
 
 def test_one_that_goes_on_is_booked_at_an_estimate(client: Any, tmp_path: Any) -> None:

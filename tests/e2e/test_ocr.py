@@ -1,9 +1,6 @@
 """Documents read by Mistral's SDK: quoted and booked by the page, those that fill a schema at their own price."""
 
-import json
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -12,45 +9,38 @@ from mistralai.client import Mistral
 from agent_fuse import SentinelBudgetExceeded, init
 from alone import leave_nobody
 
+from .hosts import Asked, Told, host
+
 MODEL = "mistral-ocr-4-1"
 DOCUMENT = {"type": "document_url", "document_url": "https://host.invalid/a.pdf"}
 SCHEMA = {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "object"}}}
 
 
-class Reader(BaseHTTPRequestHandler):
-    """Reads three pages, whatever it is given."""
-
-    received = 0
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["content-length"]))
-        Reader.received += 1
-        body = json.dumps({"pages": [], "model": MODEL, "usage_info": {"pages_processed": 3, "doc_size_bytes": 9}})
-        self.send_response(200)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body.encode())
-
-    def log_message(self, *_: object) -> None:
-        """Quiet."""
+def read(asked: Asked) -> Told:
+    """Three pages, whatever it is given."""
+    del asked
+    return Told({"pages": [], "model": MODEL, "usage_info": {"pages_processed": 3, "doc_size_bytes": 9}})
 
 
 @pytest.fixture
-def ocr() -> Iterator[Any]:
+def served() -> Iterator[tuple[str, list[Asked]]]:
     leave_nobody()
-    Reader.received = 0
-    with ThreadingHTTPServer(("127.0.0.1", 0), Reader) as server:
-        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        yield Mistral(api_key="x", server_url=f"http://127.0.0.1:{server.server_port}").ocr
-        server.shutdown()
+    with host(read) as one:
+        yield one
+
+
+@pytest.fixture
+def ocr(served: tuple[str, list[Asked]]) -> Any:
+    return Mistral(api_key="x", server_url=served[0]).ocr
 
 
 @pytest.mark.parametrize(
     ("asked", "thousand"),
     [({}, 4), ({"document_annotation_format": SCHEMA}, 5), ({"bbox_annotation_format": SCHEMA}, 5)],
 )
-def test_pages_are_booked_as_they_were_read(ocr: Any, tmp_path: Any, asked: dict[str, Any], thousand: int) -> None:
+def test_pages_are_booked_as_they_were_read(
+    ocr: Any, served: Any, tmp_path: Any, asked: dict[str, Any], thousand: int
+) -> None:
     """At $4 for a thousand, and $5 where a schema is filled too; the next document does not leave."""
     fuse = init(budget="0.0501", db_path=str(tmp_path / "ledger.db")).fuse
     ocr.process(model=MODEL, document=DOCUMENT, **asked)
@@ -58,7 +48,7 @@ def test_pages_are_booked_as_they_were_read(ocr: Any, tmp_path: Any, asked: dict
     assert (entry.cost, entry.model) == (3 * thousand * 1_000_000, MODEL)
     with pytest.raises(SentinelBudgetExceeded):
         ocr.process(model=MODEL, document=DOCUMENT, pages=list(range(12)), **asked)
-    assert Reader.received == 1
+    assert len(served[1]) == 1
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,6 @@
 """Where and how fast a Claude model ran: US-only inference and fast mode are priced apart, and the answer says which."""
 
-import json
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any, cast
 
 import anthropic
@@ -14,6 +11,8 @@ from agent_fuse import init
 from agent_fuse.calls import Entry
 from agent_fuse.prices import PriceBook
 
+from .hosts import Asked, Told, host
+
 TOKENS: dict[str, Any] = {"input_tokens": 1000, "output_tokens": 100}
 CACHED: dict[str, Any] = {**TOKENS, "cache_read_input_tokens": 2000, "cache_creation_input_tokens": 400}
 AT_LIST = 1000 * 5_000 + 100 * 25_000
@@ -21,47 +20,26 @@ AT_LIST = 1000 * 5_000 + 100 * 25_000
 USAGE: dict[str, Any] = {}
 
 
-class Claude(BaseHTTPRequestHandler):
+def claude(asked: Asked) -> Told:
     """Answers with USAGE, streamed where it is asked to."""
-
-    def do_POST(self) -> None:
-        asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        message = {
-            "id": "m",
-            "type": "message",
-            "role": "assistant",
-            "model": asked.get("model", "claude-opus-4-6"),
-            "content": [],
-        }
-        message |= {"stop_reason": "end_turn", "stop_sequence": None, "usage": USAGE}
-        body, kind = json.dumps(message), "application/json"
-        if asked.get("stream"):
-            done = {"delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 100}}
-            events = [
-                {"type": "message_start", "message": {**message, "usage": {**USAGE, "output_tokens": 1}}},
-                {"type": "message_delta", **done},
-                {"type": "message_stop"},
-            ]
-            body, kind = (
-                "".join(f"event: {one['type']}\ndata: {json.dumps(one)}\n\n" for one in events),
-                "text/event-stream",
-            )
-        self.send_response(200)
-        self.send_header("content-type", kind)
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body.encode())
-
-    def log_message(self, *_: object) -> None:
-        """Quiet."""
+    message: dict[str, Any] = {"id": "m", "type": "message", "role": "assistant", "content": []}
+    message |= {"model": asked.body.get("model", "claude-opus-4-6")}
+    message |= {"stop_reason": "end_turn", "stop_sequence": None, "usage": USAGE}
+    if not asked.body.get("stream"):
+        return Told(message)
+    done = {"delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 100}}
+    events = [
+        {"type": "message_start", "message": {**message, "usage": {**USAGE, "output_tokens": 1}}},
+        {"type": "message_delta", **done},
+        {"type": "message_stop"},
+    ]
+    return Told(events=events)
 
 
 @pytest.fixture
 def url() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Claude) as server:
-        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with host(claude) as (at, _):
+        yield at
 
 
 def send(how: str, url: str, asked: dict[str, Any]) -> None:

@@ -1,9 +1,6 @@
 """The tier at which an answer was served, told by a header alone: Bedrock's InvokeModel, Gemini."""
 
-import json
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any
 
 import httpx
@@ -12,6 +9,8 @@ import pytest
 from agent_fuse import init
 from alone import leave_nobody
 
+from .hosts import Asked, Told, host
+
 NOVA = {"usage": {"inputTokens": 1000, "outputTokens": 100}}
 GEMINI = {
     "candidates": [{"finishReason": "STOP"}],
@@ -19,32 +18,18 @@ GEMINI = {
 }
 
 
-class Host(BaseHTTPRequestHandler):
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["content-length"]))
-        answer, header = (
-            (NOVA, "X-Amzn-Bedrock-Service-Tier") if "nova" in self.path else (GEMINI, "x-gemini-service-tier")
-        )
-        body = json.dumps(answer)
-        self.send_response(200)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(body)))
-        if tier := self.headers.get("tier"):
-            self.send_header(header, tier)
-        self.end_headers()
-        self.wfile.write(body.encode())
-
-    def log_message(self, *_: object) -> None:
-        """Quiet."""
+def answer(asked: Asked) -> Told:
+    """At the tier that it is asked to name."""
+    whole, header = (NOVA, "X-Amzn-Bedrock-Service-Tier") if "nova" in asked.path else (GEMINI, "x-gemini-service-tier")
+    tier = asked.headers.get("tier")
+    return Told(whole, headers={header: tier} if tier else {})
 
 
 @pytest.fixture
 def url() -> Iterator[str]:
     leave_nobody()
-    with ThreadingHTTPServer(("127.0.0.1", 0), Host) as server:
-        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with host(answer) as (at, _):
+        yield at
 
 
 @pytest.mark.parametrize(

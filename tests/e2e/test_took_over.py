@@ -1,10 +1,7 @@
 """One model declines, another answers (Anthropic's `fallbacks`): every attempt that wrote is billed at its own rates."""
 
-import json
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 import anthropic
 import httpx
@@ -12,6 +9,8 @@ import pytest
 
 from agent_fuse import init
 from alone import leave_nobody
+
+from .hosts import Asked, Told, host
 
 ASKED, SERVED = "claude-fable-5", "claude-opus-4-8"
 BETA = "server-side-fallback-2026-07-01"
@@ -39,44 +38,31 @@ CASES: dict[str, tuple[list[dict[str, Any]], int]] = {
 }
 
 
-class Claude(BaseHTTPRequestHandler):
-    """Answers with `attempts`; its top level tells the last of them."""
+ATTEMPTS: list[dict[str, Any]] = []
 
-    attempts: ClassVar[list[dict[str, Any]]] = []
 
-    def do_POST(self) -> None:
-        asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        first, last = self.attempts[0], self.attempts[-1]
-        usage = {**last, "iterations": self.attempts}
-        message: dict[str, Any] = {"id": "m", "type": "message", "role": "assistant", "content": []}
-        message |= {"stop_reason": "end_turn", "stop_sequence": None, "model": last["model"], "usage": usage}
-        body, kind = json.dumps(message), "application/json"
-        if asked.get("stream"):
-            start = {**message, "model": first["model"], "usage": {**first, "output_tokens": 1}}
-            events = [
-                {"type": "message_start", "message": start},
-                {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": usage},
-                {"type": "message_stop"},
-            ]
-            body = "".join(f"event: {one['type']}\ndata: {json.dumps(one)}\n\n" for one in events)
-            kind = "text/event-stream"
-        self.send_response(200)
-        self.send_header("content-type", kind)
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body.encode())
-
-    def log_message(self, *_: object) -> None:
-        """Quiet."""
+def claude(asked: Asked) -> Told:
+    """Answers with ATTEMPTS; its top level tells the last of them."""
+    first, last = ATTEMPTS[0], ATTEMPTS[-1]
+    usage = {**last, "iterations": ATTEMPTS}
+    message: dict[str, Any] = {"id": "m", "type": "message", "role": "assistant", "content": []}
+    message |= {"stop_reason": "end_turn", "stop_sequence": None, "model": last["model"], "usage": usage}
+    if not asked.body.get("stream"):
+        return Told(message)
+    start = {**message, "model": first["model"], "usage": {**first, "output_tokens": 1}}
+    events = [
+        {"type": "message_start", "message": start},
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": usage},
+        {"type": "message_stop"},
+    ]
+    return Told(events=events)
 
 
 @pytest.fixture
 def url() -> Iterator[str]:
     leave_nobody()
-    with ThreadingHTTPServer(("127.0.0.1", 0), Claude) as server:
-        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with host(claude) as (at, _):
+        yield at
 
 
 def send(how: str, url: str) -> None:
@@ -97,11 +83,9 @@ def send(how: str, url: str) -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_each_attempt_is_billed_by_its_model(url: str, tmp_path: Any, how: str, name: str) -> None:
     """What declined before it wrote is free; the answer's figures are those of the model that gave it."""
-    Claude.attempts, cost = CASES[name]
+    ATTEMPTS[:], cost = CASES[name]
     fuse = init(budget=100, db_path=str(tmp_path / "ledger.db")).fuse
     send(how, url)
     (entry,) = fuse.ledger.journal()
     assert entry.cost == cost
-    assert entry.output_tokens == sum(
-        one["output_tokens"] for one in Claude.attempts if one["model"] == Claude.attempts[-1]["model"]
-    )
+    assert entry.output_tokens == sum(one["output_tokens"] for one in ATTEMPTS if one["model"] == ATTEMPTS[-1]["model"])

@@ -1,6 +1,9 @@
 """A KeyboardInterrupt at any instant of a gate: nothing stays held or open, what was served is booked once."""
 
 import asyncio
+import json
+from contextlib import closing
+from http.client import HTTPConnection
 from typing import Any
 
 import openai
@@ -95,6 +98,23 @@ def test_no_instant_of_a_span_keeps_its_hold(tmp_path):
     processor = AgentFuseSpanProcessor(budget=1000, db_path=str(tmp_path / "ledger.db"), session_id="s", warn_at="none")
     PROVIDER.add_span_processor(processor)
     assert every_instant(processor.fuse, span, stride=7) > 300
+
+
+def test_no_instant_of_a_request_on_the_wire_keeps_its_hold(fuse):
+    """By Python's own `http.client`, whose request and answer are two calls of the caller's."""
+    body = json.dumps({"model": "gpt-4o", "messages": MESSAGES, "max_tokens": 50})
+    with LoopbackProvider() as provider:
+
+        def ask() -> None:
+            with closing(HTTPConnection(provider.url.removeprefix("http://"), timeout=20)) as connection:
+                connection.request("POST", "/v1/chat/completions", body)
+                connection.getresponse().read()
+
+        every_instant(fuse, ask, stride=5)
+        booked = [one for one in fuse.ledger.journal() if one.status is not Status.REFUSED]
+        assert provider.served
+        assert len(booked) >= len(provider.served)
+        assert len({one.id for one in booked}) == len(booked)
 
 
 # A stream that is broken off in the middle of Traceloop's own work may leave a span's lock taken, for which its

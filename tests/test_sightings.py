@@ -219,6 +219,16 @@ def test_a_span_around_a_call_that_is_named_as_one_is_not_the_call(first: str) -
     books.sightings.check()
 
 
+def test_a_call_inside_one_that_both_saw_is_another() -> None:
+    """An agent named as a model, around a call of its own: what was held for the outer one stays with it."""
+    sightings: Sightings[int] = Checked()
+    other = sightings.open(1, layer=Layer.FRAMEWORK, source="tl", now=0)
+    mine = sightings.open(2, layer=Layer.FRAMEWORK, source="oi", now=0, around=[other])
+    inner = sightings.open(3, layer=Layer.FRAMEWORK, source="oi", now=1, around=[mine, other])
+    assert mine.call is other.call is not inner.call
+    assert (other.call.payload, inner.call.payload) == (1, 3)
+
+
 def test_memory_is_bounded() -> None:
     """Ended calls are forgotten beyond a number, open ones are not."""
     books = Books()

@@ -14,6 +14,7 @@ from agent_fuse.calls import Status, Usage
 from agent_fuse.testing import Reply
 
 from .conftest import Rig
+from .hosts import Told, host
 from .roads import MODEL, TEXT
 
 pytestmark = pytest.mark.parametrize("wired", ["none"], indirect=True)
@@ -71,6 +72,21 @@ def test_a_stream_that_is_left_is_booked_at_an_estimate(ready: Rig, connection: 
         other.request("POST", STREAM, TEXT)
         other.getresponse().read(1)
     assert booked(ready) == [Status.ESTIMATED] * 2
+
+
+def test_a_stream_that_dies_is_no_whole_one(ready: Rig) -> None:
+    """Read by parts nothing is raised, and the usage that its last event told is not the bill."""
+    ready.use(budget="5")
+    told = {"promptTokenCount": 1000, "candidatesTokenCount": 1}
+    event = {"type": "message", "candidates": [{"content": {"parts": [{"text": "Hi"}]}}], "usageMetadata": told}
+    with (
+        host(lambda _: Told(events=[event], lost=99)) as (url, _),
+        contextlib.closing(http.client.HTTPConnection(url.removeprefix("http://"), timeout=5)) as other,
+    ):
+        other.request("POST", STREAM, TEXT)
+        answer = other.getresponse()
+        assert b"".join(iter(lambda: answer.read(9), b""))
+    assert booked(ready) == [Status.ESTIMATED]
 
 
 def test_an_answer_that_nobody_asks_for_is_booked_at_the_quote(ready: Rig) -> None:

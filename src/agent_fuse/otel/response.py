@@ -68,16 +68,22 @@ def _observed(kind: Hashable) -> type[Any]:
     def aiter_bytes(self: Any, chunk_size: int | None = None) -> AsyncIterator[bytes]:
         return _aread(base, self, chunk_size)
 
-    def close(self: Any) -> None:
-        base.close(self)
-        quietly(_PLACE, HELD_AT_QUOTE, self.agent_fuse_watch.closed)
-
     async def aclose(self: Any) -> None:
         await base.aclose(self)
         quietly(_PLACE, HELD_AT_QUOTE, self.agent_fuse_watch.closed)
 
-    methods = {"iter_bytes": iter_bytes, "aiter_bytes": aiter_bytes, "close": close, "aclose": aclose}
+    methods = {"iter_bytes": iter_bytes, "aiter_bytes": aiter_bytes, "close": closes(base.close), "aclose": aclose}
     return type(base.__name__, (base,), {**methods, "__module__": base.__module__})
+
+
+def closes(original: Callable[[Any], None]) -> Callable[[Any], None]:
+    """The wrapper of an observed response's `close`."""
+
+    def close(self: Any) -> None:
+        original(self)
+        quietly(_PLACE, HELD_AT_QUOTE, self.agent_fuse_watch.closed)
+
+    return close
 
 
 def _read(base: Any, response: Any, chunk_size: int | None) -> Iterator[bytes]:

@@ -6,7 +6,7 @@ from typing import Any, cast
 from weakref import finalize
 
 from agent_fuse.otel import patches
-from agent_fuse.otel.response import Reader, Watch, unpacker
+from agent_fuse.otel.response import Reader, Watch, closes, unpacker
 from agent_fuse.seams import BOOKED_AT_QUOTE, HELD_AT_QUOTE, quietly
 
 _BODY = "reading the body of a response"
@@ -53,7 +53,7 @@ def _observed(kind: Hashable) -> type[Any]:
         "read": _read(base.read, all_at_once=True),
         "read_chunked": _pieces(base.read_chunked, _took),
         "stream": _pieces(base.stream, None),
-        "close": _close(base.close),
+        "close": closes(base.close),
     }
     if hasattr(base, "read1"):
         methods["read1"] = _read(base.read1, all_at_once=False)
@@ -112,11 +112,3 @@ def _pieces(original: patches.Method, took: Callable[[Any, Any, bool | None], No
             raise
 
     return pieces
-
-
-def _close(original: patches.Method) -> patches.Method:
-    def close(self: Any) -> None:
-        original(self)
-        quietly(_BODY, HELD_AT_QUOTE, self.agent_fuse_watch.closed)
-
-    return close

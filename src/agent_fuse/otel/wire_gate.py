@@ -71,6 +71,14 @@ def is_worth_a_look(host: str, path: str) -> bool:
     return found is not None and bool(found[1])
 
 
+def path_of(host: str, url: str) -> str | None:
+    """The path of a POST that is worth a look; None for all others. `url`: as it is asked for at this host."""
+    path = url.partition("?")[0]
+    if not path.startswith("/"):  # to a proxy, or a redirect
+        host, path = host_of(path), "/" + path.partition("://")[2].partition("/")[2]
+    return path if is_worth_a_look(host, path) else None
+
+
 def at_hand(body: Any) -> bytes:
     """A body that can be read twice: nothing of it has been sent."""
     if body is None or isinstance(body, bytes):

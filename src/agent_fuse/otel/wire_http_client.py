@@ -6,12 +6,11 @@ from collections.abc import Callable, Hashable
 from typing import Any, cast
 
 from agent_fuse.otel import active, patches
-from agent_fuse.otel.response import Reader, Watch, unpacker
+from agent_fuse.otel.response import Reader, Watch, closes, unpacker
 from agent_fuse.otel.wire_flight import WireFlight
-from agent_fuse.otel.wire_gate import Sent, at_hand, encoding_in, is_worth_a_look, judge
+from agent_fuse.otel.wire_gate import Sent, at_hand, encoding_in, judge, path_of
 from agent_fuse.seams import BOOKED_AT_QUOTE, HELD_AT_QUOTE, quietly
 from agent_fuse.seams import judge as judged
-from agent_fuse.wire_formats.hosts import host_of
 
 _LOOKING, _READING, _FAILING = "looking at a request", "reading an answer", "noting a failed request"
 _REQUEST, _BODY = "reading the body of a request", "reading the body of a response"
@@ -77,12 +76,12 @@ def around(original: patches.Method) -> patches.Method:
         if flight is None:
             return original(self, method, url, body, *args, **kwargs)
         try:
-            original(self, method, url, body, *args, **kwargs)
+            answer = original(self, method, url, body, *args, **kwargs)
             quietly(_READING, HELD_AT_QUOTE, _await_answer, self, flight, url)
         except BaseException as error:
             quietly(_FAILING, HELD_AT_QUOTE, flight.failed, error)
             raise
-        return None
+        return answer
 
     return request
 
@@ -106,11 +105,7 @@ def around_answer(original: patches.Method) -> patches.Method:
 
 
 def _path_of(connection: Any, url: str) -> str | None:
-    """The path of a POST that is worth a look; None for all others, in about a microsecond."""
-    host, path = connection._tunnel_host or connection.host, url.partition("?")[0]  # noqa: SLF001
-    if not path.startswith("/"):  # to a proxy
-        host, path = host_of(path), "/" + path.partition("://")[2].partition("/")[2]
-    return path if is_worth_a_look(host, path) else None
+    return path_of(connection._tunnel_host or connection.host, url)  # noqa: SLF001
 
 
 def _sent(connection: Any, url: str, path: str, content: bytes, headers: Any) -> Sent:
@@ -148,7 +143,7 @@ def _observed(kind: Hashable) -> type[Any]:
     """The response class with its ways out watched; lines and loops go by `readline`."""
     base: Any = kind
     methods: dict[str, Any] = {name: _read(getattr(base, name), _brought) for name in ("read", "read1", "readline")}
-    methods |= {"readinto": _read(base.readinto, _filled), "close": _close(base.close), "__module__": base.__module__}
+    methods |= {"readinto": _read(base.readinto, _filled), "close": closes(base.close), "__module__": base.__module__}
     return type(base.__name__, (base,), methods)
 
 
@@ -179,14 +174,6 @@ def _brought(data: bytes, _: object) -> bytes:
 
 def _filled(count: int, given: list[Any]) -> bytes:
     return bytes(memoryview(given[0]).cast("B")[:count])
-
-
-def _close(original: patches.Method) -> patches.Method:
-    def close(self: Any) -> None:
-        original(self)
-        quietly(_BODY, HELD_AT_QUOTE, self.agent_fuse_watch.closed)
-
-    return close
 
 
 def _took(response: Any, data: bytes) -> None:

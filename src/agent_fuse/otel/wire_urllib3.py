@@ -7,10 +7,9 @@ from agent_fuse.otel import active, patches
 from agent_fuse.otel.request_gate import FLIGHT
 from agent_fuse.otel.urllib3_body import Answer, observe
 from agent_fuse.otel.wire_flight import WireFlight
-from agent_fuse.otel.wire_gate import Sent, at_hand, encoding_in, is_worth_a_look, judge
+from agent_fuse.otel.wire_gate import Sent, at_hand, encoding_in, judge, path_of
 from agent_fuse.seams import HELD_AT_QUOTE, quietly
 from agent_fuse.seams import judge as judged
-from agent_fuse.wire_formats.hosts import host_of
 
 _LOOKING, _READING, _FAILING = "looking at a request", "reading an answer", "noting a failed request"
 _BODY = "reading the body of a request"
@@ -57,14 +56,6 @@ def around(original: patches.Method) -> patches.Method:
         return response
 
     return urlopen
-
-
-def path_of(host: str, url: str) -> str | None:
-    """The path of a POST that is worth a look; None for all others, in about a microsecond."""
-    path = url.partition("?")[0]
-    if not path.startswith("/"):  # to a proxy, or a redirect
-        host, path = host_of(path), "/" + path.partition("://")[2].partition("/")[2]
-    return path if is_worth_a_look(host, path) else None
 
 
 def _sent(pool: Any, url: str, path: str, content: bytes, headers: Any) -> Sent:

@@ -1,4 +1,4 @@
-"""A provider that AgentFuse does not know: say what is asked before, and what it used after."""
+"""A client that no gate sees (gRPC, say; urllib stands for it): say what is asked before, and what it used after."""
 
 import json
 import os

@@ -41,14 +41,14 @@ _TASKS = ("apply_async", "_map_async", "imap", "imap_unordered")
 
 _lock = Lock()
 _on = False
-_waits_for_gevent = False
+_waits_for_others = False
 problem = ""
 """What keeps threads from being carried in this Python; empty when all is well."""
 
 
 def install() -> None:
     """Threads and pools carry from now on. Idempotent."""
-    global _on, _waits_for_gevent, problem
+    global _on, _waits_for_others, problem
     with _lock:
         _on = True
         missing = [f"{_name(owner)}.{name}" for owner, name, _ in _seams() if not hasattr(owner, name)]
@@ -61,10 +61,11 @@ def install() -> None:
                 wrapper = functools.wraps(original)(wrap(original))
                 setattr(wrapper, _MARK, (original, name in vars(owner)))
                 setattr(owner, name, wrapper)
-        first, _waits_for_gevent = not _waits_for_gevent, True
+        first, _waits_for_others = not _waits_for_others, True
     if first:
         register_post_import_hook("agent_fuse.otel.greenlets:carry", "gevent.greenlet")
         register_post_import_hook("agent_fuse.otel.greenlets:carry_to_threads", "gevent.threadpool")
+        register_post_import_hook("agent_fuse.otel.ray_workers:guard_workers", "ray")
 
 
 def uninstall() -> None:

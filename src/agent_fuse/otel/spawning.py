@@ -13,6 +13,7 @@ from dataclasses import fields
 from typing import Any, cast
 
 from agent_fuse.fuse import Fuse
+from agent_fuse.ledgers.kinds import scheme_of
 from agent_fuse.options import OPTIONS
 from agent_fuse.otel import active
 from agent_fuse.otel.context import default_session
@@ -34,30 +35,34 @@ class _Handed:
         return _guard, (self.told,)
 
 
-def taken_along() -> object:
-    """What a process object is to take along; None where nothing guards."""
+def taken_along(**instead: object) -> object:
+    """What a process object is to take along, some options `instead` of ours; None where nothing guards."""
     guards = active.guards()
     if not guards:
         return None
     fuse: Fuse = guards[0].fuse
     told: dict[str, Any] = {}
     for one in fields(fuse.settings):
-        value: object = getattr(fuse.settings, one.name)
+        value = instead.get(one.name, getattr(fuse.settings, one.name))
         value = dict(cast("Mapping[Any, Any]", value)) if isinstance(value, Mapping) else value
         try:
             pickle.dumps(value)
         except Exception:  # noqa: BLE001  whatever it is, it stays here
-            _tell(one.name)
+            _tell(
+                one.name, f"{one.name} cannot be pickled: processes that multiprocessing spawns are guarded without it"
+            )
         else:
             told[one.name] = value
+    if scheme_of(fuse.settings.db_path) == "memory":
+        _tell("db_path", "memory:// is this process's own: processes that multiprocessing starts count for themselves")
     told["session_id"] = fuse.settings.session_id or default_session()
     return _Handed(told)
 
 
-def _tell(option: str) -> None:
+def _tell(option: str, words: str) -> None:
     if option not in _told:
         _told.add(option)
-        log.warning("%s cannot be pickled: processes that multiprocessing spawns are guarded without it", option)
+        log.warning("%s", words)
 
 
 def _guard(told: Mapping[str, Any]) -> None:

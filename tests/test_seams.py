@@ -102,6 +102,25 @@ def test_a_long_fault_is_one_short_line():
     assert len(caught.value.message) < 400
 
 
+class Wordless(Exception):
+    """An error that fails to say what it is."""
+
+    __str__ = broken
+
+
+@pytest.mark.parametrize(("error", "words"), [(Wordless, None), (ValueError, "inline")], ids=["its own", "ours"])
+def test_a_fault_without_words_is_told_by_its_class(error, words, monkeypatch):
+    """Whether its own words fail or ours about it: the call is blocked, and the host does not get that second fault."""
+    if words:
+        monkeypatch.setattr(seams, words, broken)
+
+    def fails() -> None:
+        raise error
+
+    with pytest.raises(SentinelSystemError, match=rf"judging failed \({error.__name__}\); set fail_safe=False"):
+        seams.judge("judging", lambda: True, fails)
+
+
 def test_a_call_that_cannot_be_judged_goes(caplog):
     """fail_safe=False: it goes, and the log says so."""
     assert seams.judge("judging a request", lambda: False, broken) is None

@@ -139,8 +139,11 @@ def harmless(place: str, so: str) -> Callable[[Callable[P, T]], Callable[P, T | 
 
 
 def in_words(error: BaseException) -> str:
-    """An error on one short line."""
-    return inline(" ".join(f"{type(error).__name__}: {error}".split()), _MAX_WORDS)
+    """An error on one short line; its class alone where it has no words for itself."""
+    try:
+        return inline(" ".join(f"{type(error).__name__}: {error}".split()), _MAX_WORDS)
+    except Exception:  # noqa: BLE001  said while a call is judged: what is wrong with the words must not decide it
+        return type(error).__name__
 
 
 def _is_closed(closed: Callable[[], bool]) -> bool:

@@ -11,6 +11,7 @@ from typing import Any, cast
 import anthropic
 import openai
 import pytest
+from opentelemetry.instrumentation.openai.v1 import responses_wrappers
 
 from agent_fuse import SentinelBudgetExceeded, containers, init
 from agent_fuse.accounting.later import LATER_SECONDS
@@ -64,6 +65,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Quiet."""
+
+
+@pytest.fixture(autouse=True)
+def _no_response_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Traceloop keeps what a response used until it is cancelled, by its id: here every test has the same."""
+    monkeypatch.setattr(responses_wrappers, "responses", {})
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import threading
 import time
 from contextlib import contextmanager
 
+import httpx
 import openai
 import pytest
 from blockbuster import BlockBuster
@@ -143,3 +144,55 @@ def test_a_call_is_blocked_where_the_server_does_not_answer(database):
 
     with locked(database, "session=a"), pytest.raises(SentinelSystemError, match="did not answer an event loop"):
         asyncio.run(call())
+
+
+async def by_sdk(provider):
+    async with openai.AsyncOpenAI(base_url=provider.openai_base_url, api_key="x", max_retries=0) as client:
+        await client.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": "hi"}])
+
+
+async def by_wire(provider):
+    async with httpx.AsyncClient() as client:
+        body = {"model": "gpt-4o", "messages": [{"role": "user", "content": "hi"}]}
+        await client.post(f"{provider.openai_base_url}/chat/completions", json=body)
+
+
+async def by_hand(_):
+    async with agent_fuse.call("gpt-4o", 1000, 500) as made:
+        made.usage(1000, 500)
+
+
+@pytest.mark.parametrize("road", [by_sdk, by_wire, by_hand])
+def test_a_call_that_is_awaited_waits_for_the_server(database, road):
+    """Longer than the loop stands still for it: other tasks go on, one question is under way, and it is booked once."""
+    fuse = agent_fuse.init(budget=5, db_path=database, session_id="a", lock_timeout=60).fuse
+    lock, asked = locked(database, "session=a"), []
+    real = fuse.ledger.reserve
+    fuse.ledger.reserve = lambda *given, **more: asked.append(1) or real(*given, **more)
+
+    async def run(provider):
+        calling = asyncio.create_task(road(provider))
+        for _ in range(5):  # each of them a turn of the loop, in a time in which it was refused before
+            await asyncio.sleep(2 * LOOP_SECONDS)
+            assert not calling.done()
+        assert len(asked) == 1
+        await asyncio.to_thread(lock.__exit__, None, None, None)
+        await calling
+
+    lock.__enter__()
+    with LoopbackProvider(usage=Usage(input_tokens=1000, output_tokens=500)) as provider:
+        asyncio.run(run(provider))
+    until(lambda: len(list(fuse.ledger.journal())) == 1 and not fuse.ledger.holds())
+    assert_books_balance(fuse.ledger)
+
+
+@pytest.mark.parametrize("road", [by_sdk, by_wire, by_hand])
+def test_no_call_waits_for_the_server_for_ever(database, road):
+    """`lock_timeout` in all, and the fail-safe rule; what was held late is given back."""
+    fuse = agent_fuse.init(budget=5, db_path=database, session_id="a", lock_timeout=0.8, max_retries=0).fuse
+    with LoopbackProvider() as provider, locked(database, "session=a"):
+        with pytest.raises(SentinelSystemError):
+            asyncio.run(road(provider))
+        assert not provider.served
+    until(lambda: not fuse.ledger.holds())
+    assert not list(fuse.ledger.journal())

@@ -48,7 +48,8 @@ class Admission:
         """Refuse when nothing is left, without a hold."""
         caps = [cap for cap in pending.due.caps if cap.meter is not Meter.TOOL_CALLS and not is_nobodys(cap.account)]
         now = self._clock()
-        ask = self._accounting.retry.ask
+        awaited, retry = AWAITED.get(), self._accounting.retry
+        ask = retry.ask if awaited is None else partial(retry.ask_for, awaited)
         short = ask("balances", lambda: self._ledger.used_up(caps, _subjects(pending), now=now))
         if short is not None and self.patience.sweeping.freed(short):
             short = ask("balances", lambda: self._ledger.used_up(caps, _subjects(pending), now=now))
@@ -161,7 +162,9 @@ class Admission:
             place=None if pending.held else pending.place,
         )
         work = partial(self._ledger.reserve, hold, now=now)
-        answer = self._accounting.retry.ask("reserve", work, pending.may_be_held)
+        awaited, retry = AWAITED.get(), self._accounting.retry
+        ask = retry.ask if awaited is None else partial(retry.ask_for, awaited)
+        answer = ask("reserve", work, pending.may_be_held)
         if isinstance(answer, Reservation):
             pending.held = True
         return answer

@@ -42,7 +42,7 @@ class Accounting:
         self.observes = settings.observes
         self.limits = settings.all_limits()
         self.ledger = ledger
-        self.retry = LedgerRetry(ledger, settings.max_retries, clock, backlog)
+        self.retry = LedgerRetry(ledger, settings, clock, backlog)
         self.clock = clock
         self.book = PriceBook(settings.prices, settings.unknown_model)
         self.quoter = Quoter(self.book, strict=settings.strict)

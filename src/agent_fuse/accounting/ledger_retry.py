@@ -9,10 +9,12 @@ from typing import TypeVar
 
 from agent_fuse.accounting.backlog import TRY_AGAIN_SECONDS, Backlog
 from agent_fuse.accounting.listeners import Listeners
+from agent_fuse.accounting.waits import Waited
 from agent_fuse.calls import Entry
 from agent_fuse.errors import SentinelSystemError
 from agent_fuse.ledgers.base import Amounts, Busy, Ledger, LedgerError, Unwritable
 from agent_fuse.ledgers.waiting import in_event_loop, without_waiting
+from agent_fuse.settings import Settings
 
 log = logging.getLogger("agent_fuse")
 
@@ -26,9 +28,10 @@ class LedgerRetry:
     nothing is lost while we live. An event loop waits for nobody then: what others keep busy is booked by a thread.
     """
 
-    def __init__(self, ledger: Ledger, max_retries: int, clock: Callable[[], float], backlog: Backlog) -> None:
+    def __init__(self, ledger: Ledger, settings: Settings, clock: Callable[[], float], backlog: Backlog) -> None:
         self._ledger = ledger
-        self._max_retries = max_retries
+        self._max_retries = settings.max_retries
+        self._patience = 0.0 if settings.observes else settings.lock_timeout
         self._clock = clock
         self.backlog = backlog
         self._failed_at = 0.0
@@ -61,6 +64,26 @@ class LedgerRetry:
                     self._failed_at = 0.0
                 return answer
         raise AssertionError("count() does not end")
+
+    def ask_for(
+        self, awaited: Waited, operation: str, work: Callable[[], T], unsure: Callable[[], None] | None = None
+    ) -> T:
+        """The same for a call that is awaited: where an event loop has no answer in time, that is waited for.
+
+        The call is then asked for anew, for `lock_timeout` in all; in observe mode, which refuses nothing, not at all.
+
+        Raises:
+            SentinelSystemError: it cannot answer. WaitFor: it may yet.
+        """
+        awaited.ask_no_more()
+        try:
+            answer = self.ask(operation, work, unsure)
+        except SentinelSystemError as blocked:
+            if isinstance(blocked.original_error, Busy) and in_event_loop():
+                awaited.await_ledger(blocked.original_error, self._patience)
+            raise
+        awaited.give_up_at = 0.0
+        return answer
 
     def settle(self, entry: Entry, accounts: Sequence[str], amounts: Amounts, *, held: bool) -> None:
         """Book a call, now or as soon as the ledger can take it."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent_fuse.errors import SentinelError
-from agent_fuse.ledgers.base import LAST, Meter, Place, Refusal
+from agent_fuse.ledgers.base import LAST, Busy, Meter, Place, Refusal
 from agent_fuse.ledgers.waiting import in_event_loop
 from agent_fuse.limits import Caller, Limit
 from agent_fuse.refusals import frees_at
@@ -66,11 +66,37 @@ class Waited:
         """Leaves the line, where it stands in it."""
         self.action: Action | None = None
         """The tool action that it is: its loop rule has been asked, and is not asked again."""
+        self.unanswered: Callable[[], bool] | None = None
+        """Whether the ledger is still at what this call asked of it, where it did not answer in time."""
+        self.give_up_at = 0.0
+        """When it waits for the ledger no longer (time.monotonic); 0 while the ledger answers."""
 
     @property
     def place(self) -> Place:
         """In line; behind everyone as long as it has not waited."""
         return LAST if self.standing is None else self.standing.place
+
+    def await_ledger(self, busy: Busy, most: float) -> None:
+        """The ledger did not answer here in time, and the one who awaits the call can wait for it.
+
+        Raises:
+            WaitFor: it has not waited for `most` seconds yet.
+        """
+        now = time.monotonic()
+        self.unanswered = busy.goes_on
+        self.give_up_at = self.give_up_at or now + most
+        if now < self.give_up_at:
+            raise WaitFor("the ledger is waited for", seconds=BUSY_SECONDS) from None
+
+    def ask_no_more(self) -> None:
+        """Nothing is asked of a ledger that is still at the question before.
+
+        Raises:
+            WaitFor: it is, and may yet answer in time.
+        """
+        if self.unanswered is not None and self.unanswered() and time.monotonic() < self.give_up_at:
+            raise WaitFor("the ledger is waited for", seconds=BUSY_SECONDS)
+        self.unanswered = None
 
     def outcome(self, instead: str) -> tuple[str, dict[str, object]]:
         """Where it is refused: words to add to the refusal, and its reason. `instead`: how it can wait in a loop."""

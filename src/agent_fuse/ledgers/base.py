@@ -199,6 +199,9 @@ class LedgerError(Exception):
 class Busy(LedgerError):
     """The ledger is well, but others kept it busy for as long as could be waited here."""
 
+    goes_on: Callable[[], bool] | None = None
+    """Whether what was asked is still under way, in a thread that nobody waits for; None where it was given up."""
+
 
 class Unwritable(LedgerError):
     """The ledger is well, but what it was given can never be written: a figure or a text out of range."""

@@ -16,6 +16,15 @@ KEPT = 4
 _IDLE_SECONDS = 30.0
 
 
+class Unanswered(TimeoutError):
+    """The work is not done yet."""
+
+    def __init__(self, goes_on: Callable[[], bool]) -> None:
+        super().__init__()
+        self.goes_on = goes_on
+        """Whether it is still under way."""
+
+
 class _Job:
     """Work, and who ended it: the thread that did it, or whoever had waited for long enough."""
 
@@ -24,8 +33,19 @@ class _Job:
         self._work = work
         self._late = late
         self._ended: dict[str, str] = {}
+        self._goes_on = True
+
+    def goes_on(self) -> bool:
+        """Whether a thread is still at it."""
+        return self._goes_on
 
     def do(self) -> None:
+        try:
+            self._do()
+        finally:
+            self._goes_on = False
+
+    def _do(self) -> None:
         answer, raised = None, None
         try:
             answer = self._work()
@@ -52,7 +72,7 @@ class Beside:
         """Have a thread do it: its answer, or what it raises.
 
         Raises:
-            TimeoutError: it is not done yet. It goes on, and `late` is told its answer, in the thread.
+            Unanswered: it is not done yet. It goes on, and `late` is told its answer, in the thread.
         """
         job = _Job(work, late)
         try:
@@ -63,7 +83,7 @@ class Beside:
             answer, raised = job.answer.get(timeout=seconds)
         except BaseException as stopped:
             if job.end_by("loop"):
-                raise TimeoutError if isinstance(stopped, Empty) else stopped from None
+                raise Unanswered(job.goes_on) if isinstance(stopped, Empty) else stopped from None
             if not isinstance(stopped, Empty):
                 raise
             answer, raised = job.answer.get()

@@ -14,7 +14,7 @@ from psycopg.pq import TransactionStatus
 
 from agent_fuse.ledgers.base import Busy, LedgerError, Unwritable
 from agent_fuse.ledgers.postgres.address import parsed, plain_words
-from agent_fuse.ledgers.postgres.beside import Beside
+from agent_fuse.ledgers.postgres.beside import Beside, Unanswered
 from agent_fuse.ledgers.postgres.link import Link, Row, connect
 from agent_fuse.ledgers.postgres.together import NOT_PLAIN
 from agent_fuse.ledgers.waiting import in_event_loop, patience, pause
@@ -130,8 +130,10 @@ class Server:
             raise Busy(operation, self.where, "it is far away, and an event loop does not wait for it")
         try:
             return self._beside.do(lambda: self._do(operation, work), seconds, late)
-        except TimeoutError:
-            raise Busy(operation, self.where, f"it did not answer an event loop in {seconds:g} s") from None
+        except Unanswered as yet:
+            busy = Busy(operation, self.where, f"it did not answer an event loop in {seconds:g} s")
+            busy.goes_on = yet.goes_on
+            raise busy from None
 
     def _do(self, operation: str, work: Callable[["psycopg.Cursor[Row]"], T]) -> T:
         give_up = time.monotonic() + self._seconds

@@ -1,6 +1,7 @@
 """The reader of usage: every shape that providers are known to send, and what must hold of any of them."""
 
 import itertools
+import json
 from dataclasses import fields
 from types import SimpleNamespace
 from typing import Any
@@ -10,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from agent_fuse.calls import Usage
+from agent_fuse.calls import Usage, count
+from agent_fuse.containers import gigabytes
 from agent_fuse.prices import PriceBook
 from agent_fuse.usage_plans import Layout
-from agent_fuse.usage_reader import count, gigabytes, later, layouts, read_usage
+from agent_fuse.usage_reader import later, layouts, read_usage
 from agent_fuse.usage_shapes import SHAPES, Shape
 from agent_fuse.wire import Reading, StreamReader
 
@@ -88,6 +90,24 @@ KNOWN: dict[str, tuple[dict[str, Any], Usage]] = {
     "Mistral: a recording beside the tokens, whose own are in the total": (
         chat(4, 635, total_tokens=3264, prompt_audio_seconds=203),
         Usage(input_tokens=4, output_tokens=635, seconds=203),
+    ),
+    "Anthropic, what was written told by its parts alone": (
+        {
+            "usage": {
+                "input_tokens": 100,
+                "output_tokens": 10,
+                "cache_creation": {"ephemeral_5m_input_tokens": 4000, "ephemeral_1h_input_tokens": 6000},
+            }
+        },
+        Usage(input_tokens=10100, output_tokens=10, cache_write_tokens=10000, cache_write_1h_tokens=6000),
+    ),
+    "Anthropic by OpenAI's protocol, what was written told by its parts alone": (
+        chat(10100, 10, cache_creation={"ephemeral_5m_input_tokens": 4000, "ephemeral_1h_input_tokens": 6000}),
+        Usage(input_tokens=10100, output_tokens=10, cache_write_tokens=10000, cache_write_1h_tokens=6000),
+    ),
+    "Converse, what was written told by its parts alone": (
+        {"usage": {"inputTokens": 100, "outputTokens": 10, "cacheDetails": [{"ttl": "5m", "inputTokens": 3000}]}},
+        Usage(input_tokens=3100, output_tokens=10, cache_write_tokens=3000, cache_write_1h_tokens=0),
     ),
     "Voyage AI": (
         {"object": "list", "data": [], "usage": {"total_tokens": 10}},
@@ -354,6 +374,8 @@ def walked(body: Any) -> Usage | None:
                 return Usage(input_tokens=0, output_tokens=0, pages=pages)
             continue
         read, written, reasoning = first("read"), first("written"), first("reasoning")
+        parts = (first("written_5m") or 0) + (first("written_1h") or 0)
+        written = max(written or 0, parts) if parts else written
         beside = given is not None and made is not None and first("seconds") is not None
         total = None if beside else total
         if given is not None:
@@ -644,3 +666,69 @@ def test_images_drawn_for_a_response_are_another_models(tools, model):
     assert [(name, part.input_tokens, part.output_tokens) for name, part in usage.parts] == [(model, 100, 1056)]
     for nothing in (dict.fromkeys(drawn, 0), {}, None, 3):
         assert read_usage({**body, "tool_usage": {"image_gen": nothing}}).parts == ()
+
+
+@pytest.mark.parametrize(("requests", "told"), [(2, 2), (0, None)])
+def test_searches_are_as_many_as_the_answer_says_are_billed(requests, told):
+    """One search item may ask several times, or for nothing."""
+    output = [{"type": "web_search_call", "action": {"type": "search", "queries": ["a", "b"]}}]
+    body = {"usage": {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2}, "output": output}
+    usage = read_usage({**body, "tool_usage": {"web_search": {"num_requests": requests}}})
+    assert usage.web_searches == told
+
+
+def test_what_xai_ran_is_what_it_counts():
+    """Its searches of the web and of X cost the same; the items beside them are not counted again."""
+    details = {"web_search_calls": 2, "x_search_calls": 1, "code_interpreter_calls": 4, "file_search_calls": 0}
+    usage = {"input_tokens": 9, "output_tokens": 5, "total_tokens": 14, "server_side_tool_usage_details": details}
+    found = read_usage({"usage": usage, "output": [{"type": "web_search_call"}]})
+    assert (found.web_searches, found.containers, found.file_searches) == (3, 4, None)
+
+
+MODELS = [{"model": "a", "usage": {"prompt_tokens": 10, "completion_tokens": 2, "total_tokens": 12}}]
+MODELS.append({"model": "b", "usage": {"prompt_tokens": 20, "completion_tokens": 3, "total_tokens": 23}})
+
+
+@pytest.mark.parametrize("under", ["", "x_groq"])
+def test_a_system_of_models_is_billed_by_each(under):
+    """Groq's Compound tells what each of its models used, whole or in the last chunk of a stream."""
+    told = {**chat(30, 5, total_tokens=35), "usage_breakdown": {"models": MODELS}}
+    found = read_usage({under: told} if under else told)
+    assert (found.served_by, found.input_tokens, found.output_tokens) == ("a", 10, 2)
+    assert found.parts == (("b", Usage(input_tokens=20, output_tokens=3)),)
+
+
+@pytest.mark.parametrize("models", [None, [], 3, [{"model": "a"}], [{"usage": {}}]])
+def test_a_breakdown_that_tells_nothing_leaves_what_is_told(models):
+    """What cannot be read is not free."""
+    found = read_usage({**chat(30, 5), "usage_breakdown": {"models": models}})
+    assert (found.input_tokens, found.output_tokens, found.parts) == (30, 5, ())
+
+
+DECLINED = {"stop_reason": "refusal", "content": [], "usage": {"input_tokens": 900, "output_tokens": 0}}
+
+
+@pytest.mark.parametrize(
+    ("changed", "billed"),
+    [
+        ({}, 0),
+        ({"usage": {"input_tokens": 900, "output_tokens": 1}}, 0),
+        ({"usage": {"input_tokens": 900, "output_tokens": 40}}, 900),
+        ({"content": [{"type": "text", "text": "I"}], "usage": {"input_tokens": 900, "output_tokens": 1}}, 900),
+        ({"stop_reason": "end_turn"}, 900),
+    ],
+)
+def test_what_claude_declines_before_it_writes_is_free(changed, billed):
+    """What it declines later is billed up to there."""
+    assert read_usage({**DECLINED, **changed}).input_tokens == billed
+
+
+@pytest.mark.parametrize(("written", "billed"), [(0, 0), (40, 900)])
+def test_in_a_stream_its_last_event_says_so(written, billed):
+    """The first one has told the input already."""
+    reading = Reading()
+    start = {"type": "message_start", "message": {"id": "m", "usage": {"input_tokens": 900, "output_tokens": 0}}}
+    end = {"type": "message_delta", "delta": {"stop_reason": "refusal"}, "usage": {"output_tokens": written}}
+    lines = [f"data: {json.dumps(one)}\n\n" for one in (start, end, {"type": "message_stop"})]
+    StreamReader(reading, count_text=False).feed("".join(lines).encode())
+    assert (reading.usage.input_tokens, reading.final) == (billed, True)

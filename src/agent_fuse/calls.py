@@ -1,11 +1,11 @@
 """Calls, usage and money: the values that travel between modules, and nothing else."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Decimal, InvalidOperation
 from enum import StrEnum
 from operator import attrgetter
-from typing import Any
+from typing import Any, cast
 
 from agent_fuse.foreign_text import unbroken
 from agent_fuse.mistakes import ConfigurationError, checked
@@ -132,6 +132,34 @@ def usage_of(buckets: Mapping[str, int | None]) -> Usage:
     usage = object.__new__(Usage)
     usage.__dict__.update(buckets)
     return usage
+
+
+def fields_of(holder: Any) -> Callable[[str], Any]:
+    """Looks up what an answer, or a part of one, holds under a name; None where it holds nothing.
+
+    A pydantic model is not asked for what it lacks: its own look-up of that is slow.
+    """
+    kind = type(cast("object", holder))
+    if kind is dict:
+        return cast("dict[str, Any]", holder).get
+    if hasattr(kind, "__pydantic_fields__"):
+        extra: dict[str, Any] | None = holder.__pydantic_extra__
+        told: dict[str, Any] = {**extra, **holder.__dict__} if extra else holder.__dict__
+        return told.get
+    if isinstance(holder, Mapping):
+        return cast("Mapping[str, Any]", holder).get
+    return lambda name: getattr(holder, name, None)
+
+
+def count(value: object) -> int | None:
+    """A token figure if it is one: a whole number from 0 to MAX_TOKENS; else None, unknown."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return int(value) if 0 <= value <= MAX_TOKENS else None
+    if isinstance(value, float) and 0 <= value <= MAX_TOKENS and value.is_integer():
+        return int(value)
+    return None
 
 
 class Status(StrEnum):

@@ -9,9 +9,8 @@ from functools import lru_cache
 from typing import Any, cast
 
 from agent_fuse import foreign_text
-from agent_fuse.calls import Usage
+from agent_fuse.calls import Usage, count, fields_of
 from agent_fuse.endpoints import ANTHROPIC, OPENAI
-from agent_fuse.usage_reader import count, fields_of
 from agent_fuse.wire import Reading, StreamReader, read_body
 
 LATER = frozenset({"batch", "message_batch", "fine_tuning", "run", "video"})

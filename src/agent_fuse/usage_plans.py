@@ -28,7 +28,18 @@ _BUCKETS = {
 }
 """The field of Usage that each row's figure fills as it is."""
 
-_ROWS = ("input", "output", "total", "seconds", "pages", "beside_input", "beside_output", "searches", *_BUCKETS)
+_ROWS = (
+    "input",
+    "output",
+    "total",
+    "seconds",
+    "pages",
+    "beside_input",
+    "beside_output",
+    "searches",
+    "written_5m",
+    *_BUCKETS,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +58,8 @@ class Plan:
     beside_output: str
     searches: str
     cached_outside: bool
+    written_parts: tuple[str, ...]
+    """What was written to the cache is no less than these together."""
     parts: bool
     """Parts are listed that these figures leave out."""
     direct: tuple[tuple[str, str], ...]
@@ -111,6 +124,7 @@ def _plan(shape: Shape, told: Figures) -> Plan | None:
     return Plan(
         **{row: at[row] for row in _ROWS if row in Plan.__slots__},
         cached_outside=shape.cached_outside,
+        written_parts=tuple(at[row] for row in ("written_5m", "written_1h") if at[row]),
         parts=any(_sign(path) in told for path in shape.parts),
         direct=tuple((bucket, at[row]) for row, bucket in _BUCKETS.items() if at[row]),
     )

@@ -6,12 +6,12 @@ differ in whether the prompt holds its cached part and the answer its reasoning.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import groupby
 from typing import Any, cast
 
-from agent_fuse.calls import FIGURES, MAX_TOKENS, Usage, usage_of
+from agent_fuse.calls import FIGURES, MAX_TOKENS, Usage, count, fields_of, usage_of
 from agent_fuse.usage_plans import Figures, Layout, Node, Plan
 from agent_fuse.usage_shapes import ANTHROPIC, SHAPES, Shape
 
@@ -30,31 +30,48 @@ _ELSEWHERE = ("x_groq", "choices", "meta", "result")
 gateways that hand Cohere's `meta` on; Cloudflare's."""
 
 
-def read_usage(body: object) -> Usage | None:
-    """The usage that an answer tells, in inclusive buckets; None where it tells none. May raise on a hostile object."""
-    field = fields_of(body)
+def read_usage(body: object, field: Callable[[str], Any] | None = None) -> Usage | None:
+    """The usage that an answer tells, in inclusive buckets; None where it tells none. May raise on a hostile object.
+
+    `field` looks up what it holds (`fields_of`), where that is at hand.
+    """
+    field = field or fields_of(body)
     found = _by_shapes(body, field)
     if found is None:
         for name in _ELSEWHERE:
             inner = field(name)
             holders = reversed(cast("Sequence[Any]", inner)) if isinstance(inner, list | tuple) else (inner,)
-            found = next((usage for one in holders if (usage := _by_shapes(one, fields_of(one))) is not None), None)
+            each = ((usage, told) for one in holders if (usage := _by_shapes(one, told := fields_of(one))) is not None)
+            found, field = next(each, (None, field))
             if found is not None:
                 break
     if found is None:
         return None
-    output, tools = field("output"), field("tool_usage")
-    if isinstance(output, list):
-        found = _with_tools(found, cast("list[object]", output), field("tools"))
-    return found if tools is None else _with_images(found, fields_of(tools)("image_gen"), field("tools"))
+    if found.output_tokens in (0, 1) and _is_declined(field):
+        return _NOTHING
+    if isinstance(field("output"), list) or field("usage_breakdown") is not None:
+        from agent_fuse.usage_tools import with_tools  # noqa: PLC0415 - chats have none
+
+        return with_tools(found, field, read_usage)
+    return found
+
+
+def _is_declined(field: Callable[[str], Any]) -> bool:
+    """Whether a Claude model refused before it wrote anything, which costs nothing; in a stream the last event says so.
+
+    Its one token of output, where it tells one, is no text (Amazon Bedrock's page on fallback credit shows such).
+    Source: Anthropic's page on refusals ("You are not billed for a request refused before any output is generated").
+    """
+    reason = field("stop_reason") or fields_of(field("delta"))("stop_reason")
+    return reason == "refusal" and not field("content")
 
 
 def later(known: Usage | None, new: Usage) -> Usage:
     """What a stream has told, with one more telling, figures being cumulative: no figure goes down again.
 
-    Those of another model that took over do not go on from the first one's.
+    Those of another model that took over do not go on from the first one's, and what was declined costs nothing.
     """
-    if known is None:
+    if known is None or new is _NOTHING:
         return new
     return replace(
         new,
@@ -71,34 +88,6 @@ def later(known: Usage | None, new: Usage) -> Usage:
 
 _COUNTS = tuple(name for name in FIGURES if name not in {"characters", "seconds", "told_cost"})
 _TOKENS = tuple(name for name in _COUNTS if name.endswith("_tokens"))
-
-
-def fields_of(holder: Any) -> Callable[[str], Any]:
-    """Looks up what an answer, or a part of one, holds under a name; None where it holds nothing.
-
-    A pydantic model is not asked for what it lacks: its own look-up of that is slow.
-    """
-    kind = type(cast("object", holder))
-    if kind is dict:
-        return cast("dict[str, Any]", holder).get
-    if hasattr(kind, "__pydantic_fields__"):
-        extra: dict[str, Any] | None = holder.__pydantic_extra__
-        told: dict[str, Any] = {**extra, **holder.__dict__} if extra else holder.__dict__
-        return told.get
-    if isinstance(holder, Mapping):
-        return cast("Mapping[str, Any]", holder).get
-    return lambda name: getattr(holder, name, None)
-
-
-def count(value: object) -> int | None:
-    """A token figure if it is one: a whole number from 0 to MAX_TOKENS; else None, unknown."""
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int):
-        return int(value) if 0 <= value <= MAX_TOKENS else None
-    if isinstance(value, float) and 0 <= value <= MAX_TOKENS and value.is_integer():
-        return int(value)
-    return None
 
 
 def _by_shapes(body: object, field: Callable[[str], Any]) -> Usage | None:
@@ -175,17 +164,20 @@ def _read(figures: Figures, plan: Plan) -> Usage:
         given += figures[plan.beside_input]
     if plan.beside_output and made is not None:
         made += figures[plan.beside_output]
+    written = max(told(plan.written, 0), sum(map(figures.__getitem__, plan.written_parts)))
     given, made = _inclusive(
         given,
         made,
         total=None if plan.seconds and given is not None and made is not None else told(plan.total),
-        cached=told(plan.read, 0) + told(plan.written, 0),
+        cached=told(plan.read, 0) + written,
         reasoning=told(plan.reasoning),
         outside=plan.cached_outside,
     )
     buckets: dict[str, int | None] = {"input_tokens": given, "output_tokens": made}
     for bucket, path in plan.direct:
         buckets[bucket] = figures[path]
+    if written:
+        buckets["cache_write_tokens"] = written
     if plan.searches:
         buckets["web_searches"] = figures[plan.searches] or None
     if plan.seconds:
@@ -250,95 +242,6 @@ def _with_parts(usage: Usage, iterations: object) -> Usage:
 _SERVED = "fallback_message"
 _KINDS = frozenset({"compaction", "advisor_message", "message", _SERVED})
 _NOTHING = Usage(input_tokens=0, output_tokens=0)
-
-
-def gigabytes(tool: object, *, unseen: int = 1) -> int:
-    """Memory of the container that a tool runs in at the provider, 1 where it names none; 0 where it runs in none.
-
-    Where it names a container by its id, that one's memory, or `unseen` where its making was not seen.
-    Source: OpenAI's guides "Code interpreter" and "Shell"; the openai SDK's `ContainerAuto.memory_limit`.
-    """
-    field = fields_of(tool)
-    named = field("container" if field("type") == "code_interpreter" else "environment")
-    place = fields_of(named)
-    if field("type") != "code_interpreter" and not (
-        field("type") == "shell" and place("type") in ("container_auto", "container_reference")
-    ):
-        return 0
-    made, told = named if isinstance(named, str) else place("container_id"), place("memory_limit")
-    if isinstance(made, str):
-        from agent_fuse.containers import memory_of  # noqa: PLC0415 - few name one
-
-        return memory_of(made) or unseen
-    return GIGABYTES.get(told, unseen) if isinstance(told, str) else 1
-
-
-GIGABYTES = {"1g": 1, "4g": 4, "16g": 16, "64g": 64}
-"""What a container's `memory_limit` may be (the openai SDK's `ContainerAuto`, 2026-11)."""
-MOST_GIGABYTES = max(GIGABYTES.values())
-
-
-def _with_tools(usage: Usage, output: list[object], tools: object) -> Usage:
-    """Count what tools that ran at the provider did, for it is billed beside the tokens.
-
-    Source: the items of OpenAI's Responses API, `output`, and the `tools` that its answers repeat.
-    """
-    kinds = [(fields_of(item)("type"), item) for item in output]
-    web = sum(kind == "web_search_call" and _searches(item) for kind, item in kinds)
-    files = sum(kind == "file_search_call" for kind, _ in kinds)
-    places = dict(filter(None, (_place(kind, item) for kind, item in kinds)))
-    if not (web or files or places):
-        return usage
-    from agent_fuse.containers import memory_of, note  # noqa: PLC0415 - few answers have any
-
-    offered = cast("Sequence[object]", tools) if isinstance(tools, list | tuple) else ()
-    sizes = {fields_of(tool)("type"): gigabytes(tool, unseen=0) for tool in offered}
-    preview = web if any(str(kind).startswith("web_search_preview") for kind in sizes) else 0
-    memory = 0
-    for place, kind in places.items():
-        known = memory_of(place) or sizes.get(kind)
-        if known:
-            note(place, known)  # a later request may name it by its id
-        memory += known or 1
-    return replace(
-        usage,
-        web_searches=(usage.web_searches or 0) + web - preview or None,
-        preview_searches=preview or None,
-        file_searches=files or None,
-        containers=memory or None,
-    )
-
-
-def _with_images(usage: Usage, told: object, tools: object) -> Usage:
-    """Add the images that were drawn for a response: tokens of another model, which its own usage leaves out.
-
-    Source: the openai SDK's `Response.tool_usage.image_gen` (2026-11); the tool that an answer repeats names the model.
-    """
-    drawn = _by_shapes(told, {"usage": told}.get)
-    if drawn is None or not drawn.total_tokens:
-        return usage
-    offered = map(fields_of, cast("Sequence[object]", tools) if isinstance(tools, list | tuple) else ())
-    model = next((tool("model") for tool in offered if tool("type") == "image_generation"), None)
-    return replace(usage, parts=(*usage.parts, (model if isinstance(model, str) else DRAWS, drawn)))
-
-
-DRAWS = "gpt-image-1"
-"""The model that draws where none is named (the openai SDK's `ImageGeneration.model`)."""
-
-
-def _place(kind: object, item: object) -> tuple[str, str] | None:
-    """The id of the container in which an item of an answer ran, and the tool that ran in it."""
-    if kind == "code_interpreter_call":
-        return str(fields_of(item)("container_id")), "code_interpreter"
-    if kind != "shell_call":
-        return None
-    found = fields_of(fields_of(item)("environment"))("container_id")
-    return (found, "shell") if isinstance(found, str) else None
-
-
-def _searches(item: object) -> bool:
-    """Whether a web search item searched: opening a page and looking in it are not billed (OpenAI's pricing page)."""
-    return fields_of(fields_of(item)("action"))("type") in (None, "search")
 
 
 def _sum(one: Usage, other: Usage) -> Usage:

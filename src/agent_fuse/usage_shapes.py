@@ -26,6 +26,8 @@ class Shape:
     """In `read` and in `input_audio`; images likewise."""
     read_image: tuple[Path, ...] = ()
     written: tuple[Path, ...] = ()
+    """At least its parts, by how long they are kept: some gateways tell these alone."""
+    written_5m: tuple[Path, ...] = ()
     written_1h: tuple[Path, ...] = ()
     reasoning: tuple[Path, ...] = ()
     input_audio: tuple[Path, ...] = ()
@@ -83,6 +85,11 @@ CHAT = Shape(
         ("prompt_tokens_details", "cache_creation_tokens"),
         ("prompt_tokens_details", "cache_creation_input_tokens"),
     ),
+    written_5m=(
+        ("cache_creation", "ephemeral_5m_input_tokens"),
+        ("prompt_tokens_details", "cache_creation_token_details", "ephemeral_5m_input_tokens"),
+        ("prompt_tokens_details", "cache_creation", "ephemeral_5m_input_tokens"),
+    ),
     written_1h=(
         ("cache_creation", "ephemeral_1h_input_tokens"),
         ("prompt_tokens_details", "cache_creation_token_details", "ephemeral_1h_input_tokens"),
@@ -114,6 +121,7 @@ ANTHROPIC = Shape(
     output=_one("output_tokens"),
     read=_one("cache_read_input_tokens"),
     written=_one("cache_creation_input_tokens"),
+    written_5m=_one("cache_creation", "ephemeral_5m_input_tokens"),
     written_1h=_one("cache_creation", "ephemeral_1h_input_tokens"),
     reasoning=_one("output_tokens_details", "thinking_tokens"),
     searches=_SEARCHES,
@@ -219,6 +227,7 @@ _BEDROCK = Shape(
     output=_one("outputTokens"),
     read=(("cacheReadInputTokens",), ("cacheReadInputTokenCount",)),
     written=(("cacheWriteInputTokens",), ("cacheWriteInputTokenCount",)),
+    written_5m=_one("cacheDetails", "5m"),
     written_1h=_one("cacheDetails", "1h"),
     cached_outside=True,
 )
@@ -288,3 +297,6 @@ SHAPES: tuple[Shape, ...] = (
     _TOTAL,
 )
 """In the order in which they are tried: the first that finds an input or output figure is the answer's."""
+
+DRAWS = "gpt-image-1"
+"""The model that draws where none is named (the openai SDK's `ImageGeneration.model`)."""

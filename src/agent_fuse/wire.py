@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from agent_fuse import foreign_text, told_costs
-from agent_fuse.calls import Usage
+from agent_fuse.calls import Usage, fields_of
 from agent_fuse.endpoints import UNKNOWN, endpoint_of
-from agent_fuse.usage_reader import fields_of, later, read_usage
+from agent_fuse.usage_reader import later, read_usage
 
 _WRITTEN = ("content", "refusal", "reasoning_content", "reasoning")
 """Texts of a streamed delta that the model wrote."""
@@ -75,10 +75,10 @@ class Reading:
 
 def read_body(body: object, reading: Reading) -> bool:
     """Take usage, id and model from a whole response: a dict or an SDK model. Answers whether it told its usage."""
-    usage = read_usage(body)
+    field = fields_of(body)
+    usage = read_usage(body, field)
     if usage is not None:
         reading.usage = usage
-    field = fields_of(body)
     response_id, model = field("id"), field("model")
     if isinstance(response_id, str):
         reading.response_id = response_id

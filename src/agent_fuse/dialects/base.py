@@ -5,12 +5,11 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any, cast
 
-from agent_fuse.calls import MAX_TOKENS, Usage, usage_of
+from agent_fuse.calls import MAX_TOKENS, Usage, count, usage_of
 from agent_fuse.charged import Charge
 from agent_fuse.dialects import reading
 from agent_fuse.dialects.reading import Ending, SpanLike, SpanRole, Spot, charge_of, json_object
 from agent_fuse.sightings import Layer, Outcome
-from agent_fuse.usage_reader import count
 
 __all__ = [
     "AGENT_OPERATIONS",

@@ -7,11 +7,11 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from agent_fuse.calls import count
 from agent_fuse.dialects.base import Dialect, Field, SpanRole, Spot
 from agent_fuse.dialects.reading import Ending
 from agent_fuse.prices import model_endpoint
 from agent_fuse.sightings import Layer, Outcome
-from agent_fuse.usage_reader import count
 from agent_fuse.wire import operation_of
 
 _METHOD = ("http.request.method", "http.method")

@@ -6,8 +6,8 @@ from typing import Any, cast
 from langchain_core.messages import BaseMessage, convert_to_openai_messages
 from langchain_core.outputs import ChatGeneration, LLMResult
 
-from agent_fuse.calls import Usage
-from agent_fuse.usage_reader import count, read_usage
+from agent_fuse.calls import Usage, count
+from agent_fuse.usage_reader import read_usage
 
 Facts = Mapping[str, Any]
 

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from agent_fuse import foreign_text
 from agent_fuse.accounting.call_request import CallRequest, PendingCall
-from agent_fuse.calls import Entry, Status, Usage
+from agent_fuse.calls import Entry, Status, Usage, fields_of
 from agent_fuse.endpoints import OPENAI
 from agent_fuse.fuse import Fuse
 from agent_fuse.limits import Demand, demand
@@ -17,7 +17,6 @@ from agent_fuse.otel.response import observe
 from agent_fuse.quoting.batch_files import quote_file, upload_of
 from agent_fuse.sightings import Layer
 from agent_fuse.told_later import LaterReader, Told, teller_of
-from agent_fuse.usage_reader import GIGABYTES, fields_of
 
 
 class _Listener(Flight):
@@ -129,7 +128,7 @@ class Containers(_Listener):
     """Containers being made or looked at: their memory is what code that runs in them later is billed by."""
 
     def _take(self, reader: Any) -> None:
-        from agent_fuse.containers import note  # noqa: PLC0415 - few make one
+        from agent_fuse.containers import GIGABYTES, note  # noqa: PLC0415 - few make one
 
         listed = fields_of(reader.told)("data")
         for one in cast("list[object]", listed) if isinstance(listed, list) else (reader.told,):

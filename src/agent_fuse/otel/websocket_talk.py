@@ -10,13 +10,13 @@ from typing import Any, ClassVar, cast
 
 from agent_fuse import foreign_text
 from agent_fuse.accounting.call_request import CallRequest, Stage
-from agent_fuse.calls import Usage
+from agent_fuse.calls import Usage, fields_of
 from agent_fuse.fuse import Fuse, Seen
 from agent_fuse.limits import Caller
 from agent_fuse.otel.gate import admit, call_site
 from agent_fuse.quoting.units import LIVE_SECONDS
 from agent_fuse.sightings import Layer, Outcome
-from agent_fuse.usage_reader import fields_of, read_usage
+from agent_fuse.usage_reader import read_usage
 from agent_fuse.wire import Reading, read_body
 
 SOURCE = "websocket"

@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from agent_fuse import foreign_text
-from agent_fuse.calls import Usage
+from agent_fuse.calls import Usage, count, fields_of
 from agent_fuse.otel.gate import CallSite
 from agent_fuse.otel.request_gate import Flight
 from agent_fuse.otel.response import Observe, Reader
-from agent_fuse.usage_reader import count, fields_of
 from agent_fuse.wire import asks_for_usage
 from agent_fuse.wire_formats import Whole, WireFormat, model_in
 

@@ -2,14 +2,14 @@
 
 Sources (2026-11): OpenAI's page on built-in tools and `max_tool_calls` of its Responses; Anthropic's page on the web
 search tool, `max_uses`; OpenRouter's on web search. Where no most is told, each is quoted once. A container of which
-only the id is known is quoted as the largest there is; `usage_reader` says what it is booked as.
+only the id is known is quoted as the largest there is; `usage_tools` says what it is booked as.
 """
 
 from collections.abc import Mapping
 from typing import Any, cast
 
 from agent_fuse.calls import MAX_TOKENS, Usage, usage_of
-from agent_fuse.usage_reader import DRAWS, MOST_GIGABYTES, gigabytes
+from agent_fuse.usage_shapes import DRAWS
 
 _KINDS = (
     ("web_search_preview", "preview_searches"),
@@ -25,6 +25,8 @@ def offered(body: Mapping[str, Any], model: str = "", *, by_call: bool = False) 
 
     `by_call`: the model has a fee for each call, so what its own search may do is paid with that.
     """
+    from agent_fuse.containers import MOST_GIGABYTES, gigabytes  # noqa: PLC0415  most calls offer no tools
+
     tools = body.get("tools")
     counts: dict[str, int | None] = {}
     containers: dict[object, int] = {}

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from agent_fuse.aws_events import EventStreamReader
-from agent_fuse.calls import Usage
-from agent_fuse.usage_reader import count
+from agent_fuse.calls import Usage, count
 from agent_fuse.wire import Reading, read_body
 from agent_fuse.wire_formats.base import Body, Reader, WireFormat
 

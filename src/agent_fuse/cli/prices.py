@@ -42,7 +42,7 @@ _ASKED = {
     "fast": 'speed or service_tier "fast"',
     "annotated": "an annotation format",
     "@us": 'inference_geo="us"',
-    "@regional": "a regional endpoint of Google Cloud",
+    "@regional": "a regional endpoint",
 }
 """How tiers are asked for that may be priced apart (`request_parameters.tier`)."""
 _PICOS_PER_TOKEN_OF_USD_PER_MILLION = 1_000_000

@@ -8,6 +8,7 @@ refused; `refused` is what the refused caller gets.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from opentelemetry import trace
 
@@ -23,6 +24,8 @@ from agent_fuse.otel.active import Guard
 from agent_fuse.otel.context import span_here
 from agent_fuse.otel.open_spans import OpenSpan, around, finish_calls, frame_here, fuse_inside
 from agent_fuse.otel.trips import CARRIER, finish_refused, under_langchain
+from agent_fuse.prices import model_endpoint
+from agent_fuse.quoting.request_parameters import place_of
 from agent_fuse.seams import GOES_ON, quietly, unjudged
 from agent_fuse.settings import settings
 from agent_fuse.sightings import Layer
@@ -168,3 +171,12 @@ def fail_safe() -> bool:
 
 def _no_span() -> None:
     return None
+
+
+@lru_cache(maxsize=1_024)
+def whose(url: str) -> tuple[str, str]:
+    """Who serves a model at this URL, whichever SDK asks there, and the place that is priced apart; empty: not known.
+
+    OpenAI's SDK speaks to many providers (`base_url`), whose prices of a model of one name differ.
+    """
+    return model_endpoint(url) or "", place_of(url)

@@ -22,13 +22,13 @@ from agent_fuse.errors import SentinelError
 from agent_fuse.fuse import Fuse, Seen
 from agent_fuse.otel.altering import mark
 from agent_fuse.otel.cut_off import CutOff, Form, can_be_cut_off
-from agent_fuse.otel.gate import CallSite, admit, call_site, refused
+from agent_fuse.otel.gate import CallSite, admit, call_site, refused, whose
 from agent_fuse.otel.open_spans import around
 from agent_fuse.otel.response import Observe, Reader, Sieve, ToLastWord, observe
 from agent_fuse.otel.unseen import end_unseen
 from agent_fuse.quoting.families import hides_reasoning
 from agent_fuse.quoting.names import bare
-from agent_fuse.quoting.request_parameters import at_place
+from agent_fuse.quoting.request_parameters import PLACE
 from agent_fuse.seams import BOOKED_AT_QUOTE, GOES_ON, HELD_AT_QUOTE, fault, quietly
 from agent_fuse.sightings import Layer, Outcome
 from agent_fuse.told_later import clip_of, failed, goes_on
@@ -124,14 +124,15 @@ class Flight:
         self, site: CallSite, operation: str, model: str, body: Mapping[str, Any], body_bytes: int | None
     ) -> None:
         self._operation = operation
+        provider, place = whose(str(self._to or self._url))
         request = CallRequest(
             layer=Layer.REQUEST,
             source=SOURCE,
             caller=site.caller,
             operation=operation,
-            provider=self.provider,
+            provider=provider or self.provider,
             model=model,
-            body=body,
+            body={**body, PLACE: place} if place else body,
             body_bytes=body_bytes,
             alterable=self._alterable,
             renamable=self.renamable,
@@ -327,15 +328,8 @@ class Flight:
         self._content = self._cutting = None
         if self.seen is not None and self._fuse is not None:
             reading = self._reading
-            self._fuse.close_call(
-                self.seen,
-                outcome=outcome,
-                usage=usage,
-                estimate=estimate,
-                model=reading.model,
-                response_id=reading.response_id,
-                tier=reading.tier if self.provider == "openai" else at_place(reading.tier, str(self._url)),
-            )
+            told: Any = {"model": reading.model, "response_id": reading.response_id, "tier": reading.tier}
+            self._fuse.close_call(self.seen, outcome=outcome, usage=usage, estimate=estimate, **told)
         if self._lost_with is not None:
             self._lost_with.detach()
 

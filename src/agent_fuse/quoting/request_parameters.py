@@ -1,6 +1,7 @@
 """What a request body asks for, besides its prompt: how long an answer, how many, how fast."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -18,7 +19,9 @@ PRICED_TIERS = ("priority", "flex", "fast", "batch", ANNOTATED)
 US = "us"
 """The place that is priced apart where a model is asked to run in it alone (Anthropic's `inference_geo`)."""
 REGIONAL = "regional"
-"""The same, of Anthropic's models at Google Cloud: an endpoint of one region, or of several, but not the global one."""
+"""The same, of Anthropic's models at Google Cloud and of OpenAI's own: an endpoint that is not the global one."""
+PLACE = "agent_fuse.place"
+"""Where a body says so that is asked for at such an endpoint; of what leaves it is no part."""
 PLACES = (US, REGIONAL)
 TIERS = tuple(f"{tier}{place}" for place in ("", *(f"@{one}" for one in PLACES)) for tier in ("", *PRICED_TIERS))
 """All that `tier` and `served_tier` answer."""
@@ -54,7 +57,8 @@ def tier(body: Body) -> str:
     """What besides the model decides its price: service tier or speed, and behind an `@` the place; empty: neither."""
     asked = "fast" if body.get("speed") == "fast" else body.get("service_tier")
     priced = asked if isinstance(asked, str) and asked in PRICED_TIERS else ""
-    return f"{priced}@{US}" if body.get("inference_geo") == US else priced
+    place = US if body.get("inference_geo") == US else body.get(PLACE)
+    return f"{priced}@{place}" if place in PLACES else priced
 
 
 def served_tier(asked: str, told: str | None) -> str:
@@ -63,16 +67,20 @@ def served_tier(asked: str, told: str | None) -> str:
         return asked
     tier, _, place = told.partition("@")
     tier_asked, _, place_asked = asked.partition("@")
-    tier, place = tier or tier_asked, place or place_asked
+    tier, place = tier or tier_asked, place_asked if place_asked == REGIONAL else place or place_asked
     priced = tier if tier in PRICED_TIERS else ""
     return f"{priced}@{place}" if place in PLACES else priced
 
 
-def at_place(tier: str | None, url: str) -> str | None:
-    """What an answer tells of its tier (`wire.Reading.tier`), with the place that is told by the URL it came from."""
-    if "/publishers/anthropic/" not in url or "/locations/" not in url or "/locations/global/" in url:
-        return tier
-    return f"{(tier or '').partition('@')[0]}@{REGIONAL}"
+def place_of(url: str) -> str:
+    """The place that is priced apart and told by the URL alone; empty where there is none."""
+    if "/publishers/anthropic/" in url:
+        return REGIONAL if "/locations/" in url and "/locations/global/" not in url else ""
+    return REGIONAL if _RESIDENT.match(url) else ""
+
+
+_RESIDENT = re.compile(r"https://[a-z]+\.api\.openai\.com[:/]")
+"""OpenAI's endpoints that process in a region (developers.openai.com/api/docs/guides/data-residency, 2026-11)."""
 
 
 STAND_INS = ("fallbacks", "models")

@@ -17,6 +17,7 @@ from agent_fuse.quoting.supplements import (
     GEMINI_SOURCE,
     MODELS,
     REGIONAL_SOURCE,
+    RESIDENT_SOURCE,
     US_INFERENCE_SOURCE,
     fee_source,
 )
@@ -116,7 +117,7 @@ def sources(rates: Rates, listed: Listed | None) -> dict[str, str]:
 def tier_source(tier: str, listed: Listed) -> str:
     """The source of what a model costs at a tier (`request_parameters.tier`) that is priced apart."""
     if tier.endswith(f"@{REGIONAL}"):
-        return REGIONAL_SOURCE
+        return RESIDENT_SOURCE if listed.provider.id == "openai" else REGIONAL_SOURCE
     if tier.endswith(f"@{US}"):
         return US_INFERENCE_SOURCE
     if tier == ANNOTATED or any(tier in one.when.values() for one in listed.model.variants):

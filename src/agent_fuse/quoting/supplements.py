@@ -1,5 +1,6 @@
 """Prices that genai-prices' data lacks, by its names and in its units: dated, with sources."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -50,6 +51,17 @@ REGIONAL_CLAUDE = Decimal("1.1")
 """Times all token prices of a Claude model at Google Cloud's endpoints that are not global, from 4.5 on."""
 _BEFORE_REGIONS = (
     *("claude-v1", "claude-2", "claude-3", "claude-4-", "claude-sonnet-4-0", "claude-opus-4-0", "claude-opus-4-1"),
+)
+RESIDENT_OPENAI = Decimal("1.1")
+"""Times all token prices of an OpenAI model at an endpoint that processes in a region, from gpt-5.4 on."""
+_BEFORE_RESIDENCE = re.compile(
+    r"(?:ft:)?(?:gpt-3|gpt-4|gpt-5(?![.\d])|gpt-5\.[123](?!\d)|gpt-oss|gpt-image-1|gpt-audio|gpt-realtime(?:-mini)?(?:-20|$)"
+    r"|chatgpt-|codex-|computer-|o[134](?:-|$)|text-|ada|babbage|curie|davinci|tts-|whisper|dall-e|omni-)"
+)
+"""How the names of those begin that were released before 2026-03-05."""
+RESIDENT_SOURCE = (
+    "OpenAI's guide (developers.openai.com/api/docs/guides/data-residency): 10 % more for models released on or after "
+    "2026-03-05, 2026-11; litellm 1.110.2 lists them"
 )
 REGIONAL_SOURCE = f'{_ANTHROPICS}, "Third-party platform pricing", 2026-11; litellm 1.110.2 lists the same models'
 US_INFERENCE_SOURCE = f'{_ANTHROPICS}, "Data residency pricing", 2026-11'
@@ -199,11 +211,7 @@ def at_tier(provider: str, listed: Model, prices: PriceOf, tier: str) -> PriceOf
     gemini = listed.id.startswith("gemini-") and not any(named in one.when.values() for one in listed.variants)
     if gemini and provider == "google":
         factor = GEMINI_TIERS.get(named, factor)
-    if place == US and provider == "anthropic" and not listed.id.startswith(_WITHOUT_PLACE):
-        factor *= US_INFERENCE
-    regional = place == REGIONAL and provider in ("anthropic", "google")
-    if regional and listed.id.startswith("claude-") and not listed.id.startswith(_BEFORE_REGIONS):
-        factor *= REGIONAL_CLAUDE
+    factor *= _by_place(provider, listed.id, place)
     if factor == 1:
         return prices
 
@@ -217,3 +225,15 @@ def at_tier(provider: str, listed: Model, prices: PriceOf, tier: str) -> PriceOf
         name: times(price) if name.endswith("_mtok") and not name.startswith(fixed) else price
         for name, price in prices.items()
     }
+
+
+def _by_place(provider: str, model: str, place: str) -> Decimal:
+    """Times all its token prices, what a model costs where it is asked to run."""
+    if place == US and provider == "anthropic" and not model.startswith(_WITHOUT_PLACE):
+        return US_INFERENCE
+    if place != REGIONAL:
+        return Decimal(1)
+    if provider == "openai":
+        return Decimal(1) if _BEFORE_RESIDENCE.match(model) else RESIDENT_OPENAI
+    claude = provider in ("anthropic", "google") and model.startswith("claude-")
+    return REGIONAL_CLAUDE if claude and not model.startswith(_BEFORE_REGIONS) else Decimal(1)

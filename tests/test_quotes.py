@@ -548,6 +548,19 @@ def test_what_other_models_may_answer_is_quoted_at_the_dearest(
     assert both.rates == quoter.for_body(provider, None, operation, body).rates
 
 
+def test_a_model_is_quoted_once_however_often_it_is_named_and_of_very_many_some(monkeypatch) -> None:
+    """Thousands of names cost no second each; those that are not looked at are quoted as a model that is not known."""
+    quoter, asked = Quoter(PriceBook()), []
+    one_of = quoter.for_body
+    monkeypatch.setattr(quoter, "for_body", lambda *args, **named: (asked.append(args), one_of(*args, **named))[1])
+    body = {"model": "gpt-4o-mini", "messages": MESSAGES, "max_tokens": 500}
+    again = quoter.for_body("openrouter", None, "chat", {**body, "models": ["openai/gpt-4o"] * 5_000})
+    assert (len(asked), again.cost) == (2, one_of("openrouter", "openai/gpt-4o", "chat", body).cost)
+    asked.clear()
+    many = quoter.for_body("openrouter", None, "chat", {**body, "models": [f"cheap-{n}" for n in range(5_000)]})
+    assert (len(asked), many.cost) == (34, one_of("openrouter", None, "chat", {**body, "model": None}).cost)
+
+
 def test_attempts_that_may_all_be_billed_are_all_in_the_bound(strict: Quoter) -> None:
     """One that declined while it wrote is paid, and so is the next; which models stand in unnamed is not known."""
     body = {"model": "claude-haiku-4-5", "messages": MESSAGES, "max_tokens": 500}

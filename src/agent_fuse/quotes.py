@@ -128,7 +128,7 @@ class Quoter:
             exact=count.exact,
             provisional=count.provisional and not self.strict,
         )
-        if _STAND_INS.isdisjoint(plain):
+        if request_parameters.STAND_INS.isdisjoint(plain):
             return quote
         others = request_parameters.stand_ins(plain)
         each = [self.for_body(provider, None, operation, one, body_bytes, session, wait=wait) for one in others]
@@ -298,7 +298,6 @@ class Quoter:
         return _clamped(min(self._default_output, rates.max_output_tokens) * choices), Source.DEFAULT, False
 
 
-_STAND_INS = frozenset(request_parameters.STAND_INS)
 _TOOLS = frozenset({"tools", "web_search_options", "plugins"})
 _WITHOUT_OUTPUT = ("embed", "rerank", "moderation")
 

@@ -12,12 +12,14 @@ from agent_fuse import init
 from agent_fuse.calls import Entry, Status
 
 USAGE = {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100}
+SERVED: list[str] = []
+"""Who answers, where it is not who is asked."""
 ASKED: Any = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 100}
 
 
 def answer(request: httpx.Request) -> httpx.Response:
     asked = json.loads(request.content)
-    told = {"id": "c1", "created": 1, "model": asked["model"]}
+    told = {"id": "c1", "created": 1, "model": SERVED.pop() if SERVED else asked["model"]}
     choices: list[Any] = [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "hi"}}]
     if asked.get("input"):
         usage = {"input_tokens": 1000, "output_tokens": 100, "total_tokens": 1100}
@@ -83,6 +85,25 @@ def test_who_serves_a_model_is_who_is_asked(
     """One model has a price at each provider; at a host that nobody knows it is its maker's."""
     (entry,) = lines(tmp_path, how, base_url, model)
     assert (entry.provider, entry.cost, entry.status) == (provider, cost, Status.SETTLED)
+
+
+@pytest.mark.parametrize(
+    ("model", "named", "served", "cost"),
+    [
+        ("gpt-4o-mini", ["openai/gpt-4o"], "openai/gpt-4o-2024-08-06", 1000 * 2_500 + 100 * 10_000),
+        ("gpt-4o-mini", ["openai/gpt-4o"], "gpt-4o-mini-2024-07-18", 1000 * 150 + 100 * 600),
+        ("gpt-4o-mini", ["openai/gpt-4o"], "another", 1000 * 150 + 100 * 600),
+    ],
+)
+def test_of_several_models_that_answers_is_billed(
+    tmp_path: Any, model: str, named: list[str], served: str, cost: int
+) -> None:
+    """A gateway that tries one model after another bills the one that answered, which the answer names."""
+    SERVED[:] = [served]
+    fuse = init(budget=100, db_path=str(tmp_path / "ledger.db")).fuse
+    ask("whole", "https://gateway.example/v1", model, extra_body={"models": named})
+    (entry,) = fuse.ledger.journal()
+    assert entry.cost == cost
 
 
 def quoted(tmp_path: Any, base_url: str, model: str) -> int:

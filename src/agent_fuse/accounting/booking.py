@@ -251,8 +251,11 @@ class Accounting:
         rates = pending.quote.rates if pending.quote is not None and request.body is not None else self.rates(request)
         if rates.origin is Origin.FALLBACK and model and request.model:
             self.book.served(request.model, request.provider or None, model)
-        if rates.origin is Origin.FALLBACK or apart or usage.served_by:
-            rates = self.rates(replace(request, model=usage.served_by) if usage.served_by else request, tier)
+        by = usage.served_by
+        if request.body is not None and model and not request_parameters.STAND_INS.isdisjoint(request.body):
+            by = by or request_parameters.took_over(request.body, request.model, model)
+        if rates.origin is Origin.FALLBACK or apart or by:
+            rates = self.rates(replace(request, model=by) if by else request, tier)
         cost, fee = rates.bill(usage)
         for name, part in usage.parts:
             more, of_it = self.rates(replace(request, model=name or request.model), tier).bill(part)

@@ -3,9 +3,11 @@
 import json
 import re
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any, cast
 
 from agent_fuse.calls import MAX_TOKENS
+from agent_fuse.quoting.names import stem
 
 Body = dict[str, Any]
 
@@ -83,22 +85,38 @@ _RESIDENT = re.compile(r"https://[a-z]+\.api\.openai\.com[:/]")
 """OpenAI's endpoints that process in a region (developers.openai.com/api/docs/guides/data-residency, 2026-11)."""
 
 
-STAND_INS = ("fallbacks", "models")
+STAND_INS = frozenset({"fallbacks", "models"})
 """Where a request names other models that may answer it: Anthropic's and LiteLLM's `fallbacks` (each a model, or an
 object with one and what is asked of it instead), OpenRouter's `models`."""
+MOST_STAND_INS = 32
+"""So many of them are looked at; Perplexity takes 5 (docs.perplexity.ai/docs/agent-api/model-fallback, 2026-11)."""
 
 
 def stand_ins(body: Body) -> list[Body]:
-    """The same request to each of the other models that may answer it instead."""
+    """The same request to each of the other models that may answer it instead, each once.
+
+    Where there are more than `MOST_STAND_INS`, one to a model that is not known stands for the rest.
+    """
     plain = {name: value for name, value in body.items() if name not in STAND_INS}
-    found: list[Body] = []
-    for name in STAND_INS:
-        listed = body.get(name)
-        for one in cast("list[Any]", listed) if isinstance(listed, list | tuple) else ():
-            changed = {"model": one} if isinstance(one, str) else opened(one) or {}
-            if isinstance(changed.get("model"), str):
-                found.append(plain | {key: value for key, value in changed.items() if value is not None})
-    return found
+    listed = [body[name] for name in sorted(STAND_INS) if isinstance(body.get(name), list | tuple)]
+    others = chain.from_iterable(cast("list[list[Any]]", listed))
+    found: dict[object, Body] = {}
+    for place, one in enumerate(others):
+        changed = {"model": one} if isinstance(one, str) else opened(one) or {}
+        if not isinstance(changed.get("model"), str):
+            continue
+        if len(found) == MOST_STAND_INS:
+            found[place] = {key: value for key, value in plain.items() if key != "model"}
+            break
+        key = one if isinstance(one, str) else place
+        found[key] = plain | {name: value for name, value in changed.items() if value is not None}
+    return list(found.values())
+
+
+def took_over(body: Mapping[str, Any], asked: str, served: str) -> str:
+    """The model that answered, where it is another than was asked for first and the request names it; else empty."""
+    named = {stem(one["model"]) for one in stand_ins(opened(body) or {}) if one.get("model")}
+    return served if stem(served) in named and stem(served) != stem(asked) else ""
 
 
 def size(body: Body) -> int:

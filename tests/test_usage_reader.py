@@ -109,6 +109,10 @@ KNOWN: dict[str, tuple[dict[str, Any], Usage]] = {
         {"usage": {"inputTokens": 100, "outputTokens": 10, "cacheDetails": [{"ttl": "5m", "inputTokens": 3000}]}},
         Usage(input_tokens=3100, output_tokens=10, cache_write_tokens=3000, cache_write_1h_tokens=0),
     ),
+    "a recording, told in full": (
+        {"task": "transcribe", "duration": 61.3, "text": "hi", "segments": []},
+        Usage(input_tokens=0, output_tokens=0, seconds=62),
+    ),
     "Voyage AI": (
         {"object": "list", "data": [], "usage": {"total_tokens": 10}},
         Usage(input_tokens=10),

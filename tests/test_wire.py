@@ -225,3 +225,15 @@ def test_a_stream_of_images_or_sound_that_is_left_after_its_last_event_is_whole(
     event = {"type": kind, "usage": {"input_tokens": 14, "output_tokens": 45, "total_tokens": 59}}
     StreamReader(reading, count_text=False).feed(f"event: {kind}\ndata: {json.dumps(event)}\n\n".encode())
     assert (reading.final, reading.complete, reading.usage) == (True, True, Usage(input_tokens=14, output_tokens=45))
+
+
+def test_a_stream_of_several_images_is_what_each_of_them_took() -> None:
+    """Each is told with an event of its own; after which nothing more comes is told by the stream's end."""
+    reading = Reading(several=True)
+    reader = StreamReader(reading, count_text=False)
+    for written in (272, 300):
+        usage = {"input_tokens": 100, "output_tokens": written, "total_tokens": 100 + written}
+        event = {"type": "image_generation.completed", "usage": usage}
+        reader.feed(f"data: {json.dumps(event)}\n\n".encode())
+        assert (reading.final, reading.complete) == (True, False)
+    assert reading.usage == Usage(input_tokens=200, output_tokens=572)

@@ -238,3 +238,42 @@ def test_checks_of_a_text_are_no_chat() -> None:
     found = find("/guardrail-checks/invoke")
     assert found is not None
     assert found[1] == "unknown"
+
+
+def told_by(name: str, answer: Any) -> Usage | None:
+    """The usage that a protocol reads of a whole answer."""
+    reading = Reading()
+    NAMED[name].whole(answer, reading)
+    return reading.usage
+
+
+def embedded(*tokens: Any) -> dict[str, Any]:
+    return {"predictions": [{"embeddings": {"values": [0.5], "statistics": {"token_count": one}}} for one in tokens]}
+
+
+@pytest.mark.parametrize(
+    ("answer", "into"), [(embedded(1000, 20), 1020), (embedded(1000, None), None), ({"predictions": [{}]}, None)]
+)
+def test_embeddings_of_vertex_tell_the_tokens_of_each_text(answer: dict[str, Any], into: int | None) -> None:
+    """They are billed by these; where one does not tell them, by the quote."""
+    usage = told_by("google images", answer)
+    assert (usage and usage.input_tokens) == into
+
+
+@pytest.mark.parametrize(
+    ("model", "ground", "searches"),
+    [
+        ("gemini-2.5-flash", {"groundingChunks": [{"maps": {"uri": "x"}}, {"maps": {"uri": "y"}}]}, 1),
+        ("gemini-3-flash-preview", {"groundingChunks": [{"maps": {"uri": "x"}}], "webSearchQueries": ["a", "b"]}, 3),
+        ("gemini-3-flash-preview", {"groundingChunks": [{"web": {"uri": "x"}}], "webSearchQueries": ["a", "a"]}, 1),
+        ("gemini-3-flash-preview", {"groundingChunks": [{"web": {"uri": "x"}}]}, None),
+    ],
+)
+def test_places_of_a_map_are_billed_as_searches_are(model: str, ground: dict[str, Any], searches: int | None) -> None:
+    """An answer that stands on them is one, however many they are."""
+    candidate = {"finishReason": "STOP", "groundingMetadata": ground}
+    usage = told_by(
+        "gemini", {"usageMetadata": {"promptTokenCount": 9}, "modelVersion": model, "candidates": [candidate]}
+    )
+    assert usage is not None
+    assert usage.web_searches == searches

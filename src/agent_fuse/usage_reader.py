@@ -235,7 +235,7 @@ def _with_parts(usage: Usage, iterations: object) -> Usage:
             declined = kind == "message" and not used.output_tokens
             parts.append((model, _NOTHING if declined else used))
         elif kind == "compaction" or served_by is not None:
-            usage = _sum(usage, used)
+            usage = together(usage, used)
     return replace(usage, parts=tuple(parts), served_by=served_by or "")
 
 
@@ -244,7 +244,9 @@ _KINDS = frozenset({"compaction", "advisor_message", "message", _SERVED})
 _NOTHING = Usage(input_tokens=0, output_tokens=0)
 
 
-def _sum(one: Usage, other: Usage) -> Usage:
+def together(one: Usage, other: Usage) -> Usage:
+    """What two answers of one model used, figure by figure."""
+
     def both(name: str) -> int | None:
         first, second = getattr(one, name), getattr(other, name)
         return None if first is None and second is None else (first or 0) + (second or 0)

@@ -270,6 +270,12 @@ _TITAN = Shape(
     input=_one("inputTextTokenCount"),
 )
 _PAGES = Shape(source="Mistral's /ocr, OCRUsageInfo of mistralai 3.7", root="usage_info", pages=_one("pages_processed"))
+_RECORDING = Shape(
+    source="OpenAI's transcriptions, TranscriptionVerbose of the openai SDK 3.57: how long the recording is",
+    root="",
+    needs=_one("task") + _one("segments"),
+    seconds=_one("duration"),
+)
 _TOTAL = Shape(
     source="Voyage AI's embeddings and rerankings: a total alone",
     root="",
@@ -293,6 +299,7 @@ SHAPES: tuple[Shape, ...] = (
     _OLLAMA,
     _LLAMA,
     _TITAN,
+    _RECORDING,
     _PAGES,
     _TOTAL,
 )

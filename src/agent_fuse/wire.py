@@ -7,7 +7,7 @@ from typing import Any, cast
 from agent_fuse import foreign_text, told_costs
 from agent_fuse.calls import Usage, fields_of
 from agent_fuse.endpoints import UNKNOWN, endpoint_of
-from agent_fuse.usage_reader import later, read_usage
+from agent_fuse.usage_reader import later, read_usage, together
 
 _WRITTEN = ("content", "refusal", "reasoning_content", "reasoning")
 """Texts of a streamed delta that the model wrote."""
@@ -17,13 +17,13 @@ _BLOCK_DELTA = ("text", "partial_json", "thinking")
 
 _SOUNDS = frozenset({"response.audio.delta", "response.output_audio.delta"})
 
-_LAST = frozenset(
-    {
-        *("response.completed", "response.incomplete", "response.failed", "message_stop"),
-        *("image_generation.completed", "image_edit.completed", "transcript.text.done", "speech.audio.done"),
-    }
-)
-"""Events after which nothing comes (of a stream that draws several images, the last of them is told by its end)."""
+_DRAWN = frozenset({"image_generation.completed", "image_edit.completed"})
+"""Events that each tell of one image, and what it took."""
+_LAST = _DRAWN | {
+    *("response.completed", "response.incomplete", "response.failed", "message_stop"),
+    *("transcript.text.done", "speech.audio.done"),
+}
+"""Events after which nothing comes, but for a stream that draws several images (`Reading.several`)."""
 
 _NOTHING: dict[str, Any] = {}
 
@@ -58,6 +58,8 @@ class Reading:
     """
     cost: int | None = None
     """Nano-dollars that the answer says it cost; believed or not (`told_costs`)."""
+    several: bool = False
+    """Several answers are asked for: the last of them is told by the end of a stream."""
     complete: bool = False
     """The model said that it was done, so whatever was counted is all there is."""
     final: bool = False
@@ -185,7 +187,7 @@ class StreamReader:
 
     def _event(self, event: dict[str, Any], line: bytes) -> None:
         reading = self.reading
-        kind = event.get("type")
+        kind = found if isinstance(found := event.get("type"), str) else None
         inner = event.get("response") or event.get("message") or event.get("interaction")
         body = cast("dict[str, Any]", inner) if isinstance(inner, dict) else event
         if not reading.response_id and isinstance(body.get("id"), str):
@@ -196,10 +198,11 @@ class StreamReader:
             read_tier(body.get, reading)
         usage = read_usage(body)
         if usage is not None:
-            reading.usage = later(reading.usage, usage)
+            known, each = reading.usage, kind in _DRAWN
+            reading.usage = together(known, usage) if each and known is not None else later(known, usage)
             reading.final = kind == "message_delta" or (kind is None and not event.get("choices"))
-        if isinstance(kind, str) and kind in _LAST:
-            reading.complete = reading.final = True
+        if kind in _LAST:
+            reading.final, reading.complete = True, not (reading.several and kind in _DRAWN)
         if self._count_text:
             self._count(event)
 

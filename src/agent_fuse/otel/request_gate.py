@@ -226,6 +226,8 @@ class Flight:
         """What watches a stream: a reader of its usage, and where it may be cut off, what does that before it."""
         seen, fuse = self.seen, self._fuse
         self._counts = self._observe is observe and seen is not None and can_be_cut_off(seen)
+        quote = seen.call.payload.quote if seen is not None else None
+        self._reading.several = quote is not None and quote.choices > 1
         reader = self._reader(content_type)
         if isinstance(reader, StreamReader):
             reader = ToLastWord(reader, self._stream_ended)

@@ -3,8 +3,9 @@
 from dataclasses import replace
 from typing import Any, cast
 
+from agent_fuse.calls import Usage, count
 from agent_fuse.usage_reader import later, read_usage
-from agent_fuse.wire import Reading
+from agent_fuse.wire import Reading, read_body
 from agent_fuse.wire_formats.base import Body, Reader, WireFormat
 from agent_fuse.wire_formats.documents import Document, Documents
 
@@ -82,17 +83,19 @@ _TIERS = {"ON_DEMAND": "standard", "ON_DEMAND_PRIORITY": "priority", "ON_DEMAND_
 def _searches(told: Document, model: str) -> int:
     """Searches of Google that grounded an answer, as they are billed: each query once; to Gemini 2.5, the prompt.
 
+    One of its maps costs as much (to Gemini 2.5 less), and its queries are not told.
     Source: Google's pricing page (ai.google.dev/gemini-api/docs/pricing), "Grounding with Google Search", 2026-09.
     """
-    grounds = (one.get("groundingMetadata") for one in _objects(told.get("candidates")))
+    grounds = _objects([one.get("groundingMetadata") for one in _objects(told.get("candidates"))])
     queries = {
         query
         for ground in grounds
-        if isinstance(ground, dict)
-        for query in _list(cast("Body", ground).get("webSearchQueries"))
+        for query in _list(ground.get("webSearchQueries"))
         if isinstance(query, str) and query.strip()
     }
-    return min(len(queries), 1) if model.startswith(("gemini-1", "gemini-2")) else len(queries)
+    billed = min(len(queries), 1) if model.startswith(("gemini-1", "gemini-2")) else len(queries)
+    placed = any("maps" in chunk for ground in grounds for chunk in _objects(ground.get("groundingChunks")))
+    return billed + placed
 
 
 def _reader(reading: Reading, content_type: str, *, count_text: bool) -> Reader:
@@ -144,6 +147,18 @@ def _instances(body: Body) -> Body:
     return told
 
 
+def _embedded(body: object, reading: Reading) -> bool:
+    """Vertex's embeddings tell the tokens of each text."""
+    told: Body = cast("Body", body) if isinstance(body, dict) else {}
+    each = _objects([one.get("embeddings") for one in _objects(told.get("predictions"))])
+    tokens = [count(one.get("token_count")) for one in _objects([one.get("statistics") for one in each])]
+    if not tokens or None in tokens:
+        return read_body(body, reading)
+    reading.usage = Usage(input_tokens=sum(filter(None, tokens)), output_tokens=0)
+    reading.complete = reading.final = True
+    return True
+
+
 def _images(body: Body) -> Body:
     """Imagen draws four where nothing else is said (cloud.google.com/vertex-ai/…/imagen-api, `sampleCount`)."""
     told = _instances(body)
@@ -168,6 +183,7 @@ OTHERS = (
         asks=("instances",),
         model_in_body=False,
         words=_images,
+        whole=_embedded,
     ),
     WireFormat(
         name="google clips",

@@ -107,3 +107,11 @@ def test_what_is_known_is_not_read_again(monkeypatch):
     monkeypatch.setattr(importlib.metadata, "version", lambda name: asked.append(name) or real(name))
     assert [*of_model_sdks()] == [*of_model_sdks()]
     assert len(asked) == len(set(asked))
+
+
+@pytest.mark.parametrize("name", ["curl-cffi", "niquests", "pycurl", "tornado"])
+def test_http_clients_that_no_gate_stands_in_are_named(install, name: str) -> None:
+    """Whoever sends model requests by one learns that they pass unseen, and by what to send them."""
+    install(name)
+    found = facts()[name]
+    assert (found.state, "NOT covered" in found.what, "httpx" in found.fix) == (State.OFF, True, True)

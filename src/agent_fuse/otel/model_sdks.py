@@ -1,4 +1,4 @@
-"""What of every installed model SDK is covered by a gate, or not at all: the doctor's part on SDKs without a gate."""
+"""What of every installed model SDK and HTTP client is covered by a gate, or not at all: the doctor's part on these."""
 
 import functools
 import importlib.metadata
@@ -55,6 +55,13 @@ _BARE: dict[str, str] = {
 }
 """Those whose requests are not judged, and why."""
 
+_CLIENTS: dict[str, str] = {
+    **dict.fromkeys(("curl-cffi", "pycurl", "tornado"), "model requests that it sends are NOT covered"),
+    "niquests": "model requests that its AsyncSession sends are NOT covered",
+}
+"""HTTP clients that no gate stands in (docs/wire-gate.md)."""
+_SEND = "send model requests by httpx, requests, urllib3 or aiohttp, or turn on an instrumentation"
+
 _TURN_ON = "wire_gate=True and request_gate=True, or unset AGENTFUSE_WIRE_GATE and AGENTFUSE_REQUEST_GATE"
 _USE = (
     "call such models by the openai or anthropic SDK, or one that the wire gate covers; or turn on an instrumentation"
@@ -70,6 +77,8 @@ def of_model_sdks() -> Iterator[Fact]:
     wanted = any(one.fuse.settings.wire_gate and one.fuse.settings.request_gate for one in active.guards())
     for name, version in installed(*_ROADS, *_BARE):
         yield _fact(name, version, wanted=wanted)
+    for name, version in installed(*_CLIENTS):
+        yield off(f"{name} {version}: {_CLIENTS[name]}", _SEND)
 
 
 def installed(*names: str) -> Iterator[tuple[str, str]]:

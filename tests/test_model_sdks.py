@@ -109,7 +109,7 @@ def test_what_is_known_is_not_read_again(monkeypatch):
     assert len(asked) == len(set(asked))
 
 
-@pytest.mark.parametrize("name", ["curl-cffi", "niquests", "pycurl", "tornado"])
+@pytest.mark.parametrize("name", ["curl-cffi", "niquests", "pycurl"])
 def test_http_clients_that_no_gate_stands_in_are_named(install, name: str) -> None:
     """Whoever sends model requests by one learns that they pass unseen, and by what to send them."""
     install(name)

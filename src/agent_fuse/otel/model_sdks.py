@@ -56,7 +56,7 @@ _BARE: dict[str, str] = {
 """Those whose requests are not judged, and why."""
 
 _CLIENTS: dict[str, str] = {
-    **dict.fromkeys(("curl-cffi", "pycurl", "tornado"), "model requests that it sends are NOT covered"),
+    **dict.fromkeys(("curl-cffi", "pycurl"), "model requests that it sends are NOT covered"),
     "niquests": "model requests that its AsyncSession sends are NOT covered",
 }
 """HTTP clients that no gate stands in (docs/wire-gate.md)."""

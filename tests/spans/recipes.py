@@ -617,3 +617,30 @@ def botocore_spans(to: Session, tracing: Any) -> None:
         )
         s3 = boto3.client("s3", endpoint_url=url, region_name="us-east-1", **keys)
         to.case("free", s3.list_buckets)
+
+
+@recipe("logfire", "logfire", "openai", "anthropic")
+def logfire(to: Session, tracing: Any) -> None:
+    """What it writes down at a stream's end is a span as well, which is no call: without a gate a stream is counted."""
+    import anthropic
+    import logfire as fire
+    import openai
+
+    fire.configure(
+        send_to_logfire=False, console=False, inspect_arguments=False, additional_span_processors=[to.recorder]
+    )
+    fire.instrument_openai()
+    fire.instrument_anthropic()
+    client = openai.OpenAI(base_url=to.provider.openai_base_url, api_key="test", max_retries=0)
+    claude = anthropic.Anthropic(base_url=to.provider.anthropic_base_url, api_key="test", max_retries=0)
+    asked: Any = {"model": GPT, "messages": MESSAGES}
+    to.case("chat", lambda: client.chat.completions.create(**asked, max_tokens=300), ANSWER)
+    to.case(
+        "chat_stream",
+        lambda: list(client.chat.completions.create(**asked, stream=True, stream_options={"include_usage": True})),
+        ANSWER,
+        exact=False,
+    )
+    to.case("chat_429", lambda: client.chat.completions.create(**asked), TOO_MANY, fails="RateLimitError")
+    to.case("responses", lambda: client.responses.create(model=GPT, input="Say hello."), ANSWER)
+    to.case("messages", lambda: claude.messages.create(model=CLAUDE, max_tokens=300, messages=MESSAGES), CLAUDE_ANSWER)

@@ -1,8 +1,9 @@
-"""pydantic-ai's own spans, in every version of its instrumentation settings (1 to 5)."""
+"""Pydantic's own spans: pydantic-ai's, by every version of its settings (1 to 5), and Logfire's around model SDKs."""
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
-from agent_fuse.dialects.base import Dialect, Field, SpanRole
+from agent_fuse.dialects.base import Attributes, Dialect, Field, SpanRole, Spot
 from agent_fuse.dialects.otel import KEYS, KINDS
 from agent_fuse.sightings import Layer
 
@@ -36,4 +37,21 @@ PYDANTIC_AI = Dialect(
 )
 """Its agent span sums its calls up under `gen_ai.aggregated_usage.*`, which no row here names: it is no second call."""
 
-DIALECTS = (PYDANTIC_AI,)
+
+class _Starting(NamedTuple):
+    name: str
+    attributes: Attributes
+
+
+_AROUND_SDKS = Dialect(name="logfire", scopes=(), keys=KEYS, kinds=KINDS, gate_follows=True)
+
+
+def _spot_of(attributes: Attributes) -> Spot | None:
+    """What it writes down when a stream is over is a span too, with operation and usage; it is no second call."""
+    return _AROUND_SDKS.start(_Starting("", attributes)) if attributes.get("logfire.span_type") == "span" else None
+
+
+LOGFIRE = Dialect(name="logfire", scopes=("logfire.openai", "logfire.anthropic"), keys=KEYS, spot_of=_spot_of)
+"""Of `instrument_openai` and `instrument_anthropic` (logfire 5.4, 2026-11)."""
+
+DIALECTS = (PYDANTIC_AI, LOGFIRE)

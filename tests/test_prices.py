@@ -273,6 +273,7 @@ def test_bound_is_never_passed(usage, listed):
         ("ft:gpt-4o-2024-08-06:org::id", "openai", "openai:ft:gpt-4o"),
         ("text-embedding-3-small", None, "openai:text-embedding-3-small"),
         ("xai/grok-4", None, "x-ai:grok-4"),
+        ("sonar", "openai", "perplexity:sonar"),
         ("grok-4", "x_ai", "x-ai:grok-4"),
         ("mistral-large-latest", "mistral_ai", "mistral:mistral-large"),
         ("llama-3.3-70b-versatile", "groq", "groq:llama-3.3-70b-versatile"),

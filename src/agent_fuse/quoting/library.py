@@ -105,8 +105,8 @@ def _listed(model: str, provider: str | None) -> Listed | None:
     return None
 
 
-_MAKERS = ("openai", "google", "cohere")
-"""Whom to ask for models whose name does not tell their maker: text-embedding-3-small, chatgpt-4o-latest, gemma."""
+_MAKERS = ("openai", "google", "cohere", "perplexity")
+"""Whom to ask for models whose name does not tell their maker: text-embedding-3-small, gemma, embed-v4.0, sonar."""
 
 
 def _makers(name: str) -> Iterator[Provider]:

@@ -224,3 +224,6 @@ def test_nobody_is_no_user():
     posted = PublishedLimit(per=limit.per, meter=limit.meter, amount=limit.cap)
     found = LimitStatus(account=cap.account, cap=posted, spent=1, held=0, refused=0)
     assert found.whose == "calls without user.id"
+    pair = Limit(usd=1, per=("user.id", "model"))
+    message, _ = explain(Refusal(cap, settled=limit.cap, held=0, requested=1), pair, "call", 0.0)
+    assert "calls without user.id or model share this account" in message

@@ -142,6 +142,14 @@ def test_a_window_refuses_and_says_until_when():
     spend(desk)
 
 
+def test_a_refusal_that_lasts_past_midnight_says_until_which_day():
+    """A time alone would be taken for today's."""
+    desk = Desk(limits=[Limit(usd=0.01, per="all", window="2d")])
+    spend(desk)
+    with pytest.raises(SentinelBudgetExceeded, match=r"wait until 2027-01-17 08:48:00 \(UTC\)"):
+        spend(desk)
+
+
 def test_a_calendars_window_says_its_end_where_the_user_lives():
     desk = Desk(limits=[Limit(calls=1, per="user.id", window="month", timezone="Europe/Berlin")])
     ann = Caller(session=Session(id="s", attributes={"user.id": "ann"}))

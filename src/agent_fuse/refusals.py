@@ -61,7 +61,7 @@ def advice(refusal: Refusal, limit: Limit, now: float, alone: tuple[str, ...] | 
         return f"it fits if the open calls cost less than they hold: try again when they have ended, or {_either(ways)}"
     frees = frees_at(refusal, limit, now)
     if frees is not None:
-        return _either((f"wait until {_moment(frees, limit)}", *ways))
+        return _either((f"wait until {_moment(frees, limit, now)}", *ways))
     return _of_key(limit.key, key_of(refusal.cap.account)[1], ways)
 
 
@@ -72,11 +72,13 @@ def frees_at(refusal: Refusal, limit: Limit, now: float) -> float | None:
     return limit.over.ends(now) if isinstance(limit.over, Calendar) else refusal.frees_at
 
 
-def _moment(at: float, limit: Limit) -> str:
-    zone = limit.over.zone if isinstance(limit.over, Calendar) else UTC
-    there = datetime.fromtimestamp(at, zone)
-    named = "UTC" if zone is UTC or str(zone) == "UTC" else str(zone)
-    return f"{there:%Y-%m-%d %H:%M} ({named})" if isinstance(limit.over, Calendar) else f"{there:%H:%M:%S} ({named})"
+def _moment(at: float, limit: Limit, now: float) -> str:
+    if isinstance(limit.over, Calendar):
+        zone = limit.over.zone
+        return f"{datetime.fromtimestamp(at, zone):%Y-%m-%d %H:%M} ({zone})"
+    there = datetime.fromtimestamp(at, UTC)
+    day = "" if there.date() == datetime.fromtimestamp(now, UTC).date() else "%Y-%m-%d "
+    return f"{there:{day}%H:%M:%S} (UTC)"
 
 
 def _of_key(per: str, value: str, ways: tuple[str, ...]) -> str:
@@ -86,7 +88,7 @@ def _of_key(per: str, value: str, ways: tuple[str, ...]) -> str:
     if per == ALL:
         return f"{_either(ways)}; a new session does not help, for this limit counts all sessions of the ledger"
     if value == NOBODY:
-        return f"calls without {per} share this account: name it on each, or {_either(ways)}"
+        return f"calls without {per.replace(',', ' or ')} share this account: name it on each, or {_either(ways)}"
     return f"{_either(ways)}; a new session does not help, for this limit counts {per} {value!r} in all sessions"
 
 

@@ -57,7 +57,7 @@ class LimitStatus:
     def whose(self) -> str:
         """Key and value in words: `session run-1`, `user.id ann`, `calls without user.id`; `all`."""
         key, value = key_of(self.account)
-        return f"calls without {key}" if value == NOBODY else f"{key} {value}".rstrip()
+        return f"calls without {key.replace(',', ' or ')}" if value == NOBODY else f"{key} {value}".rstrip()
 
     @property
     def left(self) -> int:

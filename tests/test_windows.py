@@ -21,6 +21,9 @@ from fuses import PRICE, Desk
     [
         ({"window": "soon"}, "a length from '1s' to '366d'"),
         ({"window": "dya"}, "did you mean 'day'?"),
+        ({"window": "daily"}, "did you mean 'day'?"),
+        ({"window": "1w"}, "did you mean '7d'?"),
+        ({"window": "1M"}, "window='1M' may be minutes or months; write '1m', 'month' or '30d'"),
         ({"window": "0s"}, "a length from '1s' to '366d'"),
         ({"window": "367d"}, "a length from '1s' to '366d'"),
         ({"window": "1.5h"}, "a length from '1s' to '366d'"),

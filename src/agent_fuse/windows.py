@@ -11,6 +11,8 @@ from agent_fuse.mistakes import ConfigurationError, near
 
 CALENDAR = ("hour", "day", "week", "month")
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+_MEANT = {"daily": "day", "minute": "1m", "second": "1s", "1w": "7d", "year": "366d"}
+"""What has no name here, or another."""
 _LENGTH = re.compile(r"([1-9]\d{0,8})([smhd])")
 _LONGEST = 366 * 86_400
 _BUCKETS = 60
@@ -154,12 +156,14 @@ def window(text: object, timezone: object = None) -> Window:
         ConfigurationError: it is none of them, the zone is not known, or one is given for a rolling window.
     """
     unit = text.strip().lower() if isinstance(text, str) else ""
+    if _LENGTH.fullmatch(unit) and str(text).strip().endswith("M"):
+        raise ConfigurationError(f"Limit window={text!r} may be minutes or months; write {unit!r}, 'month' or '30d'")
     if unit in CALENDAR:
         return Calendar(unit, _zone(timezone))
     found = _LENGTH.fullmatch(unit)
     seconds = int(found[1]) * _UNITS[found[2]] if found else 0
     if not 1 <= seconds <= _LONGEST:
-        meant = near(unit, CALENDAR)
+        meant = _MEANT.get(unit) or near(unit, CALENDAR)
         hint = f"; did you mean {meant!r}?" if meant else ""
         raise ConfigurationError(
             f"Limit window={text!r}; it must be a length from '1s' to '366d' such as '30s', '15m', '24h', '30d', "

@@ -43,9 +43,18 @@ def _misused(bad: Any) -> NoReturn:
     if type(bad).__name__ == "NoArgsIsHelpError":
         bad.show()
         sys.exit(USAGE)
-    message = escaped(str(bad.format_message()).replace(". Did you mean", ", did you mean").rstrip(".?"))
+    said = str(bad.format_message()).replace(". Did you mean", ", did you mean").rstrip(".?")
+    message = escaped(_naming(bad.__cause__ or bad.__context__, said))
     where = "agent-fuse" if bad.ctx is None else bad.ctx.command_path
     _fail(f"{message[:1].lower()}{message[1:]}; see {where} -h", USAGE)
+
+
+def _naming(cause: Any, said: str) -> str:
+    """The same with the value that is wrong, which a typer that checks by pydantic keeps to itself."""
+    wrong = cause.errors() if hasattr(cause, "errors") else ()
+    for one in wrong:
+        said = said.replace("Invalid value for ", f"Invalid value {one['input']!r} for ")
+    return said.replace(": Value error, ", ": ").replace(": Input should be", ": it must be")
 
 
 def _run(words: list[str]) -> NoReturn:

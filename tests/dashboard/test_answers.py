@@ -281,13 +281,27 @@ def test_the_document_tells_every_path(story, served):
         document = person.get("/api/openapi.json").json()
         assert document["openapi"].startswith("3.1")
         for path, verbs in document["paths"].items():
-            for verb in verbs:
-                if path != "/api/events":
-                    asked = path.replace("{id}", "research-loop")
-                    assert person.request(verb, asked, json={} if verb == "post" else None).status_code in {200, 400}
+            for verb, told in verbs.items():
+                if path == "/api/events":
+                    continue
+                asked = path.replace("{id}", "research-loop").replace("{right}", "view")
+                body = {} if verb == "post" else None
+                assert person.request(verb, asked, json=body).status_code in {200, 400}
+                wrong = person.request(verb, path.replace("{id}", "none") + "?sessions=x", json=body)
+                assert str(wrong.status_code) in told["responses"]
         assert {path for path in document["paths"] if path.startswith("/api/act/")} == {
             f"/api/act/{verb}" for verb in ("stop", "resume", "top-up", "approve", "deny")
         }
+
+
+def test_a_misspelt_parameter_is_told(story, served):
+    """Left alone it would filter nothing, and show what was not asked for."""
+    with served(story).let_in() as person:
+        for path, meant in (("state", "session"), ("events", "session"), ("sessions", "session"), ("calls", "session")):
+            wrong = person.get(f"/api/{path}?sesion=x")
+            assert wrong.status_code == 400
+            assert wrong.json()["error"] == f"sesion is no parameter of /api/{path}; did you mean {meant}?"
+        assert person.get("/api/calls?refused=yes").json()["error"] == "refused is 'yes'; it must be true or false"
 
 
 def test_actions_are_in_the_journal_with_who_and_why(url, served):

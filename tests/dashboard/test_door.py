@@ -204,6 +204,10 @@ def test_a_proxy_names_the_user(story, served):
         (["--password-file", "{open}"], "can be read by others; chmod 600"),
         (["--password-file", "{bad}"], "line 2: write name:view:password, or name:act:password"),
         (["--password-file", "{none}"], "No such file"),
+        (["--password-file", "{twice}"], "line 2: 'ann' has a line already; keep one"),
+        (["--trust-header", "X User"], "--trust-header is 'X User', no header's name"),
+        (["--name", "https://fuse.example.com", "--trust-header", "x"], "write a host name alone"),
+        (["--name", "10.0.0.1:8443", "--trust-header", "x"], "write a host name alone"),
         (["--host", "192.0.2.1", "--password-file", "{people}"], "--host 192.0.2.1 --port 0"),
     ],
 )
@@ -213,7 +217,15 @@ def test_a_start_that_would_be_unsafe(story, people, tmp_path, options, said):
     (tmp_path / "open").chmod(0o644)
     (tmp_path / "bad").write_text("ann:act:x\nbob:x\n")
     (tmp_path / "bad").chmod(0o600)
-    names = {"open": tmp_path / "open", "bad": tmp_path / "bad", "none": tmp_path / "none", "people": people}
+    (tmp_path / "twice").write_text("ann:view:x\nann:act:y\n")
+    (tmp_path / "twice").chmod(0o600)
+    names = {
+        "twice": tmp_path / "twice",
+        "open": tmp_path / "open",
+        "bad": tmp_path / "bad",
+        "none": tmp_path / "none",
+        "people": people,
+    }
     words = [one.format(**names) for one in options]
     done = subprocess.run(
         [PROGRAM, "dashboard", "--db", str(story), *words], capture_output=True, text=True, timeout=60, check=False

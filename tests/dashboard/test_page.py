@@ -144,11 +144,16 @@ def test_by_keyboard_alone(look, served, quiet):
 
 
 def test_whoever_may_look_has_no_buttons(look, served, quiet):
-    """A further link is made on the page; its browser sees all, and is offered nothing to do."""
+    """Further links are made on the page, each another; whose browser came by one sees all and is offered nothing."""
     house = served(quiet[0])
     page = look(house)
-    page.get_by_role("button", name="Another browser").click()
-    link = page.get_by_label("A link for one other browser").input_value()
+    links = []
+    for _ in range(2):
+        page.get_by_role("button", name="Another browser").click()
+        links.append(page.get_by_role("textbox", name="A link for one other browser").input_value())
+        page.get_by_role("button", name="Done").click()
+    link, another = links
+    assert link != another
     other = look(house, link)
     other.locator("#sessions a", has_text="run-1").wait_for()
     other.get_by_text("who may look").wait_for()

@@ -2,6 +2,7 @@
 
 import getpass
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +15,9 @@ from agent_fuse.loopback import is_loopback
 
 _EXTRA = frozenset({"starlette", "uvicorn", "anyio", "h11"})
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+"""A header's name (RFC 9110, token)."""
+_HOST = re.compile(r"[^\s/:@?#]+|\[[0-9A-Fa-f:.]+\]|[0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*")
 _ANY = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - named here to ask for more
 
 
@@ -63,6 +67,11 @@ def dashboard(
         )
     if (may_act or proxy) and not trust_header:
         raise ConfigurationError("--may-act and --proxy are for the users that --trust-header names; add it")
+    if trust_header and not _HEADER.fullmatch(trust_header):
+        raise ConfigurationError(f"--trust-header is {trust_header!r}, no header's name; write one such as X-User")
+    wrong = next((one for one in name or () if not _HOST.fullmatch(one)), None)
+    if wrong is not None:
+        raise ConfigurationError(f"--name is {wrong!r}; write a host name alone, such as fuse.example.com")
     if host in _ANY and not name:
         raise ConfigurationError(f"--host {host} is every address; name what people type with --name HOST")
     reader(db).close()  # one that cannot be read is told of here, and not in a browser

@@ -19,12 +19,13 @@ from agent_fuse.dashboard.books import Books
 from agent_fuse.dashboard.filters import Filter
 from agent_fuse.dashboard.json_answer import JsonAnswer
 from agent_fuse.dashboard.one_session import one_session
-from agent_fuse.dashboard.openapi import document
+from agent_fuse.dashboard.openapi import FILTERS, JOURNAL, SESSIONS, document
 from agent_fuse.dashboard.prometheus import exposition
 from agent_fuse.dashboard.state import Caps, state
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.ledgers.base import LedgerError
 from agent_fuse.ledgers.reading import EVERY_STATUS, Reader, Selection
+from agent_fuse.mistakes import misspelt
 from agent_fuse.views import as_json, asked_period
 from agent_fuse.views.as_json import Json
 
@@ -78,11 +79,11 @@ class Api:
 
     async def get_state(self, request: Request) -> Response:
         """`/api/state`."""
-        return JsonAnswer(await self.state(Filter.of(request.query_params)))
+        return JsonAnswer(await self.state(Filter.of(_asked(request, FILTERS))))
 
     async def get_events(self, request: Request) -> Response:
         """`/api/events`: the state where it has changed, else that it stands, until the page goes or is signed out."""
-        events = self._events(Filter.of(request.query_params), request.state.may_look)
+        events = self._events(Filter.of(_asked(request, FILTERS)), request.state.may_look)
         return StreamingResponse(events, media_type="text/event-stream", headers=_UNBUFFERED)
 
     async def _events(self, among: Filter, may_look: Callable[[], bool]) -> AsyncIterator[str]:
@@ -115,7 +116,7 @@ class Api:
 
     async def get_sessions(self, request: Request) -> Response:
         """`/api/sessions`."""
-        which, most = _selection(request.query_params)
+        which, most = _selection(_asked(request, SESSIONS))
 
         def ask(reader: Reader) -> Json:
             found = reader.sums(which, "session", limit=most + 1)
@@ -126,7 +127,7 @@ class Api:
 
     async def get_calls(self, request: Request) -> Response:
         """`/api/calls`."""
-        which, most = _selection(request.query_params)
+        which, most = _selection(_asked(request, JOURNAL))
 
         def ask(reader: Reader) -> Json:
             found = list(reader.entries(which, limit=most + 1))
@@ -188,11 +189,26 @@ def _still(state: Json) -> str:
     return f"event: still\ndata: {state.get('at', '')}\n\n"
 
 
+def _asked(request: Request, known: tuple[str, ...]) -> Mapping[str, str]:
+    """The parameters of a request. Raises ConfigurationError: there are others."""
+    for name in request.query_params:
+        if name not in known:
+            raise misspelt(name, f"parameter of {request.url.path}", known)
+    return request.query_params
+
+
+def _flag(asked: Mapping[str, str], name: str) -> bool:
+    text = asked.get(name, "false")
+    if text not in ("true", "false"):
+        raise ConfigurationError(f"{name} is {text!r}; it must be true or false")
+    return text == "true"
+
+
 def _selection(asked: Mapping[str, str]) -> tuple[Selection, int]:
     """Which journal lines are asked for, and how many at most: the options of `agent-fuse calls`."""
     begin, end = asked_period.period(asked.get("since"), asked.get("until"), now=time.time())
-    statuses = NOT_BOOKED if asked.get("refused") == "true" else frozenset[Status]()
-    statuses |= frozenset([Status.ESTIMATED, Status.PRESUMED] if asked.get("estimated") == "true" else [])
+    statuses = NOT_BOOKED if _flag(asked, "refused") else frozenset[Status]()
+    statuses |= frozenset([Status.ESTIMATED, Status.PRESUMED] if _flag(asked, "estimated") else [])
     text = asked.get("limit", "20")
     if not (text.isascii() and text.isdigit() and 1 <= int(text) <= _MOST):
         raise ConfigurationError(f"limit is {text!r}; it must be a whole number from 1 to {_MOST:,}")

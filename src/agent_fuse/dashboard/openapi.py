@@ -5,14 +5,16 @@ from importlib.metadata import version
 from agent_fuse.dashboard.acts import VERBS
 from agent_fuse.views.as_json import Json
 
-_FILTERS = ("session", "agent", "model", "user", "limit")
-_JOURNAL = ("session", "agent", "user", "model", "tool", "since", "until", "refused", "estimated", "limit")
-_SESSIONS = ("session", "agent", "user", "model", "since", "until", "limit")
+FILTERS = ("session", "agent", "model", "user", "limit")
+JOURNAL = ("session", "agent", "user", "model", "tool", "since", "until", "refused", "estimated", "limit")
+SESSIONS = ("session", "agent", "user", "model", "since", "until", "limit")
+"""The parameters of each; any other is refused, so that a misspelt filter does not show everything."""
 _PATHS: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
-    ("/api/state", "All that the page shows; filters take `*` and `?`.", _FILTERS, "application/json"),
-    ("/api/events", "The state again and again, as server-sent events.", _FILTERS, "text/event-stream"),
-    ("/api/sessions", "As `agent-fuse sessions --json`.", _SESSIONS, "application/json"),
-    ("/api/calls", "As `agent-fuse calls --json`.", _JOURNAL, "application/json"),
+    ("/api/state", "All that the page shows; filters take `*` and `?`.", FILTERS, "application/json"),
+    ("/api/events", "The state again and again, as server-sent events.", FILTERS, "text/event-stream"),
+    ("/api/sessions", "As `agent-fuse sessions --json`.", SESSIONS, "application/json"),
+    ("/api/calls", "As `agent-fuse calls --json`.", JOURNAL, "application/json"),
+    ("/api/openapi.json", "This document.", (), "application/json"),
     ("/api/me", "Who asks, and whether he may act.", (), "application/json"),
     ("/metrics", "For Prometheus.", (), "text/plain"),
     ("/healthz", "200 where the ledger can be read, else 503; needs no sign-in.", (), "text/plain"),
@@ -45,6 +47,13 @@ def document() -> Json:
     paths: Json = {path: {"get": _get(told, asked, kind)} for path, told, asked, kind in _PATHS}
     one = _get("All of one session.", (), "application/json")
     paths["/api/sessions/{id}"] = {"get": one | {"parameters": [_parameter("id", "path", required=True)]}}
+    paths["/api/link/{right}"] = {
+        "post": {
+            "summary": "A link that lets one other browser in, once, within ten minutes: `view`, or `act` for who may.",
+            "parameters": [_parameter("right", "path", required=True)],
+            "responses": _answers("application/json"),
+        }
+    }
     paths |= {
         f"/api/act/{verb}": {
             "post": {
@@ -81,7 +90,12 @@ def _parameter(name: str, place: str, *, required: bool = False) -> Json:
 def _answers(kind: str) -> Json:
     return {
         "200": {"description": "Fine", "content": {kind: {}}},
+        "400": {"description": "Something that was asked cannot be; `error` says what"},
         "401": {"description": "Sign in first"},
         "403": {"description": "Not this person's right, or another site's request"},
+        "404": {"description": "There is nothing of that name"},
+        "413": {"description": "A body that is too large, or does not say how large it is"},
+        "415": {"description": "A body that is not said to be JSON"},
+        "421": {"description": "Asked under another host's name; see --name"},
         "503": {"description": "The ledger cannot be read or written"},
     }

@@ -311,10 +311,11 @@ function filtered() {
 
 $("share").addEventListener("click", async () => {
   const [status, answer] = await post("/api/link/view", {});
-  const link = status === 200 ? location.origin + answer.path : answer.error;
-  const words = "A link for one other browser, good once and for ten minutes, to look only";
-  $("share").replaceWith(el("label", { class: "link" }, words, el("input", { readonly: true, value: link })));
-  document.querySelector(".link input").select();
+  text($("link-text"), status === 200 ? "It is good once, for ten minutes, and may look only." : answer.error);
+  $("link-url").hidden = status !== 200;
+  $("link-url").value = status === 200 ? location.origin + answer.path : "";
+  $("link").showModal();
+  $("link-url").select();
 });
 
 document.addEventListener("acted", begin);

@@ -154,6 +154,8 @@ def read_passwords(path: Path) -> dict[str, tuple[Right, str]]:
             raise ConfigurationError(
                 f"--password-file {path}, line {number}: write name:view:password, or name:act:password"
             )
+        if name in found:
+            raise ConfigurationError(f"--password-file {path}, line {number}: {name!r} has a line already; keep one")
         found[name] = ("act" if right == "act" else "view"), password
     if not found:
         raise ConfigurationError(f"--password-file {path} names nobody; write lines name:view:password")

@@ -81,6 +81,7 @@ def test_a_runaway_is_seen_paused_approved_and_stopped(look, served, url):
             sent = len(provider.served)
             ask(page, "Stop session runaway", why="it runs away")
             page.locator("#force", has_text="it runs away").wait_for()
+            page.get_by_role("heading", name="The session that was at work is stopped.").wait_for()
             until(lambda: agent.stdout.readline() == "stopped\n")
             assert len(provider.served) == sent
             assert page.locator("#decisions tr").count() == 3

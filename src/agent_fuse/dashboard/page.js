@@ -157,6 +157,9 @@ function headline(state, rate) {
     return state.paused.length === 1 ? `A call waits for ${whose} answer.` : `${count(state.paused.length)} calls wait for ${whose} answer.`;
   }
   if (!state.sessions.length) return "No agent is at work just now.";
+  const stopped = stoppedOf(state);
+  if (!state.more_sessions && state.sessions.every((one) => stopped.has(`session=${one.session}`)))
+    return state.sessions.length === 1 ? "The session that was at work is stopped." : "All sessions that were at work are stopped.";
   const agents = state.sessions.length + state.more_sessions, full = state.limits.filter((one) => one.reached && !one.stopped).length;
   const reached = full > 1 ? "Limits are reached. " : full ? "A limit is reached. " : "";
   return `${reached}${agents === 1 ? "One session spends" : `${count(agents)} sessions spend`} ${rate} an hour.`;

@@ -1,9 +1,13 @@
 """What the ledger cannot take now: no thread each, nothing lost while the process lives, and within bounds."""
 
 import os
+import subprocess
+import sys
 import threading
 import time
+from contextlib import closing
 
+import apsw
 import pytest
 
 from agent_fuse import Limit, SentinelSystemError, call, check_loop, loop_guard
@@ -14,6 +18,34 @@ from agent_fuse.ledgers.base import LedgerError, Unwritable
 from agent_fuse.sightings import Outcome
 from agent_fuse.testing import assert_books_balance
 from boxes import PRICE
+
+OPEN_TO_THE_END = """
+import builtins, sys
+import agent_fuse
+agent_fuse.init(budget=1, db_path=sys.argv[1], lock_timeout=0.2, max_retries=0)
+builtins.kept = agent_fuse.call("gpt-4o", 10, 10).__enter__()  # goes when Python itself does
+print("ready", flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_a_process_ends_with_a_call_open_and_a_ledger_that_is_locked(tmp_path):
+    """No thread begins while Python ends, and none is waited for; the call's hold is left, and presumed spent later."""
+    path = str(tmp_path / "ledger.db")
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with (
+        subprocess.Popen([sys.executable, "-c", OPEN_TO_THE_END, path], **pipes) as worker,
+        closing(apsw.Connection(path)) as other,
+    ):
+        assert worker.stdout.readline() == "ready\n"
+        other.execute("BEGIN EXCLUSIVE")
+        worker.stdin.close()
+        try:
+            assert worker.wait(60) == 0
+        finally:
+            worker.kill()
+    with closing(open_ledger(path)) as ledger:
+        assert [one.entry.model for one in ledger.holds()] == ["gpt-4o"]
 
 
 class Broken:

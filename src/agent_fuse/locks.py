@@ -55,3 +55,15 @@ else:
         def acquire(self, *how: Any, **more: Any) -> bool:
             """As of `threading.Lock`."""
             return not self._is_owned() and self._lock.acquire(*how, **more)
+
+
+def begin(thread: threading.Thread) -> None:
+    """Start a thread.
+
+    Raises:
+        RuntimeError: none can be had. While Python ends that is so from 3.12 on; before, who starts one then waits for
+            ever for it to begin.
+    """
+    if sys.is_finalizing():
+        raise RuntimeError("can't start a thread while Python ends")
+    thread.start()

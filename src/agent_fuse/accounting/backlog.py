@@ -5,6 +5,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from weakref import WeakSet
 
 from agent_fuse.calls import Entry, show_usd
@@ -12,7 +13,7 @@ from agent_fuse.ledgers import forks
 from agent_fuse.ledgers.base import Amounts, Ledger, LedgerError
 from agent_fuse.ledgers.owed_entries import Owed
 from agent_fuse.ledgers.turns import Nested, Turn
-from agent_fuse.locks import RLock
+from agent_fuse.locks import RLock, begin
 from agent_fuse.seams import GOES_ON, HELD_AT_QUOTE, fault, quietly
 
 log = logging.getLogger("agent_fuse")
@@ -89,7 +90,8 @@ class Backlog:
                 self._wake.set()
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="agent_fuse backlog", daemon=True)
-                self._thread.start()
+                with suppress(RuntimeError):  # the process ends: what waits is presumed spent by the next one
+                    begin(self._thread)
 
     def flush(self) -> None:
         """Write what waits, now. Raises LedgerError."""

@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -141,7 +142,7 @@ class LedgerRetry:
         except LedgerError as failed:
             wait()
             soon = isinstance(failed, Busy) and in_event_loop()
-            if not soon:
+            if not soon and not sys.is_finalizing():  # else nobody tries again: the next process presumes it spent
                 self.backlog.failed = True
                 self._failed_at = time.monotonic()
                 self._tell(operation)

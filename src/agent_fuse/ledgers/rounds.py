@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 
 from agent_fuse.ledgers.base import LedgerError
-from agent_fuse.locks import Lock
+from agent_fuse.locks import Lock, begin
 
 EVERY = 1.0
 """Seconds between two rounds."""
@@ -37,7 +37,7 @@ class Rounds:
                     begun = threading.Thread(
                         target=self._go, args=(self._end,), name=f"agent_fuse {self._name}", daemon=True
                     )
-                    begun.start()
+                    begin(begun)
                     self._thread = begun
 
     def end(self) -> None:

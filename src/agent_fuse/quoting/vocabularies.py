@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from agent_fuse.locks import Lock
+from agent_fuse.locks import begin as begin_thread
 from agent_fuse.quoting.families import Vocabulary
 
 log = logging.getLogger(__name__)
@@ -83,7 +84,7 @@ def begin(name: Vocabulary) -> bool:
         mine = threading.Thread(target=_beside, args=(name,), name="agent_fuse vocabulary")
         if _loading.setdefault(name, mine) is mine:
             try:
-                mine.start()
+                begin_thread(mine)
             except RuntimeError:  # no thread can be had here, or any more
                 _beside(name)
     return name in _loaded

@@ -30,7 +30,7 @@ from weakref import WeakSet
 
 from agent_fuse.foreign_text import in_json, inline
 from agent_fuse.ledgers import forks
-from agent_fuse.locks import RLock
+from agent_fuse.locks import RLock, begin
 from agent_fuse.seams import GOES_ON, fault, harmless, quietly
 from agent_fuse.webhook.messages import Message, text_of
 from agent_fuse.webhook_address import Address
@@ -92,7 +92,7 @@ class Poster:
                 self._end_with_a_worker()
                 self._thread = threading.Thread(target=self._run, name="agent_fuse webhook", daemon=True)
                 with suppress(RuntimeError):  # the process ends, and starts no thread any more: `flush` does its work
-                    self._thread.start()
+                    begin(self._thread)
 
     @harmless(POSTING, GOES_ON)
     def flush(self) -> None:

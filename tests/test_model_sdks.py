@@ -43,7 +43,18 @@ def test_installed_sdks_are_covered_by_the_wire_gate() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["writer-sdk", "ai21", "portkey-ai", "openrouter", "perplexityai", "voyageai", "azure-ai-inference"]
+    "name",
+    [
+        "writer-sdk",
+        "ai21",
+        "portkey-ai",
+        "openrouter",
+        "perplexityai",
+        "voyageai",
+        "azure-ai-inference",
+        "beeai-framework",
+        "mcp-agent",
+    ],
 )
 def test_sdks_over_libraries_that_are_gated_are_covered(install, name: str) -> None:
     """By the library that carries their requests, whether or not they are imported yet."""
@@ -59,6 +70,7 @@ def test_sdks_over_libraries_that_are_gated_are_covered(install, name: str) -> N
     [
         ("xai-sdk", "they go by gRPC"),
         ("google-cloud-aiplatform", "they go by gRPC"),
+        ("letta-client", "the server that it talks to sends them"),
         ("claude-agent-sdk", "it starts a program of its own"),
         ("deepgram-sdk", "their paths and hosts are not known"),
     ],
@@ -70,6 +82,16 @@ def test_others_are_said_not_to_be(install, name: str, why: str) -> None:
     assert found.state is State.OFF
     assert found.what.startswith(f"{name} 9.9: its model requests are NOT covered, {why}")
     assert found.fix
+
+
+@pytest.mark.parametrize("name", ["pipecat-ai", "livekit-plugins-openai"])
+def test_sessions_over_websockets_of_their_own_are_said_not_to_be(install, name: str) -> None:
+    """Though their other requests are judged; what to do is named."""
+    install(name)
+    found = facts()[name]
+    assert found.state is State.OFF
+    assert found.what.startswith(f"{name} 9.9: its realtime sessions are NOT covered")
+    assert "charge()" in found.fix
 
 
 def test_the_first_line_says_which_requests_are_judged() -> None:

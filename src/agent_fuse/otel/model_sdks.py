@@ -12,6 +12,10 @@ from agent_fuse.otel.facts import Fact, blind, off, ok
 _ROADS: dict[str, tuple[str, ...]] = {
     "google-genai": ("httpx2", "httpx", "aiohttp"),
     "litellm": ("httpx", "aiohttp"),
+    "beeai-framework": ("httpx", "aiohttp"),
+    "mcp-agent": ("httpx", "urllib3"),
+    "livekit-plugins-openai": ("httpx", "httpx2"),
+    "pipecat-ai": ("httpx", "aiohttp"),
     "huggingface-hub": ("httpx", "aiohttp"),
     "aiobotocore": ("aiohttp",),
     "boto3": ("urllib3",),
@@ -34,6 +38,7 @@ _ROADS: dict[str, tuple[str, ...]] = {
 
 _PROGRAM = "it starts a program of its own, which sends them"
 _GRPC = "they go by gRPC"
+_SERVER = "the server that it talks to sends them"
 _THEIRS = "their paths and hosts are not known"
 _BARE: dict[str, str] = {
     **dict.fromkeys(
@@ -43,6 +48,7 @@ _BARE: dict[str, str] = {
         ),
         _GRPC,
     ),
+    "letta-client": _SERVER,
     **dict.fromkeys(("claude-agent-sdk", "github-copilot-sdk", "openai-codex-sdk"), _PROGRAM),
     **dict.fromkeys(
         (
@@ -61,6 +67,8 @@ _CLIENTS: dict[str, str] = {
 }
 """HTTP clients that no gate stands in (docs/wire-gate.md)."""
 _SEND = "send model requests by httpx, requests, urllib3 or aiohttp, or turn on an instrumentation"
+_TALKS = frozenset({"livekit-plugins-openai", "pipecat-ai"})
+"""Those that hold realtime sessions over websockets of their own, beside requests that are judged."""
 
 _TURN_ON = "wire_gate=True and request_gate=True, or unset AGENTFUSE_WIRE_GATE and AGENTFUSE_REQUEST_GATE"
 _USE = (
@@ -69,6 +77,7 @@ _USE = (
 
 
 _NAME = "endpoints=[...] with the URL that they go to, where it is one; or an instrumentation that starts spans in time"
+_GUARD_IT = "guard the server: start it by agent-fuse run, on the same ledger"
 _INSIDE = "hold and book each run by agent_fuse.charge() (docs/limits.md, Programs that call models)"
 
 
@@ -109,7 +118,7 @@ def _fact(name: str, version: str, *, wanted: bool) -> Fact:
     sdk = f"{name} {version}"
     if name in _BARE:
         why = _BARE[name]
-        fix = {_PROGRAM: _INSIDE, _THEIRS: _NAME}.get(why, _USE)
+        fix = {_PROGRAM: _INSIDE, _SERVER: _GUARD_IT, _THEIRS: _NAME}.get(why, _USE)
         return off(f"{sdk}: its model requests are NOT covered, {why}", fix)
     if not wanted:
         return off(f"{sdk}: the wire gate is off, its calls are seen by spans alone", _TURN_ON)
@@ -118,4 +127,9 @@ def _fact(name: str, version: str, *, wanted: bool) -> Fact:
             return blind(f"{sdk}: {wire_install.problems[one]}", "upgrade agent-fuse; until then spans guard it")
         if one in sys.modules and not wire_install.gated(one):
             return blind(f"{sdk}: the wire gate was taken out of {one}", "call agent_fuse.init() after it")
+    if name in _TALKS:
+        return off(
+            f"{sdk}: its realtime sessions are NOT covered, they go by websockets of its own; its requests are",
+            _INSIDE,
+        )
     return ok(f"{sdk}: its model requests are judged before they leave (wire gate; which those are: docs/wire-gate.md)")

@@ -107,7 +107,8 @@ def test_everything_is_asked_for_twice(cli, path):
     open_ledger(path).close()
     assert "add --yes, or name an account" in cli("stop", "all", code=2)
     assert not open_reader(path).controls()
-    assert "No call was booked on session=typo so far" in cli("stop", "typo")
+    assert "No call was booked on session=typo so far: is it spelt" in cli("stop", "typo")
+    assert "No call was booked on sesion=a so far: did you mean session=a?" in cli("stop", "sesion=a")
 
 
 def test_a_top_up_for_an_hour_ends_in_an_hour(cli, path):

@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace import TracerProvider
 import agent_fuse
 from agent_fuse import Limit, SentinelBudgetExceeded, session
 from agent_fuse.account_names import NOBODY
-from agent_fuse.keys import ASSOCIATION, SPELLINGS, canonical
+from agent_fuse.keys import ASSOCIATION, SPELLINGS, canonical, meant_by
 from agent_fuse.otel import live_spans
 from agent_fuse.testing import LoopbackProvider
 
@@ -330,3 +330,13 @@ def test_the_page_names_every_spelling():
         (row,) = [line for line in page.splitlines() if line.startswith(f"| `{key}` |")]
         listed = set(re.findall("`([^`]+)`", "|".join(row.split("|")[1:3])))
         assert listed == {key, *spellings}
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [("sesion", "session"), ("user", "user.id"), ("Session", "session"), ("models", "model"), ("user_id", "")]
+    + [(one, "") for one in ("session", "user.id", "all", "team", "tenant", "customer.id", "gen_ai.agent.name")],
+)
+def test_which_key_a_misspelt_one_means(key, meant):
+    """A key that is known is itself, and one that is like none is somebody's own."""
+    assert meant_by(key) == meant

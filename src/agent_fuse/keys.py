@@ -66,6 +66,14 @@ def key_named(name: str) -> str:
     return _OF.get(name.removeprefix(ASSOCIATION), name)
 
 
+def meant_by(key: str) -> str:
+    """The key that an unknown one is much like (`sesion`, `user`); empty where it is known, or like none."""
+    if key in _WORDS or key in _OF:
+        return ""
+    found = "user.id" if _plain(key) in {"user", "users"} else near(key, (*_WORDS, *_OF))
+    return _OF.get(found, found)
+
+
 @lru_cache(maxsize=1024)
 def spellings(key: str) -> tuple[str, ...]:
     """Names under which a key may stand among attributes, in baggage or in the context."""

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from agent_fuse.account_names import ALL
+from agent_fuse.account_names import ALL, key_of
 from agent_fuse.accounting import paused_calls
 from agent_fuse.accounting.paused_calls import PausedCall
 from agent_fuse.accounting.published_limits import PREFIX, read_published
@@ -16,6 +16,7 @@ from agent_fuse.cli.options import Db, Json, ledger_url, reader
 from agent_fuse.cli.show import clean, console, emit, local, paragraph, say
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.foreign_text import shell_word
+from agent_fuse.keys import meant_by
 from agent_fuse.ledgers.base import Meter
 from agent_fuse.ledgers.controls import Control, TopUp
 from agent_fuse.ledgers.reading import Reader
@@ -211,7 +212,10 @@ def _done(verb: str, one: Control, db: str | None, *, json: bool) -> None:
     out = console()
     say(out, clean(_words(one, verb)) + "; from its next call on, in every process.")
     if not known:
-        say(out, f"No call was booked on {clean(one.account)} so far: is it spelt as in agent-fuse sessions?")
+        key, value = key_of(one.account)
+        meant = meant_by(key)
+        hint = f"did you mean {meant}={value}?" if meant else "is it spelt as in agent-fuse sessions?"
+        say(out, f"No call was booked on {clean(one.account)} so far: {clean(hint)}")
 
 
 def _words(one: Control, verb: str = "") -> str:

@@ -7,7 +7,10 @@ import pytest
 
 import agent_fuse
 from agent_fuse import Limit, SentinelBudgetExceeded
+from agent_fuse.accounting.call_request import CallRequest, Stage
 from agent_fuse.calls import Status
+from agent_fuse.limits import Caller, Session
+from agent_fuse.sightings import Layer
 from agent_fuse.testing import FakeClock
 from ledgers.samples import NOW
 from ledgers.workers import SPAWN, hold_and_wait, kill, running
@@ -40,6 +43,22 @@ def test_its_place_is_free_again(box, tmp_path, work):
         waits.result(timeout=120)
     assert [entry.status for entry in one.entries()].count(Status.PRESUMED) == 1
     assert told.count(Status.PRESUMED) == 1
+
+
+def test_a_look_finds_it_too(box, tmp_path):
+    """A call whose model is yet to be told is not refused for what a killed process holds."""
+    path, ready = str(tmp_path / "l.db"), SPAWN.Event()
+    one = box(clock=FakeClock(NOW), limits=[Limit(concurrent=1, per="all")], db_path=path, busy_wait=0)
+    caller = Caller(session=Session(id="s"))
+    asked = CallRequest(layer=Layer.CLIENT, source="openai", caller=caller, stage=Stage.UNNAMED)
+    with running(hold_and_wait, path, ["c"], ready) as process:
+        assert ready.wait(120)
+        with pytest.raises(SentinelBudgetExceeded):
+            one.fuse.open_call(asked)
+        kill(process)
+    one.fuse.admission.patience.sweeping._next = 0.0
+    one.fuse.open_call(asked)
+    assert [entry.status for entry in one.entries()].count(Status.PRESUMED) == 1
 
 
 def test_what_lives_is_left_alone(box, tmp_path):

@@ -2,12 +2,15 @@
 
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
 from agent_fuse import Limit, SentinelBudgetExceeded, SentinelSystemError
 from agent_fuse.accounting.call_request import CallRequest, Stage
-from agent_fuse.calls import Usage
+from agent_fuse.calls import Status, Usage
+from agent_fuse.ledgers.base import Meter
+from agent_fuse.ledgers.controls import Control, Waiter
 from agent_fuse.quotes import Quote
 from agent_fuse.sightings import Layer, Outcome
 from agent_fuse.testing import assert_books_balance
@@ -222,6 +225,28 @@ def test_a_used_up_limit_on_tool_calls_stops_no_model_call() -> None:
     desk.open(stage=Stage.UNNAMED)
 
 
+def test_a_limit_whose_key_is_yet_to_be_told_refuses_at_no_look() -> None:
+    """What is used up is used up for those who lack the key; whether this call does is known when it is held."""
+    desk = Desk(limits=Limit(calls=1, per="user.id"))
+    desk.open()
+    seen = desk.open(model="", stage=Stage.UNNAMED)
+    with pytest.raises(SentinelBudgetExceeded):
+        desk.fuse.requote(seen, desk.ask())
+
+
+def test_a_call_that_is_held_is_behind_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others wait for room: a better figure of a call that has its place already does not come after them."""
+    desk = Desk(limits=Limit(usd="0.02", on_limit="wait", max_wait=60)).sleeping(monkeypatch)
+    seen, now = desk.open(), desk.clock()
+    waits = Waiter(since=now - 1, id="w", on="session=s", meter=Meter.USD, amount=PRICE, until=now + 5)
+    control = Control(account="session=s", waiting=(waits,)).written()
+    assert desk.ledger.control("session=s", None, control, now=now)
+    desk.fuse.requote(seen, desk.ask(estimate=(2000, 1000)))
+    assert (desk.held(), desk.slept) == (2 * PRICE, [])
+    desk.open(estimate=(100, 50))
+    assert desk.slept
+
+
 def test_a_free_model_passes_a_used_up_budget() -> None:
     """A model that costs nothing is let go with no money left, at the first gate as at the exact one; not past calls."""
     from agent_fuse import Price
@@ -320,6 +345,28 @@ def test_model_and_provider_told_at_the_end_are_booked() -> None:
     named = {(one.model, one.provider, one.cost) for one in desk.books.entries()}
     assert ("gpt-4o", "openai", PRICE) in named
     assert ("gpt-4o", "openai", PRICE // 2) in named
+
+
+@pytest.mark.parametrize(
+    ("operation", "told", "status", "reason", "tokens"),
+    [
+        ("chat", (1000, 400), Status.SETTLED, "", (1000, 400)),
+        ("chat", (900, None), Status.ESTIMATED, "counted", (900, 500)),
+        ("chat", (None, 400), Status.ESTIMATED, "counted", (1000, 400)),
+        ("embeddings", (900, None), Status.SETTLED, "", (900, 500)),
+        ("embeddings", (None, None), Status.ESTIMATED, "quote", (1000, 500)),
+    ],
+)
+def test_usage_that_is_told_by_half(
+    operation: str, told: Any, status: Status, reason: str, tokens: tuple[int, int]
+) -> None:
+    """What it leaves out is the quote's, and makes the line an estimate; embeddings make no output."""
+    desk = Desk(budget=1)
+    seen = desk.open(operation=operation)
+    desk.fuse.close_call(seen, usage=Usage(input_tokens=told[0], output_tokens=told[1]))
+    (entry,) = desk.books.entries()
+    assert (entry.status, entry.reason) == (status, reason)
+    assert (entry.input_tokens, entry.output_tokens) == tokens
 
 
 def test_the_first_response_id_that_is_told_is_kept() -> None:
@@ -422,24 +469,28 @@ def test_a_retired_fuse_keeps_its_ledger_until_its_last_call_is_booked(monkeypat
 
 
 @pytest.mark.parametrize(
-    ("limit", "asked"),
+    ("limit", "asked", "options"),
     [
-        (Limit(usd="0.0151"), 1),
-        (Limit(usd="0.015"), 2),
-        (Limit(calls=3), 1),
-        (Limit(calls=2), 2),
-        (Limit(concurrent=1), 1),
+        (Limit(usd="0.0302"), 1, {}),
+        (Limit(usd="0.03"), 2, {}),
+        (Limit(calls=3), 1, {}),
+        (Limit(calls=2), 2, {}),
+        (Limit(concurrent=1), 1, {}),
+        (Limit(usd="0.0075"), 2, {}),  # the bound is refused, the call is not
+        (Limit(calls=9), 1, {"warn_at": (0.2,)}),
+        (Limit(calls=5), 2, {"warn_at": (0.2,)}),
     ],
 )
 def test_a_quote_by_a_bound_is_made_anew_where_there_is_little_room(
-    monkeypatch: pytest.MonkeyPatch, limit: Limit, asked: int
+    monkeypatch: pytest.MonkeyPatch, limit: Limit, asked: int, options: dict[str, Any]
 ) -> None:
-    """While a vocabulary is loaded a bound does, unless it takes half of a limit; then the exact quote is waited for."""
-    desk = Desk(limits=[limit])
+    """While a vocabulary is loaded a bound does, unless it crowds a limit or warns; then the exact quote is waited for."""
+    desk = Desk(limits=[limit], **options)
     real = desk.fuse.accounting.quote
 
     def quote(request: CallRequest, *, wait: bool = True) -> Quote:
-        return replace(real(request), provisional=not wait)
+        made = real(request)
+        return made if wait else replace(made, cost=2 * made.cost, provisional=True)
 
     monkeypatch.setattr(desk.fuse.accounting, "quote", quote)
     desk.open()

@@ -187,6 +187,42 @@ def test_refused_call_is_written_and_counted_once(ledger):
     assert list(ledger.journal()) == [line("c", 60, Status.REFUSED, reason="budget")]
 
 
+def test_refused_call_that_is_asked_for_again_is_judged_again(ledger):
+    """A refusal in the journal is no leave to go: the caps are asked, and where it is admitted it is held."""
+    ledger.refuse(line("c", 60), ("all",), now=NOW)
+    assert not reserve(ledger, "c", 60, caps=(cap(59),))
+    assert usd(ledger) == (0, 0)
+    assert reserve(ledger, "c", 60, caps=(cap(60),))
+    assert usd(ledger) == (0, 60)
+    assert not reserve(ledger, "other", 1, caps=(cap(60),))
+
+
+def test_refused_call_with_a_hold_frees_it_when_it_is_booked(ledger):
+    """It was held, refused by a later gate, and made all the same: nothing of it stays held."""
+    reserve(ledger, "c", 60)
+    ledger.refuse(line("c", 60), ("all",), now=NOW)
+    assert ledger.settle(line("c", 40), ("all",), amounts(40), now=NOW) is Settling.BOOKED
+    assert (usd(ledger), ledger.holds()) == ((40, 0), [])
+    assert_books_balance(ledger)
+
+
+def test_counting_on_other_accounts_than_it_is_held_on(ledger):
+    """As a re-quote: what it was held on is free again, and what it is counted on has it."""
+    reserve(ledger, "c", 60, accounts=("all", "agent=?"))
+    assert ledger.count(hold("c", 50, accounts=("all", "agent=bob")), now=NOW)
+    assert [usd(ledger, one) for one in ("all", "agent=?", "agent=bob")] == [(50, 0), (0, 0), (50, 0)]
+    assert ledger.holds() == []
+    assert_books_balance(ledger)
+
+
+@pytest.mark.parametrize(("key", "lasts"), [("caps/session=s", True), ("loops/key", True), ("loops/s", False)])
+def test_notes_that_are_no_history_are_not_pruned(ledger, key, lasts):
+    """What is posted for others, and what makes digests of before still known, stands however old it is."""
+    ledger.update_note(key, lambda _: (b"kept", None), now=NOW)
+    ledger.prune(before=NOW + 1e6)
+    assert ledger.update_note(key, lambda note: (note, note), now=NOW + 1e6) == (b"kept" if lasts else None)
+
+
 def test_a_call_that_would_have_been_refused_stands_beside_it(ledger):
     """The line of observe mode keeps its status and what would have refused, and no account counts it."""
     by = RefusedBy(limit="$0.02 per session", per="session", meter="usd", cap=2, spent=1, requested=7)

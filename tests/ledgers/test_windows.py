@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from agent_fuse.account_names import current, within
 from agent_fuse.calls import Status
 from agent_fuse.ledgers import open_ledger
-from agent_fuse.ledgers.base import Cap, Meter, Refusal, Reservation
+from agent_fuse.ledgers.base import Amounts, Cap, Meter, Refusal, Reservation
 from agent_fuse.ledgers.leasing import LeasingLedger
 from agent_fuse.windows import read
 from ledgers.samples import NOW, amounts, hold, line
@@ -52,6 +52,30 @@ def test_an_open_hold_counts_until_it_is_settled_and_then_by_its_admission(ledge
     assert isinstance(ask(ledger, "b", 70, 100, now=NOW + 602), Reservation), "it was admitted ten minutes ago"
 
 
+def test_what_is_booked_after_it_left_counts_for_nothing(ledger):
+    """A call that ends long after its window: nothing of it is spent there now, and none of that is taken off others."""
+    ask(ledger, "a", 70, 100, now=NOW)
+    booked(ledger, "a", 70, now=NOW + 600)
+    ask(ledger, "b", 30, 100, now=NOW + 601)
+    booked(ledger, "b", 30, now=NOW + 601)
+    there = ledger.balances([ROLLING], now=NOW + 602)[ROLLING]
+    assert (there.settled.usd, there.held.usd) == (30, 0)
+    assert isinstance(ask(ledger, "c", 71, 100, now=NOW + 602), Refusal)
+    assert isinstance(ask(ledger, "d", 70, 100, now=NOW + 602), Reservation)
+
+
+def test_a_hold_without_caps_stands_on_the_window_too(ledger):
+    """As in observe mode: it is held where others are judged, and what it spent leaves the window like theirs."""
+    asked = hold("a", 70, accounts=("all", within(ROLLING, MINUTE.interval(NOW))), at=NOW, expires_at=NOW + 1e6)
+    assert isinstance(ledger.reserve(asked, now=NOW), Reservation)
+    short = ask(ledger, "b", 31, 100, now=NOW + 1)
+    assert isinstance(short, Refusal)
+    assert short.held == 70
+    booked(ledger, "a", 70, now=NOW + 2)
+    assert isinstance(ask(ledger, "b", 31, 100, now=NOW + 3), Refusal)
+    assert isinstance(ask(ledger, "b", 31, 100, now=NOW + 70), Reservation)
+
+
 def test_a_correction_goes_to_the_bucket_of_admission(ledger):
     ask(ledger, "a", 70, 100, now=NOW)
     ledger.settle(line("a", 70, Status.ESTIMATED, at=NOW), (), amounts(70), now=NOW)
@@ -67,6 +91,14 @@ def test_a_call_that_never_fits_is_never_freed(ledger):
     booked_at = ask(ledger, "a", 50, 100, now=NOW)
     assert isinstance(booked_at, Reservation)
     assert ask(ledger, "b", 101, 100, now=NOW).frees_at is None
+
+
+def test_a_call_as_large_as_its_cap_is_freed_when_the_window_is_empty(ledger):
+    ask(ledger, "a", 50, 100, now=NOW)
+    booked(ledger, "a", 50, now=NOW)
+    short = ask(ledger, "b", 100, 100, now=NOW + 1)
+    assert NOW + 60 <= short.frees_at <= NOW + 61
+    assert isinstance(ask(ledger, "b", 100, 100, now=short.frees_at), Reservation)
 
 
 def test_a_calendars_interval_begins_anew(ledger):
@@ -96,6 +128,17 @@ def test_intervals_that_are_long_over_are_dropped(ledger):
     ledger.prune(before=NOW + 40 * day)
     assert [name for name, _ in ledger.accounts() if name.startswith("user@day")] == []
     assert ledger.balances(["all"])["all"].settled.usd == 30
+
+
+def test_a_day_on_which_a_tool_is_held_is_not_dropped(ledger):
+    """It is no call, and what it holds is freed on the account that has it."""
+    name = current("user@day=a", NOW)
+    tool = replace(hold("t", 70, accounts=(name,), expires_at=NOW + 1e7), amounts=Amounts(usd=70, tool_calls=1))
+    assert isinstance(ledger.reserve(tool, now=NOW), Reservation)
+    ledger.prune(before=NOW + 40 * 86_400)
+    assert ledger.balances([name])[name].held.usd == 70
+    ledger.release("t", now=NOW)
+    assert ledger.balances([name])[name].held.usd == 0
 
 
 def test_pruning_keeps_what_still_counts(ledger):

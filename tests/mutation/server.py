@@ -98,6 +98,7 @@ class Server:
         known = set(self.orders["skip"])
         warm_up()
         paths = list(modules(self.orders["modules"]))
+        gc.unfreeze()  # what the suite froze is not found
         live = {path: functions_of(str(path)) for path in paths}
         gc.collect()
         gc.freeze()  # children then share what they do not change

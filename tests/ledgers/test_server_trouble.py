@@ -11,6 +11,7 @@ import pytest
 
 from agent_fuse.ledgers import keeping, open_ledger
 from agent_fuse.ledgers.base import LedgerError, Settling
+from agent_fuse.ledgers.postgres import connections
 from agent_fuse.testing import assert_books_balance
 from ledgers.samples import NOW, amounts, cap, line, reserve, usd
 
@@ -99,6 +100,38 @@ def test_a_connection_lost_under_way_costs_no_call(postgres, database):
     with pytest.raises(LedgerError) as caught:
         server.do("update_note", lose)
     assert caught.value.unsure
+
+
+STEPS = {
+    "reserve": (lambda ledger: reserve(ledger, "c", 7), (0, 7)),
+    "settle": (lambda ledger: ledger.settle(line("c", 5), ("all",), amounts(5), now=NOW), (5, 0)),
+    "release": (lambda ledger: ledger.release("c", now=NOW), (0, 0)),
+    "refuse": (lambda ledger: ledger.refuse(line("r", 7), ("all",), now=NOW), (0, 7)),
+}
+
+
+@pytest.mark.parametrize("done", [False, True], ids=["before it is asked", "before its answer is read"])
+@pytest.mark.parametrize("step", STEPS)
+def test_a_step_whose_connection_dies_is_done_once(postgres, database, monkeypatch, step, done):
+    """The server's process that serves it is ended: the step is asked again by itself, and counts once."""
+    ledger, lost, real = open_ledger(database), [], connections._all
+    if step != "reserve":
+        assert reserve(ledger, "c", 7)
+
+    def dies(cursor, query, values, **more):
+        if not lost:
+            lost.append(real(cursor, query, values, **more) if done else None)
+            postgres.say("postgres", f"SELECT pg_terminate_backend({cursor.connection.info.backend_pid}, 60000)")
+        return real(cursor, query, values, **more)
+
+    work, after = STEPS[step]
+    monkeypatch.setattr(connections, "_all", dies)
+    work(ledger)
+    assert lost
+    assert usd(ledger) == after
+    assert ledger.balances(["all"])["all"].refused == (step == "refuse")
+    assert_books_balance(ledger)
+    ledger.close()
 
 
 def test_a_snapshot_is_not_read_on_elsewhere(postgres, database):

@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from agent_fuse.sightings import Call, Layer, Sighting, Sightings, State
+from agent_fuse.sightings import Call, CallState, Layer, Sighting, Sightings
 
 SLACK = 0.005
 SHARED = "opentelemetry.util.genai.handler"
@@ -61,7 +61,7 @@ def told_again(seen: Sighting[Any], one: Sighting[Any]) -> bool:
 
 def pairs(seen: Sighting[Any], call: Call[Any]) -> list[Sighting[Any]]:
     """The sightings of a call that this one is compared with; outer layers that are still open are not asked."""
-    if call is seen.call or call.state is State.RELEASED:
+    if call is seen.call or call.state is CallState.RELEASED:
         return []
     told = [one for one in call.sightings if one.ended_at is not None or one.layer <= seen.layer]
     if kind(seen.source) not in {kind(one.source) for one in call.sightings}:
@@ -100,7 +100,7 @@ class Checked(Sightings[Any]):
         assert shared == {
             one.number
             for call in self._calls
-            if call.state is not State.RELEASED
+            if call.state is not CallState.RELEASED
             for one in call.sightings
             if one.source == SHARED and one.response_id and one.ended_at is not None
         }
@@ -116,6 +116,7 @@ class Checked(Sightings[Any]):
             assert indexed == {
                 one.number
                 for call in self._calls
-                if call.state is not State.RELEASED and view.kind not in {kind(one.source) for one in call.sightings}
+                if call.state is not CallState.RELEASED
+                and view.kind not in {kind(one.source) for one in call.sightings}
                 for one in call.sightings
             }

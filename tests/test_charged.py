@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from agent_fuse.charged import TABLE, Charge, Says, cost_nothing, of_error, of_words, says_nothing
+from agent_fuse.charged import TABLE, FailureCost, Says, cost_nothing, of_error, of_words, says_nothing
 from agent_fuse.charging.aws import AWS
 from agent_fuse.charging.clients import HTTP, PYTHON
 from agent_fuse.charging.sdks import SDKS
@@ -23,7 +23,7 @@ from agent_fuse.sightings import Outcome
 from raised import MODULES, exported, kept
 
 ROWS = (*PYTHON, *HTTP, *SDKS, *AWS)
-NOTHING, MAYBE, UNKNOWN = Charge.NOTHING, Charge.MAYBE, Charge.UNKNOWN
+NOTHING, MAYBE, UNKNOWN = FailureCost.NOTHING, FailureCost.MAYBE, FailureCost.UNKNOWN
 
 
 def made(name: str, message: str = "x", **fields: Any) -> Exception:
@@ -161,7 +161,7 @@ def test_a_property_that_raises_hurts_nobody() -> None:
 @pytest.mark.parametrize(
     ("inner", "charge"), [("ConnectError", NOTHING), ("ReadError", MAYBE), ("RemoteProtocolError", MAYBE)]
 )
-def test_a_wrapper_means_what_it_was_raised_from(outer: str, inner: str, charge: Charge) -> None:
+def test_a_wrapper_means_what_it_was_raised_from(outer: str, inner: str, charge: FailureCost) -> None:
     """An SDK's error for whatever kept it from an answer is judged by the transport's, alive or printed."""
     error, trace = raised(made(outer), over=made(inner), explicit=True)
     assert of_error(error) is charge
@@ -256,7 +256,7 @@ WORDS = [
 
 
 @pytest.mark.parametrize(("name", "message", "charge"), WORDS)
-def test_words_tell_where_the_class_does_not(name: str, message: str, charge: Charge) -> None:
+def test_words_tell_where_the_class_does_not(name: str, message: str, charge: FailureCost) -> None:
     """The ways in which libraries write a status or a refused connection are read; a host's own words are not."""
     assert of_words(name, message=message) is charge
     if name and not hasattr(builtins, name):

@@ -6,7 +6,7 @@ from agent_fuse.calls import Usage
 from agent_fuse.prices import PriceBook
 from agent_fuse.quoting.rates import Price
 from agent_fuse.report.tables import spenders
-from agent_fuse.report.tally import Tally
+from agent_fuse.report.tally import ReportTally
 from agent_fuse.views.focus_export import charges
 from fuses import PRICE, Desk
 
@@ -136,7 +136,7 @@ def test_export_shows_the_fee():
 def test_report_sums_fees():
     """The report's sums tell fees; those of refused calls were never paid."""
     told = ("s", "", "gpt-4o", "chat", "", 9, 1, 1, "", 4)
-    tally = Tally(step=60)
+    tally = ReportTally(step=60)
     tally.add_all([("a", 0.0, "settled", *told), ("b", 1.0, "settled", *told), ("c", 2.0, "refused", *told)])
     assert (tally.total.cost, tally.total.fees, tally.models["gpt-4o"].fees) == (18, 8, 8)
 
@@ -144,7 +144,7 @@ def test_report_sums_fees():
 @pytest.mark.parametrize("fee", [0, 10_000_000])
 def test_report_tables_tell_fees(fee):
     """A column of its own, where there are any."""
-    tally = Tally(step=60)
+    tally = ReportTally(step=60)
     tally.add_all([("a", 0.0, "settled", "s", "", "gpt-4o", "chat", "", 90_000_000, 1, 1, "", fee)])
     drawn = spenders("Spend by model", "model", tally.models, empty="")
     assert ("of it fees" in drawn, "$0.0100<" in drawn) == (bool(fee), bool(fee))

@@ -56,6 +56,19 @@ def test_constraints_are_exact_pins():
     assert [line for line in lines if not re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.+!]+", line)] == []
 
 
+def test_a_class_has_a_name_of_its_own():
+    """One word, one meaning: who reads a class's name knows which. What one module keeps to itself may be called anything."""
+    homes: dict[str, list[str]] = {}
+    for path in SOURCES:
+        if "testing" not in path.parts:  # a package for users' tests, with words of its own
+            for one in ast.parse(path.read_text()).body:
+                if isinstance(one, ast.ClassDef) and not one.name.startswith("_"):
+                    homes.setdefault(one.name, []).append(path.name)
+    del homes["AgentFuseMiddleware"]  # what every framework's users look for, one for WSGI and one for ASGI
+    assert {name: where for name, where in homes.items() if len(where) > 1} == {}
+    assert len(homes) > 300
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT / "src")))
 def test_source_file_is_one_concept(path):
     """A source file has at most 350 lines, and its first line says what the concept is."""

@@ -10,7 +10,7 @@ import pytest
 
 import agent_fuse
 from agent_fuse import Limit, SentinelBudgetExceeded, control
-from agent_fuse.accounting.line import MOST, Standing
+from agent_fuse.accounting.line import MOST, PlaceInLine
 from agent_fuse.ledgers.base import Cap, Meter, Refusal
 from agent_fuse.ledgers.controls import read
 from agent_fuse.testing import LoopbackProvider, Reply
@@ -290,7 +290,7 @@ def test_a_line_is_no_longer_than_it_may_be(box) -> None:
     """Who comes when it is full waits without a place, and gets one when there is one."""
     fuse = box().fuse
     short = Refusal(Cap("all", Meter.CALLS, 1), 0, 1, 1)
-    those = [Standing(fuse.ledger, float(number)) for number in range(MOST + 1)]
+    those = [PlaceInLine(fuse.ledger, float(number)) for number in range(MOST + 1)]
     for one in those:
         one.stand(short, 1000.0, 0.1)
     assert [one.since for one in waiting(fuse)] == [float(number) for number in range(MOST)]

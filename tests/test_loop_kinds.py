@@ -6,7 +6,7 @@ from agent_fuse.loops import (
     Level,
     LoopPolicy,
     LoopState,
-    Told,
+    SeenCall,
     observe_call,
     observe_result,
     observe_turn,
@@ -241,10 +241,10 @@ def test_a_call_whose_result_a_turn_does_not_tell_is_counted():
     """Nobody knows what came of it: the turn is judged all the same, and what did fail in it is learned from."""
     state = LoopState()
     for number in range(POLICY.threshold):
-        told = Told(bytes([number] * 8), signature("search", {"q": "x"}), None)
+        told = SeenCall(bytes([number] * 8), signature("search", {"q": "x"}), None)
         state, verdict, _ = observe_turn(state, [told], POLICY)
         assert verdict.level is not Level.TRIP
-    state, verdict, action = observe_turn(state, [Told(b"the last", signature("search", {"q": "x"}), None)], POLICY)
+    state, verdict, action = observe_turn(state, [SeenCall(b"the last", signature("search", {"q": "x"}), None)], POLICY)
     assert (verdict.level, action) == (Level.TRIP, signature("search", {"q": "x"}))
 
 

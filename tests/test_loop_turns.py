@@ -10,7 +10,7 @@ from agent_fuse import SentinelLoopError
 from agent_fuse.conversation import ToolUse
 from agent_fuse.ledgers.base import LedgerError
 from agent_fuse.limits import Caller, Session
-from agent_fuse.loops import LoopState, Told, observe_turn, result_outcome, signature, state_note
+from agent_fuse.loops import LoopState, SeenCall, observe_turn, result_outcome, signature, state_note
 
 CALLER = Caller(session=Session(id="test"))
 
@@ -56,7 +56,7 @@ def test_turns_that_wait_are_judged_as_one_by_one(turns, seed):
             arguments = {"q": f"word{rng.choice((1, 1, 1, 2, number))} more", "n": rng.choice((1, number))}
             turn.append(use(tool, arguments, result, number))
         told = [
-            Told(
+            SeenCall(
                 mark,
                 signature(one.tool, one.arguments, ignore=policy.ignore_args, key=key),
                 result_outcome(one.result, key=key),

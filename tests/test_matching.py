@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from agent_fuse.calls import Usage
-from agent_fuse.sightings import Book, Layer, Outcome, Release, Sighting, Sightings, State
+from agent_fuse.sightings import Book, CallState, Layer, Outcome, Release, Sighting, Sightings
 from agent_fuse.sightings.views import MAX_VIEWS
 from sightings_oracle import SHARED, Checked
 
@@ -76,7 +76,7 @@ class Matching(RuleBasedStateMachine):
 
     @rule(one=seen, now=moments)
     def drop(self, one: Sighting[Any], now: float) -> None:
-        if one.call.state is State.OPEN and one.ended_at is None:
+        if one.call.state is CallState.OPEN and one.ended_at is None:
             self.sightings.drop(one, now=now)
 
     @invariant()

@@ -8,7 +8,7 @@ import pytest
 
 from agent_fuse import AgentFuseSpanProcessor
 from agent_fuse.otel.coverage import words
-from agent_fuse.otel.facts import Fact, State
+from agent_fuse.otel.facts import Fact, FactState
 from agent_fuse.otel.model_sdks import installed, of_model_sdks
 
 COVERED = "its model requests are judged before they leave (wire gate"
@@ -38,7 +38,7 @@ def test_installed_sdks_are_covered_by_the_wire_gate() -> None:
     """Those whose calls the tests refuse and book."""
     found = facts()
     for name in ("google-genai", "mistralai", "cohere", "groq", "ollama", "boto3", "huggingface-hub"):
-        assert found[name].state is State.OK
+        assert found[name].state is FactState.OK
         assert COVERED in found[name].what
 
 
@@ -61,7 +61,7 @@ def test_sdks_over_libraries_that_are_gated_are_covered(install, name: str) -> N
     install(name)
     assert COVERED in facts()[name].what
     off = facts(wire_gate=False)[name]
-    assert off.state is State.OFF
+    assert off.state is FactState.OFF
     assert "the wire gate is off" in off.what
 
 
@@ -79,7 +79,7 @@ def test_others_are_said_not_to_be(install, name: str, why: str) -> None:
     """With the reason, and what to do about it."""
     install(name)
     found = facts()[name]
-    assert found.state is State.OFF
+    assert found.state is FactState.OFF
     assert found.what.startswith(f"{name} 9.9: its model requests are NOT covered, {why}")
     assert found.fix
 
@@ -89,7 +89,7 @@ def test_sessions_over_websockets_of_their_own_are_said_not_to_be(install, name:
     """Though their other requests are judged; what to do is named."""
     install(name)
     found = facts()[name]
-    assert found.state is State.OFF
+    assert found.state is FactState.OFF
     assert found.what.startswith(f"{name} 9.9: its realtime sessions are NOT covered")
     assert "charge()" in found.fix
 
@@ -136,4 +136,4 @@ def test_http_clients_that_no_gate_stands_in_are_named(install, name: str) -> No
     """Whoever sends model requests by one learns that they pass unseen, and by what to send them."""
     install(name)
     found = facts()[name]
-    assert (found.state, "NOT covered" in found.what, "httpx" in found.fix) == (State.OFF, True, True)
+    assert (found.state, "NOT covered" in found.what, "httpx" in found.fix) == (FactState.OFF, True, True)

@@ -17,15 +17,15 @@ from typing import Any, cast
 from agent_fuse.charging import words
 from agent_fuse.charging.aws import AWS
 from agent_fuse.charging.clients import HTTP, PYTHON
-from agent_fuse.charging.rows import Row, Says
+from agent_fuse.charging.rows import ErrorClasses, Says
 from agent_fuse.charging.sdks import SDKS
 from agent_fuse.errors import SentinelError
 from agent_fuse.sightings import Outcome
 
-__all__ = ["TABLE", "Charge", "Says", "of_error", "of_words", "says_nothing"]
+__all__ = ["TABLE", "FailureCost", "Says", "of_error", "of_words", "says_nothing"]
 
 
-class Charge(Enum):
+class FailureCost(Enum):
     """What a call that failed may have cost."""
 
     NOTHING = auto()
@@ -36,13 +36,13 @@ class Charge(Enum):
     @property
     def outcome(self) -> Outcome:
         """How the call came out."""
-        return Outcome.FAILED if self is Charge.NOTHING else Outcome.BROKEN
+        return Outcome.FAILED if self is FailureCost.NOTHING else Outcome.BROKEN
 
 
-TABLE: Mapping[str, Row] = {name: row for row in chain(PYTHON, HTTP, SDKS, AWS) for name in row.names}
+TABLE: Mapping[str, ErrorClasses] = {name: row for row in chain(PYTHON, HTTP, SDKS, AWS) for name in row.names}
 """What each class of error says, by its name without a module."""
 
-_CHARGES = {Says.NOTHING: Charge.NOTHING, Says.MAYBE: Charge.MAYBE, Says.UNSAID: Charge.UNKNOWN}
+_CHARGES = {Says.NOTHING: FailureCost.NOTHING, Says.MAYBE: FailureCost.MAYBE, Says.UNSAID: FailureCost.UNKNOWN}
 _BUILT_IN = frozenset(dir(builtins))
 _STATUS = ("status_code", "status", "code")
 _CARRIED = ("reason", "error", "os_error")
@@ -53,7 +53,7 @@ _DEPTH = 10
 class _Link:
     """One error of a chain, from the one that was seen to what it came from."""
 
-    row: Row | None
+    row: ErrorClasses | None
     name: str
     message: str
     status: int | None = None
@@ -65,22 +65,24 @@ class _Link:
         return self.row.says if self.row is not None else Says.STATUS
 
 
-def of_error(error: BaseException, *, answered: bool = False) -> Charge:
+def of_error(error: BaseException, *, answered: bool = False) -> FailureCost:
     """What a call that ended with this error may have cost; `answered`: part of an answer had come."""
     if isinstance(error, BaseExceptionGroup):
         inner = {of_error(one) for one in islice(cast("BaseExceptionGroup[BaseException]", error).exceptions, _DEPTH)}
-        return inner.pop() if len(inner) == 1 else Charge.MAYBE if Charge.MAYBE in inner else Charge.UNKNOWN
+        return (
+            inner.pop() if len(inner) == 1 else FailureCost.MAYBE if FailureCost.MAYBE in inner else FailureCost.UNKNOWN
+        )
     return _judge(_links(error), answered)
 
 
 def cost_nothing(error: BaseException) -> bool:
     """Whether an SDK's error means that the provider cannot have charged: an error status, or nothing was sent."""
-    return of_error(error) is Charge.NOTHING
+    return of_error(error) is FailureCost.NOTHING
 
 
 def says_nothing(error: BaseException) -> bool:
     """Whether this error tells nothing of a request: what other layers saw of the call says more."""
-    return of_error(error) is Charge.UNKNOWN
+    return of_error(error) is FailureCost.UNKNOWN
 
 
 def of_words(
@@ -91,7 +93,7 @@ def of_words(
     status: int | None = None,
     trace: str = "",
     answered: bool = False,
-) -> Charge:
+) -> FailureCost:
     """What a call may have cost that ended with an error which is known by what a span says of it.
 
     Args:
@@ -108,40 +110,40 @@ def of_words(
     return _judge(_told(words.bare(error), words.bare(also), message, status, trace), answered)
 
 
-def _judge(links: Iterable[_Link], answered: bool) -> Charge:
-    otherwise = Charge.UNKNOWN
+def _judge(links: Iterable[_Link], answered: bool) -> FailureCost:
+    otherwise = FailureCost.UNKNOWN
     for link in islice(links, _DEPTH):
         if link.says is Says.NOTHING:
-            return Charge.MAYBE if _answered(link.status) else Charge.NOTHING
+            return FailureCost.MAYBE if _answered(link.status) else FailureCost.NOTHING
         if link.says is Says.MAYBE:
-            return Charge.MAYBE
+            return FailureCost.MAYBE
         found = _by_status(link) if link.says is Says.STATUS else None
         found = found or _by_words(link)
         if found is not None:
             return found
         if link.row is not None and link.row.otherwise is not Says.UNSAID:
             otherwise = _CHARGES[link.row.otherwise]
-    return Charge.MAYBE if answered else otherwise
+    return FailureCost.MAYBE if answered else otherwise
 
 
-def _by_status(link: _Link) -> Charge | None:
+def _by_status(link: _Link) -> FailureCost | None:
     if link.status is None:
         return None
-    return Charge.MAYBE if link.unread or _answered(link.status) else Charge.NOTHING
+    return FailureCost.MAYBE if link.unread or _answered(link.status) else FailureCost.NOTHING
 
 
-def _by_words(link: _Link) -> Charge | None:
+def _by_words(link: _Link) -> FailureCost | None:
     if link.says is Says.UNSAID or (link.row is None and link.name in _BUILT_IN):
         return None  # an error of the host's own may say anything
     if link.row is None and link.name:
-        return Charge.NOTHING if words.told_status(link.message) else None
+        return FailureCost.NOTHING if words.told_status(link.message) else None
     cause = TABLE.get(words.caused_by(link.message))
     if cause is not None and cause.says in (Says.NOTHING, Says.MAYBE):
         return _CHARGES[cause.says]
     sent = words.was_sent(link.message)
     if sent is not None:
-        return Charge.MAYBE if sent else Charge.NOTHING
-    return Charge.NOTHING if words.error_status(link.message) else None
+        return FailureCost.MAYBE if sent else FailureCost.NOTHING
+    return FailureCost.NOTHING if words.error_status(link.message) else None
 
 
 def _answered(status: int | None) -> bool:
@@ -165,11 +167,11 @@ def _links(error: BaseException) -> Iterator[_Link]:
         one = cause or _carried(one) or (None if _unsaid(row) or one.__suppress_context__ else one.__context__)
 
 
-def _row_of(kind: type[BaseException]) -> Row | None:
+def _row_of(kind: type[BaseException]) -> ErrorClasses | None:
     return next((row for base in kind.__mro__ if (row := TABLE.get(base.__name__)) is not None), None)
 
 
-def _unsaid(row: Row | None) -> bool:
+def _unsaid(row: ErrorClasses | None) -> bool:
     return row is not None and row.says is Says.UNSAID
 
 

@@ -14,7 +14,7 @@ from agent_fuse.accounting.admission import Admission
 from agent_fuse.accounting.alerts import Alerts
 from agent_fuse.accounting.backlog import Backlog
 from agent_fuse.accounting.booking import Accounting, Clock
-from agent_fuse.accounting.call_request import CallRequest, Closing, Event, PendingCall, Stage, Told
+from agent_fuse.accounting.call_request import CallRequest, Closing, ClosingTold, Event, PendingCall, Stage
 from agent_fuse.accounting.conversations import Conversations
 from agent_fuse.accounting.keyed import KeyWatch
 from agent_fuse.accounting.ledger_retry import system_error
@@ -147,14 +147,14 @@ class Fuse:
         provider: str = "",
         tier: str | None = None,
         ended_at: float | None = None,
-        **told: Unpack[Told],
+        **told: Unpack[ClosingTold],
     ) -> None:
         """A layer saw the call end; it is booked when it is time to. Never raises.
 
         Args:
             tier: the service tier it was served at, None where that is not told.
             ended_at: seconds, UTC epoch, real time; now when left out.
-            told: what else the layer tells of it, as `Told` says.
+            told: what else the layer tells of it, as `ClosingTold` says.
         """
         if tier is not None:
             seen.tier = tier

@@ -24,7 +24,7 @@ from agent_fuse.telemetry import instruments as table
 from agent_fuse.telemetry.instruments import Instrument
 from agent_fuse.telemetry.registering import Callback, register
 from agent_fuse.telemetry.totals import Series, Totals
-from agent_fuse.telemetry.watched import Standing, Watched
+from agent_fuse.telemetry.watched import LimitLevel, Watched
 
 DRAIN_AT = 512
 """Events and durations that wait before the thread that brings one more counts them."""
@@ -71,7 +71,7 @@ class Meters:
         for watched in self._followed:
             self._totals.expect(watched.fuse.limits)
         self._served: set[str] = {table.COST.name}
-        self._standings: dict[tuple[tuple[str, str], ...], Standing] = {}
+        self._standings: dict[tuple[tuple[str, str], ...], LimitLevel] = {}
         self._spent_in_all: int | None = None
 
     def follow(self, fuse: Fuse, *, instead_of: Fuse | None = None, blind: Callable[[], Iterable[str]] = tuple) -> None:
@@ -197,7 +197,7 @@ class Meters:
             return
         self._served = {name}
         self._drain(wait=True)
-        standings: dict[tuple[tuple[str, str], ...], Standing] = {}
+        standings: dict[tuple[tuple[str, str], ...], LimitLevel] = {}
         spent = None
         for watched in self._followed:
             try:

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
 from agent_fuse.calls import Usd, to_nanos, to_usd
-from agent_fuse.dialects.http import Endpoint
+from agent_fuse.dialects.http import NamedEndpoint
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.foreign_text import unbroken
 from agent_fuse.limits import Limit
@@ -17,7 +17,7 @@ from agent_fuse.prices import checked
 from agent_fuse.quoting.overrides import Overrides, Own
 
 if TYPE_CHECKING:
-    from agent_fuse.webhook_address import Address
+    from agent_fuse.webhook_address import WebhookAddress
 
 Parser = Callable[[str, object], Any]
 """Takes the option's name (as its user wrote it) and value; raises ConfigurationError with both and what is allowed."""
@@ -82,7 +82,7 @@ def words(name: str, value: object) -> str:
     return found
 
 
-def webhook(name: str, value: object) -> "Address":
+def webhook(name: str, value: object) -> "WebhookAddress":
     """A URL that may be posted to."""
     from agent_fuse import webhook_address  # noqa: PLC0415  few have one
 
@@ -197,7 +197,7 @@ def endpoints(name: str, value: object) -> tuple[str, ...]:
     found = texts(name, value)
     for one in found:
         try:
-            Endpoint.parse(one)
+            NamedEndpoint.parse(one)
         except ValueError as bad:
             raise ConfigurationError(
                 f"{name} holds {one!r}: {bad}; give a host or a URL, such as https://gateway.example/v1"

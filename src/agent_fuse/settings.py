@@ -15,7 +15,7 @@ from agent_fuse.options import OPTIONS, PREFIX
 from agent_fuse.quoting.overrides import Own
 
 if TYPE_CHECKING:
-    from agent_fuse.webhook_address import Address
+    from agent_fuse.webhook_address import WebhookAddress
 
 NO_LADDER = "on_tight is 'downgrade' and no model has a cheaper one; add downgrade={'gpt-4o': 'gpt-4o-mini'}"
 
@@ -49,7 +49,7 @@ class Settings:
     tell_model: bool
     warn_at: tuple[float, ...]
     on_warning: Callable[[Alert], None] | None
-    webhook: "Address | None"
+    webhook: "WebhookAddress | None"
     loop_detection_enabled: bool
     loop_threshold: int
     loop_tool_thresholds: Mapping[str, int]

@@ -25,7 +25,7 @@ _FAILED = frozenset({"failed", "expired"})
 
 
 @dataclass(frozen=True, slots=True)
-class Teller:
+class TellingRequest:
     """One row: a request whose answer tells what a piece of work has cost."""
 
     provider: str
@@ -40,25 +40,25 @@ class Teller:
 
 TELLERS = (
     # OpenAI: developers.openai.com/api/reference; the openai SDK 3.57 (2026-11).
-    Teller(OPENAI, "get", "responses/*"),
-    Teller(OPENAI, "post", "responses/*/cancel"),
-    Teller(OPENAI, "get", "batches/*"),
-    Teller(OPENAI, "post", "batches/*/cancel"),
-    Teller(OPENAI, "get", "files/*/content", lines=True),
-    Teller(OPENAI, "get", "threads/*/runs/*"),
-    Teller(OPENAI, "post", "threads/*/runs/*/cancel"),
-    Teller(OPENAI, "get", "fine_tuning/jobs/*"),
-    Teller(OPENAI, "post", "fine_tuning/jobs/*/cancel"),
-    Teller(OPENAI, "get", "videos/*"),
-    Teller(OPENAI, "get", "batches", lists=True),
-    Teller(OPENAI, "get", "threads/*/runs", lists=True),
-    Teller(OPENAI, "get", "fine_tuning/jobs", lists=True),
-    Teller(OPENAI, "get", "videos", lists=True),
+    TellingRequest(OPENAI, "get", "responses/*"),
+    TellingRequest(OPENAI, "post", "responses/*/cancel"),
+    TellingRequest(OPENAI, "get", "batches/*"),
+    TellingRequest(OPENAI, "post", "batches/*/cancel"),
+    TellingRequest(OPENAI, "get", "files/*/content", lines=True),
+    TellingRequest(OPENAI, "get", "threads/*/runs/*"),
+    TellingRequest(OPENAI, "post", "threads/*/runs/*/cancel"),
+    TellingRequest(OPENAI, "get", "fine_tuning/jobs/*"),
+    TellingRequest(OPENAI, "post", "fine_tuning/jobs/*/cancel"),
+    TellingRequest(OPENAI, "get", "videos/*"),
+    TellingRequest(OPENAI, "get", "batches", lists=True),
+    TellingRequest(OPENAI, "get", "threads/*/runs", lists=True),
+    TellingRequest(OPENAI, "get", "fine_tuning/jobs", lists=True),
+    TellingRequest(OPENAI, "get", "videos", lists=True),
     # Anthropic: platform.claude.com/docs/en/api/creating-message-batches; the anthropic SDK 2.14 (2026-11).
-    Teller(ANTHROPIC, "get", "v1/messages/batches", lists=True),
-    Teller(ANTHROPIC, "get", "v1/messages/batches/*"),
-    Teller(ANTHROPIC, "post", "v1/messages/batches/*/cancel"),
-    Teller(ANTHROPIC, "get", "v1/messages/batches/*/results", lines=True),
+    TellingRequest(ANTHROPIC, "get", "v1/messages/batches", lists=True),
+    TellingRequest(ANTHROPIC, "get", "v1/messages/batches/*"),
+    TellingRequest(ANTHROPIC, "post", "v1/messages/batches/*/cancel"),
+    TellingRequest(ANTHROPIC, "get", "v1/messages/batches/*/results", lines=True),
 )
 
 
@@ -86,7 +86,7 @@ class Clip:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class WorkTold:
     """What an answer tells of work that was begun before."""
 
     id: str
@@ -120,11 +120,11 @@ def failed(operation: str, answer: object) -> bool:
 
 
 @lru_cache(maxsize=2_048)
-def teller_of(method: str, url: str, provider: str) -> tuple[Teller, str] | None:
+def teller_of(method: str, url: str, provider: str) -> tuple[TellingRequest, str] | None:
     """The row of a request, and the id of the work that it asks after, empty for a list of it; None for any other."""
     path = url.partition("?")[0].rstrip("/")
     segments = path.partition("://")[2].split("/")[1:] if "://" in path else path.strip("/").split("/")
-    best: tuple[Teller, str] | None = None
+    best: tuple[TellingRequest, str] | None = None
     longest = 0
     for row in TELLERS:
         pattern = row.path.split("/")
@@ -140,13 +140,13 @@ def teller_of(method: str, url: str, provider: str) -> tuple[Teller, str] | None
 class LaterReader:
     """Reads what an answer tells of work under way, as its decoded bytes pass by."""
 
-    def __init__(self, teller: Teller, work: str, *, events: bool) -> None:
+    def __init__(self, teller: TellingRequest, work: str, *, events: bool) -> None:
         self._work = work
         self._events = StreamReader(Reading(), count_text=False) if events else None
         self._lines, self._lists = teller.lines, teller.lists
         self._rest: list[bytes] = []
         self._parts: list[Part] = []
-        self.told: tuple[Told, ...] = ()
+        self.told: tuple[WorkTold, ...] = ()
         """Once the body has ended."""
 
     def feed(self, data: bytes) -> None:
@@ -167,11 +167,11 @@ class LaterReader:
             self._events.close()
             reading = self._events.reading
             if reading.usage is not None and reading.final:
-                self.told = (Told(id=self._work, parts=(_part(reading),)),)
+                self.told = (WorkTold(id=self._work, parts=(_part(reading),)),)
         elif self._lines:
             self._parts += filter(None, [_part_of_line(b"".join(self._rest))])
             parts = tuple(self._parts)
-            self.told = (Told(id=self._work, parts=parts, free=not parts, results=bool(parts)),)
+            self.told = (WorkTold(id=self._work, parts=parts, free=not parts, results=bool(parts)),)
         else:
             body = _object(b"".join(self._rest))
             pieces = _listed(body) if self._lists else {self._work: body}
@@ -179,14 +179,14 @@ class LaterReader:
         self._rest, self._parts = [], []
 
 
-def read_told(work: str, body: dict[str, Any]) -> Told | None:
+def read_told(work: str, body: dict[str, Any]) -> WorkTold | None:
     """What a whole answer tells of the work with this id; None while it goes on."""
     status = _status(body.get)
     if body.get("id") != work or not status or status in _GOING:
         return None
     trained, clip = count(body.get("trained_tokens")), None if status in _FAILED else clip_of(body)
     if trained is not None or clip is not None:
-        return Told(id=work, trained_tokens=trained, clip=clip)
+        return WorkTold(id=work, trained_tokens=trained, clip=clip)
     counts = fields_of(body.get("request_counts"))
     done = count(counts("completed") if body.get("object") == "batch" else counts("succeeded"))
     found = body.get("output_file_id")
@@ -195,12 +195,12 @@ def read_told(work: str, body: dict[str, Any]) -> Told | None:
     if read_body(body, reading) and (reading.usage or Usage()).total_tokens:
         part = _part(reading)
         part = Part(usage=part.usage, model=part.model, tier=part.tier, requests=done or 1)
-        return Told(id=work, parts=(part,), file=file)
+        return WorkTold(id=work, parts=(part,), file=file)
     if done == 0 or (done is None and status in _FAILED):
-        return Told(id=work, free=True)
+        return WorkTold(id=work, free=True)
     if done:  # its results tell
-        return Told(id=work, file=file) if file else None
-    return Told(id=work, stopped=True)
+        return WorkTold(id=work, file=file) if file else None
+    return WorkTold(id=work, stopped=True)
 
 
 def clip_of(answer: object) -> Clip | None:

@@ -11,7 +11,7 @@ _ALLOWED = "https://… of the receiver, or http://… of this very machine (127
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Address:
+class WebhookAddress:
     """A webhook's URL, checked. Whatever shows it shows `host` alone."""
 
     host: str
@@ -27,7 +27,7 @@ class Address:
         return self.host
 
 
-def address(name: str, value: object) -> Address:
+def address(name: str, value: object) -> WebhookAddress:
     """The address that `value` is.
 
     Args:
@@ -36,7 +36,7 @@ def address(name: str, value: object) -> Address:
     Raises:
         ConfigurationError: it is none, or goes to another machine in the clear. It does not show the value.
     """
-    if isinstance(value, Address):
+    if isinstance(value, WebhookAddress):
         return value
     try:
         found = _read(value.strip()) if isinstance(value, str) else None
@@ -47,7 +47,7 @@ def address(name: str, value: object) -> Address:
     return found
 
 
-def _read(text: str) -> Address | None:
+def _read(text: str) -> WebhookAddress | None:
     if not text.isascii() or not text.isprintable() or " " in text:
         return None
     parts = urlsplit(text)
@@ -58,7 +58,7 @@ def _read(text: str) -> Address | None:
     named = f"[{host}]" if ":" in host else host
     shown = named if port is None else f"{named}:{port}"
     who = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
-    return Address(
+    return WebhookAddress(
         host=shown,
         url=urlunsplit((parts.scheme, shown, parts.path or "/", parts.query, "")),
         authorization="" if who == ":" else f"Basic {b64encode(who.encode()).decode()}",

@@ -14,7 +14,7 @@ from agent_fuse.ledgers.base import Amounts
 from agent_fuse.ledgers.reading import open_reader
 from agent_fuse.report import gather, page
 from agent_fuse.report.charts import CANVASES, over_time
-from agent_fuse.report.tally import Tally, step_for
+from agent_fuse.report.tally import ReportTally, step_for
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_since(run, story):
 def test_groups_are_flushed(monkeypatch, story):
     """With room for very few groups at a time, the sums are the same: memory is bounded, figures are exact."""
     reader = open_reader(story)
-    whole, small = Tally(3_600), Tally(3_600)
+    whole, small = ReportTally(3_600), ReportTally(3_600)
     whole.add_all(reader.facts())
     monkeypatch.setattr("agent_fuse.report.tally._GROUPS", 3)
     small.add_all(reader.facts())
@@ -142,7 +142,7 @@ def test_refusals_name_their_limits(html):
 @pytest.mark.parametrize("length", [1, 500, 5_000, 40_000, 86_400, 10 * 86_400, 200 * 86_400, 3_000 * 86_400])
 def test_labels_of_time_do_not_collide(canvas, begin, length):
     """No two labels of the axis of time touch, each is within the picture, and there is always one."""
-    tally = Tally(step_for(begin, begin + length))
+    tally = ReportTally(step_for(begin, begin + length))
     tally.spend[begin // tally.step * tally.step] = {"m": 1}
     drawn = over_time(tally, begin, begin + length).split("<svg")[1 + CANVASES.index(canvas)]
     labels = re.findall(r'<text class="tick" y="[^"]+" text-anchor="middle">(.*?)</text>', drawn)

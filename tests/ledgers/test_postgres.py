@@ -177,12 +177,12 @@ def test_newer_tables(postgres, database):
 def older(database, monkeypatch):
     """Tables of an older version, a line in the journal and one open call in them."""
     from agent_fuse.ledgers.postgres import tables
-    from agent_fuse.ledgers.postgres.connections import Server
+    from agent_fuse.ledgers.postgres.connections import ServerConnections
 
     def make(version, lacking):
         with monkeypatch.context() as patch:
             patch.setattr(tables, "MIGRATIONS", tables.MIGRATIONS[:version])
-            server = Server(database, 10.0)
+            server = ServerConnections(database, 10.0)
             tables.bring_up(server)
         booked = dict(zip(codec.ENTRY, codec.entry_row(line("old", 5, session="s")), strict=True))
         for table in ("journal", "holds"):

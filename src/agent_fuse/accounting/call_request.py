@@ -170,7 +170,7 @@ class PendingCall:
         return request
 
 
-class Told(TypedDict, total=False):
+class ClosingTold(TypedDict, total=False):
     """What a layer may tell of the end of a call."""
 
     outcome: Outcome
@@ -196,7 +196,7 @@ class Closing:
     """The call that it was a sighting of when it ended."""
     ended_at: float | None
     provider: str
-    told: Told
+    told: ClosingTold
     by: int = 0
     """The thread that is at it; 0 while it waits."""
 

@@ -22,7 +22,7 @@ from agent_fuse.quoting import request_parameters, units
 from agent_fuse.quoting.names import bare
 from agent_fuse.quoting.rates import Origin, Rates
 from agent_fuse.quoting.recent import Recent
-from agent_fuse.told_later import Clip, Part, Told
+from agent_fuse.told_later import Clip, Part, WorkTold
 from agent_fuse.wire import semantic_operation
 
 LATER_SECONDS = 48 * 3_600.0
@@ -126,7 +126,7 @@ class Later:
 
         self._retry.do("reserve", work)
 
-    def settle(self, told: Told, reader: tuple[Entry, Demand] | None = None, *, listed: bool = False) -> None:
+    def settle(self, told: WorkTold, reader: tuple[Entry, Demand] | None = None, *, listed: bool = False) -> None:
         """An answer with this id came by; it may be of any process's call, or of none.
 
         `reader` is the line of a call by whoever asked: on it are booked results of which nobody saw the batch.
@@ -138,7 +138,7 @@ class Later:
         if listed:
             self._over.put(told.id, True)
 
-    def _settle(self, told: Told, reader: tuple[Entry, Demand] | None) -> None:
+    def _settle(self, told: WorkTold, reader: tuple[Entry, Demand] | None) -> None:
         value = self._note(told.id, lambda value: (value, value))
         if value == _DONE:
             return
@@ -149,13 +149,13 @@ class Later:
         if told.file:
             note = _DONE if told.parts else value
             if self._note(told.file, lambda known: (known if known == _DONE else note, known)) == _DONE:
-                told = Told(id=told.id, free=True)  # its results were read, and booked, before anybody saw it done
+                told = WorkTold(id=told.id, free=True)  # its results were read, and booked, before anybody saw it done
             elif not told.parts:
                 self._note(told.id, lambda _: (None, None))  # else each time it is asked after, its file tells anew
                 return
         self._settle_kept(_Kept.unpacked(value), told)
 
-    def _settle_kept(self, kept: _Kept, told: Told) -> None:
+    def _settle_kept(self, kept: _Kept, told: WorkTold) -> None:
         now = self._clock()
         if not (told.free and self._ledger.release(kept.entry.id, now=now)):
             entry = self._entry(kept, told)
@@ -165,7 +165,7 @@ class Later:
         if not told.stopped:
             self._note(told.id, lambda _: (_DONE if told.results else None, None))
 
-    def _book_results(self, told: Told, line: Entry, due: Demand) -> None:
+    def _book_results(self, told: WorkTold, line: Entry, due: Demand) -> None:
         """Nobody saw their batch: they are a call of who reads them, once, whichever processes do so."""
         line = replace(line, id=f"results of {told.id}", operation=_BATCHES[0])
         kept = _Kept(entry=line, accounts=due.accounts, tier="batch")
@@ -174,7 +174,7 @@ class Later:
             self._tell(Event(entry, due))
         self._note(told.id, lambda _: (_DONE, None))
 
-    def _entry(self, kept: _Kept, told: Told) -> Entry:
+    def _entry(self, kept: _Kept, told: WorkTold) -> Entry:
         entry = replace(
             kept.entry, operation=semantic_operation(kept.entry.operation), status=Status.SETTLED, reason=""
         )

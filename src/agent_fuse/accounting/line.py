@@ -23,7 +23,7 @@ _LATE_SECONDS = 0.5
 """A place lasts so much longer than until it is asked for again; twice that when it is said anew."""
 
 
-class Standing:
+class PlaceInLine:
     """One call's, or one tool's, place in line; the same one on every account that it waits for."""
 
     def __init__(self, ledger: Ledger, since: float) -> None:

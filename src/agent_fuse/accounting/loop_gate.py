@@ -14,8 +14,8 @@ from agent_fuse.loops import (
     Level,
     LoopPolicy,
     LoopState,
+    SeenCall,
     Signature,
-    Told,
     ToolOutcome,
     Verdict,
     error_outcome,
@@ -129,14 +129,14 @@ class LoopGate:
         if "turns" in self.__dict__:
             self.turns.forget(caller)
 
-    def _told(self, uses: Sequence[tuple[bytes, ToolUse]]) -> list[Told]:
+    def _told(self, uses: Sequence[tuple[bytes, ToolUse]]) -> list[SeenCall]:
         """Calls that a conversation tells of, by their marks, as the rule wants them; less those that do not matter.
 
         Raises:
             SentinelSystemError: the ledger failed.
         """
         return [
-            Told(
+            SeenCall(
                 mark,
                 signature(use.tool, use.arguments, ignore=self.policy.ignore_args, key=self.key()),
                 self.outcome(

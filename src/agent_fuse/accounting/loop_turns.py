@@ -19,8 +19,8 @@ from agent_fuse.loops import (
     Level,
     LoopPolicy,
     LoopState,
+    SeenCall,
     Signature,
-    Told,
     Verdict,
     head_of,
     levels,
@@ -63,7 +63,11 @@ class LoopTurns:
     """Judges turns. What a session has waiting is lost with a process that is killed, and no more than that."""
 
     def __init__(
-        self, accounting: Accounting, policy: LoopPolicy, read: Callable[[Uses], list[Told]], key: Callable[[], bytes]
+        self,
+        accounting: Accounting,
+        policy: LoopPolicy,
+        read: Callable[[Uses], list[SeenCall]],
+        key: Callable[[], bytes],
     ) -> None:
         self._accounting = accounting
         self._policy = policy

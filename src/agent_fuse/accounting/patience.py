@@ -69,9 +69,9 @@ class Patience:
             return
         standing = waited.standing
         if standing is None:
-            from agent_fuse.accounting.line import Standing  # noqa: PLC0415  few calls wait
+            from agent_fuse.accounting.line import PlaceInLine  # noqa: PLC0415  few calls wait
 
-            standing = waited.standing = Standing(self._ledger, now)
+            standing = waited.standing = PlaceInLine(self._ledger, now)
         waited.leave = lambda: standing.leave(self._clock())
         standing.stand(short, now, seconds)
 

@@ -18,7 +18,7 @@ from agent_fuse.refusals import frees_at
 
 if TYPE_CHECKING:
     from agent_fuse.accounting.call_request import Action
-    from agent_fuse.accounting.line import Standing
+    from agent_fuse.accounting.line import PlaceInLine
     from agent_fuse.accounting.paused_calls import PausedCall
 
 BUSY_SECONDS = 0.05
@@ -60,7 +60,7 @@ class Waited:
         """Withdraws the question, where one was asked."""
         self.in_loop = False
         """Its limit would have had it wait, where an event loop runs and nobody awaits it."""
-        self.standing: Standing | None = None
+        self.standing: PlaceInLine | None = None
         """In line, once it waits for room."""
         self.leave: Callable[[], None] | None = None
         """Leaves the line, where it stands in it."""

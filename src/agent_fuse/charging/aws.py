@@ -1,8 +1,8 @@
 """What errors of botocore (Amazon Bedrock) say about their request."""
 
-from agent_fuse.charging.rows import Row, Says, row
+from agent_fuse.charging.rows import ErrorClasses, Says, row
 
-AWS: tuple[Row, ...] = (
+AWS: tuple[ErrorClasses, ...] = (
     row(
         Says.NOTHING, "botocore", "no connection was made",
         "EndpointConnectionError ProxyConnectionError InvalidProxiesConfigError",

@@ -1,8 +1,8 @@
 """What errors of Python and of HTTP clients say about their request."""
 
-from agent_fuse.charging.rows import Row, Says, row
+from agent_fuse.charging.rows import ErrorClasses, Says, row
 
-PYTHON: tuple[Row, ...] = (
+PYTHON: tuple[ErrorClasses, ...] = (
     row(
         Says.NOTHING, "agent_fuse", "a trip: refused before it left",
         "SentinelBudgetExceeded SentinelLoopError SentinelSystemError",
@@ -37,7 +37,7 @@ PYTHON: tuple[Row, ...] = (
     ),
 )  # fmt: skip
 
-HTTP: tuple[Row, ...] = (
+HTTP: tuple[ErrorClasses, ...] = (
     row(
         Says.NOTHING, "httpx, httpcore, httpx2, httpcore2", "no connection was made, or none was free",
         "ConnectError ConnectTimeout PoolTimeout ProxyError ConnectionNotAvailable",

@@ -20,7 +20,7 @@ class Says(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class ErrorClasses:
     """Classes of one library that say the same for the same reason."""
 
     says: Says
@@ -32,6 +32,6 @@ class Row:
     """What it says when neither status, cause nor words do: NOTHING, MAYBE or UNSAID."""
 
 
-def row(says: Says, library: str, why: str, names: str, *, otherwise: Says = Says.UNSAID) -> Row:
+def row(says: Says, library: str, why: str, names: str, *, otherwise: Says = Says.UNSAID) -> ErrorClasses:
     """A row; `names` are separated by spaces."""
-    return Row(says=says, library=library, why=why, names=tuple(names.split()), otherwise=otherwise)
+    return ErrorClasses(says=says, library=library, why=why, names=tuple(names.split()), otherwise=otherwise)

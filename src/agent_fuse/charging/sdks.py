@@ -1,8 +1,8 @@
 """What errors of model SDKs and frameworks say about their request."""
 
-from agent_fuse.charging.rows import Row, Says, row
+from agent_fuse.charging.rows import ErrorClasses, Says, row
 
-SDKS: tuple[Row, ...] = (
+SDKS: tuple[ErrorClasses, ...] = (
     row(
         Says.NOTHING, "openai, anthropic, cohere, groq, litellm", "answered with an error status",
         "AuthenticationError BadRequestError ConflictError InternalServerError NotFoundError OAuthError "

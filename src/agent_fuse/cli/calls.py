@@ -24,7 +24,7 @@ from agent_fuse.cli.options import (
     selection,
 )
 from agent_fuse.cli.show import amount, clean, console, emit, local, money, paragraph, say
-from agent_fuse.cli.tables import NARROW, Column, Row, draw
+from agent_fuse.cli.tables import NARROW, Column, TableRow, draw
 from agent_fuse.ledgers.base import Meter
 from agent_fuse.ledgers.reading import Refused as Sum
 from agent_fuse.views import as_json, limit_status
@@ -104,8 +104,8 @@ def calls(
         say(out, f"and more; see --limit (now {limit}), --since, --until", style="dim")
 
 
-def _row(one: Entry, at: str) -> Row:
-    return Row(
+def _row(one: Entry, at: str) -> TableRow:
+    return TableRow(
         (
             at,
             clean(one.session),
@@ -131,13 +131,13 @@ def _why(one: Entry) -> str:
 
 def _print_refused(out: Console, found: Sequence[Entry]) -> None:
     """Refused calls by what refused them; on a terminal what to do stands once beneath, in a pipe on each line."""
-    rows: list[Row] = []
+    rows: list[TableRow] = []
     for one, at in zip(found, _times(out, found), strict=True):
         by = one.refused_by or RefusedBy()
         figures = [amount(Meter(by.meter), n) for n in (by.spent, by.held, by.requested)] if by.limit else [""] * 3
         cells = (at, clean(one.session), clean(one.agent), clean(one.tool or one.model))
         who = refuser(one) if one.status is Status.REFUSED else f"observed: {refuser(one)}"
-        rows.append(Row((*cells, who, *figures, *(() if out.is_terminal else (clean(by.advice),)))))
+        rows.append(TableRow((*cells, who, *figures, *(() if out.is_terminal else (clean(by.advice),)))))
     draw(out, _REFUSED if out.is_terminal else (*_REFUSED, _ADVICE), rows)
     if out.is_terminal:
         say(out)

@@ -10,7 +10,7 @@ import typer
 
 from agent_fuse.cli.options import Json
 from agent_fuse.cli.show import clean, console, emit, paragraph, say
-from agent_fuse.cli.tables import Column, Row, draw
+from agent_fuse.cli.tables import Column, TableRow, draw
 from agent_fuse.quoting.rates import Origin, Rates
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ def _print(model: str, rates: Rates, words: str, units: "list[UnitPrice]") -> No
         name for name, like in _RARE.items() if any(getattr(one, name) != getattr(one, like) for one in rates.tiers)
     ]
     shown = (*_BUCKETS, *apart)
-    rows = [Row((name.replace("_", " "), *(_usd(getattr(tier, name)) for tier in rates.tiers))) for name in shown]
+    rows = [TableRow((name.replace("_", " "), *(_usd(getattr(tier, name)) for tier in rates.tiers))) for name in shown]
     draw(out, columns, rows)
     say(out)
     if rates.per_call:

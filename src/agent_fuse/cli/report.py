@@ -16,7 +16,7 @@ from agent_fuse.views.as_json import iso, usd
 from agent_fuse.views.asked_period import period
 
 if TYPE_CHECKING:
-    from agent_fuse.report.tally import Line
+    from agent_fuse.report.tally import ReportLine
 
 
 def report(
@@ -82,7 +82,7 @@ def report(
     sys.stdout.write(f"{clean(str(output))}\n")
 
 
-def _line(line: "Line") -> dict[str, Any]:
+def _line(line: "ReportLine") -> dict[str, Any]:
     return {
         "cost_usd": usd(line.cost),
         "fees_usd": usd(line.fees),

@@ -17,7 +17,7 @@ from agent_fuse.options import OPTIONS, Option
 from agent_fuse.parsers import truth
 from agent_fuse.running.handed import Run
 from agent_fuse.running.programs import program
-from agent_fuse.running.tally import Spent, read
+from agent_fuse.running.tally import RunTotals, read
 from agent_fuse.running.watching import watch_over
 from agent_fuse.settings import settings
 
@@ -111,7 +111,7 @@ def _session() -> str:
     return f"run-{process_name()}"
 
 
-def _last_words(run: Run, spent: Spent) -> str:
+def _last_words(run: Run, spent: RunTotals) -> str:
     if not run.guarded:
         return "NOTHING was guarded: no Python that has agent-fuse was started"
     tools = f" and {_count(spent.tool_calls, 'tool call')}" if spent.tool_calls else ""

@@ -8,7 +8,7 @@ from agent_fuse.cli import clock
 from agent_fuse.cli.options import Agent, Db, Json, Model, Since, Until, User, reader, selection
 from agent_fuse.cli.options import Session as SessionOption
 from agent_fuse.cli.show import clean, console, emit, local, money, say
-from agent_fuse.cli.tables import Column, Row, draw
+from agent_fuse.cli.tables import Column, TableRow, draw
 from agent_fuse.views import as_json
 
 _COLUMNS = (
@@ -52,7 +52,7 @@ def sessions(
         say(out, "No session fits.")
         return
     rows = [
-        Row(
+        TableRow(
             (
                 clean(name) or "(none)",
                 money(one.cost),

@@ -18,7 +18,7 @@ from agent_fuse.cli.calls import refuser
 from agent_fuse.cli.control import decisions_due
 from agent_fuse.cli.options import Db, Json, Until, reader
 from agent_fuse.cli.show import amount, bar, clean, console, emit, local, money, paragraph, say
-from agent_fuse.cli.tables import Column, Heading, Row, draw
+from agent_fuse.cli.tables import Column, Heading, TableRow, draw
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.ledgers.base import Balance, Meter
 from agent_fuse.ledgers.reading import Reader, Refused, Saved, Selection
@@ -149,24 +149,28 @@ _COLUMNS = (
 
 def print_standings(out: Console, shown: Sequence[LimitStatus]) -> None:
     """The bars, under the cap they share; in a pipe the cap is a column."""
-    rows: list[Row | Heading] = []
+    rows: list[TableRow | Heading] = []
     ordered = sorted(shown, key=lambda one: (one.cap.meter is not Meter.USD, one.cap.per != ALL, bool(one.cap.account)))
     for cap, members in groupby(ordered, key=lambda one: str(one.cap)):
         rows.append(Heading(clean(cap)))
         rows += [_row(out, one) for one in members]
     if out.is_terminal:
         columns = tuple(column for column in _COLUMNS if column.title != "cap")
-        draw(out, columns, [Row((*row.cells[:1], *row.cells[2:])) if isinstance(row, Row) else row for row in rows])
+        draw(
+            out,
+            columns,
+            [TableRow((*row.cells[:1], *row.cells[2:])) if isinstance(row, TableRow) else row for row in rows],
+        )
     else:
         draw(out, _COLUMNS, rows)
 
 
-def _row(out: Console, one: LimitStatus) -> Row:
+def _row(out: Console, one: LimitStatus) -> TableRow:
     meter, cap = one.cap.meter, one.amount
     name = one.value if out.is_terminal else one.account
     if one.extra and out.is_terminal:  # under the cap that it shares with others
         name += f" (+{counted(meter, one.extra)})"
-    return Row(
+    return TableRow(
         (
             f"  {clean(name)}" if out.is_terminal else clean(name),
             one.words,

@@ -41,7 +41,7 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TableRow:
     """One row: its cells, and how it looks."""
 
     cells: tuple[Cell, ...]
@@ -55,9 +55,9 @@ class Heading:
     text: str
 
 
-def draw(out: Console, columns: Sequence[Column], rows: Sequence[Row | Heading]) -> None:
+def draw(out: Console, columns: Sequence[Column], rows: Sequence[TableRow | Heading]) -> None:
     """Print a table: fitted to a terminal, whole in a pipe (headings left out there)."""
-    real = [row for row in rows if isinstance(row, Row)]
+    real = [row for row in rows if isinstance(row, TableRow)]
     titles = tuple(column.titled(out) for column in columns)
     widths = [
         max([cell_len(titles[place]), *(cell_len(str(row.cells[place])) for row in real)])
@@ -68,12 +68,12 @@ def draw(out: Console, columns: Sequence[Column], rows: Sequence[Row | Heading])
     for place, width in shown:
         names = {cell for row in real if isinstance(cell := row.cells[place], str)}
         cut[place] = {**shorten(names, width, _mark(out)), titles[place]: _cut(titles[place], width, _mark(out))}
-    _line(out, columns, shown, cut, Row(titles, "bold"))
+    _line(out, columns, shown, cut, TableRow(titles, "bold"))
     if out.is_terminal:
         rule = "─" if out.encoding.startswith("utf") else "-"
         _print(out, Text(rule * min(sum(width for _, width in shown) + len(_GAP) * (len(shown) - 1), out.width), "dim"))
     for row in rows:
-        if isinstance(row, Row):
+        if isinstance(row, TableRow):
             _line(out, columns, shown, cut, row)
         elif out.is_terminal:
             _print(out, Text(row.text, "bold"))
@@ -136,7 +136,7 @@ def _line(
     columns: Sequence[Column],
     shown: list[tuple[int, int]],
     cut: dict[int, dict[str, str]],
-    row: Row,
+    row: TableRow,
 ) -> None:
     line = Text(style=row.style)
     for number, (place, width) in enumerate(shown):

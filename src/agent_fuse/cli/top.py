@@ -13,7 +13,7 @@ from agent_fuse.cli.control import decisions_due
 from agent_fuse.cli.keys import quit_within, single_keys
 from agent_fuse.cli.options import Db, Json, reader
 from agent_fuse.cli.show import amount, bar, clean, console, emit, local, money, paragraph, say, span
-from agent_fuse.cli.tables import NARROW, Column, Row, draw
+from agent_fuse.cli.tables import NARROW, Column, TableRow, draw
 from agent_fuse.errors import ConfigurationError
 from agent_fuse.ledgers.base import Meter
 from agent_fuse.views import as_json
@@ -115,7 +115,7 @@ def _frame(out: Console, found: Pace, due: str) -> None:
         out,
         _LIMITS,
         [
-            Row(
+            TableRow(
                 (
                     clean(one.whose),
                     one.words,
@@ -134,7 +134,7 @@ def _frame(out: Console, found: Pace, due: str) -> None:
     )
     say(out)
     rows = [
-        Row(
+        TableRow(
             (
                 kind,
                 clean(name) or "(none)",

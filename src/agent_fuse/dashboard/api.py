@@ -42,7 +42,7 @@ _MOST = 1_000
 """Lines of one answer, at most."""
 
 
-class Api:
+class JsonApi:
     """Answers from one ledger.
 
     Args:

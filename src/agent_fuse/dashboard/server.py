@@ -21,7 +21,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from agent_fuse.dashboard.api import Api
+from agent_fuse.dashboard.api import JsonApi
 from agent_fuse.dashboard.door import Door
 from agent_fuse.dashboard.json_answer import JsonAnswer
 from agent_fuse.dashboard.rights import Person, Right, Rights
@@ -56,7 +56,7 @@ class Dashboard:
     def __init__(self, url: str, environ: Mapping[str, str], *, rights: Rights, names: Collection[str]) -> None:
         self._url = url
         self._rights = rights
-        self._api = Api(url, environ)
+        self._api = JsonApi(url, environ)
         self._signing_in = asyncio.Lock()
         api = self._api
         routes = [

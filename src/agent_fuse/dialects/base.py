@@ -6,7 +6,7 @@ from enum import Enum, auto
 from typing import Any, cast
 
 from agent_fuse.calls import MAX_TOKENS, Usage, count, usage_of
-from agent_fuse.charged import Charge
+from agent_fuse.charged import FailureCost
 from agent_fuse.dialects import reading
 from agent_fuse.dialects.reading import Ending, SpanLike, SpanRole, Spot, charge_of, json_object
 from agent_fuse.sightings import Layer, Outcome
@@ -56,7 +56,7 @@ Rows = tuple[tuple[str, type, tuple[str, ...]], ...]
 """For each fact its field in Told, its type (`str`: a text that is not empty; `int`: a token count), and its names."""
 
 
-class Told:
+class SpanFacts:
     """Facts that attributes tell: empty, or None for what is no text, where they do not."""
 
     operation = provider = model = response_model = prompt = session = agent = tool = response_id = error = ""
@@ -213,7 +213,7 @@ class Dialect:
         arguments = told.arguments
         ending = Ending(
             outcome=charge.outcome if charge is not None else Outcome.DONE,
-            unsure=charge is Charge.UNKNOWN,
+            unsure=charge is FailureCost.UNKNOWN,
             usage=usage,
             model=told.model or told.response_model,
             answered=told.response_model,
@@ -237,7 +237,7 @@ class Dialect:
         """Token figures, made inclusive; None when there are none."""
         return self._usage(read(attributes, self.end_rows))
 
-    def _usage(self, told: Told) -> Usage | None:
+    def _usage(self, told: SpanFacts) -> Usage | None:
         given, made = told.input, told.output
         if given is None and made is None:
             return None
@@ -317,9 +317,9 @@ def attributes_of(told: Any) -> dict[str, Any]:
     return cast("dict[str, Any]", copied if type(copied) is dict else dict(copied or {}))
 
 
-def read(attributes: Attributes, rows: Rows) -> Told:
+def read(attributes: Attributes, rows: Rows) -> SpanFacts:
     """What attributes tell of these facts, each by the best of its names that tells it."""
-    told = Told()
+    told = SpanFacts()
     for fact, wanted, names in rows:
         for name in names:
             value = attributes.get(name)

@@ -40,7 +40,7 @@ _HOST = re.compile(r"[\w.:-]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class NamedEndpoint:
     """A model endpoint that the user names: a host, a host and port, or a URL with a path."""
 
     host: str
@@ -48,7 +48,7 @@ class Endpoint:
     path: str
 
     @classmethod
-    def parse(cls, text: str) -> "Endpoint":
+    def parse(cls, text: str) -> "NamedEndpoint":
         """Read `https://gateway.example/llm`, `127.0.0.1:8000` or `ollama`.
 
         Raises:
@@ -82,7 +82,7 @@ def priced(method: str, url: str) -> str | None:
 
 def dialects(endpoints: Iterable[str] = ()) -> tuple[Dialect, ...]:
     """The wire gate's dialect: model endpoints are those of the price data, and `endpoints` that the user names."""
-    own = tuple(Endpoint.parse(text) for text in endpoints)
+    own = tuple(NamedEndpoint.parse(text) for text in endpoints)
 
     def spot_of(attributes: Mapping[str, Any]) -> Spot | None:
         method, url = _first(attributes, _METHOD), _first(attributes, _URL)

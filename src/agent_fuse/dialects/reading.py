@@ -7,7 +7,7 @@ from typing import Any, Protocol, cast
 
 from agent_fuse import foreign_text
 from agent_fuse.calls import Usage
-from agent_fuse.charged import Charge, of_error, of_words
+from agent_fuse.charged import FailureCost, of_error, of_words
 from agent_fuse.charging.words import bare
 from agent_fuse.sightings import Outcome
 
@@ -116,7 +116,7 @@ def charge_of(
     status: int | None = None,
     trace: str = "",
     raised: BaseException | None = None,
-) -> Charge | None:
+) -> FailureCost | None:
     """What a call may have cost that failed, by what its span says; None where it did not fail, or told its usage.
 
     Args:
@@ -133,7 +133,7 @@ def charge_of(
     names = {bare(error), bare(also)}
     if raised is not None and type(raised).__name__ in names:
         found = of_error(raised, answered=bool(response_id))
-        if found is not Charge.UNKNOWN:
+        if found is not FailureCost.UNKNOWN:
             return found
     return of_words(error, also=also, message=message, status=status, trace=trace, answered=bool(response_id))
 

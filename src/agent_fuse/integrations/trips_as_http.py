@@ -22,7 +22,7 @@ _TITLES = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class HttpAnswer:
     """An HTTP response."""
 
     status: HTTPStatus
@@ -30,7 +30,7 @@ class Answer:
     body: bytes
 
 
-def answer_to(trip: SentinelError, *, expose: bool = False, now: datetime | None = None) -> Answer:
+def answer_to(trip: SentinelError, *, expose: bool = False, now: datetime | None = None) -> HttpAnswer:
     """The response to a request whose model call was refused.
 
     402 when a limit is used up; 429 with `retry-after` when it passes with time (the limit's window ends, or calls
@@ -46,7 +46,7 @@ def answer_to(trip: SentinelError, *, expose: bool = False, now: datetime | None
     if wait is not None:
         headers.append(("retry-after", str(wait)))
     body = json.dumps(problem, ensure_ascii=False).encode()
-    return Answer(status=status, headers=(*headers, ("content-length", str(len(body)))), body=body)
+    return HttpAnswer(status=status, headers=(*headers, ("content-length", str(len(body)))), body=body)
 
 
 def _status(trip: SentinelError, now: datetime) -> tuple[HTTPStatus, int | None]:

@@ -9,7 +9,7 @@ from agent_fuse.ledgers import codec
 from agent_fuse.ledgers.base import Meter
 from agent_fuse.ledgers.codec import METERS, NOTHING, WIDTH, Figures
 from agent_fuse.ledgers.copying import pages
-from agent_fuse.ledgers.keeping import ACCOUNTS, Whole
+from agent_fuse.ledgers.keeping import ACCOUNTS, WholeLedger
 
 _BOOKED = "status NOT IN ('refused', 'would_refuse')"
 _TWICE = "SELECT id, COUNT(*) FROM journal GROUP BY id HAVING COUNT(*) > 1 ORDER BY id LIMIT 20"
@@ -18,7 +18,7 @@ _HELD = f"SELECT accounts, {', '.join(f'hold_{one}' for one in METERS)} FROM hol
 _JOURNAL = f"SELECT COALESCE(CAST(SUM(cost) FILTER (WHERE {_BOOKED}) AS BIGINT), 0), MIN(at) FROM journal"  # noqa: S608
 
 
-def audit(whole: Whole, now: float) -> Iterator[str]:
+def audit(whole: WholeLedger, now: float) -> Iterator[str]:
     """What does not fit, a line each. A journal that was pruned fits as far as it goes."""
     for call, times in whole.ask(_TWICE):
         yield f"the journal has call {call} {times} times"
@@ -31,7 +31,7 @@ def audit(whole: Whole, now: float) -> Iterator[str]:
     yield from _of_accounts(whole)
 
 
-def _of_accounts(whole: Whole) -> Iterator[str]:
+def _of_accounts(whole: WholeLedger) -> Iterator[str]:
     held, buckets = _held(whole), dict[str, Figures]()
     windows = dict[str, Figures]()
     everything: codec.Row | None = None
@@ -57,7 +57,7 @@ def _of_accounts(whole: Whole) -> Iterator[str]:
         yield from _of_everything(whole, everything[0], everything[-1])
 
 
-def _of_everything(whole: Whole, settled: int, since: float | None) -> Iterator[str]:
+def _of_everything(whole: WholeLedger, settled: int, since: float | None) -> Iterator[str]:
     journal, oldest = whole.ask(_JOURNAL)[0]
     # Lines are dropped the oldest first: where the first call's is there, all are.
     complete = since is not None and oldest is not None and oldest < since
@@ -68,7 +68,7 @@ def _of_everything(whole: Whole, settled: int, since: float | None) -> Iterator[
         yield f"{name} has settled more than {ALL}"
 
 
-def _held(whole: Whole) -> dict[str, Figures]:
+def _held(whole: WholeLedger) -> dict[str, Figures]:
     """What open calls hold, by account."""
     found: dict[str, Figures] = {}
     for names, *figures in whole.ask(_HELD):

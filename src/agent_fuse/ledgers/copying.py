@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from agent_fuse.ledgers import codec
 from agent_fuse.ledgers.base import LedgerError
-from agent_fuse.ledgers.keeping import ACCOUNTS, JOURNAL, PAGE, TABLES, Filling, Keeper, Table, Whole
+from agent_fuse.ledgers.keeping import ACCOUNTS, JOURNAL, PAGE, TABLES, Filling, Keeper, LedgerTable, WholeLedger
 from agent_fuse.ledgers.owners import Owner, is_dead, this_process
 from agent_fuse.mistakes import ConfigurationError
 
-Told = Callable[[str, int, int], None]
+Progress = Callable[[str, int, int], None]
 """Hears which table is copied, how many rows are in, and how many there are in all."""
 
 _AT_ONCE = 500
@@ -25,7 +25,7 @@ class Copied:
     """Nano-dollars of all journal lines."""
 
 
-def copy(source: Keeper, target: Keeper, told: Told, *, now: float, anyway: bool = False) -> Copied:
+def copy(source: Keeper, target: Keeper, told: Progress, *, now: float, anyway: bool = False) -> Copied:
     """Copy accounts, journal, open calls, notes and controls, all as they stood at one moment, or nothing.
 
     An open call is copied as open: whatever its process books later is booked in the source alone, and the copy
@@ -46,7 +46,7 @@ def copy(source: Keeper, target: Keeper, told: Told, *, now: float, anyway: bool
         return target.fill(lambda filling: _fill(whole, filling, target.where, told))
 
 
-def pages(whole: Whole, table: Table) -> Iterator[list[codec.Row]]:
+def pages(whole: WholeLedger, table: LedgerTable) -> Iterator[list[codec.Row]]:
     """All rows of a table in the order of its key, a page at a time."""
     columns, key = ", ".join(table.columns), ", ".join(table.key)
     places = [table.columns.index(one) for one in table.key]
@@ -61,14 +61,14 @@ def pages(whole: Whole, table: Table) -> Iterator[list[codec.Row]]:
         page = whole.ask(after, [page[-1][place] for place in places])
 
 
-def _owners(whole: Whole, now: float) -> Iterator[Owner]:
+def _owners(whole: WholeLedger, now: float) -> Iterator[Owner]:
     """Of open calls; work that goes on at a provider has none."""
     query = "SELECT DISTINCT host, pid, started FROM holds WHERE expires_at > ? AND host <> ''"
     for host, pid, started in whole.ask(query, (now,)):
         yield Owner(host=host, pid=pid, started=started)
 
 
-def _fill(whole: Whole, filling: Filling, where: str, told: Told) -> Copied:
+def _fill(whole: WholeLedger, filling: Filling, where: str, told: Progress) -> Copied:
     counts = {table.name: _count(whole, table) for table in TABLES}
     lines, cost = _sums(whole)
     in_all, done = sum(counts.values()), 0
@@ -90,11 +90,11 @@ def _fill(whole: Whole, filling: Filling, where: str, told: Told) -> Copied:
     return Copied(rows=counts, cost=cost)
 
 
-def _count(books: Whole | Filling, table: Table) -> int:
+def _count(books: WholeLedger | Filling, table: LedgerTable) -> int:
     return int(books.ask(f"SELECT COUNT(*) FROM {table.name}")[0][0])  # noqa: S608 - one of ours
 
 
-def _sums(books: Whole | Filling) -> tuple[int, int]:
+def _sums(books: WholeLedger | Filling) -> tuple[int, int]:
     lines, cost = books.ask(f"SELECT COUNT(*), COALESCE(CAST(SUM(cost) AS BIGINT), 0) FROM {JOURNAL.name}")[0]  # noqa: S608
     return int(lines), int(cost)
 

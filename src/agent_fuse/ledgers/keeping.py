@@ -15,7 +15,7 @@ PAGE = 5_000
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class LedgerTable:
     """A table as every kind of ledger can tell it."""
 
     name: str
@@ -24,20 +24,20 @@ class Table:
 
 
 _FIGURES = tuple(f"{what}_{one}" for what in ("settled", "held") for one in METERS)
-ACCOUNTS = Table("accounts", ("name", *_FIGURES, "refused", "since"), ("name",))
+ACCOUNTS = LedgerTable("accounts", ("name", *_FIGURES, "refused", "since"), ("name",))
 """Buckets of rolling windows among them."""
-JOURNAL = Table(
+JOURNAL = LedgerTable(
     "journal",
     (*codec.ENTRY, "accounts", *(f"booked_{one}" for one in METERS), *codec.REFUSED_BY),
     ("at", "id"),
 )
-HOLDS = Table(
+HOLDS = LedgerTable(
     "holds",
     (*codec.ENTRY, "accounts", *(f"hold_{one}" for one in METERS), "expires_at", "host", "pid", "started"),
     ("id",),
 )
-NOTES = Table("notes", ("key", "at", "value"), ("key",))
-CONTROLS = Table("controls", ("account", "control"), ("account",))
+NOTES = LedgerTable("notes", ("key", "at", "value"), ("key",))
+CONTROLS = LedgerTable("controls", ("account", "control"), ("account",))
 TABLES = (ACCOUNTS, JOURNAL, HOLDS, NOTES, CONTROLS)
 
 
@@ -49,7 +49,7 @@ class Made:
     now: int
 
 
-class Whole(Protocol):
+class WholeLedger(Protocol):
     """All of a ledger as it stood at one moment. Closed by `with`."""
 
     def __enter__(self) -> Self: ...
@@ -64,7 +64,7 @@ class Whole(Protocol):
 class Filling(Protocol):
     """A ledger that is being filled, in one transaction."""
 
-    def put(self, table: Table, page: Sequence[codec.Row]) -> None:
+    def put(self, table: LedgerTable, page: Sequence[codec.Row]) -> None:
         """Add rows."""
         ...
 
@@ -101,7 +101,7 @@ class Keeper(Protocol):
         """What is wrong with it before its figures are looked at, a line each; and whether those can be."""
         ...
 
-    def whole(self) -> Whole:
+    def whole(self) -> WholeLedger:
         """All of it, for reading."""
         ...
 

@@ -16,8 +16,8 @@ from agent_fuse.ledgers.base import (
     Reservation,
     Settling,
 )
-from agent_fuse.ledgers.leases.after import After
-from agent_fuse.ledgers.leases.base import Lessor, Line
+from agent_fuse.ledgers.leases.after import BalancesOfSlice
+from agent_fuse.ledgers.leases.base import LeasedCall, Lessor
 from agent_fuse.ledgers.leases.control_watch import ControlWatch
 from agent_fuse.ledgers.leases.slice import key_of
 from agent_fuse.ledgers.leases.slices import Slices
@@ -46,7 +46,7 @@ class LeasingLedger:
         if key is not None and not self._slices.is_done(call) and not self._is_controlled(hold):
             of = self._slices.of(key, hold)
             if (mine is None or mine is of) and self._slices.take(of, hold, now):
-                return Reservation(call, After(key[0], of))
+                return Reservation(call, BalancesOfSlice(key[0], of))
         if mine is not None or self._slices.is_done(call):
             self._slices.hand_over(call, now)
         return self._with_room(lambda: self._ledger.reserve(hold, now=now), now)
@@ -56,7 +56,7 @@ class LeasingLedger:
         figures: codec.Figures = codec.figures_of(amounts)
         if not entry.status.is_booked or min(figures) < 0 or max(figures) >= 2**63:
             return self._ledger.settle(entry, accounts, amounts, now=now)
-        if self._slices.finish(entry, Line(entry, (), amounts), now):
+        if self._slices.finish(entry, LeasedCall(entry, (), amounts), now):
             return Settling.BOOKED
         return self._ledger.settle(entry, accounts, amounts, now=now)
 

@@ -9,7 +9,7 @@ from agent_fuse.ledgers import codec, control_rows
 from agent_fuse.ledgers.account_rows import marks
 from agent_fuse.ledgers.base import LedgerError
 from agent_fuse.ledgers.database import Database
-from agent_fuse.ledgers.keeping import TABLES, Filling, Made, Table, not_empty, outdated
+from agent_fuse.ledgers.keeping import TABLES, Filling, LedgerTable, Made, not_empty, outdated
 from agent_fuse.ledgers.migrations import MIGRATIONS
 from agent_fuse.ledgers.sql import Connection
 from agent_fuse.ledgers.sqlite_reading import SqliteReader
@@ -125,7 +125,7 @@ class _SqliteFilling:
     def __init__(self, db: Connection) -> None:
         self._db = db
 
-    def put(self, table: Table, page: Sequence[codec.Row]) -> None:
+    def put(self, table: LedgerTable, page: Sequence[codec.Row]) -> None:
         """See Filling."""
         statement = f"INSERT INTO {table.name} ({', '.join(table.columns)}) VALUES ({marks(len(table.columns))})"  # noqa: S608
         for row in page:

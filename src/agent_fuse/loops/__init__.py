@@ -10,7 +10,7 @@ from agent_fuse.loops.signatures import (
     result_outcome,
     signature,
 )
-from agent_fuse.loops.steps import Told, observe_turn
+from agent_fuse.loops.steps import SeenCall, observe_turn
 from agent_fuse.loops.verdicts import Level, LoopKind, LoopPolicy, Verdict, nudge_of
 
 __all__ = [
@@ -19,8 +19,8 @@ __all__ = [
     "LoopKind",
     "LoopPolicy",
     "LoopState",
+    "SeenCall",
     "Signature",
-    "Told",
     "ToolOutcome",
     "Verdict",
     "digest_of",

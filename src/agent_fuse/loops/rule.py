@@ -29,9 +29,9 @@ from typing import Self
 from agent_fuse.loops.effects import Effect
 from agent_fuse.loops.near import alike
 from agent_fuse.loops.signatures import DIGEST_BYTES, OUTCOME_BYTES, TOOL_BYTES, Signature, ToolOutcome
-from agent_fuse.loops.tables import Table
+from agent_fuse.loops.tables import PackedTable
 from agent_fuse.loops.verdicts import PASS, Level, LoopKind, LoopPolicy, Verdict, judge
-from agent_fuse.loops.weight import Weight
+from agent_fuse.loops.weight import ResultWorth
 
 RECENT = 64
 """Calls remembered in order, for cycles."""
@@ -41,15 +41,15 @@ LONGEST_CYCLE = 4
 _MOST = 0xFFFF
 _VERSION = 3
 _HEAD = Struct(">BIIHHHH")
-_CALLS = Table(Struct(f">{DIGEST_BYTES}sI"), RECENT)
+_CALLS = PackedTable(Struct(f">{DIGEST_BYTES}sI"), RECENT)
 """digest, news when it was called; oldest first."""
-_ACTIONS = Table(Struct(f">{DIGEST_BYTES}sHHI{4 * OUTCOME_BYTES}s"), 96)
+_ACTIONS = PackedTable(Struct(f">{DIGEST_BYTES}sHHI{4 * OUTCOME_BYTES}s"), 96)
 """digest, calls since anything new, calls in all, news when last called, its last four results."""
-_QUESTIONS = Table(Struct(f">{DIGEST_BYTES}s{OUTCOME_BYTES}sHIQ"), 48)
+_QUESTIONS = PackedTable(Struct(f">{DIGEST_BYTES}s{OUTCOME_BYTES}sHIQ"), 48)
 """near digest (of a search in words: the tool, what is asked beside), answer, times in a row, changes then, words."""
-_SEEN = Table(Struct(">8s"), 32)
+_SEEN = PackedTable(Struct(">8s"), 32)
 """ids of calls that a conversation told of, and marks of those that a tool gate saw."""
-_TOOLS = Table(Struct(f">{TOOL_BYTES}sH{OUTCOME_BYTES}s36s"), 32)
+_TOOLS = PackedTable(Struct(f">{TOOL_BYTES}sH{OUTCOME_BYTES}s36s"), 32)
 """digest, errors in a row, the error, the tool's name."""
 _NONE = bytes(OUTCOME_BYTES)
 
@@ -234,7 +234,7 @@ def _asked(state: LoopState, action: Signature) -> int:
 def _answered(state: LoopState, action: Signature, outcome: ToolOutcome) -> tuple[bytes, bool]:
     """The questions with this answer among them, and whether it says again what was answered before."""
     questions, again = state.questions, False
-    if outcome.failed or outcome.weight is Weight.DONE:
+    if outcome.failed or outcome.weight is ResultWorth.DONE:
         return questions, again
     for key, words in _keys(action):
         _, answer, times, changes, before = _QUESTIONS.get(questions, key) or (b"", _NONE, 0, 0, 0)
@@ -248,7 +248,7 @@ def _answered(state: LoopState, action: Signature, outcome: ToolOutcome) -> tupl
 
 def _changed(action: Signature, outcome: ToolOutcome) -> bool:
     """Whether an action that brought news changed something, rather than told something."""
-    acted = action.effect is Effect.UNKNOWN and outcome.weight in {Weight.DONE, Weight.BLANK}
+    acted = action.effect is Effect.UNKNOWN and outcome.weight in {ResultWorth.DONE, ResultWorth.BLANK}
     return acted or action.effect is Effect.ACTS
 
 

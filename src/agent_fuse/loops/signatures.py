@@ -12,7 +12,7 @@ from agent_fuse import foreign_text
 from agent_fuse.loops.canonical import canonical
 from agent_fuse.loops.effects import Effect, effect_of, searches
 from agent_fuse.loops.near import asked_in, near_text
-from agent_fuse.loops.weight import NOISY_FIELDS, Weight, quiet, quiet_done, quiet_error, says_error, weigh
+from agent_fuse.loops.weight import NOISY_FIELDS, ResultWorth, quiet, quiet_done, quiet_error, says_error, weigh
 
 MAX_READABLE = 500
 """Characters of a readable signature."""
@@ -66,7 +66,7 @@ class ToolOutcome:
     digest: bytes
     """Keyed hash, 6 bytes, of the result less clock times and random ids, or of the error's class and message."""
     failed: bool = False
-    weight: Weight = Weight.ANSWER
+    weight: ResultWorth = ResultWorth.ANSWER
 
 
 def signature(tool: str, args: object = None, *, ignore: Collection[str] = frozenset(), key: bytes = b"") -> Signature:
@@ -109,14 +109,14 @@ def result_outcome(result: object, *, key: bytes = b"") -> ToolOutcome:
         return error_outcome(type(result).__qualname__, str(result), key=key)
     if isinstance(result, str) and (failed := _FAILED.match(result)):
         return error_outcome(failed["kind"] or "Traceback", _last_words(result), key=key)
-    plain, weight = _arguments(result), Weight.ANSWER
+    plain, weight = _arguments(result), ResultWorth.ANSWER
     with suppress(Exception):  # as above
         if says_error(plain):
             return error_outcome("error", canonical(plain, ignore=NOISY_FIELDS).replace('"', ""), key=key)
         weight = weigh(None if result is None else result if result == "" else plain)
-    if weight in {Weight.EMPTY, Weight.BLANK}:
+    if weight in {ResultWorth.EMPTY, ResultWorth.BLANK}:
         return ToolOutcome(_digest("empty", key, OUTCOME_BYTES), weight=weight)
-    text = canonical(plain, ignore=NOISY_FIELDS, clean=quiet_done if weight is Weight.DONE else quiet)
+    text = canonical(plain, ignore=NOISY_FIELDS, clean=quiet_done if weight is ResultWorth.DONE else quiet)
     return ToolOutcome(_digest(text, key, OUTCOME_BYTES), weight=weight)
 
 

@@ -9,7 +9,7 @@ from agent_fuse.loops.verdicts import PASS, Level, LoopPolicy, Verdict
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class SeenCall:
     """One call of the turn, with what came of it."""
 
     id: bytes
@@ -19,12 +19,12 @@ class Told:
 
 
 def observe_turn(
-    state: LoopState, turn: Sequence[Told], policy: LoopPolicy
+    state: LoopState, turn: Sequence[SeenCall], policy: LoopPolicy
 ) -> tuple[LoopState, Verdict, Signature | None]:
     """The verdict on a turn, and the call that it is about. A turn that trips is asked about again when told again."""
     state, fresh = _fresh(state, turn)
     worst: tuple[Verdict, Signature | None] = (PASS, None)
-    after, done, tools = state, list[Told](), set[bytes]()
+    after, done, tools = state, list[SeenCall](), set[bytes]()
     for told in fresh:
         if any(told.action.near == other.action.near for other in done):
             continue
@@ -49,7 +49,7 @@ def observe_turn(
     return after, worst[0], worst[1]
 
 
-def _fresh(state: LoopState, turn: Sequence[Told]) -> tuple[LoopState, list[Told]]:
+def _fresh(state: LoopState, turn: Sequence[SeenCall]) -> tuple[LoopState, list[SeenCall]]:
     """The calls of a turn that neither a conversation nor a tool gate counted before."""
     unknown = [told for told in turn if not knows(state, told.id)]
     fresh = [told for told in unknown if not gate_saw(state, told.action)]

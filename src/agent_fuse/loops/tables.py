@@ -6,7 +6,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class PackedTable:
     """The form of such a table: `record` begins with the key, a bytes field; at most `most` records are kept.
 
     A table is read where it lies, with no unpacking of what is not asked for: a lookup costs one search in its bytes.

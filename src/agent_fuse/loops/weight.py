@@ -81,7 +81,7 @@ def quiet_error(message: str) -> str:
     return " ".join(_PLACE.sub(r"\1\2#", text).lower().split())[:300]
 
 
-class Weight(StrEnum):
+class ResultWorth(StrEnum):
     """What a result is worth."""
 
     ANSWER = "answer"
@@ -114,17 +114,17 @@ _EMPTY = re.compile(
 )
 
 
-def weigh(result: object) -> Weight:
+def weigh(result: object) -> ResultWorth:
     """What a result is worth, read as JSON where it was one."""
     if result is None or isinstance(result, bool):
-        return Weight.DONE
+        return ResultWorth.DONE
     if isinstance(result, str):
         return _said(result.strip())
     if isinstance(result, Mapping):
         return _several([item for key, item in cast("Mapping[Any, Any]", result).items() if not _beside(key)])
     if isinstance(result, (list, tuple, Set)):
         return _several(list(cast("list[Any]", result)))
-    return Weight.EMPTY if type(result) is int and result == 0 else Weight.ANSWER
+    return ResultWorth.EMPTY if type(result) is int and result == 0 else ResultWorth.ANSWER
 
 
 def says_error(result: object) -> bool:
@@ -137,7 +137,7 @@ def says_error(result: object) -> bool:
     if not any(given.get(key) for key in _ERRORS) and given.get("status") != "error":
         return False
     rest = [item for key, item in given.items() if key not in _ERRORS | _OF_ERRORS and key not in NOISY_FIELDS]
-    return not rest or weigh(rest) is not Weight.ANSWER
+    return not rest or weigh(rest) is not ResultWorth.ANSWER
 
 
 def _beside(key: object) -> bool:
@@ -145,18 +145,18 @@ def _beside(key: object) -> bool:
     return key in _ECHO or key in NOISY_FIELDS
 
 
-def _said(text: str) -> Weight:
+def _said(text: str) -> ResultWorth:
     if not text:
-        return Weight.BLANK
+        return ResultWorth.BLANK
     if len(text) <= _LONGEST and _EMPTY.match(text):
-        return Weight.EMPTY
-    return Weight.DONE if len(text) <= _LONGEST and _DONE.match(text) else Weight.ANSWER
+        return ResultWorth.EMPTY
+    return ResultWorth.DONE if len(text) <= _LONGEST and _DONE.match(text) else ResultWorth.ANSWER
 
 
-def _several(items: list[Any]) -> Weight:
+def _several(items: list[Any]) -> ResultWorth:
     if not items:
-        return Weight.EMPTY
+        return ResultWorth.EMPTY
     kinds = {weigh(item) for item in items[:20]}
-    if Weight.ANSWER in kinds or len(items) > 20:  # noqa: PLR2004  what is long says something
-        return Weight.ANSWER
-    return next((kind for kind in (Weight.BLANK, Weight.EMPTY) if kind in kinds), Weight.DONE)
+    if ResultWorth.ANSWER in kinds or len(items) > 20:  # noqa: PLR2004  what is long says something
+        return ResultWorth.ANSWER
+    return next((kind for kind in (ResultWorth.BLANK, ResultWorth.EMPTY) if kind in kinds), ResultWorth.DONE)

@@ -18,7 +18,7 @@ from agent_fuse.errors import ConfigurationError, SentinelError
 from agent_fuse.fuse import Fuse, Seen
 from agent_fuse.locks import Lock
 from agent_fuse.manual.failures import is_free
-from agent_fuse.manual.usage_reader import Told
+from agent_fuse.manual.usage_reader import ResponsesTold
 from agent_fuse.mistakes import spelled
 from agent_fuse.otel import open_spans
 from agent_fuse.otel.awaiting import awaited
@@ -26,7 +26,7 @@ from agent_fuse.otel.gate import admit, fail_safe, guarded_call_site
 from agent_fuse.otel.open_spans import OpenSpan
 from agent_fuse.quotes import Quote
 from agent_fuse.seams import BOOKED_AT_QUOTE, GOES_ON, HELD_AT_QUOTE, checked, judge, quietly
-from agent_fuse.sightings import Layer, Outcome, State
+from agent_fuse.sightings import CallState, Layer, Outcome
 from agent_fuse.terms import Terms
 
 SOURCE = "by hand"
@@ -53,7 +53,7 @@ class HandCall:
         self._terms = terms
         self._source = source
         self._assumed = assumed
-        self._told = Told()
+        self._told = ResponsesTold()
         self.fuse: Fuse | None = None
         """The fuse that let it go; None before it is open."""
         self.on_end: Callable[[HandCall], None] | None = None
@@ -90,7 +90,7 @@ class HandCall:
         call = self.seen.call if self.seen is not None else None
         return (
             call is not None
-            and call.state is State.ESTIMATED
+            and call.state is CallState.ESTIMATED
             and all(one.usage is None and one.estimate is None for one in call.sightings)
         )
 

@@ -11,7 +11,7 @@ log = logging.getLogger("agent_fuse")
 
 
 @dataclass(slots=True)
-class Told:
+class ResponsesTold:
     """What responses have told of one call so far. Never raises an Exception for what a response is."""
 
     usage: Usage | None = None

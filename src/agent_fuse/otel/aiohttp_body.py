@@ -5,7 +5,7 @@ from collections.abc import Callable, Hashable
 from typing import Any, cast
 from weakref import finalize
 
-from agent_fuse.otel.response import Reader, Watch, unpacker
+from agent_fuse.otel.response import AnswerReader, Watch, unpacker
 from agent_fuse.seams import BOOKED_AT_QUOTE, HELD_AT_QUOTE, quietly
 
 _BODY = "reading the body of a response"
@@ -14,7 +14,7 @@ _bodies: dict[int, "_Body"] = {}
 """What is known of the bodies that are read, by the id of their stream reader: it has no room for anything of ours."""
 
 
-class Answer:
+class AiohttpAnswer:
     """A response of aiohttp in the words of httpx. Its body is always still to come."""
 
     is_closed = False
@@ -40,7 +40,7 @@ class _Body:
             self.watch.end(True)
 
 
-def observe(answer: Answer, reader: Reader, ended: Callable[[bool], None]) -> None:
+def observe(answer: AiohttpAnswer, reader: AnswerReader, ended: Callable[[bool], None]) -> None:
     """As `response.observe`. Every way to read a body passes one method of its stream reader."""
     content = answer.response.content
     key = id(content)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from opentelemetry.sdk.trace import ConcurrentMultiSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased, Sampler
 
-from agent_fuse.otel.facts import Fact, State, blind
+from agent_fuse.otel.facts import Fact, FactState, blind
 from agent_fuse.otel.sampler import AgentFuseSampler
 from agent_fuse.seams import GOES_ON, quietly
 
@@ -82,7 +82,7 @@ def known() -> list[Fact]:
 
 def warn_of(found: Iterable[Fact]) -> None:
     """Say each blind spot loudly, once in this process, and note it in the ledger; other facts are no news."""
-    fresh = [one for one in found if one.state is State.BLIND and one.what not in _warned]
+    fresh = [one for one in found if one.state is FactState.BLIND and one.what not in _warned]
     for one in fresh:
         _warned[one.what] = one
         log.warning("AgentFuse is partly blind: %s; %s", one.what, one.fix)

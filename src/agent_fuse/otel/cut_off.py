@@ -11,7 +11,7 @@ from agent_fuse.accounting import outgrown
 from agent_fuse.calls import Usage
 from agent_fuse.errors import SentinelError
 from agent_fuse.fuse import Fuse, Seen
-from agent_fuse.otel.response import Cut, Reader
+from agent_fuse.otel.response import AnswerReader, Cut
 from agent_fuse.quoting.quote import Source
 from agent_fuse.wire import Reading
 
@@ -32,7 +32,7 @@ def can_be_cut_off(seen: Seen) -> bool:
 class CutOff:
     """Reads a streamed answer event by event, until it is to end. Stands before the reader of its usage."""
 
-    def __init__(self, fuse: Fuse, seen: Seen, reader: Reader, reading: Reading, form: Form) -> None:
+    def __init__(self, fuse: Fuse, seen: Seen, reader: AnswerReader, reading: Reading, form: Form) -> None:
         quote = seen.call.payload.quote
         self._fuse = fuse
         self._seen = seen

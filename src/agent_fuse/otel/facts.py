@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class State(StrEnum):
+class FactState(StrEnum):
     """How one thing stands."""
 
     OK = "ok"
@@ -20,21 +20,21 @@ class Fact:
     """One line of a survey."""
 
     what: str
-    state: State
+    state: FactState
     fix: str = ""
     """What to do about it; empty when nothing is to be done."""
 
 
 def ok(what: str) -> Fact:
     """Something guards."""
-    return Fact(what=what, state=State.OK)
+    return Fact(what=what, state=FactState.OK)
 
 
 def blind(what: str, fix: str) -> Fact:
     """Something that should guard does not see, or cannot stop."""
-    return Fact(what=what, state=State.BLIND, fix=fix)
+    return Fact(what=what, state=FactState.BLIND, fix=fix)
 
 
 def off(what: str, fix: str) -> Fact:
     """Something is not there, or was switched off."""
-    return Fact(what=what, state=State.OFF, fix=fix)
+    return Fact(what=what, state=FactState.OFF, fix=fix)

@@ -24,7 +24,7 @@ from agent_fuse.otel.altering import mark
 from agent_fuse.otel.cut_off import CutOff, Form, can_be_cut_off
 from agent_fuse.otel.gate import CallSite, admit, call_site, refused, whose
 from agent_fuse.otel.open_spans import around
-from agent_fuse.otel.response import Observe, Reader, Sieve, ToLastWord, observe
+from agent_fuse.otel.response import AnswerReader, Observe, Sieve, ToLastWord, observe
 from agent_fuse.otel.unseen import end_unseen
 from agent_fuse.quoting.families import hides_reasoning
 from agent_fuse.quoting.names import bare
@@ -222,7 +222,7 @@ class Flight:
         end_unseen(self.provider)
         self._close(Outcome.BROKEN)
 
-    def _watch(self, content_type: str) -> Reader:
+    def _watch(self, content_type: str) -> AnswerReader:
         """What watches a stream: a reader of its usage, and where it may be cut off, what does that before it."""
         seen, fuse = self.seen, self._fuse
         self._counts = self._observe is observe and seen is not None and can_be_cut_off(seen)
@@ -235,7 +235,7 @@ class Flight:
             reader = self._cutting = CutOff(fuse, seen, reader, self._reading, self._carried)
         return reader
 
-    def _reader(self, content_type: str) -> Reader:
+    def _reader(self, content_type: str) -> AnswerReader:
         """What reads a stream."""
         if _AWS_EVENTS not in content_type:
             return StreamReader(self._reading, count_text=self._counts or self._wants_text)

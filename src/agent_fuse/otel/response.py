@@ -26,7 +26,7 @@ class Cut:
     """Makes it what that user can carry; called where it is raised."""
 
 
-class Reader(Protocol):
+class AnswerReader(Protocol):
     """What is told of a decoded body: its bytes, and its end."""
 
     def feed(self, data: bytes) -> Cut | None:
@@ -38,7 +38,7 @@ class Reader(Protocol):
         ...
 
 
-Observe = Callable[[Any, Reader, Callable[[bool], None]], None]
+Observe = Callable[[Any, AnswerReader, Callable[[bool], None]], None]
 """Feeds a reader with the decoded body of a response as it is read, and tells its end once (`broken`), as `observe`."""
 
 
@@ -46,7 +46,7 @@ Sieve = Callable[[bytes], tuple[bytes, bytes]]
 """What the user of a body gets of the bytes that came, and those of which that is not yet known."""
 
 
-def observe(response: Any, reader: Reader, ended: Callable[[bool], None]) -> None:
+def observe(response: Any, reader: AnswerReader, ended: Callable[[bool], None]) -> None:
     """Feed `reader` with the decoded body as it is read; call `ended(broken)` once, at its end, close or collection.
 
     The response is made an instance of a subclass of its own class, so that nothing new refers to it and it is still
@@ -151,8 +151,8 @@ async def _aread(base: Any, response: Any, chunk_size: int | None) -> AsyncItera
 class Watch:
     """What is known of one body. Called by the host's reading, which notices nothing of what goes wrong here."""
 
-    def __init__(self, reader: Reader, ended: Callable[[bool], None]) -> None:
-        self._reader: Reader | None = reader
+    def __init__(self, reader: AnswerReader, ended: Callable[[bool], None]) -> None:
+        self._reader: AnswerReader | None = reader
         self._ended: Callable[[bool], None] | None = ended
         self.reading = False
         """Whether its user is inside a read."""

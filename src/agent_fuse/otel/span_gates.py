@@ -29,7 +29,7 @@ from agent_fuse.otel.span_ends import close
 from agent_fuse.otel.trips import tell_late_refusal
 from agent_fuse.otel.watch import watch
 from agent_fuse.seams import BOOKED_AT_QUOTE, GOES_ON, HELD_AT_QUOTE, fault, harmless, quietly
-from agent_fuse.sightings import Layer, Outcome, State
+from agent_fuse.sightings import CallState, Layer, Outcome
 
 LATE_NS = 100_000_000
 """A span of an unknown instrumentation whose start lies this far in the past (nanoseconds) was made after the work."""
@@ -264,7 +264,7 @@ class SpanGates:
 
     def _not_followed(self, seen: Seen) -> None:
         """A call was left to an exact gate, and none judged it: what told of it holds for itself from now on."""
-        if seen.call.state not in (State.ESTIMATED, State.EXACT):
+        if seen.call.state not in (CallState.ESTIMATED, CallState.EXACT):
             return  # no request was made
         for one in seen.call.sightings:
             self._unfollowed.add(one.source)

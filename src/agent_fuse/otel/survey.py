@@ -13,14 +13,14 @@ from agent_fuse.dialects import Dialects
 from agent_fuse.dialects.base import Dialect
 from agent_fuse.otel import active, agents, carrying, instrumentor, langchain_tools, openai_spans
 from agent_fuse.otel.blind import blind_at_start, blind_by_processor, blind_by_sampler, known
-from agent_fuse.otel.facts import Fact, State, blind, off, ok
+from agent_fuse.otel.facts import Fact, FactState, blind, off, ok
 from agent_fuse.otel.model_sdks import installed, of_model_sdks
 from agent_fuse.otel.self_test import guards_of, self_test
 from agent_fuse.otel.unguarded import unguarded
 from agent_fuse.otel.unseen import unseen_ends
 from agent_fuse.otel.web_handlers import of_handlers
 
-__all__ = ["Fact", "State", "survey"]
+__all__ = ["Fact", "FactState", "survey"]
 
 _FRAMEWORKS = {"langchain_core": "langchain", "agents": "openai-agents"}
 """Modules whose tool calls only an instrumentation shows, and what people call them."""
@@ -70,7 +70,7 @@ def blind_spots() -> list[Fact]:
         *(fact for sdk in instrumentor.SDKS for fact in _of_sdk(sdk)),
         *of_model_sdks(),
     ]
-    return list({one.what: one for one in found if one.state is State.BLIND}.values())
+    return list({one.what: one for one in found if one.state is FactState.BLIND}.values())
 
 
 def _provider() -> TracerProvider | None:

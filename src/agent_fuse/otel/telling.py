@@ -16,7 +16,7 @@ from agent_fuse.otel.request_gate import SOURCE, Flight
 from agent_fuse.otel.response import observe
 from agent_fuse.quoting.batch_files import quote_file, upload_of
 from agent_fuse.sightings import Layer
-from agent_fuse.told_later import LaterReader, Told, teller_of
+from agent_fuse.told_later import LaterReader, WorkTold, teller_of
 
 
 class _Listener(Flight):
@@ -85,12 +85,12 @@ class Telling(_Listener):
 
     def _take(self, reader: Any) -> None:
         later = self._books.accounting.later
-        told: tuple[Told, ...] = reader.told
+        told: tuple[WorkTold, ...] = reader.told
         for one in told:
             line = self._line(one) if one.results else None
             self._books.reentrancy.account(partial(later.settle, one, line, listed=self._listed))
 
-    def _line(self, told: Told) -> tuple[Entry, Demand]:
+    def _line(self, told: WorkTold) -> tuple[Entry, Demand]:
         """The call that these results are, should nobody have seen their batch."""
         request = CallRequest(
             layer=Layer.REQUEST,

@@ -6,13 +6,13 @@ from typing import Any, cast
 from weakref import finalize
 
 from agent_fuse.otel import patches
-from agent_fuse.otel.response import Reader, Watch, closes, unpacker
+from agent_fuse.otel.response import AnswerReader, Watch, closes, unpacker
 from agent_fuse.seams import BOOKED_AT_QUOTE, HELD_AT_QUOTE, quietly
 
 _BODY = "reading the body of a response"
 
 
-class Answer:
+class Urllib3Answer:
     """A response of urllib3 in the words of httpx."""
 
     def __init__(self, response: Any) -> None:
@@ -24,7 +24,7 @@ class Answer:
         self.content: bytes = read or b""
 
 
-def observe(answer: Any, reader: Reader, ended: Callable[[bool], None]) -> None:
+def observe(answer: Any, reader: AnswerReader, ended: Callable[[bool], None]) -> None:
     """As `response.observe`. Every way to read a body passes `read`, `read1` or `read_chunked`."""
     response = answer.raw
     response.agent_fuse_watch = watch = Watch(reader, ended)

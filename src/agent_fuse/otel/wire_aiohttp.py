@@ -5,7 +5,7 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 
 from agent_fuse.otel import active, patches
-from agent_fuse.otel.aiohttp_body import Answer, observe, watched
+from agent_fuse.otel.aiohttp_body import AiohttpAnswer, observe, watched
 from agent_fuse.otel.request_gate import FLIGHT
 from agent_fuse.otel.wire_gate import Sent, is_worth_a_look, judge_awaited
 from agent_fuse.seams import HELD_AT_QUOTE, quietly
@@ -61,7 +61,9 @@ def around(original: patches.Method) -> patches.Method:
                 response = await original(self, method, str_or_url, *args, **kwargs)
             finally:
                 FLIGHT.reset(token)
-            quietly(_READING, HELD_AT_QUOTE, lambda: flight.answered(Answer(response, raw=not self._auto_decompress)))
+            quietly(
+                _READING, HELD_AT_QUOTE, lambda: flight.answered(AiohttpAnswer(response, raw=not self._auto_decompress))
+            )
         except BaseException as error:
             quietly(_FAILING, HELD_AT_QUOTE, flight.failed, error)
             raise

@@ -7,9 +7,9 @@ from agent_fuse import foreign_text
 from agent_fuse.calls import Usage, count, fields_of
 from agent_fuse.otel.gate import CallSite
 from agent_fuse.otel.request_gate import Flight
-from agent_fuse.otel.response import Observe, Reader
+from agent_fuse.otel.response import AnswerReader, Observe
 from agent_fuse.wire import asks_for_usage
-from agent_fuse.wire_formats import Whole, WireFormat, model_in
+from agent_fuse.wire_formats import WholeBody, WireFormat, model_in
 
 
 class WireFlight(Flight):
@@ -62,9 +62,9 @@ class WireFlight(Flight):
         else:
             self._finish(broken=False)
 
-    def _reader(self, content_type: str) -> Reader:
+    def _reader(self, content_type: str) -> AnswerReader:
         if content_type.partition(";")[0].strip() == "application/json" and not self._form.streams_json:
-            return Whole(self._read_content)
+            return WholeBody(self._read_content)
         counts = self._counts or self._wants_text
         return self._form.reader(self._reading, content_type, count_text=counts)
 

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from agent_fuse import foreign_text
 from agent_fuse.accounting.waits import AWAITED, Waited, WaitFor
-from agent_fuse.dialects.http import Endpoint
+from agent_fuse.dialects.http import NamedEndpoint
 from agent_fuse.endpoints import UNKNOWN
 from agent_fuse.errors import SentinelError
 from agent_fuse.ledgers.waiting import rest
@@ -187,7 +187,7 @@ def _judge(sent: Sent) -> WireFlight | None:
 def _named(text: str, url: str) -> str | None:
     """The operation of a request to an endpoint that the user named; None where it does not go there."""
     try:
-        return Endpoint.parse(text).operation("POST", url)
+        return NamedEndpoint.parse(text).operation("POST", url)
     except ValueError:
         return None
 

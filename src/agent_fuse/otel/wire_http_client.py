@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable
 from typing import Any, cast
 
 from agent_fuse.otel import active, patches
-from agent_fuse.otel.response import Reader, Watch, closes, unpacker
+from agent_fuse.otel.response import AnswerReader, Watch, closes, unpacker
 from agent_fuse.otel.wire_flight import WireFlight
 from agent_fuse.otel.wire_gate import Sent, at_hand, encoding_in, judge, path_of
 from agent_fuse.seams import BOOKED_AT_QUOTE, HELD_AT_QUOTE, quietly
@@ -27,7 +27,7 @@ class _Asked:
         self.url = url
 
 
-class Answer:
+class HttpClientAnswer:
     """A response of `http.client` in the words of httpx."""
 
     content = b""
@@ -95,7 +95,7 @@ def around_answer(original: patches.Method) -> patches.Method:
             return original(self, *args, **kwargs)
         try:
             response = original(self, *args, **kwargs)
-            quietly(_READING, HELD_AT_QUOTE, lambda: asked.flight.answered(Answer(response)))
+            quietly(_READING, HELD_AT_QUOTE, lambda: asked.flight.answered(HttpClientAnswer(response)))
         except BaseException as error:
             quietly(_FAILING, HELD_AT_QUOTE, asked.flight.failed, error)
             raise
@@ -130,7 +130,7 @@ def _await_answer(connection: Any, flight: WireFlight, url: str) -> None:
     setattr(connection, _ASKED, asked)
 
 
-def observe(answer: Any, reader: Reader, ended: Callable[[bool], None]) -> None:
+def observe(answer: Any, reader: AnswerReader, ended: Callable[[bool], None]) -> None:
     """As `response.observe`. A response that is dropped closes itself."""
     response = answer.raw
     response.agent_fuse_watch = Watch(reader, ended)

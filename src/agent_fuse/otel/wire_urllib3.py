@@ -5,7 +5,7 @@ from typing import Any
 
 from agent_fuse.otel import active, patches
 from agent_fuse.otel.request_gate import FLIGHT
-from agent_fuse.otel.urllib3_body import Answer, observe
+from agent_fuse.otel.urllib3_body import Urllib3Answer, observe
 from agent_fuse.otel.wire_flight import WireFlight
 from agent_fuse.otel.wire_gate import Sent, at_hand, encoding_in, judge, path_of
 from agent_fuse.seams import HELD_AT_QUOTE, quietly
@@ -49,7 +49,7 @@ def around(original: patches.Method) -> patches.Method:
                 response = original(self, method, url, body, *args, **kwargs)
             finally:
                 FLIGHT.reset(token)
-            quietly(_READING, HELD_AT_QUOTE, lambda: flight.answered(Answer(response)))
+            quietly(_READING, HELD_AT_QUOTE, lambda: flight.answered(Urllib3Answer(response)))
         except BaseException as error:
             quietly(_FAILING, HELD_AT_QUOTE, flight.failed, error)
             raise

@@ -18,7 +18,7 @@ _DATA = frozenset(("data", "file_data"))
 
 
 @dataclass(frozen=True, slots=True)
-class Weight:
+class MediaWeight:
     """One part that is not text."""
 
     tokens: int
@@ -30,16 +30,16 @@ class Weight:
     """`tokens` is an estimate, not a bound: sound and files, whose bytes are compressed."""
 
 
-def weigh(kind: str, part: Mapping[str, Any], bare_model: str) -> Weight:
+def weigh(kind: str, part: Mapping[str, Any], bare_model: str) -> MediaWeight:
     """Weigh a content part. Images at their bound (`families.image_tokens`), sound and files by their bytes."""
     size, kept = _inline(part, 0)
     inner = part.get(kind)
     holder = cast("Mapping[str, Any]", inner) if isinstance(inner, Mapping) else part
     mime = str(holder.get("mimeType") or holder.get("mime_type") or "")
     if "image" in kind or mime.startswith("image/"):
-        return Weight(image_tokens(bare_model, part.get("detail") or holder.get("detail")), size, False, False)
+        return MediaWeight(image_tokens(bare_model, part.get("detail") or holder.get("detail")), size, False, False)
     per_token = _BASE64_PER_AUDIO_TOKEN if "audio" in kind or mime.startswith("audio/") else _BASE64_PER_FILE_TOKEN
-    return Weight(size // per_token + 1, size, kept and not size, bool(size))
+    return MediaWeight(size // per_token + 1, size, kept and not size, bool(size))
 
 
 def _inline(value: object, depth: int) -> tuple[int, bool]:

@@ -14,7 +14,7 @@ Active = Callable[[datetime], bool]
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class PriceStep:
     """USD from so many input tokens on."""
 
     start: int
@@ -26,7 +26,7 @@ class Stepped:
     """A price that depends on the size of the call's input; its steps ascend."""
 
     base: Decimal
-    tiers: Sequence[Step]
+    tiers: Sequence[PriceStep]
 
 
 PriceOf = Mapping[str, Decimal | Stepped | None]
@@ -190,7 +190,7 @@ def _utc(at: time) -> time:
     return datetime.combine(date(1970, 1, 1), at).astimezone(UTC).timetz()
 
 
-def stepped(base: Decimal, tiers: Iterable[Step]) -> Stepped:
+def stepped(base: Decimal, tiers: Iterable[PriceStep]) -> Stepped:
     """A price by the size of the input."""
     return Stepped(base, sorted(tiers, key=lambda step: step.start))
 

@@ -141,7 +141,7 @@ _NAMES: Mapping[str, object] = {
     "ModelInfo": price_list.model,
     "ModelPrice": dict,
     "TieredPrices": price_list.stepped,
-    "Tier": price_list.Step,
+    "Tier": price_list.PriceStep,
     "ConditionalPrice": price_list.dated,
     "PriceVariant": price_list.dated,
     "StartDateConstraint": price_list.from_date,

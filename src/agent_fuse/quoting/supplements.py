@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from agent_fuse.quoting.price_list import Model, PriceOf, Step, Stepped, equals, model
+from agent_fuse.quoting.price_list import Model, PriceOf, PriceStep, Stepped, equals, model
 from agent_fuse.quoting.request_parameters import ANNOTATED, REGIONAL, US
 
 AUDIO: Mapping[tuple[str, str], Mapping[str, Decimal]] = {
@@ -217,7 +217,7 @@ def at_tier(provider: str, listed: Model, prices: PriceOf, tier: str) -> PriceOf
 
     def times(price: Decimal | Stepped | None) -> Decimal | Stepped | None:
         if isinstance(price, Stepped):
-            return Stepped(price.base * factor, [Step(one.start, one.price * factor) for one in price.tiers])
+            return Stepped(price.base * factor, [PriceStep(one.start, one.price * factor) for one in price.tiers])
         return None if price is None else price * factor
 
     fixed = "cache_" if gemini and factor < 1 and listed.id.startswith(_READS_AT_LIST) else " "

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from agent_fuse.calls import Status
 from agent_fuse.ledgers.reading import Reader, Selection
 from agent_fuse.report.page import Report, page
-from agent_fuse.report.tally import Tally, step_for
+from agent_fuse.report.tally import ReportTally, step_for
 from agent_fuse.views.limit_status import known_caps, standings
 
 __all__ = ["Report", "gather", "page"]
@@ -23,7 +23,7 @@ def gather(
         LedgerError, ConfigurationError: the ledger cannot be read; AGENTFUSE_BUDGET is no amount.
     """
     first, last = reader.times(since, until) or (0.0, 0.0)
-    tally = Tally(step_for(first, last))
+    tally = ReportTally(step_for(first, last))
     tally.add_all(reader.facts(since, until))
     which = Selection(since=since, until=until, statuses=frozenset([Status.REFUSED]))
     refused = reader.refused(which)

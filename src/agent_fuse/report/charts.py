@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from agent_fuse.report.tally import Tally
+from agent_fuse.report.tally import ReportTally
 from agent_fuse.report.words import count, day, money, safe
 
 HEIGHT = 294
@@ -41,13 +41,13 @@ class Canvas:
 CANVASES = (Canvas(kind="wide", width=960, labels=8), Canvas(kind="slim", width=360, labels=3))
 
 
-def coloured(tally: Tally) -> list[str]:
+def coloured(tally: ReportTally) -> list[str]:
     """The models that have a colour, dearest first."""
     dear = sorted(tally.models.items(), key=lambda one: (-one[1].cost, one[0]))
     return [model for model, line in dear[:COLOURED] if line.cost]
 
 
-def over_time(tally: Tally, first: float, last: float) -> str:
+def over_time(tally: ReportTally, first: float, last: float) -> str:
     """Bars of spend, stacked by model, and bars of refused calls on the same axis of time."""
     start = int(first // tally.step) * tally.step
     buckets = list(range(start, int(last // tally.step) * tally.step + 1, tally.step))
@@ -179,7 +179,7 @@ def _length(step: int) -> str:
     return count(step, "second")
 
 
-def _legend(tally: Tally, models: Sequence[str], refused: bool) -> str:
+def _legend(tally: ReportTally, models: Sequence[str], refused: bool) -> str:
     keys = [(f"c{colour}", model or "(no model)") for colour, model in enumerate(models)]
     if sum(tally.models[model].cost for model in models) < tally.total.cost:
         keys.append(("cx", OTHERS))

@@ -9,7 +9,7 @@ from agent_fuse.ledgers.reading import Refused
 from agent_fuse.report.charts import over_time
 from agent_fuse.report.refusals import refusals
 from agent_fuse.report.tables import Cell, Columns, draw, spenders
-from agent_fuse.report.tally import Tally
+from agent_fuse.report.tally import ReportTally
 from agent_fuse.report.words import count, day, money, rounded, safe, short
 from agent_fuse.views.limit_status import LimitStatus
 
@@ -32,7 +32,7 @@ class Report:
     first: float
     """The oldest call in it, and the latest."""
     last: float
-    tally: Tally
+    tally: ReportTally
     limits: tuple[LimitStatus, ...] = ()
     refused: tuple[Refused, ...] = ()
     """Refused calls by the limit that refused them, the most first."""
@@ -87,7 +87,7 @@ def _head(report: Report) -> str:
     )
 
 
-def _figures(tally: Tally) -> str:
+def _figures(tally: ReportTally) -> str:
     total = tally.total
     share = f"{100 * total.estimated / total.cost:.0f} % of it estimated" if total.estimated else "all as reported"
     if total.fees:

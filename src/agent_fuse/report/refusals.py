@@ -6,14 +6,14 @@ from agent_fuse.calls import Entry
 from agent_fuse.ledgers.base import Meter
 from agent_fuse.ledgers.reading import Refused
 from agent_fuse.report.tables import MOST_ROWS, Cell, Columns, draw
-from agent_fuse.report.tally import Tally
+from agent_fuse.report.tally import ReportTally
 from agent_fuse.report.words import REASONS, money, name, safe, time
 from agent_fuse.views.limit_status import refuser
 
 _SHORT = 8
 
 
-def refusals(tally: Tally, refused: Sequence[Refused], latest: Sequence[Entry]) -> str:
+def refusals(tally: ReportTally, refused: Sequence[Refused], latest: Sequence[Entry]) -> str:
     """The section's content."""
     if not tally.total.refused:
         return '<p class="empty">Nothing was refused.</p>'
@@ -31,7 +31,7 @@ def refusals(tally: Tally, refused: Sequence[Refused], latest: Sequence[Entry]) 
     return "".join(parts)
 
 
-def _reasons(tally: Tally) -> str:
+def _reasons(tally: ReportTally) -> str:
     parts = ['<ul class="reasons">']
     for reason, line in sorted(tally.reasons.items(), key=lambda one: -one[1].refused):
         title, why = REASONS.get(reason, (f"Refused: {reason or 'no reason given'}", ""))
@@ -69,7 +69,7 @@ def _limits(refused: Sequence[Refused]) -> str:
     return draw("Limits that refused", Columns(titles=titles), rows, foot=foot)
 
 
-def _loops(tally: Tally) -> str:
+def _loops(tally: ReportTally) -> str:
     if not tally.loops:
         return ""
     rows = [

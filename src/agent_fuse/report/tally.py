@@ -13,7 +13,7 @@ _Key = tuple[int, str, str, str, str, str, bool, str]
 
 
 @dataclass(slots=True)
-class Line:
+class ReportLine:
     """Sums of some calls. `cost` and `saved` are nano-dollars."""
 
     calls: int = 0
@@ -60,20 +60,20 @@ class Loop:
     last: float = 0.0
 
 
-Lines = dict[str, Line]
+Lines = dict[str, ReportLine]
 
 
 @dataclass(slots=True)
-class Tally:
+class ReportTally:
     """All sums of one report. Buckets of time are `step` seconds long and named by their start, UTC epoch."""
 
     step: int
-    total: Line = field(default_factory=Line)
-    models: Lines = field(default_factory=dict[str, Line])
-    agents: Lines = field(default_factory=dict[str, Line])
-    sessions: Lines = field(default_factory=dict[str, Line])
-    tools: Lines = field(default_factory=dict[str, Line])
-    reasons: Lines = field(default_factory=dict[str, Line])
+    total: ReportLine = field(default_factory=ReportLine)
+    models: Lines = field(default_factory=dict[str, ReportLine])
+    agents: Lines = field(default_factory=dict[str, ReportLine])
+    sessions: Lines = field(default_factory=dict[str, ReportLine])
+    tools: Lines = field(default_factory=dict[str, ReportLine])
+    reasons: Lines = field(default_factory=dict[str, ReportLine])
     spend: dict[int, dict[str, int]] = field(default_factory=dict[int, dict[str, int]])
     """Nano-dollars by bucket and model."""
     refusals: dict[int, int] = field(default_factory=dict[int, int])
@@ -140,8 +140,8 @@ def step_for(first: float, last: float) -> int:
     return _STEPS[-1] * (int((last - first) / _STEPS[-1] / _MOST_STEPS) + 1)
 
 
-def _line(lines: Lines, name: str) -> Line:
+def _line(lines: Lines, name: str) -> ReportLine:
     found = lines.get(name)
     if found is None:
-        found = lines[name] = Line()
+        found = lines[name] = ReportLine()
     return found

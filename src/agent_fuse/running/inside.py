@@ -13,7 +13,7 @@ from agent_fuse.otel.opening import on_open
 from agent_fuse.otel.process_guard import CannotGuard, ProcessGuard, guard_process, process_guard
 from agent_fuse.otel.saying import be_quiet, tell, tell_once
 from agent_fuse.running.handed import Run
-from agent_fuse.running.tally import Tally
+from agent_fuse.running.tally import RunTally
 
 REFUSED = 2
 """Exit status of a process that was to be guarded and can't be."""
@@ -58,7 +58,7 @@ def _guard(run: Run | None) -> ProcessGuard:
     if run is not None:
         if not run.anyway:
             instrumentor.on_problem(_end)
-        tally = Tally(run.folder)
+        tally = RunTally(run.folder)
         tally.follow(guard.fuse)
         on_open(tally.follow)
     return guard

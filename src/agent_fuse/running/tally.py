@@ -23,7 +23,7 @@ _NOWHERE = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spent:
+class RunTotals:
     """What was spent and refused."""
 
     cost: int = 0
@@ -33,7 +33,7 @@ class Spent:
     refused: int = 0
 
 
-class Tally:
+class RunTally:
     """What this process spent, in the run's folder. A forked child begins a file of its own."""
 
     def __init__(self, folder: Path) -> None:
@@ -83,7 +83,7 @@ class Tally:
             return _NOWHERE
 
 
-def read(folder: Path) -> Spent:
+def read(folder: Path) -> RunTotals:
     """What all processes of a run spent, those of runs inside it included."""
     sums = [0, 0, 0, 0]
     for path in folder.rglob(f"{_PREFIX}*"):
@@ -91,4 +91,4 @@ def read(folder: Path) -> Spent:
         if len(found) == _FIGURES.size:
             sums = [one + more for one, more in zip(sums, _FIGURES.unpack(found), strict=True)]
     cost, calls, tool_calls, refused = sums
-    return Spent(cost=cost, calls=calls, tool_calls=tool_calls, refused=refused)
+    return RunTotals(cost=cost, calls=calls, tool_calls=tool_calls, refused=refused)

@@ -2,6 +2,6 @@
 
 from agent_fuse.sightings.joining import Sightings, lone
 from agent_fuse.sightings.outcomes import close_alone
-from agent_fuse.sightings.values import Book, Call, Layer, Outcome, Release, Sighting, State
+from agent_fuse.sightings.values import Book, Call, CallState, Layer, Outcome, Release, Sighting
 
-__all__ = ["Book", "Call", "Layer", "Outcome", "Release", "Sighting", "Sightings", "State", "close_alone", "lone"]
+__all__ = ["Book", "Call", "CallState", "Layer", "Outcome", "Release", "Sighting", "Sightings", "close_alone", "lone"]

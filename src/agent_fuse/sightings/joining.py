@@ -18,7 +18,7 @@ from agent_fuse.calls import Usage
 from agent_fuse.sightings.likeness import ID, SHARED, kind_of, with_name
 from agent_fuse.sightings.outcomes import failed, last_end, outcome_of, timed_out, told_twice
 from agent_fuse.sightings.tracks import Track
-from agent_fuse.sightings.values import Book, Call, Layer, Outcome, Release, Sighting, State
+from agent_fuse.sightings.values import Book, Call, CallState, Layer, Outcome, Release, Sighting
 from agent_fuse.sightings.views import Views
 
 P = TypeVar("P")
@@ -122,13 +122,13 @@ class Sightings(Generic[P]):
                 sighting.names = with_name(sighting.names, name)
         call.over = now if alone else last_end(call)
         decisions: list[Book[P] | Release[P]] = []
-        lone = alone and call.state is State.OPEN and sighting.layer is not Layer.REQUEST
+        lone = alone and call.state is CallState.OPEN and sighting.layer is not Layer.REQUEST
         twin = self._match(sighting) if lone and outcome is not Outcome.FAILED else None
         if twin is not None:
             decisions += self._absorb(twin, call)
             call = twin
         # A call that was given back and turns out to have been charged is found again, by all that saw it.
-        back = call.sightings if call.state is State.RELEASED else (sighting,)
+        back = call.sightings if call.state is CallState.RELEASED else (sighting,)
         decisions += self._decide(call)
         self._file(call, back, joined=twin is not None)
         return decisions
@@ -140,7 +140,7 @@ class Sightings(Generic[P]):
         for one in call.sightings:
             if one.ended_at is None:
                 one.ended_at, one.outcome = now, Outcome.FAILED
-        call.state, call.over = State.RELEASED, now
+        call.state, call.over = CallState.RELEASED, now
         self._over(call)
 
     def mend(self) -> list[Sighting[P]]:
@@ -158,7 +158,7 @@ class Sightings(Generic[P]):
                 del self._calls[call]
                 continue
             opening += (one for one in call.sightings if one.opened_by == get_ident() and one.ended_at is None)
-            if call.state is not State.RELEASED:
+            if call.state is not CallState.RELEASED:
                 for one in call.sightings:
                     self._share(one)
         over = [call for call in self._calls if call.over < inf]
@@ -170,7 +170,7 @@ class Sightings(Generic[P]):
         call = sighting.call
         self._unfile(call.sightings)
         sighting.ended_at, sighting.outcome, sighting.usage = None, Outcome.DONE, None
-        call.state, call.over = State.OPEN, inf
+        call.state, call.over = CallState.OPEN, inf
         self._ended.pop(call, None)
 
     def _join(self, payload: P, layer: Layer, source: str, around: Iterable[Sighting[P]]) -> Call[P] | None:
@@ -184,12 +184,12 @@ class Sightings(Generic[P]):
                 own = outer
                 continue
             call = outer.call
-            if call.state is State.RELEASED or (layer is Layer.REQUEST and timed_out(call)):
+            if call.state is CallState.RELEASED or (layer is Layer.REQUEST and timed_out(call)):
                 return self._renew(payload, call)
-            if own is not None and own.call is call and own.number < outer.number and call.state is State.OPEN:
+            if own is not None and own.call is call and own.number < outer.number and call.state is CallState.OPEN:
                 return self._part(payload, own)
             again = layer is Layer.WIRE and failed(call, source)
-            if call.state is not State.OPEN or (source in map(_SOURCE, call.sightings) and not again):
+            if call.state is not CallState.OPEN or (source in map(_SOURCE, call.sightings) and not again):
                 return None
             return call
         return None
@@ -236,7 +236,7 @@ class Sightings(Generic[P]):
         """Sightings ended: keep them where others are found that may match."""
         if call not in self._calls:
             return  # forgotten, or never known
-        if call.state is State.RELEASED:
+        if call.state is CallState.RELEASED:
             self._unfile(call.sightings)
         else:
             if joined:
@@ -278,9 +278,9 @@ class Sightings(Generic[P]):
         call.sightings = []
         self._calls.pop(call, None)
         self._ended.pop(call, None)
-        if call.state is not State.OPEN:
+        if call.state is not CallState.OPEN:
             return []
-        call.state = State.RELEASED
+        call.state = CallState.RELEASED
         return [Release(call)]
 
     def _decide(self, call: Call[P]) -> list[Book[P] | Release[P]]:
@@ -295,16 +295,16 @@ class Sightings(Generic[P]):
             if one.usage is not None and (told is None or trust > _TRUST[told.layer]):
                 told = one
         if told is not None:
-            if waiting > _TRUST[told.layer] or call.state is State.EXACT:
+            if waiting > _TRUST[told.layer] or call.state is CallState.EXACT:
                 return []
-            call.state = State.EXACT
+            call.state = CallState.EXACT
             return [Book(call, told.usage, exact=True, seen=told)]
-        if best is None or waiting > _TRUST[best.layer] or call.state is not State.OPEN:
+        if best is None or waiting > _TRUST[best.layer] or call.state is not CallState.OPEN:
             return []
         if outcome_of(best, call) is Outcome.FAILED:
-            call.state = State.RELEASED
+            call.state = CallState.RELEASED
             return [Release(call)]
-        call.state = State.ESTIMATED
+        call.state = CallState.ESTIMATED
         return [Book(call, best.estimate, exact=False, seen=best)]
 
     def _forget(self, now: float) -> None:

@@ -5,7 +5,7 @@ from math import inf
 from typing import TypeVar
 
 from agent_fuse.calls import Usage
-from agent_fuse.sightings.values import Book, Call, Layer, Outcome, Release, Sighting, State
+from agent_fuse.sightings.values import Book, Call, CallState, Layer, Outcome, Release, Sighting
 
 P = TypeVar("P")
 
@@ -35,7 +35,7 @@ def told_twice(outer: Sighting[P], outside: Iterable[Sighting[P]]) -> bool:
 
     Not so where the scope saw the call elsewhere than around here: then the outer span is around several calls.
     """
-    if outer.layer is not Layer.CLIENT or outer.call.state is not State.OPEN:
+    if outer.layer is not Layer.CLIENT or outer.call.state is not CallState.OPEN:
         return False
     chain = {id(outer), *(id(one) for one in outside)}
     return all(id(one) in chain for one in outer.call.sightings if one.source == outer.source)
@@ -64,9 +64,9 @@ def close_alone(
     call = seen.call
     seen.ended_at, seen.outcome = now, outcome
     if outcome is Outcome.FAILED:
-        if call.state is State.OPEN and all(one.ended_at is not None for one in call.sightings):
-            call.state = State.RELEASED
+        if call.state is CallState.OPEN and all(one.ended_at is not None for one in call.sightings):
+            call.state = CallState.RELEASED
             yield Release(call)
-    elif call.state is State.OPEN or (call.state is State.ESTIMATED and usage is not None):
-        call.state = State.ESTIMATED if usage is None else State.EXACT
+    elif call.state is CallState.OPEN or (call.state is CallState.ESTIMATED and usage is not None):
+        call.state = CallState.ESTIMATED if usage is None else CallState.EXACT
         yield Book(call, usage, usage is not None, seen)

@@ -30,7 +30,7 @@ class Outcome(Enum):
     """It may have cost something: a stream broken off, a cancelled task, no answer in time."""
 
 
-class State(Enum):
+class CallState(Enum):
     """How the money of a call stands."""
 
     OPEN = auto()
@@ -80,7 +80,7 @@ class Call(Generic[P]):
     payload: P
     """What the fuse knows of its money."""
     sightings: list[Sighting[P]] = field(default_factory=list["Sighting[P]"])
-    state: State = State.OPEN
+    state: CallState = CallState.OPEN
     over: float = inf
     """When the last of them ended, seconds, UTC epoch; infinite while one is open."""
     told: Sighting[P] | None = None

@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 
 from agent_fuse.sightings.likeness import ID, NO_FIT, REQUEST_OF, Figures, Fit, Names, knows, likeness, usage_of
 from agent_fuse.sightings.tracks import Track
-from agent_fuse.sightings.values import Call, Layer, Sighting, State
+from agent_fuse.sightings.values import Call, CallState, Layer, Sighting
 
 P = TypeVar("P")
 
@@ -27,7 +27,7 @@ class View(Generic[P]):
 
     def may_match(self, call: Call[P]) -> bool:
         """Whether a lone sighting of this kind may be another view of the call."""
-        return call.state is not State.RELEASED and not knows(call, self.kind)
+        return call.state is not CallState.RELEASED and not knows(call, self.kind)
 
     def add(self, one: Sighting[P]) -> None:
         """Put a sighting in, as it stands."""

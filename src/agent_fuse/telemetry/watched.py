@@ -25,7 +25,7 @@ Attributes = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class LimitLevel:
     """How full one limit is. Amounts are USD for the meter usd, else counts."""
 
     attributes: Attributes
@@ -64,7 +64,7 @@ class Watched:
         while len(self._met) > MAX_ACCOUNTS:
             self._met.popitem(last=False)
 
-    def read(self, now: float) -> tuple[int, list[Standing]]:
+    def read(self, now: float) -> tuple[int, list[LimitLevel]]:
         """Spend in the whole ledger (nano-dollars), and how full each limit is: its fullest account, or each key.
 
         Raises:
@@ -75,7 +75,7 @@ class Watched:
                 del self._met[cap]
         balances = self.fuse.balances(sorted({ALL, *(cap.account for cap in self._met)}))
         controls, at = self._controls(), self.fuse.clock()
-        fullest: dict[Attributes, Standing] = {}
+        fullest: dict[Attributes, LimitLevel] = {}
         for cap, (limit, _) in self._met.items():
             attributes = tuple(self._attributes(limit, cap.account))
             amount = cap.amount + controls.topped_up(cap.account, cap.meter, at)
@@ -99,8 +99,8 @@ class Watched:
             yield table.KEY, key_of(account)[1]
 
 
-def _standing(attributes: Attributes, cap: Cap, amount: int, balance: Balance, now: float) -> Standing:
+def _standing(attributes: Attributes, cap: Cap, amount: int, balance: Balance, now: float) -> LimitLevel:
     unit = NANOS_PER_USD if cap.meter is Meter.USD else 1
     spent, held = balance.used(cap.meter, now)
     used = (spent + held) / amount if amount else 1.0
-    return Standing(attributes, amount / unit, spent / unit, held / unit, used)
+    return LimitLevel(attributes, amount / unit, spent / unit, held / unit, used)

@@ -18,7 +18,7 @@ from agent_fuse.ledgers.base import LedgerError
 from agent_fuse.ledgers.reading import Reader, Selection, open_reader
 from agent_fuse.mistakes import spelled
 from agent_fuse.otel import active
-from agent_fuse.otel.facts import Fact, State, blind, off, ok
+from agent_fuse.otel.facts import Fact, FactState, blind, off, ok
 from agent_fuse.otel.survey import survey
 from agent_fuse.prices import PriceBook
 from agent_fuse.quoting.families import Vocabulary
@@ -28,7 +28,7 @@ from agent_fuse.settings import Settings, settings
 from agent_fuse.views.other_processes import told_by_processes
 from agent_fuse.webhook.telling import NOTE
 
-__all__ = ["Fact", "State", "doctor"]
+__all__ = ["Fact", "FactState", "doctor"]
 
 _LATELY = 30 * 86_400.0
 _MOST_MODELS = 20

@@ -33,7 +33,7 @@ from agent_fuse.ledgers import forks
 from agent_fuse.locks import RLock, begin
 from agent_fuse.seams import GOES_ON, fault, harmless, quietly
 from agent_fuse.webhook.messages import Message, text_of
-from agent_fuse.webhook_address import Address
+from agent_fuse.webhook_address import WebhookAddress
 
 log = logging.getLogger("agent_fuse")
 
@@ -70,7 +70,7 @@ class Poster:
 
     def __init__(
         self,
-        address: Address,
+        address: WebhookAddress,
         suppressed: Callable[[], AbstractContextManager[object]],
         failed: Callable[[str], None],
     ) -> None:
@@ -209,7 +209,7 @@ class Poster:
         self._failed(why)
 
 
-def _opener(address: Address) -> OpenerDirector:
+def _opener(address: WebhookAddress) -> OpenerDirector:
     """Follows no redirect: a secret goes to nobody but the host that was named."""
     opener = OpenerDirector()
     for one in (HTTPSHandler(), HTTPHandler(), HTTPErrorProcessor(), HTTPDefaultErrorHandler()):

@@ -13,7 +13,7 @@ from agent_fuse.quoting.recent import Recent
 from agent_fuse.seams import GOES_ON, quietly
 from agent_fuse.webhook.messages import of_alert, of_trip, text_of
 from agent_fuse.webhook.poster import POSTING, Poster
-from agent_fuse.webhook_address import Address
+from agent_fuse.webhook_address import WebhookAddress
 
 NOTE = "webhook/failed"
 """The ledger's note of the last failure, for `doctor`, which runs in another process."""
@@ -23,10 +23,12 @@ _SECONDS = 60.0
 """A limit that refuses all the time is told of so often, for each whose it is; so is a loop, for each session."""
 
 
-class Teller:
+class Announcer:
     """Turns what happens in a fuse into messages."""
 
-    def __init__(self, fuse: Fuse, address: Address, suppressed: Callable[[], AbstractContextManager[object]]) -> None:
+    def __init__(
+        self, fuse: Fuse, address: WebhookAddress, suppressed: Callable[[], AbstractContextManager[object]]
+    ) -> None:
         self._ledger = fuse.ledger
         self._clock = fuse.clock
         self._host = address.host
@@ -64,8 +66,8 @@ class Teller:
         quietly(POSTING, GOES_ON, lambda: self._ledger.update_note(NOTE, lambda _: (note, None), now=now))
 
 
-def start(fuse: Fuse, address: Address, suppressed: Callable[[], AbstractContextManager[object]]) -> None:
+def start(fuse: Fuse, address: WebhookAddress, suppressed: Callable[[], AbstractContextManager[object]]) -> None:
     """Have the fuse tell its webhook from now on."""
-    teller = Teller(fuse, address, suppressed)
+    teller = Announcer(fuse, address, suppressed)
     fuse.accounting.on_refused.add(teller.refused)
     fuse.alerts.on_alert.add(teller.warned)

@@ -7,9 +7,9 @@ from importlib.metadata import entry_points
 from typing import cast
 
 from agent_fuse.wire_formats import anthropic, bedrock, cohere, gemini, ollama, openai, openai_other
-from agent_fuse.wire_formats.base import Whole, WireFormat, model_in, spelled
+from agent_fuse.wire_formats.base import WholeBody, WireFormat, model_in, spelled
 
-__all__ = ["BUILT_IN", "FORMATS", "LAST_WORDS", "Whole", "WireFormat", "find", "is_priced", "model_in"]
+__all__ = ["BUILT_IN", "FORMATS", "LAST_WORDS", "WholeBody", "WireFormat", "find", "is_priced", "model_in"]
 
 log = logging.getLogger("agent_fuse")
 

@@ -20,7 +20,7 @@ def spelled(path: str) -> str:
     return unquote(path).partition(";")[0].rstrip("/").lower()
 
 
-class Reader(Protocol):
+class BodyReader(Protocol):
     """What is told of a decoded body: its bytes, and its end."""
 
     def feed(self, data: bytes) -> None:
@@ -32,7 +32,7 @@ class Reader(Protocol):
         ...
 
 
-class Whole:
+class WholeBody:
     """Reads a body that comes in pieces, and is one document."""
 
     def __init__(self, read: Callable[[bytes], None]) -> None:
@@ -54,7 +54,7 @@ def unchanged(body: Body) -> Body:
     return body
 
 
-def _sse(reading: Reading, content_type: str, *, count_text: bool) -> Reader:
+def _sse(reading: Reading, content_type: str, *, count_text: bool) -> BodyReader:
     del content_type
     return StreamReader(reading, count_text=count_text)
 
@@ -92,7 +92,7 @@ class WireFormat:
     """The body in the words that the quoter reads."""
     streams_usage: bool = True
     """A stream tells its usage unasked."""
-    reader: Callable[..., Reader] = _sse
+    reader: Callable[..., BodyReader] = _sse
     """Reads a stream: `reader(reading, content_type, count_text=…)`."""
     whole: Callable[[object, Reading], bool] = _whole
     """Reads a whole answer; answers whether that told its usage."""

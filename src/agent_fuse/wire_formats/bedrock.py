@@ -6,7 +6,7 @@ from typing import Any, cast
 from agent_fuse.aws_events import EventStreamReader
 from agent_fuse.calls import Usage, count
 from agent_fuse.wire import Reading, read_body
-from agent_fuse.wire_formats.base import Body, Reader, WireFormat
+from agent_fuse.wire_formats.base import Body, BodyReader, WireFormat
 
 _CAPS = ("maxTokens", "max_new_tokens", "maxTokenCount", "max_gen_len", "max_tokens")
 _CONFIGS = ("inferenceConfig", "textGenerationConfig")
@@ -35,7 +35,7 @@ def _words(body: Body) -> Body:
     return told
 
 
-def _reader(reading: Reading, content_type: str, *, count_text: bool) -> Reader:
+def _reader(reading: Reading, content_type: str, *, count_text: bool) -> BodyReader:
     del content_type
     return EventStreamReader(reading, count_text=count_text)
 

@@ -4,7 +4,7 @@ from typing import Any, cast
 
 from agent_fuse.usage_reader import read_usage
 from agent_fuse.wire import Reading, read_body
-from agent_fuse.wire_formats.base import Body, Reader, WireFormat
+from agent_fuse.wire_formats.base import Body, BodyReader, WireFormat
 from agent_fuse.wire_formats.documents import Document, Documents
 
 
@@ -39,7 +39,7 @@ def _take(reading: Reading, told: Document) -> None:
     reading.complete = reading.final = True
 
 
-def _reader(reading: Reading, content_type: str, *, count_text: bool) -> Reader:
+def _reader(reading: Reading, content_type: str, *, count_text: bool) -> BodyReader:
     del count_text
     # A v1 stream is a document a line, and says of itself that it is JSON.
     return Documents(lambda told: _take(reading, told), content_type + " stream+json")

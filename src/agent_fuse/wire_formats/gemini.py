@@ -6,7 +6,7 @@ from typing import Any, cast
 from agent_fuse.calls import Usage, count
 from agent_fuse.usage_reader import later, read_usage
 from agent_fuse.wire import Reading, read_body
-from agent_fuse.wire_formats.base import Body, Reader, WireFormat
+from agent_fuse.wire_formats.base import Body, BodyReader, WireFormat
 from agent_fuse.wire_formats.documents import Document, Documents
 
 
@@ -98,7 +98,7 @@ def _searches(told: Document, model: str) -> int:
     return billed + placed
 
 
-def _reader(reading: Reading, content_type: str, *, count_text: bool) -> Reader:
+def _reader(reading: Reading, content_type: str, *, count_text: bool) -> BodyReader:
     del count_text
     return Documents(lambda told: _take(reading, told), content_type)
 
@@ -149,7 +149,7 @@ def _instances(body: Body) -> Body:
 
 def _embedded(body: object, reading: Reading) -> bool:
     """Vertex's embeddings tell the tokens of each text."""
-    told: Body = cast("Body", body) if isinstance(body, dict) else {}
+    told = (_objects([body]) or [cast("Body", {})])[0]
     each = _objects([one.get("embeddings") for one in _objects(told.get("predictions"))])
     tokens = [count(one.get("token_count")) for one in _objects([one.get("statistics") for one in each])]
     if not tokens or None in tokens:

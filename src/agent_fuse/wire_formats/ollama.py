@@ -4,7 +4,7 @@ from typing import Any, cast
 
 from agent_fuse.usage_reader import read_usage
 from agent_fuse.wire import Reading, read_body
-from agent_fuse.wire_formats.base import Body, Reader, WireFormat
+from agent_fuse.wire_formats.base import Body, BodyReader, WireFormat
 from agent_fuse.wire_formats.documents import Document, Documents
 
 PROVIDER = "ollama"
@@ -31,7 +31,7 @@ def _take(reading: Reading, told: Document) -> None:
         reading.complete = reading.final = True
 
 
-def _reader(reading: Reading, content_type: str, *, count_text: bool) -> Reader:
+def _reader(reading: Reading, content_type: str, *, count_text: bool) -> BodyReader:
     del count_text
     return Documents(lambda told: _take(reading, told), content_type)
 

@@ -6,7 +6,7 @@ from agent_fuse.ledgers.base import Balance
 from agent_fuse.ledgers.leases.slice import Slice
 
 
-class After(Mapping[str, Balance]):
+class BalancesOfSlice(Mapping[str, Balance]):
     """As they stand as far as this process knows; most are asked for few of them."""
 
     def __init__(self, names: Sequence[str], of: Slice) -> None:

@@ -12,7 +12,7 @@ PREFIX = "lease/"
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class LeasedCall:
     """A call that was spent out of a slice, and is to be booked on its accounts."""
 
     entry: Entry
@@ -21,14 +21,14 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class LeaseStep:
     """What is done in one step, all or nothing."""
 
     before: Sequence[str]
     """Names that the slice until now may be held under; one that expired, and was presumed spent, is taken back."""
     ended: Entry
     """The journal line that takes it back."""
-    lines: Sequence[Line] = ()
+    lines: Sequence[LeasedCall] = ()
     opened: Sequence[Hold] = ()
     """Calls that leave the slice: each is a hold of its own from now on."""
     hold: Hold
@@ -50,7 +50,7 @@ class Taken:
 class Lessor(Ledger, Protocol):
     """A ledger that leases."""
 
-    def lease(self, step: Step, *, now: float) -> Taken:
+    def lease(self, step: LeaseStep, *, now: float) -> Taken:
         """Do the step, in one transaction.
 
         Parts are as many as fit under every cap: of what is left of it, its share by twice the slices on its account.

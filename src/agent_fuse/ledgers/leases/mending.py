@@ -5,12 +5,12 @@ from collections.abc import Sequence
 
 from agent_fuse.calls import Entry
 from agent_fuse.ledgers.base import Ledger, Unwritable
-from agent_fuse.ledgers.leases.base import Line
+from agent_fuse.ledgers.leases.base import LeasedCall
 
 _log = logging.getLogger("agent_fuse")
 
 
-def book_alone(ledger: Ledger, lines: Sequence[Line], now: float) -> None:
+def book_alone(ledger: Ledger, lines: Sequence[LeasedCall], now: float) -> None:
     """Book each; one whose texts cannot be written is booked without them, for what was spent was spent.
 
     Raises:

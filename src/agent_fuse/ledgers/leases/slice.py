@@ -11,7 +11,7 @@ from agent_fuse.calls import Entry
 from agent_fuse.ledgers import codec
 from agent_fuse.ledgers.base import Balance, Cap, Hold, Meter
 from agent_fuse.ledgers.codec import NOTHING, PLACE, Figures
-from agent_fuse.ledgers.leases.base import Line
+from agent_fuse.ledgers.leases.base import LeasedCall
 from agent_fuse.ledgers.leases.sizes import Sizes
 from agent_fuse.locks import Lock
 
@@ -52,7 +52,7 @@ def key_of(hold: Hold) -> Key | None:
 class Snapshot:
     """What a step carries over."""
 
-    lines: list[Line]
+    lines: list[LeasedCall]
     opened: list[Opened]
     """Calls that leave the slice."""
     kept: Figures
@@ -86,7 +86,7 @@ class Slice:
     _until: float = 0.0
     _opened: dict[str, Opened] = field(default_factory=dict[str, Opened])
     _leaving: set[str] = field(default_factory=set[str])
-    _done: dict[str, Line] = field(default_factory=dict[str, Line])
+    _done: dict[str, LeasedCall] = field(default_factory=dict[str, LeasedCall])
     _base: Mapping[str, Balance] = field(default_factory=dict[str, Balance])
     _spent: Figures = NOTHING
 
@@ -123,7 +123,7 @@ class Slice:
         """Whether anything of a meter is left to be spent."""
         return time.monotonic() < self._until and self._left[PLACE[meter]] > 0
 
-    def finish(self, entry: Entry, line: Line) -> bool:
+    def finish(self, entry: Entry, line: LeasedCall) -> bool:
         """A call that holds some of it is over: whether it was one."""
         with self.lock:
             found = None if entry.id in self._leaving else self._opened.pop(entry.id, None)
@@ -132,7 +132,7 @@ class Slice:
             spent: Figures = codec.figures_of(line.amounts)
             self._left = tuple(map(add, self._left, map(sub, found.figures, spent)))
             self._spent = tuple(map(add, self._spent, spent))
-            self._done[entry.id] = Line(entry, found.hold.accounts, line.amounts)
+            self._done[entry.id] = LeasedCall(entry, found.hold.accounts, line.amounts)
         return True
 
     def drop(self, call: str) -> bool:

@@ -13,7 +13,7 @@ from agent_fuse.calls import Entry, Status
 from agent_fuse.ledgers import codec
 from agent_fuse.ledgers.base import Amounts, Busy, Cap, Hold, LedgerError, Meter, Unwritable
 from agent_fuse.ledgers.leases import mending
-from agent_fuse.ledgers.leases.base import PREFIX, Lessor, Line, Step, Taken
+from agent_fuse.ledgers.leases.base import PREFIX, LeasedCall, LeaseStep, Lessor, Taken
 from agent_fuse.ledgers.leases.slice import Key, Slice
 from agent_fuse.ledgers.rounds import Rounds
 from agent_fuse.ledgers.waiting import elsewhere, in_event_loop, patience
@@ -99,7 +99,7 @@ class Slices:
         if not of.fits(hold):
             of.cold_until = time.monotonic() + COLD
 
-    def finish(self, entry: Entry, line: Line, now: float) -> bool:
+    def finish(self, entry: Entry, line: LeasedCall, now: float) -> bool:
         """A call is over: whether it was spent of a slice. Raises LedgerError."""
         of = self._of_call.get(entry.id)
         if of is None:
@@ -203,7 +203,7 @@ class Slices:
         unit: codec.Figures = of.sizes.part() if most else codec.NOTHING
         self._rounds.begin()
         hold = _hold_of(of, name, codec.amounts(carried.kept), now)
-        step = Step(
+        step = LeaseStep(
             before=before,
             ended=replace(hold.entry, status=Status.SETTLED, cost=0),
             lines=carried.lines,
@@ -229,7 +229,7 @@ class Slices:
         for cap in of.caps:
             self._of_cap[cap.account, cap.meter, cap.amount - cap.kept] = of
 
-    def _lease(self, step: Step, now: float) -> Taken:
+    def _lease(self, step: LeaseStep, now: float) -> Taken:
         try:
             return self._ledger.lease(step, now=now)
         except Unwritable:

@@ -18,7 +18,7 @@ _QUOTED = re.compile(r'"(.*)"', re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Address:
+class ServerAddress:
     """A server's address."""
 
     conninfo: str = field(repr=False)
@@ -33,7 +33,7 @@ class Address:
     """That one statement may take."""
 
 
-def parsed(url: str, patience: float) -> Address:
+def parsed(url: str, patience: float) -> ServerAddress:
     """The address that a URL is.
 
     Args:
@@ -65,7 +65,7 @@ def parsed(url: str, patience: float) -> Address:
     found.setdefault("tcp_user_timeout", int(1000 * seconds) + 1000)
     found["client_encoding"] = "UTF8"
     name = str(found.get("dbname") or os.environ.get("PGDATABASE") or found.get("user") or "")
-    return Address(
+    return ServerAddress(
         conninfo=make_conninfo("", **found),
         secret=str(found.get("password") or ""),
         where=_where(found, name),

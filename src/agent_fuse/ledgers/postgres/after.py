@@ -7,7 +7,7 @@ from agent_fuse.ledgers import codec
 from agent_fuse.ledgers.base import Balance
 
 
-class After(Mapping[str, Balance]):
+class BalancesAfter(Mapping[str, Balance]):
     """Accounts after a hold; that of everything, where no limit judged it, is summed when it is asked for."""
 
     def __init__(

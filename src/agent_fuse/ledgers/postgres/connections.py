@@ -62,7 +62,7 @@ class NotPlain(Exception):
     """The short way was left: nothing was changed."""
 
 
-class Server:
+class ServerConnections:
     """The server at a URL.
 
     Args:

@@ -6,9 +6,9 @@ from typing import Any, LiteralString, Self, TypeVar, cast
 import psycopg
 
 from agent_fuse.ledgers import codec
-from agent_fuse.ledgers.keeping import ACCOUNTS, HOLDS, JOURNAL, TABLES, Filling, Made, Table, not_empty, outdated
+from agent_fuse.ledgers.keeping import ACCOUNTS, HOLDS, JOURNAL, TABLES, Filling, LedgerTable, Made, not_empty, outdated
 from agent_fuse.ledgers.postgres import rights, rows
-from agent_fuse.ledgers.postgres.connections import Server
+from agent_fuse.ledgers.postgres.connections import ServerConnections
 from agent_fuse.ledgers.postgres.reading import PostgresReader, spoken
 from agent_fuse.ledgers.postgres.schema import MIGRATIONS
 from agent_fuse.ledgers.postgres.tables import bring_up, version
@@ -30,7 +30,7 @@ class PostgresKeeper:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._server = Server(url, _SECONDS)
+        self._server = ServerConnections(url, _SECONDS)
 
     def __enter__(self) -> Self:
         return self
@@ -113,7 +113,7 @@ class _PostgresFilling:
     def __init__(self, cursor: "psycopg.Cursor[codec.Row]") -> None:
         self._cursor = cursor
 
-    def put(self, table: Table, page: Sequence[codec.Row]) -> None:
+    def put(self, table: LedgerTable, page: Sequence[codec.Row]) -> None:
         """See Filling."""
         name = "account_rows" if table is ACCOUNTS else table.name
         columns = (*table.columns, *_PLACES) if table in (JOURNAL, HOLDS) else table.columns
@@ -129,7 +129,7 @@ class _PostgresFilling:
         return [rows.got(one) for one in self._cursor.fetchall()]
 
 
-def _row(table: Table, row: codec.Row) -> codec.Row:
+def _row(table: LedgerTable, row: codec.Row) -> codec.Row:
     kept = tuple(rows.put(one) if isinstance(one, str) else one for one in row)
     if table not in (JOURNAL, HOLDS):
         return kept

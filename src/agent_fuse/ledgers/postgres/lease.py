@@ -6,9 +6,9 @@ from typing import Any, cast
 from agent_fuse.ledgers import codec
 from agent_fuse.ledgers.base import Amounts
 from agent_fuse.ledgers.codec import METERS
-from agent_fuse.ledgers.leases.base import PREFIX, Step, Taken
+from agent_fuse.ledgers.leases.base import PREFIX, LeaseStep, Taken
 from agent_fuse.ledgers.postgres import queries, rows
-from agent_fuse.ledgers.postgres.connections import Server
+from agent_fuse.ledgers.postgres.connections import ServerConnections
 from agent_fuse.ledgers.postgres.functions import NO, each
 
 _PARTED = ("accounts", "on_accounts", "buckets", "windows", *(f"booked_{one}" for one in METERS))
@@ -103,7 +103,7 @@ END $$;
 """
 
 
-def take(server: Server, owner: tuple[str, int, int], step: Step, now: float) -> Taken:
+def take(server: ServerConnections, owner: tuple[str, int, int], step: LeaseStep, now: float) -> Taken:
     """See leases.base.Lessor."""
     places: dict[tuple[str, ...], rows.Places] = {}
 

@@ -27,15 +27,15 @@ from agent_fuse.ledgers.codec import NO_ACCOUNT, NOTHING, WIDTH, Account, Figure
 from agent_fuse.ledgers.controls import NONE, Controls
 from agent_fuse.ledgers.controls import read as read_controls
 from agent_fuse.ledgers.judging import beside, short, stopped, used_now
-from agent_fuse.ledgers.leases.base import Step, Taken
+from agent_fuse.ledgers.leases.base import LeaseStep, Taken
 from agent_fuse.ledgers.owners import this_process
 from agent_fuse.ledgers.postgres import lease, pages, plain, queries, refusals, rows, upkeep
-from agent_fuse.ledgers.postgres.after import After
+from agent_fuse.ledgers.postgres.after import BalancesAfter
 from agent_fuse.ledgers.postgres.combining import Combined
-from agent_fuse.ledgers.postgres.connections import NotPlain, Server
-from agent_fuse.ledgers.postgres.plain import Answer, Plain
+from agent_fuse.ledgers.postgres.connections import NotPlain, ServerConnections
+from agent_fuse.ledgers.postgres.plain import CallResult, Plain
 from agent_fuse.ledgers.postgres.pulse import Pulse
-from agent_fuse.ledgers.postgres.recent import Recent
+from agent_fuse.ledgers.postgres.recent import RecentNames
 from agent_fuse.ledgers.postgres.tables import bring_up
 
 T = TypeVar("T")
@@ -58,7 +58,7 @@ class PostgresLedger:
     """
 
     def __init__(self, url: str, *, lock_timeout: float = 5.0, synchronous: str = "normal") -> None:
-        self._server = Server(url, lock_timeout, synchronous)
+        self._server = ServerConnections(url, lock_timeout, synchronous)
         self._begin()
         bring_up(self._server)
         forks.watch(self)
@@ -78,12 +78,12 @@ class PostgresLedger:
         if found == "booked":
             return Reservation(call_id, self.balances([booked_on(name)[0] for name in names], now=now))
         self._held.add(call_id)
-        return Reservation(call_id, After(names, after, partial(self.balances, now=now)))
+        return Reservation(call_id, BalancesAfter(names, after, partial(self.balances, now=now)))
 
-    def _reserve(self, call: Plain, judged: bool, extras: Sequence[int]) -> Answer:
+    def _reserve(self, call: Plain, judged: bool, extras: Sequence[int]) -> CallResult:
         return self._reserve_alone(call, judged, extras) if judged or not call.shares else self._reserving.ask(call)
 
-    def _reserve_alone(self, call: Plain, judged: bool = False, extras: Sequence[int] = ()) -> Answer:
+    def _reserve_alone(self, call: Plain, judged: bool = False, extras: Sequence[int] = ()) -> CallResult:
         values = (
             rows.written(call.line),
             *rows.caps(call.hold.caps, extras or [0] * len(call.hold.caps)),
@@ -92,14 +92,14 @@ class PostgresLedger:
         )
         late = None if call.hold.entry.id in self._held else partial(self._give_back, call)
         state, names, figures, facts = self._server.often("reserve", queries.RESERVE, values, late)[0]
-        return Answer(state, plain.by_name(names or (), figures or ()), facts)
+        return CallResult(state, plain.by_name(names or (), figures or ()), facts)
 
     def _give_back(self, call: Plain, answer: list[codec.Row]) -> None:
         """It was held when nobody waited for it any more."""
         if answer[0][0] == "held":
             self.release(call.hold.entry.id, now=call.now)
 
-    def _reserve_together(self, calls: Sequence[Plain]) -> Sequence[Answer] | None:
+    def _reserve_together(self, calls: Sequence[Plain]) -> Sequence[CallResult] | None:
         shares = plain.together([call.shares for call in calls])
         lines = rows.written([call.line for call in calls])
         values = (rows.written(shares), lines, max(call.now for call in calls))
@@ -107,7 +107,7 @@ class PostgresLedger:
             figures = self._server.often("reserve", queries.RESERVE_TOGETHER, values)[0][0]
         except (NotPlain, Busy, Unwritable):
             return None
-        return None if figures is None else [Answer("held", plain.after(shares, figures))] * len(calls)
+        return None if figures is None else [CallResult("held", plain.after(shares, figures))] * len(calls)
 
     def settle(self, entry: Entry, accounts: Sequence[str], amounts: Amounts, *, now: float) -> Settling:
         """See Ledger."""
@@ -142,7 +142,7 @@ class PostgresLedger:
         line = rows.written(rows.line(hold.entry, names, places, asked))
         left = note
 
-        def ask(judged: bool, extras: Sequence[int]) -> Answer:
+        def ask(judged: bool, extras: Sequence[int]) -> CallResult:
             nonlocal left
             for _ in range(_TRIES):
                 key = before = after = None
@@ -155,7 +155,7 @@ class PostgresLedger:
                 state = self._server.often("count", queries.COUNT, values)[0][0]
                 if state != "changed":
                     left = left if state == "controlled" else None
-                    return Answer(state)
+                    return CallResult(state)
             raise Busy("count", self._server.where, "others changed the same note all the time")
 
         state, _ = self._judged(hold, ask, now, note_first=note)
@@ -168,7 +168,7 @@ class PostgresLedger:
     def _judged(
         self,
         hold: Hold,
-        ask: Callable[[bool, Sequence[int]], Answer],
+        ask: Callable[[bool, Sequence[int]], CallResult],
         now: float,
         note_first: NoteChange | None = None,
     ) -> tuple[str | Refusal, Mapping[str, Sequence[int]]]:
@@ -289,7 +289,7 @@ class PostgresLedger:
                 return answer
         raise Busy("update_note", self._server.where, "others changed the same note all the time")
 
-    def lease(self, step: Step, *, now: float) -> Taken:
+    def lease(self, step: LeaseStep, *, now: float) -> Taken:
         """See leases.base.Lessor."""
         return lease.take(self._server, self._pulse.holding(now), step, now)
 
@@ -308,7 +308,7 @@ class PostgresLedger:
             self._begin()
 
     def _begin(self) -> None:
-        self._held = Recent()
+        self._held = RecentNames()
         self._pulse = Pulse(self._server)
         self._reserving = Combined(self._reserve_alone, self._reserve_together)
         self._settling = Combined(self._settle_alone, self._settle_together)

@@ -6,7 +6,7 @@ from typing import Any, LiteralString, TypeVar
 
 import psycopg
 
-from agent_fuse.ledgers.postgres.address import Address
+from agent_fuse.ledgers.postgres.address import ServerAddress
 from agent_fuse.ledgers.postgres.functions import SYNCHRONOUS
 
 T = TypeVar("T")
@@ -52,7 +52,7 @@ class Link(psycopg.Connection[Row]):
         return True
 
 
-def connect(address: Address, *, full: bool) -> Link:
+def connect(address: ServerAddress, *, full: bool) -> Link:
     """A connection for statements of our own. Raises psycopg.Error.
 
     Where a pooler stands between, nothing may be set for a session nor prepared: both would be another's, and another's
@@ -72,7 +72,7 @@ def connect(address: Address, *, full: bool) -> Link:
     return db
 
 
-def _begin(db: Link, address: Address, *, full: bool) -> None:
+def _begin(db: Link, address: ServerAddress, *, full: bool) -> None:
     encoding = db.info.parameter_status("server_encoding")
     if encoding != "UTF8":
         raise Unfit(f"its encoding is {encoding}, which lacks letters; CREATE DATABASE … ENCODING 'UTF8'")

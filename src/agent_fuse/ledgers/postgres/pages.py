@@ -8,10 +8,10 @@ from agent_fuse.calls import Entry
 from agent_fuse.ledgers import codec
 from agent_fuse.ledgers.base import Balance
 from agent_fuse.ledgers.postgres import queries, rows
-from agent_fuse.ledgers.postgres.connections import Server
+from agent_fuse.ledgers.postgres.connections import ServerConnections
 
 
-def accounts(server: Server) -> Iterator[tuple[str, Balance]]:
+def accounts(server: ServerConnections) -> Iterator[tuple[str, Balance]]:
     """Every account and its balance, buckets left out."""
     page = server.ask("accounts", queries.ACCOUNTS_FROM, ("",))
     while page:
@@ -21,7 +21,7 @@ def accounts(server: Server) -> Iterator[tuple[str, Balance]]:
         page = server.ask("accounts", queries.ACCOUNTS_AFTER, (page[-1][0],))
 
 
-def journal(server: Server, since: float, limit: int) -> Iterator[Entry]:
+def journal(server: ServerConnections, since: float, limit: int) -> Iterator[Entry]:
     """Journal lines at or after `since`, newest first."""
     at, last, left = math.inf, "", limit
     while left > 0 and (page := server.ask("journal", queries.LINES, (since, at, last, min(left, queries.PAGE)))):

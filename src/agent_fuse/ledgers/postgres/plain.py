@@ -29,7 +29,7 @@ class Plain:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class CallResult:
     """What became of a call: `held`, `booked`, `short`, `controlled` …; its accounts after it, and why not, as JSON."""
 
     state: str

@@ -5,7 +5,7 @@ from contextlib import suppress
 
 from agent_fuse.ledgers.owners import this_process
 from agent_fuse.ledgers.postgres import queries
-from agent_fuse.ledgers.postgres.connections import Server
+from agent_fuse.ledgers.postgres.connections import ServerConnections
 from agent_fuse.ledgers.rounds import Rounds
 
 EVERY = 10.0
@@ -20,7 +20,7 @@ class Pulse:
     A note of the ledger keeps it: workers need no right for it that they have not.
     """
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: ServerConnections) -> None:
         here = this_process()
         self.owner = here.host, here.pid, here.started
         self._server = server

@@ -7,7 +7,7 @@ from typing import Any
 from agent_fuse.ledgers import codec
 from agent_fuse.ledgers.base import LedgerError
 from agent_fuse.ledgers.postgres import rows
-from agent_fuse.ledgers.postgres.connections import Server
+from agent_fuse.ledgers.postgres.connections import ServerConnections
 from agent_fuse.ledgers.postgres.tables import version
 from agent_fuse.ledgers.sql_reading import SAVED, USER, SqlReader
 
@@ -27,7 +27,7 @@ class PostgresReader(SqlReader):
     """See `readers.Reader`."""
 
     def __init__(self, url: str) -> None:
-        self._server = Server(url, _SECONDS)
+        self._server = ServerConnections(url, _SECONDS)
         found = version(self._server)
         if not found:
             raise LedgerError(

@@ -4,7 +4,7 @@ MOST = 10_000
 """Calls remembered."""
 
 
-class Recent:
+class RecentNames:
     """Names of calls, the oldest forgotten first."""
 
     def __init__(self) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from psycopg import sql
 
-from agent_fuse.ledgers.postgres.connections import Server
+from agent_fuse.ledgers.postgres.connections import ServerConnections
 from agent_fuse.mistakes import ConfigurationError
 
 _WRITTEN = ("account_rows", "controls", "holds", "journal", "notes")
@@ -35,7 +35,7 @@ def statements(role: str) -> list[str]:
     ]
 
 
-def give(server: Server, role: str) -> None:
+def give(server: ServerConnections, role: str) -> None:
     """Give a role just that, all or nothing. Raises ConfigurationError, LedgerError."""
     if not server.ask("grant", _IS_ROLE, (role,)):
         raise ConfigurationError(
@@ -44,7 +44,7 @@ def give(server: Server, role: str) -> None:
     server.run("grant", statements(role))
 
 
-def lacking(server: Server) -> tuple[list[str], bool]:
+def lacking(server: ServerConnections) -> tuple[list[str], bool]:
     """What this role lacks, a line each; and whether it may read."""
     role, may_use = server.ask("check", _MAY_USE)[0]
     if not may_use:

@@ -5,7 +5,7 @@ from typing import Any, LiteralString, cast
 import psycopg
 
 from agent_fuse.ledgers.base import LedgerError
-from agent_fuse.ledgers.postgres.connections import Server
+from agent_fuse.ledgers.postgres.connections import ServerConnections
 from agent_fuse.ledgers.postgres.schema import LOCK, MIGRATIONS
 
 _LOOK = """SELECT 1 FROM pg_catalog.pg_class t JOIN pg_catalog.pg_namespace s ON s.oid = t.relnamespace
@@ -13,7 +13,7 @@ _LOOK = """SELECT 1 FROM pg_catalog.pg_class t JOIN pg_catalog.pg_namespace s ON
 """As it stands now: `to_regclass` may remember that there was none, after another process made it."""
 
 
-def version(server: Server) -> int:
+def version(server: ServerConnections) -> int:
     """How many steps the tables have been through; 0 where there are none. Only reads.
 
     Raises:
@@ -30,7 +30,7 @@ def version(server: Server) -> int:
     return found
 
 
-def bring_up(server: Server) -> None:
+def bring_up(server: ServerConnections) -> None:
     """Make the tables where they are not there, and take them through the steps before them, all or nothing."""
     if version(server) < len(MIGRATIONS):
         server.do("open", _migrate)

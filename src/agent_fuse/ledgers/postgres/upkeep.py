@@ -8,10 +8,10 @@ from agent_fuse.ledgers import codec
 from agent_fuse.ledgers.base import Ledger, Settling
 from agent_fuse.ledgers.owners import Owner, is_dead
 from agent_fuse.ledgers.postgres import queries, rows
-from agent_fuse.ledgers.postgres.connections import Server
+from agent_fuse.ledgers.postgres.connections import ServerConnections
 
 
-def sweep(server: Server, ledger: Ledger, here: Owner, now: float) -> list[Entry]:
+def sweep(server: ServerConnections, ledger: Ledger, here: Owner, now: float) -> list[Entry]:
     """See Ledger. Processes of other machines are told dead by their pulse."""
     found: list[Entry] = []
     for row in server.ask("sweep", queries.OWNERS, (here.host,)):
@@ -22,7 +22,7 @@ def sweep(server: Server, ledger: Ledger, here: Owner, now: float) -> list[Entry
     return found + _presume(server, ledger, (queries.OF_THE_PAST, (now, here.host), "expired"), now)
 
 
-def _presume(server: Server, ledger: Ledger, which: tuple[str, codec.Row, str], now: float) -> list[Entry]:
+def _presume(server: ServerConnections, ledger: Ledger, which: tuple[str, codec.Row, str], now: float) -> list[Entry]:
     query, values, reason = which
     booked: list[Entry] = []
     while page := server.ask("sweep", query, values):
@@ -35,7 +35,7 @@ def _presume(server: Server, ledger: Ledger, which: tuple[str, codec.Row, str], 
     return booked
 
 
-def prune(server: Server, before: float) -> int:
+def prune(server: ServerConnections, before: float) -> int:
     """See Ledger."""
     dropped = 0
     while page := server.ask("prune", queries.PRUNE, (before,)):
@@ -49,7 +49,7 @@ def prune(server: Server, before: float) -> int:
     return dropped
 
 
-def _drop_ended(server: Server, name: str, before: float) -> None:
+def _drop_ended(server: ServerConnections, name: str, before: float) -> None:
     found = calendar(name)
     base, _, bucket = name.partition(OF)
     if found is not None:

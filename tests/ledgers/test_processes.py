@@ -37,6 +37,18 @@ def test_killed_owner_is_presumed_once(file):
     assert_books_balance(ledger)
 
 
+def test_a_hold_that_outlives_its_process_is_not_swept(file):
+    """What a provider goes on with after its caller was killed stays held until it expires, and is booked then."""
+    ledger, ready = open_ledger(file), SPAWN.Event()
+    with running(hold_and_wait, file, ["c"], ready, True) as process:
+        assert ready.wait(120)
+        kill(process)
+    assert ledger.sweep(now=NOW) == []
+    assert usd(ledger) == (0, 10)
+    assert ledger.sweep(now=NOW + 600) == [line("c", 10, Status.PRESUMED, reason="expired")]
+    assert usd(ledger) == (10, 0)
+
+
 def test_sweepers_at_once_presume_each_call_once(file):
     """Four processes sweep at the same time what a killed one left: every call is presumed by exactly one of them."""
     names, ready = [f"c{n:03}" for n in range(500)], SPAWN.Event()

@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 
 from agent_fuse.ledgers import open_ledger
 from agent_fuse.ledgers.base import Reservation
@@ -88,11 +89,11 @@ def replace_status(call, status):
     return line(call, 7, Status(status))
 
 
-def hold_and_wait(file, names, ready):
+def hold_and_wait(file, names, ready, outlives=False):
     """Reserve, and live on without settling."""
     ledger = open_ledger(file)
     for name in names:
-        ledger.reserve(hold(name, 10), now=NOW)
+        ledger.reserve(replace(hold(name, 10), outlives=outlives), now=NOW)
     ready.set()
     time.sleep(600)
 

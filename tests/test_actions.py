@@ -6,11 +6,13 @@ from contextlib import closing
 from decimal import Decimal
 
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
 
 import agent_fuse
 from agent_fuse import Limit, SentinelBudgetExceeded, SentinelError, SentinelLoopError, check_loop, loop_guard
 from agent_fuse.ledgers import open_ledger
 from agent_fuse.ledgers.base import Meter
+from agent_fuse.otel import span_gates
 from agent_fuse.testing import assert_books_balance
 
 WORKER = """
@@ -223,3 +225,59 @@ def test_checks_and_money_share_a_session(box):
     with pytest.raises(SentinelBudgetExceeded):
         agent_fuse.pre_flight("gpt-4o", 1, 1)
     assert rig.books.refused("session=test") == 2
+
+
+def told_and_refused(rig, monkeypatch):
+    """Its arguments come after its start, and show a loop."""
+    caller = rig.processor.caller(None, None)
+    for _ in range(2):
+        action = rig.fuse.actions.open(caller, "search", awaited=True)
+        assert rig.books.held("session=test", Meter.TOOL_CALLS) == 1
+        rig.fuse.actions.told(action, {"q": "x"})
+        rig.fuse.actions.close(action, "result")
+
+
+def interrupted_at_its_start(rig, monkeypatch):
+    """Its span has begun to hold, and nobody will have that span."""
+
+    def interrupt(*_):
+        assert rig.books.held("session=test", Meter.TOOL_CALLS) == 1
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(span_gates, "watch", interrupt)
+    provider = TracerProvider()
+    provider.add_span_processor(rig.processor)
+    check_loop("before", {})
+    provider.get_tracer("opentelemetry.instrumentation.langchain").start_span(
+        "search.tool", attributes={"traceloop.span.kind": "tool", "traceloop.entity.name": "search"}
+    )
+
+
+def interrupted_as_it_is_told(rig, monkeypatch):
+    """The loop rule was about to be asked."""
+    check_loop("before", {})
+    action = rig.fuse.actions.open(rig.processor.caller(None, None), "search", awaited=True)
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(rig.fuse.actions.loops, "check", interrupt)
+    rig.fuse.actions.told(action, {"q": "x"})
+
+
+@pytest.mark.parametrize(
+    ("story", "stops"),
+    [
+        (told_and_refused, SentinelLoopError),
+        (interrupted_at_its_start, KeyboardInterrupt),
+        (interrupted_as_it_is_told, KeyboardInterrupt),
+    ],
+)
+def test_an_awaited_tool_that_does_not_run_holds_nothing(box, monkeypatch, story, stops):
+    """What was held until its arguments are told is given back, whatever stopped it in between; one ran before it."""
+    rig = box(limits=[Limit(tool_calls=10)], loop_threshold=1)
+    with pytest.raises(stops):
+        story(rig, monkeypatch)
+    assert rig.books.open_holds() == []
+    assert rig.books.spent("session=test", Meter.TOOL_CALLS) == 1
+    assert_books_balance(rig.fuse.ledger)

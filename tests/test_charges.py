@@ -1,7 +1,7 @@
 """Costs beside the model's: tools with a price, and charges by hand, in the same limits as everything else."""
 
 import collections
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 
 import pytest
 
@@ -42,6 +42,21 @@ def test_what_fails_costs_nothing(box):
             raise ZeroDivisionError
         assert str(remaining().usd) == "1"
     assert costs(rig) == [("gpu", 0, "settled")]
+
+
+@pytest.mark.parametrize("mode", ["enforce", "observe"])
+def test_what_a_limit_would_refuse_is_booked_by_what_it_cost(box, mode):
+    """Only observed, it runs, is held as it was quoted, and is booked by its real cost: none where it failed."""
+    rig = box(budget=1, mode=mode)
+    refusing = pytest.raises(SentinelBudgetExceeded) if mode == "enforce" else nullcontext()
+    with refusing, charge("gpu", 1.5) as one:
+        assert rig.books.held("session=test") == 15 * ONE // 10
+        one.usd = "0.1"
+    assert rig.spent() == (0 if mode == "enforce" else ONE // 10)
+    with suppress(ZeroDivisionError, SentinelBudgetExceeded), charge("gpu", 1.5):
+        raise ZeroDivisionError
+    assert rig.spent() == (0 if mode == "enforce" else ONE // 10)
+    assert rig.books.open_holds() == []
 
 
 def test_an_order_is_booked_once(box):

@@ -2,6 +2,8 @@
 
 import asyncio
 from itertools import pairwise
+from types import SimpleNamespace
+from typing import Any
 
 import anthropic
 import openai
@@ -11,8 +13,10 @@ import agent_fuse
 from agent_fuse import Limit, SentinelBudgetExceeded, control
 from agent_fuse.calls import Status, Usage
 from agent_fuse.ledgers.base import LedgerError
+from agent_fuse.otel.cut_off import CutOff, _after_event
 from agent_fuse.quoting.unit_quotes import DEFAULT_OUTPUT_TOKENS
 from agent_fuse.testing import LoopbackProvider, Reply
+from agent_fuse.wire import Reading
 
 WORDS = 4_000
 TEXT = " ".join(f"word{number}" for number in range(WORDS))
@@ -185,3 +189,46 @@ def test_langchain_gets_the_form_it_can_carry(box, provider) -> None:
     assert isinstance(caught.value, Exception), "its model layer knows nothing else"
     assert got
     assert one.entry().reason == "cut off"
+
+
+@pytest.mark.parametrize(
+    ("told", "pieces", "came"),
+    [(None, 30, 30), (None, 0, 0), (500, 30, 500), (20, 30, 30), (0, 30, 30)],
+)
+def test_what_came_is_what_was_told_or_seen_whichever_is_more(told, pieces, came) -> None:
+    """A provider may tell of reasoning that nobody sees, or tell late of what is here already: neither is free."""
+    reading = Reading(usage=None if told is None else Usage(input_tokens=8, output_tokens=told), pieces=pieces)
+    seen: Any = SimpleNamespace(call=SimpleNamespace(payload=SimpleNamespace(quote=None)))
+    nothing: Any = None
+    usage = CutOff(nothing, seen, nothing, reading, nothing).what_came()
+    assert usage.output_tokens == came
+    assert usage.input_tokens == (None if told is None else 8)
+
+
+@pytest.mark.parametrize(
+    ("data", "ends"),
+    [
+        (b"a\n\nb\n\n", [3, 6]),
+        (b"a\r\n\r\nb\n\nc", [5, 8, 9]),
+        (b"a\n\nb\r\n\r\n", [3, 8]),
+        (b"a\nb", [3]),
+    ],
+)
+def test_events_are_judged_one_by_one(data, ends) -> None:
+    """Whichever blank line ends them: many that come at once are cut off after the one that is too many."""
+    found, at = [], 0
+    while at < len(data):
+        at = _after_event(data, at)
+        found.append(at)
+    assert found == ends
+
+
+def test_a_stream_that_is_left_is_not_booked_by_the_output_it_told_at_its_start(box, provider) -> None:
+    """Anthropic's first event tells the input, and an output of a token: the rest is booked as it was quoted."""
+    one = box(limits=[Limit(usd=5)])
+    stream = anthropic.Anthropic(base_url=provider.anthropic_base_url, api_key="x").messages.create(**MESSAGE)
+    assert next(stream).message.usage.output_tokens < MESSAGE["max_tokens"]
+    stream.close()
+    entry = one.entry()
+    assert entry.status is Status.ESTIMATED
+    assert (entry.input_tokens, entry.output_tokens) == (8, MESSAGE["max_tokens"])

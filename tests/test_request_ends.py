@@ -101,7 +101,7 @@ def test_a_connection_that_is_refused_gives_the_hold_back(rig: Box, provider: Lo
     check(rig)
 
 
-@pytest.mark.parametrize("status", [400, 404, 429, 500])
+@pytest.mark.parametrize("status", [302, 400, 404, 429, 500])
 @pytest.mark.parametrize("streamed", [False, True])
 def test_an_error_status_gives_the_hold_back(rig: Box, provider: LoopbackProvider, status: int, streamed: bool) -> None:
     """Whatever was asked for: an error status charges nothing."""

@@ -165,10 +165,6 @@ class Admission:
         awaited, retry = AWAITED.get(), self._accounting.retry
         ask = retry.ask if awaited is None else partial(retry.ask_for, awaited)
         answer = ask("reserve", work, pending.may_be_held)
-        if isinstance(answer, Refusal) and answer.cap.meter is Meter.TOOL_CALLS and answer.stop is None:
-            # Lowered since, or observed only: more tools than it admits have run. A model call is none.
-            others = tuple(one for one in caps if one.meter is not Meter.TOOL_CALLS)
-            return self._reserve(pending, quote, others, subjects)
         if isinstance(answer, Reservation):
             pending.held = True
         return answer

@@ -21,7 +21,7 @@ FORGOTTEN: dict[str, Callable[[Any], object]] = {
     "integrations.langchain": lambda module: module._RUNS.clear(),
     "manual.calls": lambda module: module._OPEN.set(()),
     "manual.loop_guards": lambda module: module._LAST.set(None),
-    "manual.pre_post_flight": lambda module: module._pending.renew(),
+    "manual.pre_post_flight": lambda module: (module._pending.renew(), module._NEWEST.set(None)),
     "otel.blind": lambda module: module._warned.clear(),
     "otel.lost": _unsaid,
     "otel.open_spans": lambda module: module.CURRENT_FRAME.set(None),

@@ -164,7 +164,7 @@ def _read(figures: Figures, plan: Plan) -> Usage:
         given += figures[plan.beside_input]
     if plan.beside_output and made is not None:
         made += figures[plan.beside_output]
-    written = max(told(plan.written, 0), sum(map(figures.__getitem__, plan.written_parts)))
+    written = told(plan.written, 0) or sum(map(figures.__getitem__, plan.written_parts))
     given, made = _inclusive(
         given,
         made,

@@ -1,9 +1,10 @@
 """Guarding by hand: `with call(...)`, and the pair of `pre_flight` and `post_flight`."""
 
 import os
-from collections.abc import Mapping, Sequence
-from functools import partial
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
+from functools import partial, wraps
+from typing import Any, TypeVar, cast
 
 from agent_fuse import terms as check
 from agent_fuse.api import init
@@ -16,6 +17,8 @@ from agent_fuse.mistakes import spelled
 from agent_fuse.otel import gate
 from agent_fuse.seams import GOES_ON, HELD_AT_QUOTE, checked, harmless, judge, quietly
 from agent_fuse.terms import Terms
+
+F = TypeVar("F", bound=Callable[..., object])
 
 _TERMS = "reading the terms of a call by hand"
 _BOOKING = "booking a call by hand"
@@ -63,6 +66,31 @@ def call(
     return HandCall(terms or Terms(model=model, provider=provider))
 
 
+_NEWEST: ContextVar[HandCall | None] = ContextVar("agent_fuse_newest_by_hand", default=None)
+"""What `pre_flight` is about to hand out here."""
+
+
+def _or_given_back(func: F) -> F:
+    """Decorates `pre_flight`: who is interrupted before he gets the call has nothing to book, and made none."""
+
+    @wraps(func)
+    def hand_out(*args: Any, **given: Any) -> object:
+        _NEWEST.set(None)
+        try:
+            return func(*args, **given)
+        except (SentinelError, Exception):
+            raise
+        except BaseException:  # a KeyboardInterrupt
+            made = _NEWEST.get()
+            if made is not None:
+                quietly("keeping a call by hand", HELD_AT_QUOTE, made.leave)
+                made.release()
+            raise
+
+    return cast("F", hand_out)
+
+
+@_or_given_back
 @spelled()
 def pre_flight(
     model: str,
@@ -95,16 +123,10 @@ def pre_flight(
         provider=provider,
     )
     made = HandCall(terms or Terms(model=model, provider=provider))
-    try:
-        judge("judging a call by hand", gate.fail_safe, made.open)
-        quietly("keeping a call by hand", HELD_AT_QUOTE, made.enter)
-        quietly("keeping a call by hand", HELD_AT_QUOTE, _pending.add, made)
-    except (SentinelError, Exception):
-        raise
-    except BaseException:  # a KeyboardInterrupt: the caller has nothing to book, and made no call
-        quietly("keeping a call by hand", HELD_AT_QUOTE, made.leave)
-        made.release()
-        raise
+    _NEWEST.set(made)
+    judge("judging a call by hand", gate.fail_safe, made.open)
+    quietly("keeping a call by hand", HELD_AT_QUOTE, made.enter)
+    quietly("keeping a call by hand", HELD_AT_QUOTE, _pending.add, made)
     return made
 
 

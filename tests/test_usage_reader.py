@@ -379,7 +379,7 @@ def walked(body: Any) -> Usage | None:
             continue
         read, written, reasoning = first("read"), first("written"), first("reasoning")
         parts = (first("written_5m") or 0) + (first("written_1h") or 0)
-        written = max(written or 0, parts) if parts else written
+        written = written or parts or written
         beside = given is not None and made is not None and first("seconds") is not None
         total = None if beside else total
         if given is not None:

@@ -23,6 +23,7 @@ EDGES = {
     "mistakes.py:spelled.<locals>.decorate.<locals>.call": "called by the user: a look at the words, then the function itself",
     "api.py:_session": "`judge` and `quietly` alone",
     "api.py:session": "`judge` and a warning alone",
+    "manual/pre_post_flight.py:_or_given_back.<locals>.hand_out": "called by the user: `quietly`, and the function itself",
     "manual/pre_post_flight.py:call": "a `judge`, and a constructor",
     "manual/pre_post_flight.py:post_flight": "`checked` and `quietly` alone",
     "manual/pre_post_flight.py:pre_flight": "`judge` and `quietly` alone",

@@ -78,7 +78,7 @@ def job_of(hook: Any) -> bytes:
 def test_a_worker_is_guarded_as_its_driver(ray, box, provider, run_python, tmp_path, monkeypatch) -> None:
     """Same limits, same ledger wherever it works, the driver's session: the second call is over the limit."""
     monkeypatch.chdir(tmp_path)
-    box(limits=(Limit(calls=1),), db_path="ledger.db", session_id="here")
+    rig = box(limits=(Limit(calls=1),), db_path="ledger.db", session_id="here")
     before = provider.count
     ray.init(num_cpus=2, runtime_env={"env_vars": {"A": "b"}})
     assert ray.given["num_cpus"] == 2
@@ -87,6 +87,24 @@ def test_a_worker_is_guarded_as_its_driver(ray, box, provider, run_python, tmp_p
     told = run_python(WORKER, str(TESTS), job_of(ray.hook).hex(), provider.openai_base_url).stdout
     assert told.splitlines() == ["here", "1 call per session 'here'"]
     assert provider.count - before == 1
+    assert rig.spent("here") > 0
+
+
+def test_it_is_waited_for(run_python, tmp_path) -> None:
+    """Whoever imports Ray after AgentFuse began has its workers guarded; nothing of Ray is imported before."""
+    (tmp_path / "ray.py").write_text(
+        "def is_initialized(): return False\ndef init(**given): print([*given['runtime_env']])\n"
+    )
+    script = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import agent_fuse
+agent_fuse.init(budget=1, db_path=sys.argv[1] + "/ledger.db")
+assert "ray" not in sys.modules
+import ray
+ray.init()
+"""
+    assert run_python(script, str(tmp_path)).stdout.split() == ["['worker_process_setup_hook']"]
 
 
 @pytest.mark.parametrize("theirs", [their_hook, f"{__name__}.their_hook"])
@@ -144,7 +162,7 @@ def test_where_it_cannot_be_guarded_it_is_told(box, tmp_path, caplog) -> None:
 
 
 @pytest.mark.parametrize("mode", [None, 1])
-def test_what_no_guard_is_for_is_left_alone(mode) -> None:
+def test_what_no_guard_is_for_is_left_alone(mode, caplog) -> None:
     """Without a guard nothing is handed over; inside a worker there is nothing to tell."""
     known = blind.known()
     found = FakeRay(mode=mode)
@@ -152,6 +170,7 @@ def test_what_no_guard_is_for_is_left_alone(mode) -> None:
     found.init(num_cpus=1)
     assert found.given == {"num_cpus": 1}
     assert blind.known() == known
+    assert not caplog.records
 
 
 def test_books_in_memory_are_told_to_be_a_process_s_own(ray, box, caplog) -> None:

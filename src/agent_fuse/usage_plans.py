@@ -59,7 +59,7 @@ class Plan:
     searches: str
     cached_outside: bool
     written_parts: tuple[str, ...]
-    """What was written to the cache is no less than these together."""
+    """What was written to the cache is these together, where no sum of it is told."""
     parts: bool
     """Parts are listed that these figures leave out."""
     direct: tuple[tuple[str, str], ...]
